@@ -1,0 +1,1 @@
+"""Our ends of the outside messaging platforms, one file each."""

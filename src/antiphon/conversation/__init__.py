@@ -1,0 +1,1 @@
+"""The flow: from a message that arrived to its one outcome."""

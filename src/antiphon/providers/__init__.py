@@ -1,0 +1,1 @@
+"""Vendors of models: one contract, codecs without I/O, one file per vendor."""

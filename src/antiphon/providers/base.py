@@ -1,0 +1,159 @@
+"""The contract of a provider: one request in, one stream of events out.
+
+A provider never raises for what a vendor does (refusal, time-out, cut stream, garbage): it ends the stream with
+`Error`. Every stream ends with exactly one `Finish` or `Error`, and nothing follows it. A caller that stops reading
+closes the stream with `aclose()`, which frees the connection at once.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from msgspec import Struct
+
+from antiphon.domain import Usage
+
+ErrorKind = Literal[
+    "auth",  # key missing, wrong or without permission: the operator acts
+    "rate",  # too many requests: retry after `retry_after`
+    "quota",  # paid quota used up: fall back, never retry
+    "overload",  # the vendor is busy (503, 529): retry, then fall back
+    "timeout",  # connected or not, nothing came in time
+    "unreachable",  # no connection at all
+    "interrupted",  # the stream was cut after it had begun
+    "invalid",  # the vendor says the request is wrong (400, 404 model, 413, 422)
+    "filtered",  # the vendor's content filter stopped the answer
+    "retired",  # 410: the service is gone, fall back now
+    "server",  # 5xx without a better name
+    "protocol",  # the answer is not what the protocol allows
+]
+"""What went wrong, told by what to do about it."""
+
+# --- the request --------------------------------------------------------------------------------------------------
+
+
+class ToolSpec(Struct, frozen=True, kw_only=True):
+    """A tool as a model sees it. `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """A model's wish to call a tool. `arguments` is JSON text, as the model wrote it (it may be invalid)."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ChatMessage(Struct, frozen=True, kw_only=True):
+    """One message of a prompt, in no vendor's format.
+
+    `calls` belongs to role assistant, `call_id` and `name` to role tool. `reasoning` and `opaque` are given back
+    to the vendor that made them where its protocol wants that.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str | None = None
+    name: str | None = None
+    reasoning: str | None = None
+    opaque: Any = None
+
+
+class ModelRequest(Struct, frozen=True, kw_only=True):
+    """Everything a model is asked. `model` is the vendor's name of it, without our provider prefix."""
+
+    model: str
+    messages: tuple[ChatMessage, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+# --- the events ---------------------------------------------------------------------------------------------------
+
+
+class TextDelta(Struct, frozen=True):
+    text: str
+
+
+class ReasoningDelta(Struct, frozen=True):
+    """A piece of visible reasoning. `opaque` is a signature that must go back to the vendor with the text."""
+
+    text: str
+    opaque: Any = None
+
+
+class ToolCallStart(Struct, frozen=True):
+    """`index` tells interleaved calls apart. `id` and `name` are complete and not empty."""
+
+    index: int
+    id: str
+    name: str
+
+
+class ToolCallDelta(Struct, frozen=True):
+    index: int
+    arguments: str
+
+
+class ToolCallEnd(Struct, frozen=True):
+    """The whole call: `arguments` is the joined JSON text, `{}` when the vendor sent none."""
+
+    index: int
+    call: ToolCall
+
+
+class UsageReport(Struct, frozen=True):
+    """What the vendor says the call cost, at most once a stream."""
+
+    usage: Usage
+
+
+class Finish(Struct, frozen=True):
+    reason: Literal["stop", "length", "tool_calls", "filtered"]
+
+
+class Error(Struct, frozen=True):
+    """The stream failed. `message` is for the log (no key, no message text), `public` for people."""
+
+    kind: ErrorKind
+    message: str
+    public: str
+    retryable: bool = False
+    retry_after: float | None = None
+
+
+Event = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallEnd | UsageReport | Finish | Error
+
+# --- the contract -------------------------------------------------------------------------------------------------
+
+
+class ModelInfo(Struct, frozen=True, kw_only=True):
+    """A model that a provider offers. `context` is its window in tokens, None when unknown."""
+
+    id: str
+    context: int | None = None
+    tools: bool = True
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """A vendor of models. One instance serves any number of streams at once."""
+
+    name: str
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+        """The answer to `request` as it is made. See the module text for what a stream promises."""
+        ...
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """The models on offer. Raises `ProviderError` when the vendor does not say."""
+        ...
+
+    async def stop(self) -> None:
+        """Closes every connection; streams under way end with `Error("interrupted")`."""
+        ...

@@ -1,0 +1,1 @@
+"""How frames reach a socket: one file per transport."""

@@ -1,0 +1,1 @@
+"""What runs the house: lifecycle, tasks, registry, clock."""

@@ -1,0 +1,1 @@
+"""One way to find: lexical ranking, and the manual."""

@@ -1,0 +1,1 @@
+"""What must not be lost: contracts, schema and one folder per database."""

@@ -1,0 +1,220 @@
+"""The contract of the store: what must not be lost, as whole units of work.
+
+`Store` is a facade; each aggregate is a contract of its own. Every method is one transaction: it has happened
+entirely when it returns, or not at all when it raises `ServiceError` (disk full, closed, locked) .
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from antiphon.domain import AnyPart, ChannelMessage, Conversation, Message, Person, Target, Turn, TurnRecord
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """What `InboxStore.accept` did. `duplicate`: the key was known, and nothing was written."""
+
+    turn: Turn
+    message: Message
+    conversation: Conversation
+    created: bool
+    duplicate: bool
+
+
+class Unfinished(Struct, frozen=True, kw_only=True):
+    """A turn that had not ended when the last process did. `parts` is what had been stored of its answer."""
+
+    turn: Turn
+    state: Literal["accepted", "running"]
+    parts: tuple[AnyPart, ...]
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """The answer of a turn, to be stored and sent. `parts` never holds a tool that is still running."""
+
+    id: str
+    role: Literal["assistant", "system"]
+    text: str
+    parts: tuple[AnyPart, ...] = ()
+    in_context: bool = True
+
+
+class Chunk(Struct, frozen=True, kw_only=True):
+    """Some more of a running answer. `seq` is the live sequence number of its last event."""
+
+    seq: int
+    kind: Literal["text", "reasoning", "tool"]
+    text: str
+    """Text or reasoning to append, or for kind tool the JSON of a `ToolPart` which replaces that call's earlier one."""
+
+
+class Finished(Struct, frozen=True, kw_only=True):
+    """What `InboxStore.finish` stored. `delivery_id` is the outbox entry of the reply, None without a reply."""
+
+    message: Message | None
+    conversation: Conversation
+    delivery_id: str | None
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """A reply that waits in the outbox. `state` sending: a process died while it was on its way."""
+
+    id: str
+    target: Target
+    message: Message
+    state: Literal["pending", "sending"]
+    attempts: int
+    due_at: datetime
+
+
+class Hit(Struct, frozen=True, kw_only=True):
+    """A message found by search; `snippet` is the part around the words, with the words in «»."""
+
+    conversation_id: str
+    conversation_title: str
+    message_id: str
+    role: str
+    snippet: str
+    created_at: datetime
+    score: float
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """Something a person asked to be remembered, and the message in which."""
+
+    id: str
+    person_id: str
+    text: str
+    source_message_id: str | None
+    created_at: datetime
+
+
+class ConversationStore(Protocol):
+    async def create(self, conversation: Conversation) -> tuple[Conversation, bool]:
+        """Stores it, once for each (adapter, place); returns the stored one and whether it is new."""
+        ...
+
+    async def get(self, conversation_id: str) -> Conversation | None: ...
+
+    async def list(self, person_id: str, *, limit: int = 100, before: datetime | None = None) -> list[Conversation]:
+        """A person's conversations, the latest updated first."""
+        ...
+
+    async def update(
+        self, conversation_id: str, *, title: str | None = None, model: str | None = None, reset_context: bool = False
+    ) -> Conversation | None:
+        """Changes what is given (`model=""` clears the override); returns the new state, None when it is unknown."""
+        ...
+
+    async def delete(self, conversation_id: str) -> bool:
+        """Removes it with all its messages and turns; False when it was unknown."""
+        ...
+
+    async def messages(
+        self, conversation_id: str, *, after: int = 0, before: int | None = None, limit: int = 100
+    ) -> list[Message]:
+        """Messages with after < position < before, the newest `limit` of them, sorted by (ticket, position)."""
+        ...
+
+    async def context(self, turn: Turn, *, limit: int) -> list[Message]:
+        """The newest `limit` earlier messages a model may see for this turn, sorted by (ticket, position), the
+        turn's own message last. Messages of later tickets, before `context_from` or out of context are left out."""
+        ...
+
+    async def search(self, person_id: str, query: str, *, limit: int = 5, exclude: str | None = None) -> list[Hit]:
+        """Messages of the person's conversations that match any word of `query`, best first. Any text is a legal
+        query. `exclude` is a conversation that is left out."""
+        ...
+
+
+class InboxStore(Protocol):
+    async def accept(self, message: ChannelMessage, *, assistant: str) -> Accepted:
+        """Makes an inbound message durable: person by account, conversation by place (created when new, titled by
+        the text), the user's message, the turn. The same (adapter, place, key) again changes nothing."""
+        ...
+
+    async def begin(self, turn_id: str) -> None:
+        """Marks the turn as running, so that a crash from here on leaves it interrupted and not run twice."""
+        ...
+
+    async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
+        """Stores more of a running answer. Costs the same however long the answer is."""
+        ...
+
+    async def finish(self, turn: Turn, record: TurnRecord, reply: Reply | None) -> Finished:
+        """Ends the turn: the reply and its outbox entry, the outcome on the turn's messages, the conversation's
+        `updated_at`; drops the chunks. For a turn that has ended already it changes nothing and returns what is there."""
+        ...
+
+    async def unfinished(self) -> list[Unfinished]:
+        """Turns without an outcome, oldest first, with the parts of their answers so far."""
+        ...
+
+    async def latest(self, conversation_id: str) -> TurnRecord | None:
+        """The record of the last finished turn that a model answered."""
+        ...
+
+
+class OutboxStore(Protocol):
+    async def pending(self, *, limit: int = 100) -> list[Delivery]:
+        """Replies not yet delivered, oldest first (also those not due yet)."""
+        ...
+
+    async def sending(self, delivery_id: str) -> None:
+        """Marks that the send begins now."""
+        ...
+
+    async def delivered(self, delivery_id: str, *, platform_id: str | None = None) -> None: ...
+
+    async def failed(self, delivery_id: str, *, error: str, retry_at: datetime | None) -> None:
+        """Records a failed attempt; without `retry_at` the delivery is given up and kept with its error."""
+        ...
+
+    async def uncertain(self, delivery_id: str) -> None:
+        """Marks a delivery `maybe_sent`: a send was in flight at a crash and must not be repeated."""
+        ...
+
+
+class PeopleStore(Protocol):
+    async def get(self, person_id: str) -> Person | None: ...
+
+    async def by_account(self, adapter: str, account: str, *, name: str = "") -> Person:
+        """The person behind a platform account; a new account makes a new person. The account ("web", "local")
+        is the person with the id "local", an operator."""
+        ...
+
+    async def prefer_model(self, person_id: str, model: str | None) -> None: ...
+
+
+class NoteStore(Protocol):
+    async def add(self, person_id: str, text: str, *, source_message_id: str | None = None) -> Note:
+        """Stores a note; the same normalised text again returns the note that is there."""
+        ...
+
+    async def search(self, person_id: str, query: str, *, limit: int = 5) -> list[Note]:
+        """Notes that match any word of `query`, best first; an empty query gives the newest."""
+        ...
+
+    async def list(self, person_id: str, *, limit: int = 100) -> list[Note]: ...
+
+    async def delete(self, person_id: str, note_id: str) -> bool: ...
+
+
+class Store(Protocol):
+    """A database. `start` opens and migrates it; every other call before `start` or after `stop` raises `ServiceError`."""
+
+    conversations: ConversationStore
+    inbox: InboxStore
+    outbox: OutboxStore
+    people: PeopleStore
+    notes: NoteStore
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def check(self) -> str:
+        """Proves that it reads and writes and says on what; raises `ServiceError` with what to do otherwise."""
+        ...

@@ -1,0 +1,1 @@
+"""Where frames meet conversations: the channels of the live topics."""
