@@ -1,0 +1,220 @@
+"""The contract of a tool: a typed Python function that a model may call.
+
+`@tool` reads the signature and the docstring. `Tool.call` takes the JSON text a model wrote and always comes back
+with a `ToolResult`: what a tool does wrong, the model is told in words; only cancellation passes through.
+"""
+
+import asyncio
+import inspect
+import re
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+import msgspec
+from msgspec import Struct
+from pydantic import BaseModel
+
+from antiphon.errors import ConfigError, ToolError
+from antiphon.telemetry.logs import get_logger
+from antiphon.tools._signature import Docstring, Signature
+from antiphon.tools._workers import Workers
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+OUTPUT_LIMIT = 32 * 1024
+_THREADS = 8  # blocking calls of one tool at once; more wait, and waiting counts against the time limit
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what every vendor of models accepts
+
+log = get_logger(__name__)
+
+
+class ToolContext(Struct, frozen=True, kw_only=True):
+    """For whom and in which turn a tool runs. A parameter annotated `ToolContext` receives it.
+
+    `services` holds what tools may ask for, by the Protocol class they annotate a parameter with.
+    """
+
+    person_id: str
+    conversation_id: str
+    turn_id: str
+    message_id: str
+    assistant: str
+    services: Mapping[type[Any], Any] = msgspec.field(default_factory=dict)
+
+
+class ToolResult(Struct, frozen=True, kw_only=True):
+    """What the model is told. `failed`: the text says what went wrong, and nothing else happened."""
+
+    text: str
+    failed: bool = False
+    elapsed_ms: float
+
+
+@dataclass(frozen=True, eq=False)
+class Tool(Generic[P, R]):
+    """A function as a tool; calling it calls the function. Made by `tool`; it keeps no state between calls.
+
+    `timeout` is in seconds. `output_limit` is in bytes of UTF-8: a longer result is cut and says so.
+    """
+
+    function: Callable[P, R]
+    name: str
+    description: str
+    timeout: float
+    output_limit: int
+    _signature: Signature
+    _workers: Workers
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The JSON Schema of the arguments, made once. Raises `ConfigError` when a type has none."""
+        return self._signature.schema
+
+    @property
+    def requires(self) -> tuple[type[Any], ...]:
+        """The services (Protocol classes) that `ToolContext.services` must hold for this tool."""
+        return self._signature.services
+
+    def check(self, services: Mapping[type[Any], Any]) -> None:
+        """Raises `ConfigError` naming what is missing or wrong, so that a start fails instead of a turn."""
+        missing = [service.__name__ for service in self.requires if service not in services]
+        if missing:
+            raise ConfigError(f"Tool {self.name} needs {' and '.join(missing)}, which nothing here provides.")
+        self.parameters  # noqa: B018 - types are resolved here
+
+    async def call(self, arguments: str, context: ToolContext) -> ToolResult:
+        """Runs the function on JSON text that a model wrote.
+
+        A coroutine is cancelled at the time limit or with the caller. A blocking function runs in a thread and
+        cannot be stopped there: nobody waits for it any more and its result is dropped.
+        """
+        started = time.perf_counter()
+        deadline = asyncio.timeout(self.timeout)
+        failed = True
+        try:
+            async with deadline:
+                text = _as_text(await self._run(arguments, context))
+            failed = False
+        except (ToolError, ConfigError) as error:
+            text = error.public
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a tool is a stranger's code: it fails, the turn goes on
+            text = self._blame(error, context, overdue=isinstance(error, TimeoutError) and deadline.expired())
+        elapsed = (time.perf_counter() - started) * 1000
+        return ToolResult(text=_fit(text, self.output_limit), failed=failed, elapsed_ms=elapsed)
+
+    async def _run(self, arguments: str, context: ToolContext) -> Any:
+        keywords = self._signature.read(arguments) | self._inject(context)
+        call: Callable[..., Any] = self.function
+        if self._is_async:
+            return await call(**keywords)
+        value = await asyncio.wrap_future(self._workers.submit(lambda: call(**keywords)))
+        return await value if inspect.isawaitable(value) else value
+
+    @cached_property
+    def _is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
+    def _inject(self, context: ToolContext) -> dict[str, Any]:
+        injected = self._signature.injected
+        if not injected:
+            return {}
+        self.check(context.services)
+        return {name: context if hint is ToolContext else context.services[hint] for name, hint in injected.items()}
+
+    def _blame(self, error: BaseException, context: ToolContext, *, overdue: bool) -> str:
+        """Logs the failure for the developer and words it for the model."""
+        if overdue:
+            log.warning("tool.overdue", tool=self.name, turn_id=context.turn_id, limit_s=self.timeout)
+            return f"{self.name} took longer than its limit of {self.timeout:g} s and was given up."
+        log.error(  # the stack without the exception's message: that may quote what a person wrote
+            "tool.failed",
+            tool=self.name,
+            turn_id=context.turn_id,
+            error=type(error).__name__,
+            stack="".join(traceback.format_tb(error.__traceback__)),
+        )
+        return f"{self.name} failed because of an error in the tool itself; the details are in the log."
+
+
+@overload
+def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
+
+
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float = 30.0,
+    output_limit: int = OUTPUT_LIMIT,
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+
+
+def tool(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float = 30.0,
+    output_limit: int = OUTPUT_LIMIT,
+) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
+    """A `Tool` of a function, sync or async: `@tool`, or `@tool(timeout=5)`.
+
+    The name is the function's, the description its docstring, the arguments its parameters with their types and
+    what the docstring (Google or Sphinx style), `Annotated` or `Field` say of them. Parameters annotated with
+    `ToolContext` or a Protocol class are injected. Raises `ConfigError` naming what is missing.
+    """
+
+    def decorate(function: Callable[P, R]) -> Tool[P, R]:
+        return _make(function, name, description, timeout, output_limit)
+
+    return decorate if function is None else decorate(function)
+
+
+def _make(
+    function: Callable[P, R], name: str | None, description: str | None, timeout: float, output_limit: int
+) -> Tool[P, R]:
+    if not inspect.isroutine(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigError(f"@tool belongs on a function or method that returns its result, not on {function!r}.")
+    name = function.__name__ if name is None else name
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"Tool {name!r}: a name has 1 to 64 letters, digits, _ or -; give one with @tool(name=…).")
+    description = Docstring.of(function.__doc__).summary if description is None else description
+    if not description:
+        raise ConfigError(f"Tool {name}: no docstring; write one sentence that tells a model what the tool does.")
+    if timeout <= 0 or output_limit <= 0:
+        raise ConfigError(f"Tool {name}: timeout and output_limit must be greater than 0.")
+    signature = Signature(function, name, ToolContext)
+    made: Tool[P, R] = Tool(function, name, description, timeout, output_limit, signature, Workers(_THREADS))
+    made.__dict__.update(__doc__=function.__doc__, __module__=function.__module__, __wrapped__=function)
+    return made
+
+
+def _as_text(value: Any) -> str:
+    """A result as a model reads it: text as it is, everything else as compact JSON."""
+    if isinstance(value, str):
+        return value
+    return "done" if value is None else msgspec.json.encode(value, enc_hook=_encode).decode()
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"a tool cannot return a {type(value).__name__}: it has no JSON form")
+
+
+def _fit(text: str, limit: int) -> str:
+    """`text` within `limit` bytes, and always encodable: half a surrogate pair would break every JSON after it."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode()
+    return f"{data[:limit].decode('utf-8', 'ignore')}\n[cut: the first {limit} of {len(data)} bytes]"
