@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -19,6 +20,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from antiphon.errors import ConfigError, ToolError
+from antiphon.runtime.registry import Registry
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools._signature import Docstring, Signature
 from antiphon.tools._workers import Workers
@@ -142,6 +144,18 @@ class Tool(Generic[P, R]):
             stack="".join(traceback.format_tb(error.__traceback__)),
         )
         return f"{self.name} failed because of an error in the tool itself; the details are in the log."
+
+
+def tool_registry() -> Registry[Tool[..., Any]]:
+    """The tools of this folder by file name, and those of installed packages (entry points `antiphon.tools`)."""
+    return Registry("tool", _only_tool, package="antiphon.tools", group="antiphon.tools")
+
+
+def _only_tool(module: ModuleType) -> Tool[..., Any]:
+    made_here = [value for value in vars(module).values() if isinstance(value, Tool)]
+    if len(made_here) != 1:
+        raise AttributeError(f"{module.__name__} must hold one tool and holds {len(made_here)}")
+    return made_here[0]
 
 
 @overload
