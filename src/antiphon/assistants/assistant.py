@@ -1,0 +1,99 @@
+"""An assistant: instructions, tools and a wish for a model. Immutable, so one serves any number of turns at once."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from antiphon.assistants.prompts import Prompt
+from antiphon.errors import ConfigError
+from antiphon.providers.base import ToolSpec
+from antiphon.tools.base import Tool, tool
+
+AnyTool = Tool[..., Any]
+
+MAX_STEPS = 8
+"""Rounds of a model and its tools in one turn; then it must answer with what it has."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # people type it behind an @
+
+
+@dataclass(frozen=True, init=False, eq=False, slots=True)
+class Assistant:
+    """Who answers, and how.
+
+    `instructions` is the system prompt as it stands, or a `Prompt` that names a template with variables. `model`
+    is a wish, as `provider:model`; a conversation, a person or a platform may decide otherwise. `tools` are tools
+    or plain functions, which become tools. Raises `ConfigError` naming what is wrong.
+    """
+
+    name: str
+    instructions: str | Prompt
+    model: str | None
+    tools: Mapping[str, AnyTool]
+    description: str
+    temperature: float | None
+    max_tokens: int | None
+    max_steps: int
+    specs: tuple[ToolSpec, ...]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        instructions: str | Prompt = "",
+        model: str | None = None,
+        tools: Sequence[AnyTool | Callable[..., Any]] = (),
+        description: str = "",
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        max_steps: int = MAX_STEPS,
+    ) -> None:
+        _check(name, model, temperature, max_tokens, max_steps)
+        by_name = _by_name(name, tools)
+        values = {
+            "name": name,
+            "instructions": instructions or Prompt(),
+            "model": model,
+            "tools": MappingProxyType(by_name),
+            "description": description,
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "max_steps": max_steps,
+            "specs": tuple(_spec(item) for item in by_name.values()),
+        }
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
+
+
+def _check(name: str, model: str | None, temperature: float | None, max_tokens: int | None, max_steps: int) -> None:
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"Assistant {name!r}: a name is up to 63 of a-z, 0-9, _ and -, and begins with a letter.")
+    wrong = [
+        ("model", model, model is None or bool(model.strip()), "name one as provider:model, or leave it out"),
+        ("temperature", temperature, temperature is None or 0 <= temperature <= 2, "it lies between 0 and 2"),
+        ("max_tokens", max_tokens, max_tokens is None or max_tokens > 0, "it must be greater than 0"),
+        ("max_steps", max_steps, max_steps > 0, "it must be greater than 0"),
+    ]
+    for field, value, valid, advice in wrong:
+        if not valid:
+            raise ConfigError(f"Assistant {name}: {field}={value!r} is not usable; {advice}.")
+
+
+def _by_name(assistant: str, tools: Sequence[AnyTool | Callable[..., Any]]) -> dict[str, AnyTool]:
+    by_name: dict[str, AnyTool] = {}
+    for item in tools:
+        if not isinstance(item, Tool) and not callable(item):
+            raise ConfigError(f"Assistant {assistant}: {item!r} is no tool; give a function, or one marked with @tool.")
+        made = item if isinstance(item, Tool) else tool(item)
+        if made.name in by_name:
+            raise ConfigError(
+                f"Assistant {assistant}: two tools are called {made.name}; rename one with @tool(name=…)."
+            )
+        by_name[made.name] = made
+    return by_name
+
+
+def _spec(item: AnyTool) -> ToolSpec:
+    return ToolSpec(name=item.name, description=item.description, parameters=item.parameters)

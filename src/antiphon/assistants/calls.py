@@ -1,0 +1,74 @@
+"""The tool calls of one round, under way at the same time."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+import msgspec
+
+from antiphon.assistants.assistant import AnyTool
+from antiphon.domain import ToolPart
+from antiphon.telemetry.logs import get_logger
+from antiphon.tools.base import ToolContext
+
+STOP_SECONDS = 1.0
+"""How long a cancelled tool may take to clean up before nobody waits for it any more."""
+
+log = get_logger(__name__)
+
+
+class Calls:
+    """Runs calls in parallel. Whoever made it must `stop` it."""
+
+    def __init__(self, parts: Sequence[ToolPart], tools: Mapping[str, AnyTool], context: ToolContext) -> None:
+        self._parts = parts
+        self._tasks = {
+            asyncio.create_task(_carry_out(part, tools, context), name=f"tool:{part.name}"): place
+            for place, part in enumerate(parts)
+        }
+        self._open = set(self._tasks)
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    async def some(self) -> list[tuple[int, ToolPart]]:
+        """Waits for the next calls to end; gives each with its place, in the order of the calls."""
+        done, self._open = await asyncio.wait(self._open, return_when=asyncio.FIRST_COMPLETED)
+        return self._ended(done)
+
+    async def stop(self) -> list[tuple[int, ToolPart]]:
+        """Cancels what still runs and gives how it ended: a call that had just finished counts as done."""
+        ending, self._open = self._open, set()
+        for task in ending:
+            task.cancel()
+        if ending:
+            _, deaf = await asyncio.wait(ending, timeout=STOP_SECONDS)
+            for task in deaf:
+                log.warning("tool.ignores_cancellation", tool=self._parts[self._tasks[task]].name)
+        return self._ended(ending)
+
+    def _ended(self, tasks: set[asyncio.Task[ToolPart]]) -> list[tuple[int, ToolPart]]:
+        ended = []
+        for task in sorted(tasks, key=self._tasks.__getitem__):
+            place = self._tasks[task]
+            whole = task.done() and not task.cancelled()
+            part = task.result() if whole else msgspec.structs.replace(self._parts[place], status="cancelled")
+            ended.append((place, part))
+        return ended
+
+
+async def _carry_out(part: ToolPart, tools: Mapping[str, AnyTool], context: ToolContext) -> ToolPart:
+    tool = tools.get(part.name)
+    if tool is None:
+        why = _unknown(part.name, tools)
+        return msgspec.structs.replace(part, status="failed", result=why, elapsed_ms=0.0)
+    result = await tool.call(part.arguments, context)
+    return msgspec.structs.replace(
+        part, status="failed" if result.failed else "done", result=result.text, elapsed_ms=result.elapsed_ms
+    )
+
+
+def _unknown(name: str, tools: Mapping[str, AnyTool]) -> str:
+    near = get_close_matches(name, tools, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(tools) or 'no tool at all'}."
+    return f"There is no tool called {name[:64]}. {hint}"

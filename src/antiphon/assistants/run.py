@@ -1,0 +1,234 @@
+"""The streaming loop: one run carries one turn from its prompt to its one ending.
+
+A model speaks and wishes for tools, the tools answer side by side, the model goes on. What arrives is given on at
+once; the parts of the answer are collected on the way. A run owns all its state, so an assistant and a provider
+serve any number of runs at the same time.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from itertools import count
+
+from msgspec import Struct
+
+from antiphon.assistants.answer import Answer, replay, text_of
+from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.calls import Calls
+from antiphon.assistants.cut import Cut
+from antiphon.assistants.step import CANCELLED, Ending, Step
+from antiphon.domain import AnyPart, Outcome, ToolPart, Usage
+from antiphon.providers.base import ChatMessage, ModelRequest, Provider, ReasoningDelta, TextDelta, ToolCall
+from antiphon.telemetry.logs import get_logger
+from antiphon.tools.base import ToolContext
+
+ANSWER_LIMIT = 1_000_000
+"""Characters of one model call; a model that has fallen into a loop is stopped there."""
+
+log = get_logger(__name__)
+
+
+class Text(Struct, frozen=True, gc=False):
+    text: str
+
+
+class Reasoning(Struct, frozen=True, gc=False):
+    text: str
+
+
+class ToolStarted(Struct, frozen=True):
+    """`part` is running."""
+
+    part: ToolPart
+
+
+class ToolEnded(Struct, frozen=True):
+    """`part` is done, failed or cancelled, under the call id under which it started."""
+
+    part: ToolPart
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """The one last event of every run.
+
+    `status` is refused when nothing worth keeping came, interrupted when the answer is not whole. `reason` is a
+    sentence for people and `code` its name: why it was refused or interrupted, or a remark on an answer; both are
+    None for a plain answer. `parts` ends with a notice that says the same.
+    """
+
+    status: Outcome
+    parts: tuple[AnyPart, ...]
+    usage: Usage
+    reason: str | None = None
+    code: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What was said, or the reason where nothing was: never empty."""
+        return text_of(self.parts) or self.reason or ""
+
+
+RunEvent = Text | Reasoning | ToolStarted | ToolEnded | Ended
+
+
+class Run:
+    """One answer of `assistant`, by the model that `provider` calls `model`, to `messages`."""
+
+    def __init__(
+        self,
+        assistant: Assistant,
+        provider: Provider,
+        model: str,
+        messages: tuple[ChatMessage, ...],
+        context: ToolContext,
+    ) -> None:
+        self._assistant = assistant
+        self._provider = provider
+        self._model = model
+        self._messages = messages
+        self._context = context
+        self._answer = Answer()
+        self._usage: Usage | None = None
+        self._ending: Ending | None = None
+        self._steps = 0
+        self._call_ids: set[str] = set()
+        self._cut = Cut()
+
+    @property
+    def parts(self) -> tuple[AnyPart, ...]:
+        """The answer so far: what to keep when the reading task itself is cancelled and no ending arrives."""
+        return self._answer.parts()
+
+    @property
+    def usage(self) -> Usage:
+        """What the model calls that are over have cost."""
+        return self._usage or Usage()
+
+    def cancel(self) -> None:
+        """A person stops the answer, before it begins or at any time.
+
+        The reader gets no more text: the stream is closed, tools are stopped, and the run ends as interrupted with
+        what there is. Called in the reader's event loop. Does nothing after the end.
+        """
+        self._cut.request()
+
+    async def events(self) -> AsyncGenerator[RunEvent, None]:
+        """The run as it happens, to be read once, by one task; `Ended` comes last, whatever happens.
+
+        A reader that stops early closes it (`contextlib.aclosing`), which frees the connection and stops tools.
+        When the reading task is cancelled (a shutdown), the same happens and the cancellation goes on.
+        """
+        answer, cut = self._answer, self._cut
+        cut.bind()
+        while self._goes_on:
+            self._steps += 1
+            mark, length = answer.mark(), 0
+            async with Step(self._provider, self._request(), cut) as step:
+                cut.waiting = True
+                async for event in step.open():
+                    cut.waiting = False
+                    if isinstance(event, TextDelta):
+                        if event.text:
+                            answer.text(event.text)
+                            length += len(event.text)
+                            yield Text(event.text)
+                    elif isinstance(event, ReasoningDelta):
+                        answer.reasoning(event.text, event.opaque)
+                        length += len(event.text)
+                        if event.text:
+                            yield Reasoning(event.text)
+                    elif step.take(event):
+                        break
+                    if cut.requested or length > ANSWER_LIMIT:
+                        break
+                    cut.waiting = True
+                else:
+                    step.broke_off()
+            if length > ANSWER_LIMIT:
+                step.finish = "length"
+            self._conclude(step, mark)
+            if self._goes_on:
+                async with aclosing(self._use_tools(step.calls)) as uses:
+                    async for use in uses:
+                        yield use
+                self._messages += tuple(replay(answer.since(mark)))
+        yield self._ended()
+
+    async def _use_tools(self, wishes: Iterable[ToolCall]) -> AsyncGenerator[ToolStarted | ToolEnded, None]:
+        parts: list[ToolPart] = []
+        places: list[int] = []
+        for wish in wishes:
+            if self._cut.requested:
+                break
+            part = ToolPart(call_id=self._fresh(wish.id), name=wish.name, arguments=wish.arguments, status="running")
+            parts.append(part)
+            places.append(self._answer.tool(part))
+            yield ToolStarted(part)
+        calls = Calls(parts, self._assistant.tools, self._context)
+        try:
+            while calls and not self._cut.requested:
+                self._cut.waiting = True
+                ended = await calls.some()
+                self._cut.waiting = False
+                for part in self._settle(places, ended):
+                    yield ToolEnded(part)
+        except asyncio.CancelledError as error:
+            if not self._cut.took(error):
+                raise
+        finally:
+            stopped = self._settle(places, await calls.stop())
+        for part in stopped:
+            yield ToolEnded(part)
+
+    def _settle(self, places: list[int], ended: list[tuple[int, ToolPart]]) -> list[ToolPart]:
+        for number, part in ended:
+            self._answer.settle(places[number], part)
+        return [part for _, part in ended]
+
+    def _fresh(self, call_id: str) -> str:
+        """The call's id, changed when the vendor has used it before in this turn: parts are told apart by it."""
+        fresh = call_id or "call"
+        numbers = count(2)
+        while fresh in self._call_ids:
+            fresh = f"{call_id or 'call'}-{next(numbers)}"
+        self._call_ids.add(fresh)
+        return fresh
+
+    def _request(self) -> ModelRequest:
+        return ModelRequest(
+            model=self._model,
+            messages=self._messages,
+            tools=self._assistant.specs if self._may_call else (),
+            temperature=self._assistant.temperature,
+            max_tokens=self._assistant.max_tokens,
+        )
+
+    @property
+    def _goes_on(self) -> bool:
+        return self._ending is None and not self._cut.requested
+
+    @property
+    def _may_call(self) -> bool:
+        """Whether this step may end with calls; the one behind the last of them must answer with what there is."""
+        return self._steps <= self._assistant.max_steps
+
+    def _conclude(self, step: Step, mark: int) -> None:
+        cost = step.cost(self._answer.since(mark))
+        if cost is not None:
+            self._usage = cost if self._usage is None else self._usage + cost
+        if not self._cut.requested:
+            self._ending = step.ending(self._answer, may_call=self._may_call)
+            if step.error is not None:
+                log.warning(
+                    "run.model_failed",
+                    turn_id=self._context.turn_id,
+                    provider=self._provider.name,
+                    kind=step.error.kind,
+                    error=step.error.message,
+                )
+
+    def _ended(self) -> Ended:
+        ending = self._ending or CANCELLED
+        if ending.code is not None and ending.reason is not None:
+            self._answer.notice(ending.code, ending.reason)
+        return Ended(status=ending.status, parts=self.parts, usage=self.usage, reason=ending.reason, code=ending.code)
