@@ -1,7 +1,9 @@
 """The contract of the store: what must not be lost, as whole units of work.
 
 `Store` is a facade; each aggregate is a contract of its own. Every method is one transaction: it has happened
-entirely when it returns, or not at all when it raises `ServiceError` (disk full, closed, locked) .
+entirely when it returns, or not at all when it raises `ServiceError` (disk full, closed, locked, too busy) or
+`ValidationError` (it names a conversation, person or message that does not exist). A call that is cancelled while it
+waits is still carried out.
 """
 
 from collections.abc import Sequence
@@ -32,7 +34,10 @@ class Unfinished(Struct, frozen=True, kw_only=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """The answer of a turn, to be stored and sent. `parts` never holds a tool that is still running."""
+    """The answer of a turn, to be stored and sent. `parts` never holds a tool that is still running.
+
+    Without `in_context` no model ever sees the exchange: neither the reply nor the message it answers.
+    """
 
     id: str
     role: Literal["assistant", "system"]
@@ -51,10 +56,13 @@ class Chunk(Struct, frozen=True, kw_only=True):
 
 
 class Finished(Struct, frozen=True, kw_only=True):
-    """What `InboxStore.finish` stored. `delivery_id` is the outbox entry of the reply, None without a reply."""
+    """What `InboxStore.finish` stored. `delivery_id` is the outbox entry of the reply, None without a reply.
+
+    `conversation` is None when it was deleted while the turn ran: then nothing was stored and nothing is to be sent.
+    """
 
     message: Message | None
-    conversation: Conversation
+    conversation: Conversation | None
     delivery_id: str | None
 
 
@@ -98,14 +106,12 @@ class ConversationStore(Protocol):
 
     async def get(self, conversation_id: str) -> Conversation | None: ...
 
-    async def list(self, person_id: str, *, limit: int = 100, before: datetime | None = None) -> list[Conversation]:
-        """A person's conversations, the latest updated first."""
-        ...
-
     async def update(
         self, conversation_id: str, *, title: str | None = None, model: str | None = None, reset_context: bool = False
     ) -> Conversation | None:
-        """Changes what is given (`model=""` clears the override); returns the new state, None when it is unknown."""
+        """Changes what is given (`model=""` clears the override); returns the new state, None when it is unknown.
+
+        `updated_at` stays: it is the time of the latest message, so a new title does not move a conversation."""
         ...
 
     async def delete(self, conversation_id: str) -> bool:
@@ -128,11 +134,17 @@ class ConversationStore(Protocol):
         query. `exclude` is a conversation that is left out."""
         ...
 
+    async def list(self, person_id: str, *, limit: int = 100, before: datetime | None = None) -> list[Conversation]:
+        """A person's conversations, the latest updated first."""
+        ...
+
 
 class InboxStore(Protocol):
     async def accept(self, message: ChannelMessage, *, assistant: str) -> Accepted:
         """Makes an inbound message durable: person by account, conversation by place (created when new, titled by
-        the text), the user's message, the turn. The same (adapter, place, key) again changes nothing."""
+        the text), the user's message, the turn. The same (adapter, place, key) again changes nothing.
+
+        For the adapter "web" the place is the id of a conversation, which must exist: `ValidationError` otherwise."""
         ...
 
     async def begin(self, turn_id: str) -> None:
@@ -140,16 +152,19 @@ class InboxStore(Protocol):
         ...
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
-        """Stores more of a running answer. Costs the same however long the answer is."""
+        """Stores more of a running answer. Costs the same however long the answer is. A chunk that is there already
+        (same seq and kind) and chunks of a turn that has ended or gone are left out."""
         ...
 
     async def finish(self, turn: Turn, record: TurnRecord, reply: Reply | None) -> Finished:
         """Ends the turn: the reply and its outbox entry, the outcome on the turn's messages, the conversation's
-        `updated_at`; drops the chunks. For a turn that has ended already it changes nothing and returns what is there."""
+        `updated_at`; drops the chunks. For a turn that has ended already it changes nothing and returns what is there.
+        A refused message is out of every later context."""
         ...
 
     async def unfinished(self) -> list[Unfinished]:
-        """Turns without an outcome, oldest first, with the parts of their answers so far."""
+        """Turns without an outcome, oldest first, with the parts of their answers so far; a tool that was running
+        is `cancelled`."""
         ...
 
     async def latest(self, conversation_id: str) -> TurnRecord | None:
@@ -203,7 +218,8 @@ class NoteStore(Protocol):
 
 
 class Store(Protocol):
-    """A database. `start` opens and migrates it; every other call before `start` or after `stop` raises `ServiceError`."""
+    """A database. `start` opens and migrates it; before it and after `stop` every call but these two raises
+    `ServiceError`. Stopping carries out what has been asked for."""
 
     conversations: ConversationStore
     inbox: InboxStore

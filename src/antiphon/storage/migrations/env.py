@@ -1,0 +1,12 @@
+"""Alembic's entry: migrates the connection that `upgrade.py` passes in."""
+
+from alembic import context
+
+from antiphon.storage.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transactional_ddl=False,  # the transaction is the caller's
+)
+context.run_migrations()

@@ -1,0 +1,1 @@
+"""One file per revision, named v<number>_<what>.py."""

@@ -1,0 +1,191 @@
+"""People, conversations, messages, inbox, outbox, notes, and full-text search in messages and notes."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_TABLES = ("notes", "outbox", "chunks", "inbox", "messages", "conversations", "accounts", "people")
+_KEY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+_FULL_TEXT = """
+CREATE VIRTUAL TABLE messages_fts USING fts5(
+    text, content='messages', content_rowid='number', tokenize='unicode61 remove_diacritics 2'
+);
+CREATE TRIGGER messages_found AFTER INSERT ON messages WHEN new.role != 'system' BEGIN
+    INSERT INTO messages_fts(rowid, text) VALUES (new.number, new.text);
+END;
+CREATE TRIGGER messages_lost AFTER DELETE ON messages WHEN old.role != 'system' BEGIN
+    INSERT INTO messages_fts(messages_fts, rowid, text) VALUES ('delete', old.number, old.text);
+END;
+CREATE TRIGGER messages_changed AFTER UPDATE OF text ON messages WHEN old.role != 'system' BEGIN
+    INSERT INTO messages_fts(messages_fts, rowid, text) VALUES ('delete', old.number, old.text);
+    INSERT INTO messages_fts(rowid, text) VALUES (new.number, new.text);
+END;
+CREATE VIRTUAL TABLE notes_fts USING fts5(
+    text, content='notes', content_rowid='number', tokenize='unicode61 remove_diacritics 2'
+);
+CREATE TRIGGER notes_found AFTER INSERT ON notes BEGIN
+    INSERT INTO notes_fts(rowid, text) VALUES (new.number, new.text);
+END;
+CREATE TRIGGER notes_lost AFTER DELETE ON notes BEGIN
+    INSERT INTO notes_fts(notes_fts, rowid, text) VALUES ('delete', old.number, old.text);
+END;
+"""
+
+
+def upgrade() -> None:
+    _people()
+    _conversations()
+    _inbox()
+    _outbox()
+    _notes()
+    if op.get_bind().dialect.name == "sqlite":
+        for statement in _FULL_TEXT.split(";\nCREATE"):
+            text = statement.strip().removesuffix(";")
+            op.execute(text if text.startswith("CREATE") else f"CREATE {text}")
+
+
+def downgrade() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        op.drop_table("messages_fts")
+        op.drop_table("notes_fts")
+    for table in _TABLES:
+        op.drop_table(table)
+
+
+def _people() -> None:
+    op.create_table(
+        "people",
+        sa.Column("id", sa.Text(), primary_key=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("operator", sa.Boolean(), nullable=False),
+        sa.Column("preferred_model", sa.Text()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+    )
+    op.create_table(
+        "accounts",
+        sa.Column("adapter", sa.Text(), primary_key=True),
+        sa.Column("account", sa.Text(), primary_key=True),
+        sa.Column("person_id", sa.Text(), sa.ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+    )
+
+
+def _conversation() -> sa.Column[str]:
+    key = sa.ForeignKey("conversations.id", ondelete="CASCADE")
+    return sa.Column("conversation_id", sa.Text(), key, nullable=False)
+
+
+def _conversations() -> None:
+    op.create_table(
+        "conversations",
+        sa.Column("id", sa.Text(), primary_key=True),
+        sa.Column("adapter", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), sa.ForeignKey("people.id"), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("assistant", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text()),
+        sa.Column("context_from", sa.BigInteger(), nullable=False),
+        sa.Column("last_position", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.UniqueConstraint("adapter", "place", name="conversations_place"),
+    )
+    op.create_index("conversations_of_person", "conversations", ["person_id", "updated_at"])
+    op.create_table(
+        "messages",
+        sa.Column("number", _KEY, primary_key=True),
+        sa.Column("id", sa.Text(), nullable=False),
+        _conversation(),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("ticket", sa.BigInteger(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("parts", sa.Text()),
+        sa.Column("turn_id", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text()),
+        sa.Column("in_context", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.UniqueConstraint("id", name="messages_id"),
+        sa.UniqueConstraint("conversation_id", "position", name="messages_position"),
+    )
+    op.create_index("messages_ticket", "messages", ["conversation_id", "ticket", "position"])
+    op.create_index("messages_turn", "messages", ["turn_id"])
+
+
+def _inbox() -> None:
+    op.create_table(
+        "inbox",
+        sa.Column("id", sa.Text(), primary_key=True),
+        sa.Column("adapter", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("thread", sa.Text()),
+        sa.Column("reply_to", sa.Text()),
+        _conversation(),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("ticket", sa.BigInteger(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("attachments", sa.Text()),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text()),
+        sa.Column("record", sa.Text()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger()),
+        sa.UniqueConstraint("adapter", "place", "key", name="inbox_key"),
+    )
+    op.create_index("inbox_ticket", "inbox", ["conversation_id", "ticket"])
+    still_open = sa.text("state != 'ended'")
+    op.create_index("inbox_open", "inbox", ["id"], sqlite_where=still_open, postgresql_where=still_open)
+    op.create_table(
+        "chunks",
+        sa.Column("turn_id", sa.Text(), sa.ForeignKey("inbox.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("seq", sa.BigInteger(), primary_key=True),
+        sa.Column("kind", sa.Text(), primary_key=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+def _outbox() -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.Text(), primary_key=True),
+        _conversation(),
+        sa.Column("turn_id", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("adapter", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("thread", sa.Text()),
+        sa.Column("reply_to", sa.Text()),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.SmallInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("error", sa.Text()),
+        sa.Column("platform_id", sa.Text()),
+        sa.UniqueConstraint("turn_id", name="outbox_turn"),
+    )
+    op.create_index("outbox_conversation", "outbox", ["conversation_id"])
+    sendable = sa.text("state IN ('pending', 'sending')")
+    op.create_index("outbox_open", "outbox", ["id"], sqlite_where=sendable, postgresql_where=sendable)
+
+
+def _notes() -> None:
+    op.create_table(
+        "notes",
+        sa.Column("number", _KEY, primary_key=True),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), sa.ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("source_message_id", sa.Text()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.UniqueConstraint("id", name="notes_id"),
+        sa.UniqueConstraint("person_id", "digest", name="notes_text"),
+    )

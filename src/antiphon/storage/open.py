@@ -1,0 +1,20 @@
+"""From a database URL to the store that serves it."""
+
+from importlib import import_module
+from typing import cast
+
+from antiphon.errors import ConfigError
+from antiphon.storage.base import Store
+from antiphon.storage.config import DatabaseSettings
+
+_STORES = {"sqlite": "antiphon.storage.sqlite.store:SqliteStore"}
+
+
+def open_store(settings: DatabaseSettings) -> Store:
+    """The store for `settings.url`, not yet started. Raises `ConfigError` when no store serves its scheme."""
+    scheme = settings.url.partition(":")[0]
+    if scheme not in _STORES:
+        names = ", ".join(f"{name}:///…" for name in sorted(_STORES))
+        raise ConfigError(f"database.url begins with {scheme!r}, which no store serves; possible is {names}.")
+    module, name = _STORES[scheme].split(":")
+    return cast("Store", getattr(import_module(module), name)(settings))

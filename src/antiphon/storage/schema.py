@@ -1,0 +1,162 @@
+"""The tables, for every database. Times are integer microseconds since 1970 UTC; JSON is text that carries `FORMAT`.
+
+Only generators, migrations and tests import this: the running store reads the SQL made from it (`sql/generate.py`),
+because importing SQLAlchemy costs more than the whole start of a store.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+_BigKey = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is an alias of the row id there
+
+
+def _conversation() -> Column[str]:
+    return Column("conversation_id", Text, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False)
+
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("operator", Boolean, nullable=False),
+    Column("preferred_model", Text),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("adapter", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("person_id", Text, ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("adapter", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("assistant", Text, nullable=False),
+    Column("model", Text),
+    Column("context_from", BigInteger, nullable=False),
+    Column("last_position", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("adapter", "place", name="conversations_place"),
+    Index("conversations_of_person", "person_id", "updated_at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("number", _BigKey, primary_key=True),  # what the full-text index points to: row ids change in VACUUM
+    Column("id", Text, nullable=False),
+    _conversation(),
+    Column("position", BigInteger, nullable=False),
+    Column("ticket", BigInteger, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("parts", Text),
+    Column("turn_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("person", Text),
+    Column("in_context", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("id", name="messages_id"),
+    UniqueConstraint("conversation_id", "position", name="messages_position"),
+    Index("messages_ticket", "conversation_id", "ticket", "position"),
+    Index("messages_turn", "turn_id"),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("adapter", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("thread", Text),
+    Column("reply_to", Text),
+    _conversation(),
+    Column("message_id", Text, nullable=False),
+    Column("ticket", BigInteger, nullable=False),
+    Column("person_id", Text, nullable=False),
+    Column("attachments", Text),
+    Column("state", Text, nullable=False),
+    Column("model", Text),
+    Column("record", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    UniqueConstraint("adapter", "place", "key", name="inbox_key"),
+    Index("inbox_ticket", "conversation_id", "ticket"),
+    Index("inbox_open", "id", sqlite_where=text("state != 'ended'"), postgresql_where=text("state != 'ended'")),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("turn_id", Text, ForeignKey("inbox.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _conversation(),
+    Column("turn_id", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("adapter", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("thread", Text),
+    Column("reply_to", Text),
+    Column("state", Text, nullable=False),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("error", Text),
+    Column("platform_id", Text),
+    UniqueConstraint("turn_id", name="outbox_turn"),
+    Index("outbox_conversation", "conversation_id"),
+    Index(
+        "outbox_open",
+        "id",
+        sqlite_where=text("state IN ('pending', 'sending')"),
+        postgresql_where=text("state IN ('pending', 'sending')"),
+    ),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("number", _BigKey, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("person_id", Text, ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # of the normalised text: an index on long text has a limit in PostgreSQL
+    Column("source_message_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("id", name="notes_id"),
+    UniqueConstraint("person_id", "digest", name="notes_text"),
+)

@@ -1,0 +1,248 @@
+"""The inbox: every inbound message becomes a turn here, and every turn ends here."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from antiphon.domain import ChannelMessage, Conversation, Message, Person, Turn, TurnRecord, new_id, now
+from antiphon.errors import ValidationError
+from antiphon.storage.base import Accepted, Chunk, Finished, Reply, Unfinished
+from antiphon.storage.sql.conversations import conversation_values
+from antiphon.storage.sql.people import known_person
+from antiphon.storage.sql.records import (
+    conversation_of,
+    dump,
+    load_record,
+    message_of,
+    message_values,
+    micros,
+    parts_of,
+    storable,
+    title_of,
+    turn_of,
+)
+from antiphon.storage.sql.unit import Database, Row, Unit, many, one, run
+
+
+class SqlInbox:
+    """`InboxStore` on any SQL database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def accept(self, message: ChannelMessage, *, assistant: str) -> Accepted:
+        return await self._database.write(_accept, message, assistant)
+
+    async def begin(self, turn_id: str) -> None:
+        await self._database.write(run, "turn_begin", id=turn_id)
+
+    async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
+        if chunks:
+            await self._database.write(_append, turn_id, tuple(chunks))
+
+    async def finish(self, turn: Turn, record: TurnRecord, reply: Reply | None) -> Finished:
+        return await self._database.write(_finish, turn, record, reply)
+
+    async def unfinished(self) -> list[Unfinished]:
+        return await self._database.read(_unfinished)
+
+    async def latest(self, conversation_id: str) -> TurnRecord | None:
+        return await self._database.read(_latest, conversation_id)
+
+
+# --- accept -------------------------------------------------------------------------------------------------------
+
+
+def _accept(message: ChannelMessage, assistant: str) -> Unit[Accepted]:
+    known = yield from one("turn_by_key", adapter=message.adapter, place=message.place, key=message.key)
+    if known is not None:
+        return (yield from _accepted_before(turn_of(known)))
+    person = yield from known_person(message.adapter, message.account, message.sender)
+    conversation, position, created = yield from _next_position(message, person, assistant)
+    turn = Turn(
+        id=new_id(),
+        conversation_id=conversation.id,
+        message_id=new_id(),
+        ticket=position,
+        person_id=person.id,
+        text=storable(message.text),
+        target=message.target,
+        created_at=now(),
+        attachments=message.attachments,
+    )
+    question = Message(
+        id=turn.message_id,
+        conversation_id=conversation.id,
+        position=position,
+        ticket=position,
+        role="user",
+        text=turn.text,
+        turn_id=turn.id,
+        status="accepted",
+        created_at=turn.created_at,
+        person=person.id,
+    )
+    yield "message_add", message_values(question)
+    yield "turn_add", _turn_values(turn, message.key)
+    return Accepted(turn=turn, message=question, conversation=conversation, created=created, duplicate=False)
+
+
+def _accepted_before(turn: Turn) -> Unit[Accepted]:
+    message = yield from one("message_by_id", id=turn.message_id)
+    conversation = yield from one("conversation_by_id", id=turn.conversation_id)
+    if message is None or conversation is None:  # the turn itself would have gone with them
+        raise ValidationError("This message was sent before, to a conversation that has been deleted.")
+    return Accepted(
+        turn=turn,
+        message=message_of(message),
+        conversation=conversation_of(conversation),
+        created=False,
+        duplicate=True,
+    )
+
+
+def _next_position(message: ChannelMessage, person: Person, assistant: str) -> Unit[tuple[Conversation, int, bool]]:
+    """The conversation of a message, the position of the message in it and whether the conversation is new."""
+    at, title = now(), title_of(message.text)
+    if message.adapter == "web":
+        row = yield from one("conversation_grow", id=message.place, at=micros(at), new_title=title)
+        if row is None:
+            raise ValidationError("This conversation does not exist (any more): begin a new one.")
+    else:
+        row = yield from one(
+            "conversation_grow_place",
+            of_adapter=message.adapter,
+            of_place=message.place,
+            at=micros(at),
+            new_title=title,
+        )
+    if row is not None:
+        return conversation_of(row), row[-1], False
+    conversation = Conversation(
+        id=new_id(),
+        title=title,
+        assistant=assistant,
+        created_at=at,
+        updated_at=at,
+        person_id=person.id,
+        adapter=message.adapter,
+        place=message.place,
+    )
+    yield "conversation_add", conversation_values(conversation, last_position=1)
+    return conversation, 1, True
+
+
+def _turn_values(turn: Turn, key: str) -> dict[str, object]:
+    return {
+        "id": turn.id,
+        "adapter": turn.target.adapter,
+        "place": turn.target.place,
+        "key": key,
+        "thread": turn.target.thread,
+        "reply_to": turn.target.reply_to,
+        "conversation_id": turn.conversation_id,
+        "message_id": turn.message_id,
+        "ticket": turn.ticket,
+        "person_id": turn.person_id,
+        "attachments": dump(turn.attachments) if turn.attachments else None,
+        "state": "accepted",
+        "model": None,
+        "record": None,
+        "created_at": micros(turn.created_at),
+        "ended_at": None,
+    }
+
+
+# --- the answer ---------------------------------------------------------------------------------------------------
+
+
+def _append(turn_id: str, chunks: Sequence[Chunk]) -> Unit[None]:
+    for chunk in chunks:
+        yield "chunk_add", {"turn_id": turn_id, "seq": chunk.seq, "kind": chunk.kind, "text": storable(chunk.text)}
+
+
+def _finish(turn: Turn, record: TurnRecord, reply: Reply | None) -> Unit[Finished]:
+    state = yield from one("turn_state", id=turn.id)
+    if state is None:
+        return Finished(message=None, conversation=None, delivery_id=None)
+    if state[0] == "ended":
+        return (yield from _finished_before(turn))
+    at = micros(now())
+    visible = record.outcome != "refused" and (reply is None or reply.in_context)
+    yield "turn_end", {"id": turn.id, "by_model": record.model, "new_record": dump(record), "at": at}
+    yield "message_settle", {"of_turn": turn.id, "outcome": record.outcome, "visible": visible}
+    yield "chunk_drop", {"turn_id": turn.id}
+    if reply is not None:
+        return (yield from _answer(turn, record, reply, at))
+    row = yield from one("conversation_touch", id=turn.conversation_id, at=at)
+    return Finished(message=None, conversation=_required(row), delivery_id=None)
+
+
+def _answer(turn: Turn, record: TurnRecord, reply: Reply, at: int) -> Unit[Finished]:
+    row = yield from one("conversation_grow", id=turn.conversation_id, at=at, new_title="")
+    conversation = _required(row)
+    message = Message(
+        id=reply.id,
+        conversation_id=turn.conversation_id,
+        position=row[-1] if row else 0,
+        ticket=turn.ticket,
+        role=reply.role,
+        text=storable(reply.text),
+        turn_id=turn.id,
+        status=record.outcome,
+        created_at=conversation.updated_at,
+        parts=reply.parts,
+        in_context=reply.in_context,
+    )
+    delivery_id = new_id()
+    yield "message_add", message_values(message)
+    yield "delivery_add", _delivery_values(delivery_id, turn, message, at)
+    return Finished(message=message, conversation=conversation, delivery_id=delivery_id)
+
+
+def _finished_before(turn: Turn) -> Unit[Finished]:
+    delivery = yield from one("delivery_of_turn", turn_id=turn.id)
+    message = (yield from one("message_by_id", id=delivery[1])) if delivery else None
+    row = yield from one("conversation_by_id", id=turn.conversation_id)
+    return Finished(
+        message=message_of(message) if message else None,
+        conversation=conversation_of(row) if row else None,
+        delivery_id=delivery[0] if delivery else None,
+    )
+
+
+def _required(row: Row | None) -> Conversation:
+    if row is None:  # a foreign key forbids it: the turn would have gone with its conversation
+        raise ValidationError("The conversation of this turn does not exist.")
+    return conversation_of(row)
+
+
+def _delivery_values(delivery_id: str, turn: Turn, message: Message, at: int) -> dict[str, object]:
+    return {
+        "id": delivery_id,
+        "conversation_id": turn.conversation_id,
+        "turn_id": turn.id,
+        "message_id": message.id,
+        **msgspec.structs.asdict(turn.target),
+        "state": "pending",
+        "attempts": 0,
+        "due_at": at,
+        "error": None,
+        "platform_id": None,
+    }
+
+
+# --- after a crash ------------------------------------------------------------------------------------------------
+
+
+def _unfinished() -> Unit[list[Unfinished]]:
+    found = []
+    for row in (yield from many("turn_open")):
+        chunks = yield from many("chunk_list", turn_id=row[0])
+        found.append(Unfinished(turn=turn_of(row), state=row[12], parts=parts_of(chunks)))
+    return found
+
+
+def _latest(conversation_id: str) -> Unit[TurnRecord | None]:
+    row = yield from one("turn_latest", conversation_id=conversation_id)
+    return load_record(row[0]) if row else None

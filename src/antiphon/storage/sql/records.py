@@ -1,0 +1,218 @@
+"""Rows to the nouns of the domain and back. The order of the columns is that of the lists in `statements.py`."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from antiphon.domain import (
+    FORMAT,
+    AnyPart,
+    Attachment,
+    Conversation,
+    Message,
+    Person,
+    ReasoningPart,
+    Target,
+    TextPart,
+    ToolPart,
+    Turn,
+    TurnRecord,
+)
+from antiphon.errors import ServiceError
+from antiphon.storage.base import Delivery, Note
+from antiphon.storage.sql.unit import Row
+
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_TITLE_LENGTH = 60
+
+
+class Stored(msgspec.Struct, Generic[T], frozen=True):
+    """What a JSON column holds."""
+
+    format: int
+    value: T
+
+
+_encoder = msgspec.json.Encoder()
+_format = msgspec.json.Decoder(Stored[msgspec.Raw])
+_parts = msgspec.json.Decoder(tuple[AnyPart, ...])
+_attachments = msgspec.json.Decoder(tuple[Attachment, ...])
+_record = msgspec.json.Decoder(TurnRecord)
+_tool = msgspec.json.Decoder(ToolPart)
+
+
+def micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(value: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def storable(text: str) -> str:
+    """`text` with a replacement character for what no database takes: NUL and halves of surrogate pairs."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def title_of(text: str) -> str:
+    """A title from the first words of a text: one line, cut between words."""
+    line = " ".join(storable(text[: _TITLE_LENGTH * 10]).split())
+    if len(line) <= _TITLE_LENGTH:
+        return line
+    head = line[: _TITLE_LENGTH + 1]
+    cut = head.rfind(" ")
+    return f"{line[: cut if cut > _TITLE_LENGTH // 2 else _TITLE_LENGTH]}…"
+
+
+def dump(value: Any) -> str:
+    """The text of a JSON column."""
+    stored = Stored(FORMAT, value)
+    try:
+        return _encoder.encode(stored).decode()
+    except UnicodeEncodeError:
+        return _encoder.encode(_storable_tree(msgspec.to_builtins(stored))).decode()
+
+
+def _storable_tree(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(key): _storable_tree(item) for key, item in value.items()}
+    return [_storable_tree(item) for item in value] if isinstance(value, list) else value
+
+
+def _load(decoder: msgspec.json.Decoder[T], text: str) -> T:
+    stored = _format.decode(text)
+    if stored.format > FORMAT:
+        raise ServiceError(
+            f"This record has format {stored.format}, written by a newer version of Antiphon, and this one "
+            f"reads up to {FORMAT}: update Antiphon."
+        )
+    return decoder.decode(stored.value)
+
+
+def load_record(text: str) -> TurnRecord:
+    return _load(_record, text)
+
+
+def conversation_of(row: Row) -> Conversation:
+    return Conversation(
+        id=row[0],
+        title=row[1],
+        assistant=row[2],
+        created_at=moment(row[3]),
+        updated_at=moment(row[4]),
+        person_id=row[5],
+        adapter=row[6],
+        place=row[7],
+        model=row[8],
+        context_from=row[9],
+    )
+
+
+def message_of(row: Row) -> Message:
+    return Message(
+        id=row[0],
+        conversation_id=row[1],
+        position=row[2],
+        ticket=row[3],
+        role=row[4],
+        text=row[5],
+        turn_id=row[6],
+        status=row[7],
+        created_at=moment(row[8]),
+        parts=_load(_parts, row[9]) if row[9] else (),
+        person=row[10],
+        in_context=bool(row[11]),
+    )
+
+
+def message_values(message: Message) -> dict[str, Any]:
+    """The parameters of `message_add`; the counterpart of `message_of`."""
+    return {
+        "id": message.id,
+        "conversation_id": message.conversation_id,
+        "position": message.position,
+        "ticket": message.ticket,
+        "role": message.role,
+        "text": message.text,
+        "turn_id": message.turn_id,
+        "status": message.status,
+        "created_at": micros(message.created_at),
+        "parts": dump(message.parts) if message.parts else None,
+        "person": message.person,
+        "in_context": message.in_context,
+    }
+
+
+def turn_of(row: Row) -> Turn:
+    return Turn(
+        id=row[0],
+        conversation_id=row[1],
+        message_id=row[2],
+        ticket=row[3],
+        person_id=row[4],
+        text=row[5],
+        target=Target(adapter=row[6], place=row[7], thread=row[8], reply_to=row[9]),
+        created_at=moment(row[10]),
+        attachments=_load(_attachments, row[11]) if row[11] else (),
+    )
+
+
+def delivery_of(row: Row) -> Delivery:
+    """From a row of `delivery_open`: a message (12 columns), then the delivery."""
+    identity, adapter, place, thread, reply_to, state, attempts, due_at = row[12:]
+    return Delivery(
+        id=identity,
+        target=Target(adapter=adapter, place=place, thread=thread, reply_to=reply_to),
+        message=message_of(row),
+        state=state,
+        attempts=attempts,
+        due_at=moment(due_at),
+    )
+
+
+def person_of(row: Row) -> Person:
+    return Person(id=row[0], name=row[1], created_at=moment(row[2]), operator=bool(row[3]), preferred_model=row[4])
+
+
+def note_of(row: Row) -> Note:
+    return Note(id=row[0], person_id=row[1], text=row[2], source_message_id=row[3], created_at=moment(row[4]))
+
+
+def parts_of(chunks: Iterable[Row]) -> tuple[AnyPart, ...]:
+    """The parts of an answer from its chunks (kind, text) in order; a tool that was running is cancelled."""
+    pieces: list[tuple[str, list[str]]] = []
+    calls: dict[str, list[str]] = {}
+    for kind, text in chunks:
+        if kind != "tool":
+            if pieces and pieces[-1][0] == kind:
+                pieces[-1][1].append(text)
+            else:
+                pieces.append((kind, [text]))
+        elif (call_id := _tool.decode(text).call_id) in calls:
+            calls[call_id][0] = text
+        else:
+            calls[call_id] = [text]
+            pieces.append((kind, calls[call_id]))
+    return tuple(_part(kind, "".join(texts)) for kind, texts in pieces)
+
+
+def _part(kind: str, text: str) -> AnyPart:
+    if kind == "text":
+        return TextPart(text=text)
+    if kind == "reasoning":
+        return ReasoningPart(text=text)
+    part = _tool.decode(text)
+    return msgspec.structs.replace(part, status="cancelled") if part.status == "running" else part

@@ -1,0 +1,301 @@
+"""Every statement of the store, as SQLAlchemy Core. `generate.py` writes them out as text for each database.
+
+The name of a statement is the name of its constant in small letters; `Unit`s yield it with its parameters.
+Fixed values are literals and not parameters, so that partial indexes apply.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Insert,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    text,
+    true,
+    update,
+)
+
+from antiphon.storage.schema import accounts, chunks, conversations, inbox, messages, notes, outbox, people
+
+
+class InsertRow:
+    """An INSERT of one row with a parameter for each of its columns, the numbered key left to the database."""
+
+    def __init__(self, table: Table) -> None:
+        self.columns = [column.name for column in table.columns if column.name != "number"]
+        self.insert: Insert = insert(table)
+
+
+def _is(word: str) -> ColumnElement[str]:
+    return literal_column(f"'{word}'", Text)
+
+
+def _text(name: str) -> BindParameter[str]:
+    return bindparam(name, type_=Text)
+
+
+def _number(name: str) -> BindParameter[int]:
+    return bindparam(name, type_=BigInteger)
+
+
+_ONE = literal_column("1", BigInteger)
+_FIRST = literal_column("0", BigInteger)  # an explicit OFFSET, or SQLAlchemy adds a parameter for it on SQLite
+_ENDED = _is("ended")
+_SENDABLE = outbox.c.state.in_([_is("pending"), _is("sending")])
+
+_CONVERSATION = [
+    conversations.c[name]
+    for name in (
+        "id",
+        "title",
+        "assistant",
+        "created_at",
+        "updated_at",
+        "person_id",
+        "adapter",
+        "place",
+        "model",
+        "context_from",
+    )
+]
+_MESSAGE = [
+    messages.c[name]
+    for name in (
+        "id",
+        "conversation_id",
+        "position",
+        "ticket",
+        "role",
+        "text",
+        "turn_id",
+        "status",
+        "created_at",
+        "parts",
+        "person",
+        "in_context",
+    )
+]
+_TURN = [
+    inbox.c.id,
+    inbox.c.conversation_id,
+    inbox.c.message_id,
+    inbox.c.ticket,
+    inbox.c.person_id,
+    messages.c.text,
+    inbox.c.adapter,
+    inbox.c.place,
+    inbox.c.thread,
+    inbox.c.reply_to,
+    inbox.c.created_at,
+    inbox.c.attachments,
+    inbox.c.state,
+]
+_PERSON = [people.c.id, people.c.name, people.c.created_at, people.c.operator, people.c.preferred_model]
+_NOTE = [notes.c.id, notes.c.person_id, notes.c.text, notes.c.source_message_id, notes.c.created_at]
+_turns = inbox.join(messages, messages.c.id == inbox.c.message_id)
+
+# --- conversations ------------------------------------------------------------------------------------------------
+
+CONVERSATION_ADD = InsertRow(conversations)
+CONVERSATION_BY_ID = select(*_CONVERSATION).where(conversations.c.id == _text("id"))
+CONVERSATION_BY_PLACE = select(*_CONVERSATION).where(
+    conversations.c.adapter == _text("adapter"), conversations.c.place == _text("place")
+)
+CONVERSATION_LIST = (
+    select(*_CONVERSATION)
+    .where(conversations.c.person_id == _text("person_id"), conversations.c.updated_at < _number("before"))
+    .order_by(conversations.c.updated_at.desc(), conversations.c.id.desc())
+    .limit(_number("limit"))
+    .offset(_FIRST)
+)
+CONVERSATION_CHANGE = (
+    update(conversations)
+    .where(conversations.c.id == _text("id"))
+    .values(
+        title=func.coalesce(_text("new_title"), conversations.c.title),
+        model=case(
+            (_text("new_model").is_(None), conversations.c.model),
+            (_text("new_model") == _is(""), null()),
+            else_=_text("new_model"),
+        ),
+        context_from=case(
+            (bindparam("reset", type_=Boolean) == true(), conversations.c.last_position + _ONE),
+            else_=conversations.c.context_from,
+        ),
+    )
+    .returning(*_CONVERSATION)
+)
+_grow = update(conversations).values(
+    last_position=conversations.c.last_position + _ONE,
+    updated_at=_number("at"),
+    title=case((conversations.c.title == _is(""), _text("new_title")), else_=conversations.c.title),
+)
+CONVERSATION_GROW = _grow.where(conversations.c.id == _text("id")).returning(
+    *_CONVERSATION, conversations.c.last_position
+)
+CONVERSATION_GROW_PLACE = _grow.where(
+    conversations.c.adapter == _text("of_adapter"), conversations.c.place == _text("of_place")
+).returning(*_CONVERSATION, conversations.c.last_position)
+CONVERSATION_TOUCH = (
+    update(conversations)
+    .where(conversations.c.id == _text("id"))
+    .values(updated_at=_number("at"))
+    .returning(*_CONVERSATION)
+)
+CONVERSATION_DELETE = delete(conversations).where(conversations.c.id == _text("id")).returning(conversations.c.id)
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+MESSAGE_ADD = InsertRow(messages)
+MESSAGE_BY_ID = select(*_MESSAGE).where(messages.c.id == _text("id"))
+MESSAGE_PAGE = (
+    select(*_MESSAGE)
+    .where(
+        messages.c.conversation_id == _text("conversation_id"),
+        messages.c.position > _number("after"),
+        messages.c.position < _number("before"),
+    )
+    .order_by(messages.c.position.desc())
+    .limit(_number("limit"))
+    .offset(_FIRST)
+)
+MESSAGE_CONTEXT = (
+    select(*_MESSAGE)
+    .join(conversations, conversations.c.id == messages.c.conversation_id)
+    .where(
+        messages.c.conversation_id == _text("conversation_id"),
+        messages.c.ticket < _number("ticket"),
+        messages.c.ticket >= conversations.c.context_from,
+        messages.c.in_context,
+        messages.c.role != _is("system"),
+    )
+    .order_by(messages.c.ticket.desc(), messages.c.position.desc())
+    .limit(_number("limit"))
+    .offset(_FIRST)
+)
+MESSAGE_SETTLE = (
+    update(messages)
+    .where(messages.c.turn_id == _text("of_turn"))
+    .values(
+        status=_text("outcome"), in_context=and_(messages.c.in_context, bindparam("visible", type_=Boolean) == true())
+    )
+)
+
+# --- inbox --------------------------------------------------------------------------------------------------------
+
+TURN_ADD = InsertRow(inbox)
+TURN_BY_KEY = (
+    select(*_TURN)
+    .select_from(_turns)
+    .where(inbox.c.adapter == _text("adapter"), inbox.c.place == _text("place"), inbox.c.key == _text("key"))
+)
+TURN_STATE = select(inbox.c.state).where(inbox.c.id == _text("id")).with_for_update()
+TURN_BEGIN = (
+    update(inbox).where(inbox.c.id == _text("id"), inbox.c.state == _is("accepted")).values(state=_is("running"))
+)
+TURN_END = (
+    update(inbox)
+    .where(inbox.c.id == _text("id"))
+    .values(state=_ENDED, model=_text("by_model"), record=_text("new_record"), ended_at=_number("at"))
+)
+TURN_OPEN = select(*_TURN).select_from(_turns).where(inbox.c.state != _ENDED).order_by(inbox.c.id)
+TURN_LATEST = (
+    select(inbox.c.record)
+    .where(inbox.c.conversation_id == _text("conversation_id"), inbox.c.state == _ENDED, inbox.c.model.is_not(None))
+    .order_by(inbox.c.ticket.desc())
+    .limit(_ONE)
+    .offset(_FIRST)
+)
+CHUNK_ADD = insert(chunks).from_select(
+    ["turn_id", "seq", "kind", "text"],
+    select(inbox.c.id, _number("seq"), _text("kind"), _text("text")).where(
+        inbox.c.id == _text("turn_id"),
+        inbox.c.state != _ENDED,
+        ~exists(_ONE).where(
+            chunks.c.turn_id == _text("turn_id"), chunks.c.seq == _number("seq"), chunks.c.kind == _text("kind")
+        ),
+    ),
+)
+CHUNK_LIST = (
+    select(chunks.c.kind, chunks.c.text)
+    .where(chunks.c.turn_id == _text("turn_id"))
+    .order_by(chunks.c.seq, chunks.c.kind)
+)
+CHUNK_DROP = delete(chunks).where(chunks.c.turn_id == _text("turn_id"))
+
+# --- outbox -------------------------------------------------------------------------------------------------------
+
+DELIVERY_ADD = InsertRow(outbox)
+DELIVERY_OF_TURN = select(outbox.c.id, outbox.c.message_id).where(outbox.c.turn_id == _text("turn_id"))
+DELIVERY_OPEN = (
+    select(
+        *_MESSAGE,
+        outbox.c.id,
+        outbox.c.adapter,
+        outbox.c.place,
+        outbox.c.thread,
+        outbox.c.reply_to,
+        outbox.c.state,
+        outbox.c.attempts,
+        outbox.c.due_at,
+    )
+    .select_from(outbox.join(messages, messages.c.id == outbox.c.message_id))
+    .where(_SENDABLE)
+    .order_by(outbox.c.id)
+    .limit(_number("limit"))
+    .offset(_FIRST)
+)
+_unsent = update(outbox).where(outbox.c.id == _text("id"), _SENDABLE)
+DELIVERY_SENDING = _unsent.values(state=_is("sending"), attempts=outbox.c.attempts + _ONE)
+DELIVERY_UNCERTAIN = _unsent.values(state=_is("maybe_sent"))
+DELIVERY_FAILED = _unsent.values(
+    state=_text("new_state"),
+    due_at=func.coalesce(_number("retry_at"), outbox.c.due_at),
+    error=_text("reason"),
+)
+DELIVERY_DONE = (
+    update(outbox)
+    .where(outbox.c.id == _text("id"), outbox.c.state != _is("delivered"))
+    .values(state=_is("delivered"), platform_id=_text("platform"), error=null())
+)
+
+# --- people and notes ---------------------------------------------------------------------------------------------
+
+PERSON_ADD = InsertRow(people)
+ACCOUNT_ADD = InsertRow(accounts)
+PERSON_BY_ID = select(*_PERSON).where(people.c.id == _text("id"))
+PERSON_BY_ACCOUNT = (
+    select(*_PERSON)
+    .join(accounts, accounts.c.person_id == people.c.id)
+    .where(accounts.c.adapter == _text("adapter"), accounts.c.account == _text("account"))
+)
+PERSON_PREFER = update(people).where(people.c.id == _text("id")).values(preferred_model=_text("new_model"))
+
+NOTE_ADD = InsertRow(notes)
+NOTE_BY_DIGEST = select(*_NOTE).where(notes.c.person_id == _text("person_id"), notes.c.digest == _text("digest"))
+NOTE_LIST = (
+    select(*_NOTE)
+    .where(notes.c.person_id == _text("person_id"))
+    .order_by(notes.c.number.desc())
+    .limit(_number("limit"))
+    .offset(_FIRST)
+)
+NOTE_DELETE = (
+    delete(notes).where(notes.c.person_id == _text("person_id"), notes.c.id == _text("id")).returning(notes.c.id)
+)
+
+# --- the database itself ------------------------------------------------------------------------------------------
+
+CHECK_WRITE = text("UPDATE alembic_version SET version_num = version_num")

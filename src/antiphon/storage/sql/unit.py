@@ -1,0 +1,44 @@
+"""Units of work without I/O: generators that yield statements and are sent the rows.
+
+So each unit is written once, and a database runs it whole, in its own way: SQLite as one job of its writer thread,
+a server as one transaction of a pooled connection. A unit may be run again from its beginning when its
+transaction was lost; it therefore changes nothing but the database.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Row = Sequence[Any]
+Step = tuple[str, Mapping[str, Any]]
+"""The name of a statement (`statements.py` in small letters) and its parameters."""
+
+Unit = Generator[Step, list[Row], T]
+
+
+class Database(Protocol):
+    """What runs units of work. Each call is one transaction, or raises `ServiceError` or `ValidationError`."""
+
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+    def expression(self, query: str) -> str:
+        """`query` in the language of the full-text index: any of its words; empty when it has none."""
+        ...
+
+
+def one(name: str, **values: Any) -> Unit[Row | None]:
+    """The first row of a statement."""
+    rows = yield name, values
+    return rows[0] if rows else None
+
+
+def many(name: str, **values: Any) -> Unit[list[Row]]:
+    return (yield name, values)
+
+
+def run(name: str, **values: Any) -> Unit[None]:
+    yield name, values

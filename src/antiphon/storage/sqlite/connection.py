@@ -1,0 +1,69 @@
+"""Opening a SQLite file the way this store needs it (https://sqlite.org/pragma.html)."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from antiphon.errors import ConfigError, ServiceError
+from antiphon.storage.config import DatabaseSettings
+
+_OLDEST = (3, 35, 0)  # RETURNING
+_SCHEME = "sqlite:///"
+
+
+def path_of(url: str) -> Path | None:
+    """The file a URL names (`sqlite:///relative`, `sqlite:////absolute`), None for `:memory:`."""
+    if not url.startswith(_SCHEME) or "?" in url:
+        raise ConfigError(f"database.url {url!r} is not of the form sqlite:///path/to/file.db.")
+    name = url.removeprefix(_SCHEME)
+    if not name:
+        raise ConfigError("database.url names no file: write sqlite:///data/antiphon.db, for example.")
+    return None if name == ":memory:" else Path(name)
+
+
+def prepare(path: Path) -> None:
+    """Makes the folders and the file when they are missing, for this user alone."""
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise ServiceError(f"SQLite {sqlite3.sqlite_version} is too old: use a Python with SQLite 3.35 or newer.")
+    try:
+        for folder in reversed(path.parents):
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise ServiceError(
+            f"The database {path} cannot be made ({error.strerror}): check its folder in database.url.",
+            public="The database cannot be made: check its folder in database.url.",
+        ) from error
+
+
+def connect(path: Path | None, settings: DatabaseSettings, *, readonly: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode, for use by one thread at a time. The caller closes it."""
+    connection = sqlite3.connect(
+        path or ":memory:",
+        timeout=settings.busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    try:
+        _configure(connection, settings, readonly=readonly)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _configure(connection: sqlite3.Connection, settings: DatabaseSettings, *, readonly: bool) -> None:
+    if not readonly:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {settings.synchronous}")
+    for pragma in (
+        "foreign_keys = ON",
+        "temp_store = MEMORY",
+        "cache_size = -16000",
+        "mmap_size = 134217728",
+        f"query_only = {'ON' if readonly else 'OFF'}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")

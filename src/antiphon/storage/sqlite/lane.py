@@ -1,0 +1,185 @@
+"""Threads that run units of work: one that writes, with group commit, and some that read beside it.
+
+A lane is a bounded queue. When it is full, more work is refused at once (`ServiceError`): a database that cannot keep
+up must not fill the memory. What has been queued is carried out, also when its caller has gone.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, NamedTuple
+
+from antiphon.errors import ServiceError
+from antiphon.storage.sql.unit import Unit
+from antiphon.storage.sqlite.faults import translated
+
+_LARGEST_GROUP = 256
+"""Units in one transaction: bounds how long the first of them waits for its commit."""
+
+_WAITING = "The database is closed: start the store before using it, and use nothing of it after it was stopped."
+_FULL = "Too much work waits for the database: try again in a moment."
+
+
+class Job(NamedTuple):
+    """A unit of work, as something that begins it (again), and who waits for it."""
+
+    begin: Callable[[], Unit[Any]]
+    future: "asyncio.Future[Any]"
+
+
+class Outcome(NamedTuple):
+    job: Job
+    value: Any
+    error: Exception | None
+
+
+class Lane:
+    """A queue of jobs and the threads that take from it, each with its own connection, which it closes at the end."""
+
+    def __init__(self, name: str, statements: Mapping[str, str], place: str, *, limit: int) -> None:
+        self._name = name
+        self._statements = statements
+        self._place = place
+        self._limit = limit
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._waiting = 0
+        self._threads: list[Thread] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, connections: Sequence[sqlite3.Connection]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._threads = [
+            Thread(target=self._work, args=(connection,), name=f"{self._name}-{number}", daemon=True)
+            for number, connection in enumerate(connections)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def stop(self) -> None:
+        """Carries out what is queued, then ends the threads."""
+        threads, self._threads = self._threads, []
+        for _ in threads:
+            self._queue.put(None)
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+
+    async def run(self, begin: Callable[[], Unit[Any]]) -> Any:
+        if not self._threads or self._loop is None:
+            raise ServiceError(_WAITING)
+        if self._waiting >= self._limit:
+            raise ServiceError(_FULL)
+        future = self._loop.create_future()
+        self._waiting += 1
+        self._queue.put(Job(begin, future))
+        return await future
+
+    def _work(self, connection: sqlite3.Connection) -> None:
+        while (job := self._queue.get()) is not None:
+            self._answer([self._alone(connection, "BEGIN", job)])
+        connection.close()
+
+    def _alone(self, connection: sqlite3.Connection, begin: str, job: Job) -> Outcome:
+        """One job as one transaction."""
+        try:
+            connection.execute(begin)
+            value = self._perform(connection, job)
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - the caller of the job gets it
+            return self._failed(connection, job, error)
+        return Outcome(job, value, None)
+
+    def _failed(self, connection: sqlite3.Connection, job: Job, error: Exception) -> Outcome:
+        _roll_back(connection)
+        return Outcome(job, None, translated(error, self._place))
+
+    def _perform(self, connection: sqlite3.Connection, job: Job) -> Any:
+        statements, execute = self._statements, connection.execute
+        unit = job.begin()
+        try:
+            name, values = next(unit)
+            while True:
+                name, values = unit.send(execute(statements[name], values).fetchall())
+        except StopIteration as end:
+            return end.value
+
+    def _answer(self, outcomes: list[Outcome]) -> None:
+        """Wakes the event loop once for all of them."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._settle, outcomes)
+
+    def _settle(self, outcomes: list[Outcome]) -> None:
+        self._waiting -= len(outcomes)
+        for job, value, error in outcomes:
+            if job.future.done():  # its caller was cancelled
+                continue
+            if error is not None:
+                job.future.set_exception(error)
+            else:
+                job.future.set_result(value)
+
+
+class WriteLane(Lane):
+    """One thread that writes. What is queued while a transaction runs is committed with it.
+
+    Each job of such a group has its own savepoint, so it fails alone. When the group as a whole is lost (SQLite rolls
+    a transaction back when the disk is full), its jobs are run again one by one, so that each gets its own outcome.
+    """
+
+    def __init__(
+        self, name: str, statements: Mapping[str, str], place: str, *, limit: int, checkpoint_seconds: float
+    ) -> None:
+        super().__init__(name, statements, place, limit=limit)
+        self._checkpoint_seconds = checkpoint_seconds
+
+    def _work(self, connection: sqlite3.Connection) -> None:
+        while (job := self._next(connection)) is not None:
+            self._answer(self._group(connection, job))
+        connection.close()  # the last connection writes the log back into the file
+
+    def _next(self, connection: sqlite3.Connection) -> Job | None:
+        try:
+            return self._queue.get(timeout=self._checkpoint_seconds)
+        except Empty:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            return self._queue.get()
+
+    def _group(self, connection: sqlite3.Connection, first: Job) -> list[Outcome]:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            return [self._failed(connection, first, error)]
+        outcomes = [self._isolated(connection, first)]
+        while len(outcomes) < _LARGEST_GROUP and connection.in_transaction:
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                self._queue.put(None)  # the end, once this group is committed
+                break
+            outcomes.append(self._isolated(connection, job))
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            _roll_back(connection)
+            return [self._alone(connection, "BEGIN IMMEDIATE", outcome.job) for outcome in outcomes]
+        return outcomes
+
+    def _isolated(self, connection: sqlite3.Connection, job: Job) -> Outcome:
+        try:
+            connection.execute("SAVEPOINT job")
+            value = self._perform(connection, job)
+            connection.execute("RELEASE job")
+        except Exception as error:  # noqa: BLE001 - the caller of the job gets it
+            if connection.in_transaction:
+                connection.execute("ROLLBACK TO job")
+                connection.execute("RELEASE job")
+            return Outcome(job, None, translated(error, self._place))
+        return Outcome(job, value, None)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

@@ -1,0 +1,97 @@
+"""`SqliteStore`: the store in one SQLite file."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import cast
+
+from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore
+from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.migrations.current import bring_up_to_date
+from antiphon.storage.sql.catalogue import statements
+from antiphon.storage.sql.conversations import SqlConversations
+from antiphon.storage.sql.inbox import SqlInbox
+from antiphon.storage.sql.notes import SqlNotes
+from antiphon.storage.sql.outbox import SqlOutbox
+from antiphon.storage.sql.people import SqlPeople
+from antiphon.storage.sql.unit import P, T, Unit, run
+from antiphon.storage.sqlite import fulltext
+from antiphon.storage.sqlite.connection import connect, path_of, prepare
+from antiphon.storage.sqlite.faults import translated
+from antiphon.storage.sqlite.lane import Lane, WriteLane
+
+
+class SqliteStore:
+    """A `Store` in one SQLite file, which other processes of this machine may use at the same time.
+
+    A file in memory has no readers of its own: everything runs in the one thread that writes.
+    """
+
+    conversations: ConversationStore
+    inbox: InboxStore
+    outbox: OutboxStore
+    people: PeopleStore
+    notes: NoteStore
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+        self._path = path_of(settings.url)
+        self._place = str(self._path or ":memory:")
+        texts = statements("antiphon.storage.sqlite")
+        self._writer = WriteLane(
+            "store-writer",
+            texts,
+            self._place,
+            limit=settings.queue,
+            checkpoint_seconds=settings.checkpoint_seconds,
+        )
+        self._readers = Lane("store-reader", texts, self._place, limit=settings.queue) if self._path else self._writer
+        self.conversations = SqlConversations(self)
+        self.inbox = SqlInbox(self)
+        self.outbox = SqlOutbox(self)
+        self.people = SqlPeople(self)
+        self.notes = SqlNotes(self)
+
+    async def start(self) -> None:
+        writer, readers = await asyncio.to_thread(self._open)
+        self._writer.start([writer])
+        if self._readers is not self._writer:
+            self._readers.start(readers)
+
+    async def stop(self) -> None:
+        """Carries out what is queued, then closes the file. Stopping twice is stopping once."""
+        if self._readers is not self._writer:
+            await self._readers.stop()
+        await self._writer.stop()
+
+    async def check(self) -> str:
+        await self.write(run, "check_write")
+        return f"SQLite {sqlite3.sqlite_version}, {self._place}"
+
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return cast("T", await self._readers.run(partial(unit, *args, **kwargs)))
+
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return cast("T", await self._writer.run(partial(unit, *args, **kwargs)))
+
+    def expression(self, query: str) -> str:
+        return fulltext.expression(query)
+
+    def _open(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
+        if self._path is not None:
+            prepare(self._path)
+        with ExitStack() as opened:
+            try:
+                writer = connect(self._path, self._settings)
+                opened.callback(writer.close)
+                bring_up_to_date(writer, self._place)
+                readers = []
+                for _ in range(self._settings.readers if self._path else 0):
+                    readers.append(connect(self._path, self._settings, readonly=True))
+                    opened.callback(readers[-1].close)
+            except sqlite3.Error as error:
+                raise translated(error, self._place) from error
+            opened.pop_all()
+            return writer, readers
