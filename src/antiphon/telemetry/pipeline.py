@@ -106,7 +106,8 @@ _encoder = msgspec.json.Encoder()
 
 
 def _render_json(_logger: Any, _method: str, event: Event, /) -> str:
-    return _encoder.encode(event).decode()
+    first = {"timestamp": event.get("timestamp"), "level": event.get("level"), "event": event.get("event")}
+    return _encoder.encode({**first, **event}).decode()
 
 
 def _renderer(form: str, stream: TextIO) -> Renderer:

@@ -8,9 +8,10 @@ loses that part. Objects other than plain data are logged as their type, because
 import re
 from collections.abc import Mapping, MutableMapping
 from datetime import date, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 MASK = "***"
@@ -27,60 +28,78 @@ _SPOKEN_WORDS = frozenset(
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
-_AFTER_NAME = r"""["']?\s*[:=,]\s*(?:b?["'])?"""
-_CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # -----BEGIN PRIVATE KEY-----, cut short or whole.
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL), MASK),
-    # The scheme of an Authorization header, wherever it stands.
-    (re.compile(r"\b(Bearer|Basic|Bot)\s+[A-Za-z0-9._~+/=:-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
-    # JSON Web Tokens.
-    (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?"), MASK),
-    # Keys by their vendors' prefixes, and bot tokens of Telegram and Discord by their form.
-    (
-        re.compile(
-            r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|ghu|ghs|ghr|glpat|github_pat|xox[abeprs]|xapp|shpat|npm|pypi)[-_][\w.-]{6,}"
-        ),
-        MASK,
+
+class _Credential(NamedTuple):
+    """A form of secret inside a text. The pattern is tried only where one of the (lower-case) hints occurs."""
+
+    hints: tuple[str, ...]
+    pattern: re.Pattern[str]
+    replacement: str = MASK
+
+
+_VENDORS = "sk|pk|rk|gsk|xai|hf|gh[opsur]|glpat|github_pat|xox[abeprs]|xapp|npm|pypi"
+_BARE = ("AIza", "AKIA")
+"""How the only credentials begin that are letters and digits throughout."""
+
+_CREDENTIALS = (
+    _Credential(  # whole or cut short
+        ("private key-----",),
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL),
     ),
-    (re.compile(r"\b(?:AIza[\w-]{20,}|AKIA[A-Z0-9]{12,}|ya29\.[\w-]+)"), MASK),
-    (re.compile(r"\b\d{6,12}:[\w-]{30,}"), MASK),
-    (re.compile(r"\b[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}"), MASK),
-    # scheme://user:password@host
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s@]+@", re.IGNORECASE), rf"\1:{MASK}@"),
-    # What follows the name of a header that is secret as a whole.
-    (
-        re.compile(rf"\b((?:set-)?cookie|(?:proxy-)?authorization|x-api-key)({_AFTER_NAME})[^\n'\"]+", re.IGNORECASE),
+    _Credential(  # the scheme of an Authorization header, wherever it stands
+        ("bearer ", "basic ", "bot "),
+        re.compile(r"\b(Bearer|Basic|Bot)\s+[A-Za-z0-9._~+/=:-]{6,}", re.IGNORECASE),
+        rf"\1 {MASK}",
+    ),
+    _Credential(("eyj",), re.compile(r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?")),  # JSON Web Token
+    _Credential(("-", "_"), re.compile(rf"\b(?:{_VENDORS})[-_][\w.-]{{6,}}")),
+    _Credential(("aiza", "akia", "ya29."), re.compile(r"\b(?:AIza[\w-]{20,}|AKIA[A-Z0-9]{12,}|ya29\.[\w-]+)")),
+    _Credential((":",), re.compile(r"(?<!\d)\d{6,12}:[\w-]{30,}")),  # Telegram
+    _Credential((".",), re.compile(r"\b[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")),  # Discord
+    _Credential(("://",), re.compile(r"(://[^\s/:@]*):[^\s@/]+@"), rf"\1:{MASK}@"),
+    _Credential(  # headers that are secret as a whole
+        ("cookie", "authorization"),
+        re.compile(r"""(cookie|authorization)(["']?\s*[:=]\s*|["'],\s*)(?:b?["'])?[^\n'"]+""", re.IGNORECASE),
         rf"\1\2{MASK}",
     ),
-    # password=…, "api_key": "…", ?token=…
-    (
+    _Credential(  # password=…, "api_key": "…", ?token=…, (b'x-api-key', b'…')
+        ("token", "key", "pass", "secret", "credential"),
         re.compile(
-            r"([\w-]*(?:token|api[_-]?key|password|passwd|passphrase|secret|credential))(['\"]?\s*[:=]\s*['\"]?)[^\s'\"&;,)}\]]+",
+            r"""(token|api[_-]?key|password|passwd|passphrase|secret|credential)(["']?\s*[:=]\s*|["'],\s*)(b?["'])?"""
+            r"""[^\s"'&;,)}\]]+""",
             re.IGNORECASE,
         ),
-        rf"\1\2{MASK}",
+        rf"\1\2\3{MASK}",
     ),
-    # The parameters in SQLAlchemy's errors and the inputs in pydantic's are what people wrote.
-    (re.compile(r"\[parameters: [^\n]*"), f"[parameters: {MASK}]"),
-    (re.compile(r"input_value=.*?, input_type="), f"input_value={MASK}, input_type="),
+    # What people wrote, in the errors of SQLAlchemy and of pydantic.
+    _Credential(("[parameters: ",), re.compile(r"\[parameters: [^\n]*"), f"[parameters: {MASK}]"),
+    _Credential(
+        ("input_value=",), re.compile(r"input_value=.*?, input_type=", re.DOTALL), f"input_value={MASK}, input_type="
+    ),
 )
 
-_KEEP = frozenset({"event", "level", "logger", "timestamp", "exception"})
-"""Keys of a line that we write ourselves: their text is searched for credentials, but their names mean nothing."""
+_FIXED = frozenset({"level", "logger", "timestamp"})
+_SEARCHED = frozenset({"event", "exception"})
+"""Keys that the pipeline writes: their names say nothing about what is in them."""
 
 
 def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The structlog processor: the same event, safe to write."""
-    return {key: redact(value) if key in _KEEP else _redact_field(key, value) for key, value in event.items()}
+    for key, value in event.items():
+        if key in _SEARCHED:
+            event[key] = redact(value)
+        elif key not in _FIXED:
+            event[key] = _redact_field(key, value)
+    return event
 
 
 def redact(value: Any) -> Any:
     """`value` as plain data without anything that looks like a credential."""
     match value:
-        case None | bool() | int() | float():
-            return value
         case str():
             return redact_text(value)
+        case None | bool() | int() | float():
+            return value
         case BaseException():
             return f"{type(value).__name__}: {redact_text(str(value))}"
         case Mapping():
@@ -95,28 +114,32 @@ def redact(value: Any) -> Any:
 
 def redact_text(text: str) -> str:
     """`text` without the parts that look like credentials."""
-    for pattern, replacement in _CREDENTIALS:
-        text = pattern.sub(replacement, text)
+    if text.isalnum() and not text.startswith(_BARE):
+        return text
+    lowered = text.lower()
+    for credential in _CREDENTIALS:
+        if any(hint in lowered for hint in credential.hints):
+            text = credential.pattern.sub(credential.replacement, text)
     return text
 
 
 def _redact_field(key: str, value: Any) -> Any:
-    words = [word.lower() for word in _WORD.findall(key)]
-    if value is None or isinstance(value, bool):
+    meaning = _meaning(key)
+    if meaning == "plain" or value is None or isinstance(value, bool):
+        return redact(value)
+    if isinstance(value, int | float) and meaning in {"spoken", "count"}:
         return value
-    if _names_secret(words, value):
-        return MASK
-    if words and words[-1] in _SPOKEN_WORDS and not isinstance(value, int | float):
-        return _length(value)
-    return redact(value)
+    return _length(value) if meaning == "spoken" else MASK
 
 
-def _names_secret(words: list[str], value: Any) -> bool:
-    if any(first in _SECRET_KEYS and second in {"key", "keys"} for first, second in pairwise(words)):
-        return True
-    if isinstance(value, int | float) and "tokens" in words:
-        return False  # a count of tokens
-    return not _SECRET_WORDS.isdisjoint(words)
+@lru_cache(maxsize=1024)
+def _meaning(key: str) -> Literal["plain", "spoken", "secret", "count"]:
+    """What a key says about its value. `count`: secret, unless the value is a number (`input_tokens`)."""
+    words = [word.lower() for word in _WORD.findall(key)]
+    secret_key = any(first in _SECRET_KEYS and second in {"key", "keys"} for first, second in pairwise(words))
+    if secret_key or not _SECRET_WORDS.isdisjoint(words):
+        return "count" if "tokens" in words else "secret"
+    return "spoken" if words and words[-1] in _SPOKEN_WORDS else "plain"
 
 
 def _length(value: Any) -> str:

@@ -1,0 +1,97 @@
+"""Starting in order and stopping in reverse, each part within its time."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+
+from antiphon.errors import AntiphonError, ConfigError, ServiceError
+
+log = logging.getLogger(__name__)
+
+Step = Callable[[], Awaitable[object]]
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """Something with a life. The limits are in seconds."""
+
+    name: str
+    start: Step | None
+    stop: Step | None
+    start_limit: float
+    stop_limit: float
+
+
+class Lifecycle:
+    """The parts of a whole, in the order in which they depend on each other."""
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+        self._started: list[Part] = []
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The names of the parts that run, in the order in which they were started."""
+        return tuple(part.name for part in self._started)
+
+    def add(
+        self,
+        name: str,
+        start: Step | None = None,
+        stop: Step | None = None,
+        *,
+        start_limit: float = 30.0,
+        stop_limit: float = 10.0,
+    ) -> None:
+        """Adds a part behind those it needs. A `start` that fails or is cancelled cleans up after itself."""
+        self._parts.append(Part(name=name, start=start, stop=stop, start_limit=start_limit, stop_limit=stop_limit))
+
+    async def start(self) -> None:
+        """Starts every part that does not run yet. When one fails, those that run are stopped and an error names it:
+        `ConfigError` when a setting is to blame, else `ServiceError`."""
+        waiting = self._parts[len(self._started) :]
+        try:
+            for part in waiting:
+                await self._start(part)
+                self._started.append(part)
+        except BaseException:
+            await self._stop_all()
+            raise
+
+    async def stop(self) -> None:
+        """Stops what runs, the last first; a part that fails or takes too long does not keep the others from it.
+        Raises `ServiceError` at the end, naming those parts."""
+        failed = await self._stop_all()
+        if failed:
+            raise ServiceError(f"Not stopped in order: {', '.join(failed)}; see the log for the reasons.")
+
+    async def _start(self, part: Part) -> None:
+        if part.start is None:
+            return
+        try:
+            async with asyncio.timeout(part.start_limit) as limit:
+                await part.start()
+        except TimeoutError as error:
+            took = f"it was not ready within {part.start_limit:g} seconds" if limit.expired() else f"time-out {error}"
+            raise ServiceError(f"Could not start {part.name}: {took}.") from error
+        except ConfigError as error:
+            raise ConfigError(f"Could not start {part.name}: {error}", public=error.public) from error
+        except AntiphonError as error:
+            raise ServiceError(f"Could not start {part.name}: {error}", public=error.public) from error
+        except Exception as error:
+            raise ServiceError(f"Could not start {part.name}: {type(error).__name__}: {error}") from error
+
+    async def _stop_all(self) -> list[str]:
+        failed = []
+        while self._started:
+            part = self._started.pop()
+            if part.stop is None:
+                continue
+            try:
+                async with asyncio.timeout(part.stop_limit):
+                    await part.stop()
+            except Exception:
+                log.exception("lifecycle.stop_failed: %s", part.name)
+                failed.append(part.name)
+        return failed

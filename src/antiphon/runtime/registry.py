@@ -1,0 +1,108 @@
+"""Extensions by name: files of one of our folders, entry points of installed packages, and what a program adds.
+
+Nothing is imported before it is asked for: a folder is listed by its files, an entry point by its metadata.
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from antiphon.errors import ModuleError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The extensions of one kind ("provider", "command").
+
+    `package` is the folder whose files are extensions, all but `base` and those in `without`; `group` the entry
+    points of other packages; `pick` finds the extension in a loaded module. What was added by hand comes first,
+    then our own files: an installed package cannot take the name of one of them.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        pick: Callable[[ModuleType], T],
+        *,
+        package: str | None = None,
+        without: Collection[str] = (),
+        group: str | None = None,
+    ) -> None:
+        self._kind = kind
+        self._pick = pick
+        self._package = package
+        self._without = frozenset(without)
+        self._group = group
+        self._loaders: dict[str, Callable[[], T]] | None = None
+        self._added: dict[str, T] = {}
+
+    def add(self, name: str, extension: T) -> None:
+        """Registers an extension under a name that is not added yet; it may replace one of a folder or package."""
+        if name in self._added:
+            raise ModuleError(f"A {self._kind} named {name!r} is registered already; choose another name.")
+        self._added[name] = extension
+
+    def names(self) -> list[str]:
+        """Every known name, sorted. Imports none of them."""
+        return sorted({*self._added, *self._found()})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._added or name in self._found()
+
+    def get(self, name: str) -> T:
+        """The extension of that name, loaded now. Raises `ModuleError` when it is unknown, with the nearest name, or
+        cannot be loaded, with what is missing."""
+        if name in self._added:
+            return self._added[name]
+        loader = self._found().get(name)
+        if loader is None:
+            raise ModuleError(f"There is no {self._kind} named {name!r}; {self._suggest(name)}")
+        try:
+            return loader()
+        except ModuleNotFoundError as error:
+            raise ModuleError(
+                f"The {self._kind} {name!r} needs the package {error.name!r}; install it and start again."
+            ) from error
+        except (ImportError, AttributeError) as error:
+            raise ModuleError(f"The {self._kind} {name!r} cannot be loaded: {error}.") from error
+
+    def _suggest(self, name: str) -> str:
+        near = get_close_matches(name, self.names(), n=1)
+        return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(self.names()) or 'none'}."
+
+    def _found(self) -> dict[str, Callable[[], T]]:
+        if self._loaders is None:
+            own = {name: self._from_folder(name) for name in self._files()}
+            foreign = {point.name: self._from_package(point) for point in entry_points(group=self._group or "")}
+            for name in own.keys() & foreign.keys():
+                log.warning(
+                    "registry.shadowed: the %s %r of an installed package has the name of ours", self._kind, name
+                )
+            self._loaders = {**foreign, **own}
+        return self._loaders
+
+    def _files(self) -> list[str]:
+        spec = find_spec(self._package) if self._package else None
+        if spec is None or spec.submodule_search_locations is None:
+            return []
+        names = [module.name for module in iter_modules(spec.submodule_search_locations)]
+        return [name for name in names if name != "base" and not name.startswith("_") and name not in self._without]
+
+    def _from_folder(self, name: str) -> Callable[[], T]:
+        return lambda: self._pick(import_module(f"{self._package}.{name}"))
+
+    def _from_package(self, point: Any) -> Callable[[], T]:
+        def load() -> T:
+            loaded = point.load()
+            return self._pick(loaded) if isinstance(loaded, ModuleType) else loaded
+
+        return load

@@ -1,0 +1,238 @@
+import asyncio
+import io
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from antiphon.errors import ConfigError
+from antiphon.telemetry.logs import bind, bound, get_logger, setup_logging
+
+log = get_logger("antiphon.tests")
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Leaves the process's logging as it was."""
+    names = (None, "antiphon", "uvicorn", "uvicorn.access", "uvicorn.error", "alembic", "asyncio", "fastapi")
+    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
+    handlers = logging.getLogger().handlers[:]
+    yield
+    for logger, level in before:
+        logger.setLevel(level)
+    logging.getLogger().handlers = handlers
+    structlog.reset_defaults()
+
+
+class Output(io.StringIO):
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.getvalue().splitlines()]
+
+
+@pytest.fixture
+def output() -> Output:
+    stream = Output()
+    setup_logging("debug", "json", stream=stream)
+    return stream
+
+
+def test_an_event_is_one_line_of_json(output: Output) -> None:
+    log.info("turn.finished", outcome="answered", elapsed_ms=12.5)
+    (line,) = output.lines()
+    assert list(line) == ["timestamp", "level", "event", "logger", "outcome", "elapsed_ms"]
+    assert line["timestamp"].endswith("Z")
+    assert (line["level"], line["event"], line["logger"]) == ("info", "turn.finished", "antiphon.tests")
+
+
+def test_every_level_has_its_method(output: Output) -> None:
+    for level in ("debug", "info", "warning", "error", "critical"):
+        getattr(log, level)("a.b")
+    assert [line["level"] for line in output.lines()] == ["debug", "info", "warning", "error", "critical"]
+
+
+def test_what_is_below_the_level_is_not_written() -> None:
+    output = Output()
+    setup_logging("warning", "json", stream=output)
+    log.info("unheard")
+    logging.getLogger("uvicorn").info("unheard")
+    log.warning("heard")
+    assert [line["event"] for line in output.lines()] == ["heard"]
+
+
+def test_bound_fields_are_on_every_line_inside_and_on_none_outside(output: Output) -> None:
+    with bind(turn_id="t1"):
+        with bind(conversation_id="c1"):
+            log.info("both")
+        log.info("one", turn_id="own")
+        logging.getLogger("library").warning("foreign")
+    log.info("none")
+    assert [(line.get("turn_id"), line.get("conversation_id")) for line in output.lines()] == [
+        ("t1", "c1"),
+        ("own", None),
+        ("t1", None),
+        (None, None),
+    ]
+
+
+async def test_tasks_at_the_same_time_keep_their_own_fields(output: Output) -> None:
+    async def turn(number: int) -> None:
+        with bind(turn_id=number):
+            await asyncio.sleep(0)
+            log.info("said", said=number)
+
+    await asyncio.gather(*(turn(number) for number in range(50)))
+    assert all(line["turn_id"] == line["said"] for line in output.lines())
+    assert len(output.lines()) == 50
+
+
+async def test_a_generator_closed_by_another_task_breaks_nothing(output: Output) -> None:
+    async def stream() -> AsyncIterator[int]:
+        with bind(turn_id="t1"):
+            yield 1
+
+    generator = stream()
+
+    async def read() -> None:
+        await anext(generator)
+
+    async def close() -> None:
+        with bind(turn_id="t2"):
+            await generator.aclose()  # type: ignore[attr-defined]
+            assert bound() == {"turn_id": "t2"}
+
+    await asyncio.create_task(read())
+    await asyncio.create_task(close())
+
+
+def test_a_logger_may_carry_fields(output: Output) -> None:
+    get_logger("antiphon.tests", correlation_id="req-123").bind(shard=1).info("a.b")
+    assert output.lines()[0].items() >= {"correlation_id": "req-123", "shard": 1}.items()
+
+
+def test_exceptions_come_with_their_traceback_and_without_secrets(output: Output) -> None:
+    try:
+        raise ValueError("the key sk-" + "abcdefghijklm was refused")
+    except ValueError as error:
+        log.exception("provider.failed")
+        log.error("provider.failed", exc_info=error)
+        logging.getLogger("library").exception("failed")
+    for line in output.lines():
+        assert "Traceback (most recent call last)" in line["exception"]
+        assert "the key *** was refused" in line["exception"]
+        assert "sk-" + "abcdefghijklm" not in line["exception"].replace('"the key sk-" + "abcdefghijklm', "")
+
+
+@pytest.mark.parametrize("form", ["json", "console", "%(asctime)s %(levelname)s %(name)s %(message)s"])
+def test_nothing_secret_leaves_in_any_format(form: str) -> None:
+    output = Output()
+    setup_logging("debug", form, stream=output)
+    secret = "hunter" + "2-hunter2"
+    log.info("a.b", token=secret, text="my diary", headers={"Cookie": secret}, url=f"redis://u:{secret}@h")
+    logging.getLogger("uvicorn.access").info('%s - "GET /socket?token=%s"', "127.0.0.1", secret)
+    with bind(api_key=secret):
+        try:
+            raise ValueError(f"password={secret}")
+        except ValueError:
+            log.exception("failed")
+            logging.getLogger("asyncio").exception("failed")
+    written = output.getvalue()
+    assert written.count("failed") >= 2
+    assert secret not in written
+    assert "my diary" not in written
+
+
+def test_uvicorn_writes_through_us_even_when_it_had_its_own_handlers() -> None:
+    own, output = io.StringIO(), Output()
+    handler = logging.StreamHandler(own)
+    uvicorn = logging.getLogger("uvicorn.access")
+    uvicorn.addHandler(handler)
+    uvicorn.propagate = False
+    setup_logging("info", "json", stream=output)
+    uvicorn.info("GET /")
+    assert own.getvalue() == ""
+    assert output.lines()[0].items() >= {"event": "GET /", "level": "info", "logger": "uvicorn.access"}.items()
+
+
+def test_the_chatter_of_libraries_is_left_out_and_their_warnings_are_not(output: Output) -> None:
+    logging.getLogger("alembic.runtime.migration").info("Context impl SQLiteImpl.")
+    logging.getLogger("asyncio").debug("Using selector")
+    logging.getLogger("alembic.runtime.migration").warning("real")
+    assert [line["event"] for line in output.lines()] == ["real"]
+
+
+def test_setting_up_again_replaces_and_does_not_double(output: Output) -> None:
+    second = Output()
+    setup_logging("info", "json", stream=second)
+    log.info("once")
+    logging.getLogger("library").warning("once")
+    assert output.getvalue() == ""
+    assert len(second.lines()) == 2
+
+
+def test_a_template_formats_as_the_standard_library_does() -> None:
+    output = io.StringIO()
+    logger = setup_logging(level="INFO", format="%(name)s - %(levelname)s - %(message)s", stream=output)
+    logger.info("started", port=4000)
+    assert output.getvalue() == "antiphon - INFO - started port=4000\n"
+
+
+def test_people_at_a_terminal_get_colours_and_pipes_get_json() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, pipe = Terminal(), Output()
+    setup_logging("info", "auto", stream=terminal)
+    log.info("server.started", port=4000)
+    setup_logging("info", "auto", stream=pipe)
+    log.info("server.started", port=4000)
+    assert "\x1b[" in terminal.getvalue()
+    assert pipe.lines()[0]["port"] == 4000
+
+
+@pytest.mark.parametrize(("level", "form"), [("loud", "json"), ("info", "xml")])
+def test_an_unknown_level_or_format_is_refused_by_name(level: str, form: str) -> None:
+    with pytest.raises(ConfigError, match=r"loud|xml"):
+        setup_logging(level, form)
+
+
+def test_a_stream_that_fails_does_not_stop_the_work() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    setup_logging("info", "json", stream=Full())
+    log.info("unheard")
+    closed = io.StringIO()
+    setup_logging("info", "json", stream=closed)
+    closed.close()
+    log.info("unheard")
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+
+
+def test_a_logger_at_import_loads_nothing_heavy() -> None:
+    done = run(
+        "import sys\nfrom antiphon.telemetry.logs import get_logger, bind\n"
+        "log = get_logger('x')\nlog.info('below the level')\n"
+        "with bind(a=1): pass\n"
+        "assert not {'structlog', 'rich', 'msgspec', 'prometheus_client'} & set(sys.modules)"
+    )
+    assert done.stderr == ""
+
+
+def test_before_setup_warnings_reach_stderr_and_information_does_not() -> None:
+    done = run(
+        "from antiphon.telemetry.logs import get_logger\n"
+        "get_logger('x').info('unheard')\nget_logger('x').warning('disk.nearly_full', token='abc')"
+    )
+    assert done.stdout == ""
+    line = json.loads(done.stderr)
+    assert (line["event"], line["token"]) == ("disk.nearly_full", "***")
