@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from antiphon.assistants.prompts import Prompt
@@ -31,12 +30,13 @@ class Assistant:
     name: str
     instructions: str | Prompt
     model: str | None
-    tools: Mapping[str, AnyTool]
+    tools: tuple[AnyTool, ...]
     description: str
     temperature: float | None
     max_tokens: int | None
     max_steps: int
     specs: tuple[ToolSpec, ...]
+    _by_name: Mapping[str, AnyTool]
 
     def __init__(
         self,
@@ -51,20 +51,24 @@ class Assistant:
         max_steps: int = MAX_STEPS,
     ) -> None:
         _check(name, model, temperature, max_tokens, max_steps)
-        by_name = _by_name(name, tools)
+        by_name = _named(name, tools)
         values = {
             "name": name,
             "instructions": instructions or Prompt(),
             "model": model,
-            "tools": MappingProxyType(by_name),
+            "tools": tuple(by_name.values()),
             "description": description,
             "temperature": temperature,
             "max_tokens": max_tokens,
             "max_steps": max_steps,
             "specs": tuple(_spec(item) for item in by_name.values()),
+            "_by_name": by_name,
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)
+
+    def tool(self, name: str) -> AnyTool | None:
+        return self._by_name.get(name)
 
 
 def _check(name: str, model: str | None, temperature: float | None, max_tokens: int | None, max_steps: int) -> None:
@@ -81,7 +85,7 @@ def _check(name: str, model: str | None, temperature: float | None, max_tokens: 
             raise ConfigError(f"Assistant {name}: {field}={value!r} is not usable; {advice}.")
 
 
-def _by_name(assistant: str, tools: Sequence[AnyTool | Callable[..., Any]]) -> dict[str, AnyTool]:
+def _named(assistant: str, tools: Sequence[AnyTool | Callable[..., Any]]) -> dict[str, AnyTool]:
     by_name: dict[str, AnyTool] = {}
     for item in tools:
         if not isinstance(item, Tool) and not callable(item):

@@ -1,12 +1,12 @@
 """The tool calls of one round, under way at the same time."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 import msgspec
 
-from antiphon.assistants.assistant import AnyTool
+from antiphon.assistants.assistant import Assistant
 from antiphon.domain import ToolPart
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools.base import ToolContext
@@ -20,10 +20,10 @@ log = get_logger(__name__)
 class Calls:
     """Runs calls in parallel. Whoever made it must `stop` it."""
 
-    def __init__(self, parts: Sequence[ToolPart], tools: Mapping[str, AnyTool], context: ToolContext) -> None:
+    def __init__(self, parts: Sequence[ToolPart], assistant: Assistant, context: ToolContext) -> None:
         self._parts = parts
         self._tasks = {
-            asyncio.create_task(_carry_out(part, tools, context), name=f"tool:{part.name}"): place
+            asyncio.create_task(_carry_out(part, assistant, context), name=f"tool:{part.name}"): place
             for place, part in enumerate(parts)
         }
         self._open = set(self._tasks)
@@ -57,10 +57,10 @@ class Calls:
         return ended
 
 
-async def _carry_out(part: ToolPart, tools: Mapping[str, AnyTool], context: ToolContext) -> ToolPart:
-    tool = tools.get(part.name)
+async def _carry_out(part: ToolPart, assistant: Assistant, context: ToolContext) -> ToolPart:
+    tool = assistant.tool(part.name)
     if tool is None:
-        why = _unknown(part.name, tools)
+        why = _unknown(part.name, [tool.name for tool in assistant.tools])
         return msgspec.structs.replace(part, status="failed", result=why, elapsed_ms=0.0)
     result = await tool.call(part.arguments, context)
     return msgspec.structs.replace(
@@ -68,7 +68,7 @@ async def _carry_out(part: ToolPart, tools: Mapping[str, AnyTool], context: Tool
     )
 
 
-def _unknown(name: str, tools: Mapping[str, AnyTool]) -> str:
-    near = get_close_matches(name, tools, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(tools) or 'no tool at all'}."
+def _unknown(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(known) or 'no tool at all'}."
     return f"There is no tool called {name[:64]}. {hint}"

@@ -164,7 +164,7 @@ class Run:
             parts.append(part)
             places.append(self._answer.tool(part))
             yield ToolStarted(part)
-        calls = Calls(parts, self._assistant.tools, self._context)
+        calls = Calls(parts, self._assistant, self._context)
         try:
             while calls and not self._cut.requested:
                 self._cut.waiting = True

@@ -1,0 +1,62 @@
+"""The assistants of a workspace."""
+
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from antiphon.assistants.assistant import AnyTool, Assistant
+from antiphon.assistants.config import AssistantSettings
+from antiphon.errors import ConfigError
+
+
+class Directory:
+    """Assistants by name, in the order in which they were added; the first is the default one."""
+
+    def __init__(self) -> None:
+        self._assistants: dict[str, Assistant] = {}
+
+    def add(self, assistant: Assistant) -> Assistant:
+        """Raises `ConfigError` when the name is taken."""
+        if assistant.name in self._assistants:
+            raise ConfigError(f"There is an assistant called {assistant.name} already; give this one another name.")
+        self._assistants[assistant.name] = assistant
+        return assistant
+
+    def get(self, name: str) -> Assistant:
+        """Raises `ConfigError` with the nearest name."""
+        found = self._assistants.get(name)
+        if found is None:
+            near = get_close_matches(name, self._assistants, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(self._assistants) or 'none'}."
+            raise ConfigError(f"There is no assistant called {name!r}. {hint}")
+        return found
+
+    @property
+    def default(self) -> Assistant:
+        """Who answers where nobody is named. Raises `ConfigError` when there is no assistant at all."""
+        if not self._assistants:
+            raise ConfigError("There is no assistant; add one with workspace.assistants.add(Assistant(…)).")
+        return next(iter(self))
+
+    def all(self) -> tuple[Assistant, ...]:
+        return tuple(self)
+
+    def __iter__(self) -> Iterator[Assistant]:
+        return iter(self._assistants.values())
+
+    def __len__(self) -> int:
+        return len(self._assistants)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._assistants
+
+
+def built_in(settings: AssistantSettings, tools: Sequence[AnyTool | Callable[..., Any]]) -> Assistant:
+    """The assistant of a workspace to which nobody has added one."""
+    return Assistant(
+        settings.name,
+        description=settings.description,
+        instructions=settings.instructions,
+        tools=tools,
+        max_steps=settings.max_steps,
+    )
