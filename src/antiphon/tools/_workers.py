@@ -1,11 +1,14 @@
 """Threads for blocking tools: bounded, and gone when their work is done."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 from threading import Lock, Thread
 from typing import Any
+
+_Outcome = Future[tuple[Any, BaseException | None]]
 
 
 class Workers:
@@ -19,12 +22,21 @@ class Workers:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = Lock()
-        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._waiting: deque[tuple[_Outcome, Callable[[], Any]]] = deque()
         self._threads = 0
 
-    def submit(self, work: Callable[[], Any]) -> Future[Any]:
-        """The future of `work`, run in a copy of the caller's context. Cancelling it before it began removes it."""
-        future: Future[Any] = Future()
+    async def run(self, work: Callable[[], Any]) -> Any:
+        """What `work` returns or raises, run in a copy of the caller's context.
+
+        Cancelling removes work that still waits; work that has begun goes on unattended.
+        """
+        value, error = await asyncio.wrap_future(self._submit(work))
+        if error is not None:
+            raise error
+        return value
+
+    def _submit(self, work: Callable[[], Any]) -> _Outcome:
+        future: _Outcome = Future()
         context = copy_context()
         with self._lock:
             self._waiting.append((future, lambda: context.run(work)))
@@ -42,15 +54,12 @@ class Workers:
                     return
                 future, work = self._waiting.popleft()
             if future.set_running_or_notify_cancel():
-                _settle(future, work)
+                future.set_result(_outcome(work))
 
 
-def _settle(future: Future[Any], work: Callable[[], Any]) -> None:
+def _outcome(work: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    # As a value, because a future would replace TimeoutError, losing its stack, and refuse StopIteration.
     try:
-        future.set_result(work())
-    except StopIteration as error:
-        wrapped = RuntimeError("the function raised StopIteration")  # which a future cannot carry into a coroutine
-        wrapped.__cause__ = error
-        future.set_exception(wrapped)
-    except BaseException as error:  # noqa: BLE001 - the future carries it to whoever waits
-        future.set_exception(error)
+        return work(), None
+    except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+        return None, error

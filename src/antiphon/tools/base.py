@@ -117,7 +117,7 @@ class Tool(Generic[P, R]):
         call: Callable[..., Any] = self.function
         if self._is_async:
             return await call(**keywords)
-        value = await asyncio.wrap_future(self._workers.submit(lambda: call(**keywords)))
+        value = await self._workers.run(lambda: call(**keywords))
         return await value if inspect.isawaitable(value) else value
 
     @cached_property
