@@ -1,0 +1,134 @@
+"""`Channel`: what users write. One instance is one topic joined on one socket."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import msgspec
+
+from antiphon.errors import ProcessingError
+from antiphon.realtime.wire import JOIN
+
+if TYPE_CHECKING:
+    from antiphon.realtime.member import Member
+    from antiphon.realtime.phoenix import Phoenix
+    from antiphon.realtime.socket import Socket
+
+Handler = Callable[[Any, Any, "Socket"], Awaitable[Any]]
+HandlerT = TypeVar("HandlerT", bound=Handler)
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A reply with a status of its own: `return Reply("error", {"reason": "full"})`."""
+
+    status: str = "ok"
+    response: Any = msgspec.field(default_factory=dict)
+
+
+class Rejected(Exception):  # noqa: N818 - an answer, not an error
+    """Raised in a join or a handler: the client gets an error reply with this response, and nothing crashes."""
+
+    def __init__(self, response: Mapping[str, Any]) -> None:
+        super().__init__("rejected by the channel")
+        self.response = response
+
+
+class Deferred:
+    """The right to answer one message later, any number of times (MS-7), as long as the channel lives."""
+
+    __slots__ = ("_member", "_ref")
+
+    def __init__(self, member: "Member", ref: Any) -> None:
+        self._member = member
+        self._ref = ref
+
+    def reply(self, response: Any, status: str = "ok") -> None:
+        self._member.reply(self._ref, status, response)
+
+
+class Channel:
+    """Subclass it, and register the class for a topic pattern.
+
+    Messages of one channel are handled one after the other. What a handler returns is the reply, None sends none.
+    An exception ends this channel with `phx_error`, tells the client nothing more, and harms no other channel.
+    """
+
+    handlers: ClassVar[dict[str, Handler]] = {}
+    _member: "Member"
+
+    topic: str
+    socket: "Socket"
+    app: "Phoenix"
+    assigns: dict[str, Any]
+    event: str
+    """The event that is being handled."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = {
+            event: function for function in vars(cls).values() for event in getattr(function, "__channel_events__", ())
+        }
+        cls.handlers = {**cls.handlers, **own}
+
+    @staticmethod
+    def on(event: str) -> Callable[[HandlerT], HandlerT]:
+        """Marks a method `async def name(self, payload, socket)` as the handler of one event."""
+
+        def mark(function: HandlerT) -> HandlerT:
+            function.__dict__["__channel_events__"] = (*getattr(function, "__channel_events__", ()), event)
+            return function
+
+        return mark
+
+    def attach(self, member: "Member", app: "Phoenix", assigns: dict[str, Any]) -> None:
+        """Called by the engine before `on_join`; a constructor of your own need not call anything."""
+        self._member = member
+        self.topic, self.socket, self.app, self.assigns, self.event = member.topic, member.socket, app, assigns, JOIN
+
+    @property
+    def join_ref(self) -> Any:
+        """The reference of this join, as the client sent it."""
+        return self._member.join_ref
+
+    async def on_join(self, payload: Any, socket: "Socket") -> Any:
+        """Lets everybody in. Return a dict to answer it (`status` in it sets the status), anything but ok refuses."""
+
+    async def after_join(self) -> None:
+        """Runs once the join reply is out, before any message is handled."""
+
+    async def on_leave(self, reason: str, socket: "Socket") -> None:
+        """Runs at the end: `left`, `closed` (connection gone), `replaced` (joined anew), `crashed` or a stop reason."""
+
+    async def on_message(self, payload: Any, socket: "Socket") -> Any:
+        """Handles every event without a handler of its own. Unless overridden such events get an error reply."""
+
+    async def push(self, event: str, payload: Any) -> None:
+        """Sends to this member only. Dropped when the channel has ended; an error while the join is not answered."""
+        self._member.push(event, payload)
+
+    async def broadcast(self, event: str, payload: Any) -> None:
+        """Sends to every member of the topic, this one included."""
+        self._joined().broadcast(event, payload, skip=False)
+
+    async def broadcast_from(self, event: str, payload: Any) -> None:
+        """Sends to every member of the topic but this one."""
+        self._joined().broadcast(event, payload, skip=True)
+
+    def subscribe_now(self) -> None:
+        """Call it in `on_join`: what is broadcast from here on is kept and comes out right behind the join reply.
+
+        So a snapshot read after this call and the live events leave no gap. Dropped when the join is refused.
+        """
+        self._member.subscribe()
+
+    def defer(self) -> Deferred:
+        """A handle to answer the current message later; the handler then returns None."""
+        return self._joined().defer()
+
+    def stop(self, reason: str = "normal") -> None:
+        """Ends the channel after the current handler; reasons but `normal` and `shutdown` make clients join again."""
+        self._joined().stop(reason)
+
+    def _joined(self) -> "Member":
+        if self._member.joining:
+            raise ProcessingError("the join is not answered yet: push and broadcast from after_join instead")
+        return self._member

@@ -1,0 +1,52 @@
+"""The settings of the real-time part: where it is mounted, whom it lets in, and every limit."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PhoenixConfig(BaseModel):
+    """Sizes are in bytes, times in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mount: str = Field(default="/socket", pattern=r"^/[^?#]*[^/?#]$", description="Path before /websocket.")
+    origins: Literal["same-host", "same-connection", "any"] | tuple[str, ...] = Field(
+        default="same-host",
+        description="Which web pages may connect. same-host: the public host, else the host that was asked for; "
+        "a connection that arrives on a loopback address must come from a loopback page. A list holds entries such as "
+        "https://example.com, //*.example.com or //example.com:81.",
+    )
+    public_host: str | None = Field(default=None, description="The host people type, when a proxy stands in front.")
+
+    max_message_bytes: int = Field(
+        default=1024 * 1024, ge=1024, description="Larger messages close the socket with 1009."
+    )
+    max_json_depth: int = Field(default=100, ge=2, description="Deeper nested frames close the socket with 1011.")
+    max_channels: int = Field(default=100, ge=1, description="Channels joined at once on one socket.")
+    max_queued_frames: int = Field(
+        default=256, ge=1, description="Frames waiting behind busy handlers before reading pauses."
+    )
+    idle_seconds: float = Field(
+        default=60.0, gt=0, description="A socket that says nothing for so long is closed with 1002."
+    )
+    blocked_bytes: int = Field(
+        default=1024 * 1024, ge=1024, description="Unsent output at which a slow client is closed with 1013."
+    )
+    blocked_seconds: float = Field(
+        default=10.0, gt=0, description="Time without taking any output before it is closed with 1013."
+    )
+    close_seconds: float = Field(default=5.0, gt=0, description="How long the other side may take to answer a close.")
+    replace_seconds: float = Field(
+        default=5.0, gt=0, description="Grace of a handler whose channel is joined a second time."
+    )
+    fan_out_slice: int = Field(
+        default=2000, ge=1, description="Members served in one go before the loop does other things."
+    )
+    drain_batch: int = Field(
+        default=10_000, ge=1, description="Sockets told to come back elsewhere at once when draining."
+    )
+    drain_pause: float = Field(default=2.0, ge=0, description="Time between two such batches.")
+    pubsub_backlog: int = Field(
+        default=1000, ge=1, description="Messages a slow pubsub subscriber may have waiting; then the oldest go."
+    )

@@ -1,0 +1,18 @@
+"""What the real-time part counts."""
+
+from antiphon.telemetry.metrics import Metrics
+
+
+class Instruments:
+    """Made once per application; label children are kept, so counting costs one call."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        frames = metrics.counter("antiphon_ws_frames_total", "Frames handled.", ("direction",))
+        self.received = frames.labels("in")
+        self.sent = frames.labels("out")
+        self.sockets = metrics.gauge("antiphon_ws_sockets", "Open sockets.")
+        self.channels = metrics.gauge("antiphon_ws_channels", "Joined channels.")
+        self.crashes = metrics.counter("antiphon_ws_channel_crashes_total", "Channels and joins ended by an exception.")
+        self.refused = metrics.counter("antiphon_ws_refused_total", "Connections refused.", ("status",))
+        self.closed = metrics.counter("antiphon_ws_closed_total", "Sockets closed by the server.", ("code",))
+        self.broadcasts = metrics.counter("antiphon_ws_broadcasts_total", "Broadcasts encoded.")

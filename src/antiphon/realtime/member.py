@@ -1,0 +1,375 @@
+"""One channel joined on one socket: its life from `phx_join` to its end, and the order of everything in between."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from antiphon.errors import ProcessingError
+from antiphon.realtime.channel import Channel, Deferred, Rejected, Reply
+from antiphon.realtime.transports.base import Batch
+from antiphon.realtime.wire import JOIN, LEAVE, InboundFrame
+from antiphon.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from antiphon.realtime.socket import Route, Socket
+
+log = get_logger(__name__)
+
+JOINING, JOINED, ENDED = "joining", "joined", "ended"
+ORDERLY = ("normal", "shutdown")
+
+UNSENDABLE = (TypeError, ValueError, RecursionError)
+"""What an encoder raises for a value that JSON cannot say."""
+
+
+class Member:
+    """Runs one channel. Frames of its topic are handled one after the other and queue while a handler waits.
+
+    `cursor` and `receive` belong to the topic it is in: how far it has got, and where its batches go.
+    """
+
+    __slots__ = (
+        "_busy", "_channel", "_farewell", "_grace", "_held", "_inbox", "_leaving", "_on_ended", "_ref", "_route",
+        "_state", "_stop", "_task", "cursor", "join_ref", "receive", "socket", "topic", "wire_ref",
+    )  # fmt: skip
+
+    def __init__(self, socket: "Socket", route: "Route", frame: InboundFrame) -> None:
+        self.socket = socket
+        self.topic = frame.topic
+        self.join_ref = frame.join_ref
+        # Inside the channel a join without a join_ref goes by its ref; the socket's table keeps the null (JN-9).
+        self.wire_ref = frame.ref if frame.join_ref is None else frame.join_ref
+        self.cursor = 0
+        self._channel: Channel
+        self.receive: Callable[[Batch], None] = socket.transport.send_batch
+        self._route = route
+        self._state = JOINING
+        self._busy = True
+        self._ref: Any = frame.ref
+        self._stop: str | None = None
+        self._leaving = "closed"
+        self._farewell: bytes | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self._inbox: deque[InboundFrame] | None = None
+        self._held: list[Batch] | None = None
+        self._on_ended: Callable[[], None] | None = None
+
+    @property
+    def joining(self) -> bool:
+        """Whether the join is still unanswered: nothing may be sent yet."""
+        return self._state is JOINING
+
+    # Joining
+
+    def join(self, frame: InboundFrame, predecessor: "Member | None" = None) -> None:
+        """Runs the join callback and answers `frame`, once a predecessor on the same topic has ended (JN-6)."""
+        start = partial(self._start_join, frame.payload)
+        if predecessor is None:
+            start()
+        else:
+            self._farewell = self.socket.serializer.close(predecessor.join_ref, self.topic)
+            predecessor.replace(start)
+
+    def _start_join(self, payload: Any) -> None:
+        if self._state is ENDED:
+            self._now_ended()
+            return
+        self._run(self._open(payload), self._join_done)
+
+    async def _open(self, payload: Any) -> Any:
+        socket = self.socket
+        channel = self._channel = self._route.factory()
+        channel.attach(self, socket.app, {**socket.assigns, **self._route.assigns})
+        return await channel.on_join(payload, socket)
+
+    def _join_done(self, result: Any, error: BaseException | None) -> None:
+        resumed, self._busy, self._task = self._task is not None, False, None
+        if self._state is ENDED:
+            # The connection went away meanwhile; a join that succeeded all the same is torn down like any other.
+            self._say_goodbye() if error is None else self._now_ended()
+            return
+        reply, answer = self._join_answer(result, error)
+        if reply.status == "ok":
+            self._enter(answer)
+        else:
+            self._refuse(answer)
+        if resumed:
+            self._pump()
+
+    def _join_answer(self, result: Any, error: BaseException | None) -> tuple[Reply, bytes]:
+        encode = partial(self.socket.serializer.reply, self.join_ref, self._ref, self.topic)
+        try:
+            reply = _join_reply(result, error)
+            return reply, encode(reply.status, reply.response)
+        except (*UNSENDABLE, _JoinCrashedError) as failure:
+            log.exception("realtime.join_crashed", topic=self.topic, exc_info=error or failure)
+            self.socket.app.instruments.crashes.inc()
+            reply = Reply("error", {"reason": "join crashed"})
+            return reply, encode(reply.status, reply.response)
+
+    def _enter(self, answer: bytes) -> None:
+        self._state = JOINED
+        if self._held is None:
+            self.socket.app.topics.add(self.topic, self)
+        self.socket.transport.send(answer)
+        self._send_farewell()
+        self._release_held()
+        self._ref = None
+        if type(self._channel).after_join is not Channel.after_join:
+            self._run(self._channel.after_join(), self._handled)
+
+    def _refuse(self, answer: bytes) -> None:
+        self._detach()
+        self.socket.transport.send(answer)
+        self._send_farewell()
+        self._now_ended()
+
+    def _send_farewell(self) -> None:
+        if self._farewell is not None:
+            self.socket.transport.send(self._farewell)
+            self._farewell = None
+
+    def subscribe(self) -> None:
+        """Starts receiving now and keeps what comes until the join is answered."""
+        if self._state is JOINING and self._held is None:
+            self._held = []
+            self.receive = self._hold
+            self.socket.app.topics.add(self.topic, self)
+
+    def _hold(self, batch: Batch) -> None:
+        held = self._held or []
+        held.append(batch)
+        self._held = held
+        if sum(len(body) for kept in held for body in kept.bodies) > self.socket.app.config.blocked_bytes:
+            self.socket.give_up_slow_join(self.topic)
+
+    def _release_held(self) -> None:
+        if self._held is None:
+            return
+        self.socket.app.topics.catch_up(self.topic, self)
+        held, self._held = self._held, None
+        self.receive = self.socket.transport.send_batch
+        for batch in held:
+            self.receive(batch)
+
+    # Messages
+
+    def accept(self, frame: InboundFrame) -> None:
+        """Handles a frame of this topic, after those that came before it."""
+        if not self._busy:
+            self._handle(frame)
+            return
+        if self._inbox is None:
+            self._inbox = deque()
+        self._inbox.append(frame)
+        self.socket.count_queued(1)
+
+    def _handle(self, frame: InboundFrame) -> None:
+        if not self._is_current(frame.join_ref):
+            return  # left over from before a re-join: dropped without a word (MS-4, LV-3)
+        if frame.event == LEAVE:
+            self.reply(frame.ref, "ok", {})
+            self._end("left", self.socket.serializer.close(self.join_ref, self.topic))
+            return
+        channel, self._ref = self._channel, frame.ref
+        handler = type(channel).handlers.get(frame.event)
+        channel.event = frame.event
+        if handler is not None:
+            self._run(handler(channel, frame.payload, self.socket), self._handled)
+        elif type(channel).on_message is not Channel.on_message:
+            self._run(channel.on_message(frame.payload, self.socket), self._handled)
+        else:
+            self.reply(frame.ref, "error", {"reason": "unhandled event"})
+
+    def _is_current(self, join_ref: Any) -> bool:
+        mine = self.join_ref
+        return join_ref is None or mine is None or (join_ref == mine and type(join_ref) is type(mine))
+
+    def _run(self, work: Any, done: Callable[[Any, BaseException | None], None]) -> None:
+        self._busy = True
+        # Set first: when nothing waits, `done` has run before this returns.
+        self._task = None
+        task = self.socket.app.stepper.run(work, done)
+        if task is not None:
+            self._task = task
+
+    def _handled(self, result: Any, error: BaseException | None) -> None:
+        resumed, self._busy, self._task = self._task is not None, False, None
+        if self._state is ENDED:
+            self._say_goodbye()
+            return
+        try:
+            self._respond(result, error)
+        except UNSENDABLE as unsendable:
+            error = unsendable
+        if error is not None and not isinstance(error, Rejected):
+            self._crash(error)
+        elif self._stop is not None:
+            self._stop_now(self._stop)
+        self._ref = None
+        if resumed:
+            self._pump()
+
+    def _respond(self, result: Any, error: BaseException | None) -> None:
+        if isinstance(error, Rejected):
+            self.reply(self._ref, "error", error.response)
+        elif error is None and result is not None:
+            if isinstance(result, Reply):
+                self.reply(self._ref, result.status, result.response)
+            else:
+                self.reply(self._ref, "ok", result)
+
+    def _pump(self) -> None:
+        """Goes on with the frames that queued while the channel was busy."""
+        while self._inbox and not self._busy:
+            frame = self._inbox.popleft()
+            self.socket.count_queued(-1)
+            if self._state is JOINED and frame.event != JOIN:
+                self._handle(frame)
+                continue
+            # The rest belongs to whatever comes after this channel.
+            rest, self._inbox = self._inbox, None
+            self.socket.count_queued(-len(rest))
+            for later in (frame, *rest):
+                self.socket.receive(later)
+            return
+
+    # Sending
+
+    def reply(self, ref: Any, status: str, response: Any) -> None:
+        """Answers the message `ref`; dropped when the channel has ended."""
+        if self._state is ENDED:
+            return
+        self._send(self.socket.serializer.reply(self.wire_ref, ref, self.topic, status, response))
+
+    def push(self, event: str, payload: Any) -> None:
+        """Sends to this member alone; dropped when the channel has ended."""
+        if self._state is JOINING:
+            raise ProcessingError("the join is not answered yet: push from after_join instead")
+        if self._state is JOINED:
+            self._send(self.socket.serializer.push(self.wire_ref, self.topic, event, payload))
+
+    def broadcast(self, event: str, payload: Any, *, skip: bool) -> None:
+        """Sends to every member of the topic, or every other one."""
+        body = self.socket.serializer.broadcast(self.topic, event, payload)
+        self.socket.app.topics.publish(self.topic, body, self if skip else None)
+
+    def defer(self) -> Deferred:
+        """A handle for the message that is being handled."""
+        if self._ref is None:
+            raise ProcessingError("there is no message with a ref to answer: take the handle inside its handler")
+        return Deferred(self, self._ref)
+
+    def _send(self, body: bytes) -> None:
+        # What was broadcast before this was made leaves before it.
+        self.socket.app.topics.catch_up(self.topic, self)
+        self.socket.transport.send(body)
+
+    # Ending
+
+    def stop(self, reason: str) -> None:
+        """Ends the channel, after the handler that is running."""
+        if self._busy:
+            self._stop = reason
+        elif self._state is JOINED:
+            self._stop_now(reason)
+
+    def replace(self, then: Callable[[], None]) -> None:
+        """Ends the channel in favour of a new join and calls `then`; a running handler gets some grace first."""
+        self._on_ended = then
+        if self._inbox:
+            self.socket.count_queued(-len(self._inbox))
+            self._inbox = None
+        grace = self.socket.app.config.replace_seconds
+        self._grace = asyncio.get_running_loop().call_later(grace, self._cancel)
+        self._end("replaced", None)
+
+    def connection_lost(self) -> None:
+        """The connection is gone: a join is given up, a handler may finish, then the channel learns of it (DC-1)."""
+        if self._inbox:
+            self.socket.count_queued(-len(self._inbox))
+            self._inbox = None
+        joining = self._state is JOINING
+        self._end("closed", None)
+        if joining:
+            self._cancel()
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _crash(self, error: BaseException) -> None:
+        log.error("realtime.channel_crashed", topic=self.topic, exc_info=error)
+        self.socket.app.instruments.crashes.inc()
+        self._end("crashed", self.socket.serializer.error(self.join_ref, self.topic))
+
+    def _stop_now(self, reason: str) -> None:
+        serializer = self.socket.serializer
+        last = serializer.close if reason in ORDERLY else serializer.error
+        self._end(reason, last(self.join_ref, self.topic))
+
+    def _end(self, reason: str, last_frame: bytes | None) -> None:
+        if self._state is ENDED:
+            return
+        self._leaving = reason
+        self._detach()
+        if last_frame is not None:
+            self.socket.transport.send(last_frame)
+        if not self._busy:
+            self._say_goodbye()
+
+    def _detach(self) -> None:
+        app = self.socket.app
+        if self._state is JOINED:
+            app.topics.remove(self.topic, self)
+        elif self._held is not None:
+            app.topics.remove(self.topic, self)
+            self._held = None
+        self._state = ENDED
+        self.socket.forget(self)
+
+    def _say_goodbye(self) -> None:
+        if type(self._channel).on_leave is Channel.on_leave:
+            self._now_ended()
+        else:
+            self._run(self._channel.on_leave(self._leaving, self.socket), self._left)
+
+    def _left(self, _result: Any, error: BaseException | None) -> None:
+        if error is not None:
+            log.error("realtime.leave_failed", topic=self.topic, reason=self._leaving, exc_info=error)
+        self._now_ended()
+
+    def _now_ended(self) -> None:
+        self._busy, self._task = False, None
+        if self._grace is not None:
+            self._grace.cancel()
+        then, self._on_ended = self._on_ended, None
+        if then is not None:
+            then()
+
+
+class _JoinCrashedError(Exception):
+    """The join callback raised, or returned what is no answer."""
+
+
+def _join_reply(result: Any, error: BaseException | None) -> Reply:
+    """What a join callback's outcome means: `status` inside a dict is the status, the rest the response."""
+    if isinstance(error, Rejected):
+        return Reply("error", error.response)
+    if error is not None:
+        raise _JoinCrashedError from error
+    if result is None:
+        return Reply()
+    if isinstance(result, Reply):
+        return result
+    if isinstance(result, Mapping):
+        response = dict(result)
+        return Reply(str(response.pop("status", "ok")), response)
+    if isinstance(result, msgspec.Struct):
+        return Reply("ok", result)
+    raise _JoinCrashedError(f"a join returns a dict, a struct, a Reply or None, not {type(result).__name__}")

@@ -1,0 +1,94 @@
+"""Which web pages may open a socket (OR-1 to OR-7). Programs that are not browsers send no origin and are let in."""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from antiphon.errors import ConfigError
+from antiphon.realtime.config import PhoenixConfig
+
+_PORTS = {"http": 80, "https": 443}
+
+OriginCheck = Callable[[SplitResult], bool]
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """How the request itself came in: `host` as in its Host header, `local_address` where the connection arrived."""
+
+    scheme: str
+    host: str
+    local_address: str
+
+
+class OriginPolicy:
+    """The rule of one mount. A `check` replaces the configured rule, and alone may accept origins without a host."""
+
+    def __init__(self, config: PhoenixConfig, check: OriginCheck | None = None) -> None:
+        self._rule = config.origins
+        self._public_host = config.public_host.lower() if config.public_host else None
+        self._check = check
+        self._entries = [_entry(text) for text in self._rule] if isinstance(self._rule, tuple) else []
+
+    def allows(self, origin: str | None, arrival: Arrival) -> bool:
+        """Whether a page of `origin` may connect."""
+        if origin is None or (self._rule == "any" and self._check is None):
+            return True
+        try:
+            page, asked = urlsplit(origin), urlsplit("//" + arrival.host)
+            page_port, asked_port = page.port, asked.port
+        except ValueError:
+            return False
+        if self._check is not None:
+            return self._check(page)
+        if not page.hostname:
+            return False
+        if self._rule == "same-host":
+            return self._same_host(page.hostname, asked.hostname, arrival.local_address)
+        if self._rule == "same-connection":
+            default = _PORTS.get(arrival.scheme)
+            return (page.scheme, page.hostname, page_port or _PORTS.get(page.scheme)) == (
+                arrival.scheme,
+                asked.hostname,
+                asked_port or default,
+            )
+        return any(_matches(entry, page, page_port) for entry in self._entries)
+
+    def _same_host(self, page: str, asked: str | None, local_address: str) -> bool:
+        if self._public_host is not None:
+            return page == self._public_host
+        # A page may give any name of its own to our loopback address (DNS rebinding): the names being equal proves
+        # nothing there, only loopback names do.
+        if _is_loopback(local_address):
+            return _is_loopback(page) and asked is not None and _is_loopback(asked)
+        return page == asked
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _entry(text: str) -> SplitResult:
+    entry = urlsplit(text)
+    if not entry.hostname:
+        raise ConfigError(f"allowed origin {text!r} names no host: write it like https://example.com or //example.com")
+    return entry
+
+
+def _matches(entry: SplitResult, page: SplitResult, page_port: int | None) -> bool:
+    host, wanted = page.hostname or "", entry.hostname or ""
+    if wanted.startswith("*."):
+        if host != wanted[2:] and not host.endswith(wanted[1:]):
+            return False
+    elif host != wanted:
+        return False
+    if entry.scheme and entry.scheme != page.scheme:
+        return False
+    port = entry.port or _PORTS.get(entry.scheme)
+    return port is None or port == (page_port or _PORTS.get(page.scheme))

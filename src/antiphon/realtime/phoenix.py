@@ -1,0 +1,211 @@
+"""`Phoenix`: the application. It knows the channels, lets sockets in, and broadcasts for everybody."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from antiphon.errors import ServiceError
+from antiphon.realtime.channel import Channel
+from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.connect import ConnectInfo, Refused
+from antiphon.realtime.instruments import Instruments
+from antiphon.realtime.origin import OriginCheck, OriginPolicy
+from antiphon.realtime.server import Server
+from antiphon.realtime.socket import Route, Socket
+from antiphon.realtime.stepper import Stepper
+from antiphon.realtime.topics import TopicRoutes, Topics
+from antiphon.realtime.transports.frames import GOING_AWAY
+from antiphon.realtime.transports.websocket import WebSocketProtocol
+from antiphon.realtime.wire import SERIALIZERS, V2
+from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.metrics import Metrics, get_metrics
+
+log = get_logger(__name__)
+
+ChannelT = TypeVar("ChannelT", bound=type[Channel])
+OnConnect = Callable[[ConnectInfo], Awaitable[Any]]
+OnConnectT = TypeVar("OnConnectT", bound=OnConnect)
+SocketId = Callable[[Socket], Any]
+
+_BEAT_SECONDS = 1.0
+
+
+class Phoenix:
+    """Runs by itself (`await app.start("localhost", 4000)`), or inside another uvicorn with `ws=app.protocol_class()`.
+
+    Everything but the constructor belongs to the thread of one running loop.
+    """
+
+    def __init__(
+        self,
+        config: PhoenixConfig | None = None,
+        *,
+        check_origin: OriginCheck | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.config = config or PhoenixConfig()
+        self.origin_policy = OriginPolicy(self.config, check_origin)
+        self.instruments = Instruments(metrics or get_metrics())
+        self.routes: TopicRoutes[Route] = TopicRoutes()
+        self.topics = Topics(self.config.fan_out_slice)
+        self.stepper = Stepper()
+        self.socket_id: SocketId | None = None
+        """Gives a socket the id under which `disconnect` finds it; set it before the first connection."""
+        self.connections: set[WebSocketProtocol] = set()
+        self.draining = False
+        self.frames_received = 0
+        self.frames_sent = 0
+        self._ids: dict[str, set[Socket]] = {}
+        self._on_connect: OnConnect | None = None
+        self._beat: asyncio.TimerHandle | None = None
+        self._server: Server | None = None
+
+    # Setting up
+
+    def channel(self, pattern: str, **assigns: Any) -> Callable[[ChannelT], ChannelT]:
+        """Class decorator: this channel serves the topics of `pattern`, a topic or a prefix with a final `*`."""
+
+        def register(channel: ChannelT) -> ChannelT:
+            self.route(pattern, channel, **assigns)
+            return channel
+
+        return register
+
+    def route(self, pattern: str, factory: Callable[[], Channel], **assigns: Any) -> None:
+        """`factory`, a class or any callable, makes the channel of every join on `pattern`. The first match wins."""
+        self.routes.add(pattern, Route(factory, assigns))
+
+    def on_connect(self, callback: OnConnectT) -> OnConnectT:
+        """Decorator: decides who may connect. Returns the assigns of the socket, or raises `Refused`."""
+        self._on_connect = callback
+        return callback
+
+    # Sending
+
+    def broadcast(self, topic: str, event: str, payload: Any) -> None:
+        """Sends to every member of the topic; never waits. The payload is an object and is encoded before this returns.
+
+        The event `disconnect` on a socket's id closes that socket (DC-2).
+        """
+        body = V2.broadcast(topic, event, payload)
+        self.instruments.broadcasts.inc()
+        self.frames_sent += self.topics.publish(topic, body)
+        if event == "disconnect":
+            self.disconnect(topic)
+
+    def members(self, topic: str) -> int:
+        """How many channels are joined on the topic."""
+        return self.topics.count(topic)
+
+    def disconnect(self, socket_id: str) -> int:
+        """Closes every socket with this id (1001) and returns how many there were. They are free to come back."""
+        sockets = list(self._ids.get(socket_id, ()))
+        for socket in sockets:
+            socket.transport.close(GOING_AWAY)
+        return len(sockets)
+
+    # Serving
+
+    async def start(self, host: str = "127.0.0.1", port: int = 4000) -> None:
+        """Serves until `stop` is called or a signal ends it; `port` 0 takes a free one (see `port`)."""
+        await self.listen(host, port)
+        await self.serve()
+
+    async def listen(self, host: str = "127.0.0.1", port: int = 4000) -> None:
+        """Binds and begins to accept; raises `ServiceError` when the address cannot be had."""
+        if self._server is not None:
+            raise ServiceError("this application is already serving: stop it first")
+        server = Server(self.config.mount, self.protocol_class())
+        await server.start(host, port)
+        self._server, self.draining = server, False
+
+    async def serve(self) -> None:
+        """Returns when the server has stopped."""
+        if self._server is not None:
+            await self._server.wait()
+
+    @property
+    def port(self) -> int:
+        """The port being served."""
+        if self._server is None:
+            raise ServiceError("this application is not serving: start it first")
+        return self._server.port
+
+    async def stop(self) -> None:
+        """Drains, stops accepting and ends what handlers still do. Stopping twice is fine."""
+        await self.drain()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop()
+        await self.stepper.stop()
+
+    async def drain(self) -> None:
+        """Takes no new sockets and asks all there are to come back elsewhere (1012), in batches (DC-5)."""
+        self.draining = True
+        waiting = list(self.connections)
+        while waiting:
+            batch, waiting = waiting[: self.config.drain_batch], waiting[self.config.drain_batch :]
+            for connection in batch:
+                connection.shutdown()
+            if waiting:
+                await asyncio.sleep(self.config.drain_pause)
+
+    def protocol_class(self) -> type[WebSocketProtocol]:
+        """What to hand to uvicorn as `ws=`, to serve this application on another's port."""
+        return type("PhoenixWebSocketProtocol", (WebSocketProtocol,), {"__slots__": (), "app": self})
+
+    # For transports
+
+    @property
+    def served_versions(self) -> str:
+        """The protocol versions a client may ask for."""
+        return ", ".join(f"{major}.{minor}.x" for major, minor, _ in SERIALIZERS)
+
+    async def let_in(self, info: ConnectInfo) -> dict[str, Any]:
+        """The assigns of a new socket; raises `Refused` (TR-9)."""
+        assigns = None if self._on_connect is None else await self._on_connect(info)
+        if assigns is None:
+            return {}
+        if not isinstance(assigns, dict):
+            log.error("realtime.connect_returned_nonsense", type=type(assigns).__name__)
+            raise Refused
+        return assigns
+
+    def socket_opened(self, socket: Socket) -> bool:
+        """Takes a new socket in; False when its id is nonsense (TR-10)."""
+        socket_id = self.socket_id(socket) if self.socket_id is not None else None
+        if isinstance(socket_id, str):
+            socket.id = socket_id
+            self._ids.setdefault(socket_id, set()).add(socket)
+        elif socket_id is not None:
+            log.error("realtime.socket_id_is_no_string", type=type(socket_id).__name__)
+            return False
+        self.instruments.sockets.inc()
+        if self._beat is None:
+            self._schedule_beat()
+        return True
+
+    def socket_closed(self, socket: Socket) -> None:
+        """The counterpart of `socket_opened`."""
+        self.instruments.sockets.dec()
+        if socket.id is not None:
+            others = self._ids.get(socket.id, set())
+            others.discard(socket)
+            if not others:
+                self._ids.pop(socket.id, None)
+
+    def _schedule_beat(self) -> None:
+        # One timer for all sockets: a limit is noticed at most a quarter of it too late.
+        every = min(_BEAT_SECONDS, self.config.idle_seconds / 4, self.config.blocked_seconds / 4)
+        self._beat = asyncio.get_running_loop().call_later(every, self._check_all)
+
+    def _check_all(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.connections):
+            connection.check(now)
+        self.instruments.received.inc(self.frames_received)
+        self.instruments.sent.inc(self.frames_sent)
+        self.frames_received = self.frames_sent = 0
+        self._beat = None
+        if self.connections:
+            self._schedule_beat()

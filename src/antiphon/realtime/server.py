@@ -1,0 +1,71 @@
+"""A uvicorn server for an application that runs by itself: sockets on its mount, 404 for everything else."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+
+from antiphon.errors import ServiceError
+
+_DRAIN_SECONDS = 5
+
+
+class Server:
+    """Serves one mount. `start` binds, `wait` returns when it is over, `stop` ends it."""
+
+    def __init__(self, mount: str, protocol: type[asyncio.Protocol]) -> None:
+        self._mount = mount
+        self._protocol = protocol
+        self._listener: socket.socket | None = None
+        self._uvicorn: uvicorn.Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port bound."""
+        if self._listener is None:
+            raise ServiceError("the server is not listening")
+        return int(self._listener.getsockname()[1])
+
+    async def start(self, host: str, port: int) -> None:
+        """Binds and begins to accept; raises `ServiceError` when the address is taken or not ours."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            self._listener = socket.create_server(found[0][4][:2], family=found[0][0], backlog=2048)
+        except OSError as error:
+            raise ServiceError(
+                f"cannot listen on {host}:{port} ({error.strerror}): choose another address or port"
+            ) from error
+        config = uvicorn.Config(
+            self._answer,
+            ws=self._protocol,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+        self._uvicorn = uvicorn.Server(config)
+        self._task = loop.create_task(self._uvicorn.serve(sockets=[self._listener]))
+        while not self._uvicorn.started and not self._task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0)
+
+    async def wait(self) -> None:
+        """Returns when the server has stopped, by `stop` or by a signal."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def stop(self) -> None:
+        """Stops accepting, lets connections end, returns when all is closed."""
+        if self._uvicorn is not None and self._task is not None:
+            self._uvicorn.should_exit = True
+            await self._task
+
+    async def _answer(self, scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        known = scope["path"] == f"{self._mount}/websocket"
+        status, text = (400, b"this address speaks WebSocket only") if known else (404, b"not found")
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": text})

@@ -1,0 +1,107 @@
+"""One client connection, whatever carries it: who it is, which channels it has joined, and where each frame goes."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from antiphon.realtime.channel import Channel
+from antiphon.realtime.member import Member
+from antiphon.realtime.transports.base import Transport
+from antiphon.realtime.transports.frames import TRY_LATER
+from antiphon.realtime.wire import CONTROL_TOPIC, HEARTBEAT, JOIN, LEAVE, InboundFrame, SerializerV2
+from antiphon.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from antiphon.realtime.phoenix import Phoenix
+
+log = get_logger(__name__)
+
+
+class Route(msgspec.Struct, frozen=True):
+    """What serves a topic: `factory` makes a fresh channel for every join, `assigns` are added to it (MD-8)."""
+
+    factory: Callable[[], Channel]
+    assigns: Mapping[str, Any]
+
+
+class Socket:
+    """`assigns` come from `on_connect` and are copied into every channel; `id` is what `Phoenix.disconnect` takes."""
+
+    __slots__ = ("_channels", "_queued", "app", "assigns", "id", "serializer", "transport")
+
+    def __init__(self, app: "Phoenix", transport: Transport, serializer: SerializerV2, assigns: dict[str, Any]) -> None:
+        self.app = app
+        self.transport = transport
+        self.serializer = serializer
+        self.assigns = assigns
+        self.id: str | None = None
+        self._channels: dict[str, Member] = {}
+        self._queued = 0
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics joined or being joined."""
+        return tuple(self._channels)
+
+    def receive(self, frame: InboundFrame) -> None:
+        """Handles one frame: at once if its channel is free, else behind what that channel has waiting (MD-3)."""
+        member = self._channels.get(frame.topic)
+        if member is not None:
+            if frame.event == JOIN and not member.joining:
+                self._join(frame, member)
+            else:
+                member.accept(frame)
+        elif frame.topic == CONTROL_TOPIC and frame.event == HEARTBEAT:
+            self._reply(None, frame, "ok", {})
+        elif frame.event == JOIN:
+            self._join(frame, None)
+        elif frame.event == LEAVE:
+            self._reply(frame.join_ref, frame, "ok", {})
+        else:
+            self._reply(None, frame, "error", {"reason": "unmatched topic"})
+
+    def connection_lost(self) -> None:
+        """Ends every channel; the transport calls it once, when the connection is gone."""
+        for member in list(self._channels.values()):
+            member.connection_lost()
+
+    def count_queued(self, change: int) -> None:
+        """Keeps account of frames that wait for busy channels; too many of them stop the reading."""
+        limit = self.app.config.max_queued_frames
+        before, self._queued = self._queued, self._queued + change
+        if before < limit <= self._queued:
+            self.transport.hold_reading()
+        elif self._queued <= limit // 2 < before:
+            self.transport.resume_reading()
+
+    def forget(self, member: Member) -> None:
+        """The member has ended; its topic is free again."""
+        if self._channels.get(member.topic) is member:
+            del self._channels[member.topic]
+            self.app.instruments.channels.dec()
+
+    def give_up_slow_join(self, topic: str) -> None:
+        """A join takes so long that what it has to catch up with grew past the limit."""
+        log.warning("realtime.slow_join", topic=topic)
+        self.transport.close(TRY_LATER)
+
+    def _join(self, frame: InboundFrame, predecessor: Member | None) -> None:
+        route = self.app.routes.find(frame.topic)
+        if route is None:
+            log.warning("realtime.unmatched_topic", topic=frame.topic[:100])
+            self._reply(None, frame, "error", {"reason": "unmatched topic"})
+            return
+        limit = self.app.config.max_channels
+        if predecessor is None and len(self._channels) >= limit:
+            log.error("realtime.too_many_channels", limit=limit)
+            self._reply(frame.join_ref, frame, "error", {"reason": "too many channels joined"})
+            return
+        member = Member(self, route, frame)
+        if predecessor is None:
+            self.app.instruments.channels.inc()
+        self._channels[frame.topic] = member
+        member.join(frame, predecessor)
+
+    def _reply(self, join_ref: Any, frame: InboundFrame, status: str, response: dict[str, Any]) -> None:
+        self.transport.send(self.serializer.reply(join_ref, frame.ref, frame.topic, status, response))

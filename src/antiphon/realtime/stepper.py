@@ -1,0 +1,131 @@
+"""Runs coroutines at once, without a task, as long as they do not wait.
+
+Most handlers answer without waiting; a task for each would cost more than the handler. Here a coroutine is stepped by
+hand. While it is, `asyncio.current_task()` names a spare task; if the coroutine waits after all, that very task takes
+it over. So time limits, task groups and cancel scopes see one and the same task from the first step to the last.
+"""
+
+import asyncio
+import contextvars
+from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+Done = Callable[[Any, BaseException | None], None]
+
+_NOTHING = object()
+
+
+class Stepper:
+    """One per loop. `stop` cancels what still runs."""
+
+    def __init__(self) -> None:
+        self._spare: _Spare | None = None
+        self._running: set[asyncio.Task[None]] = set()
+
+    def run(self, work: Coroutine[Any, Any, Any], done: Done) -> asyncio.Task[None] | None:
+        """Starts `work` now. `done(result, error)` is called exactly once, before this returns if nothing waited.
+
+        Returns the task that goes on with the work, None when it is done. `done` must not raise.
+        """
+        loop = asyncio.get_running_loop()
+        spare, self._spare = self._spare, None
+        if spare is None or spare.task.done() or spare.task.cancelling():
+            spare = _Spare(loop)
+        context = contextvars.copy_context()
+        outer = asyncio.current_task(loop)
+        if outer is not None:
+            _leave_task(loop, outer)
+        _enter_task(loop, spare.task)
+        try:
+            awaited = context.run(work.send, None)
+        except StopIteration as stop:
+            outcome: tuple[Any, BaseException | None] = (stop.value, None)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - as a task would: the owner learns of it through `done`
+            outcome = (None, error)
+        else:
+            self._running.add(spare.task)
+            spare.task.add_done_callback(self._running.discard)
+            spare.take_over(work, awaited, context, done)
+            return spare.task
+        finally:
+            _leave_task(loop, spare.task)
+            if outer is not None:
+                _enter_task(loop, outer)
+        self._spare = spare
+        done(*outcome)
+        return None
+
+    async def stop(self) -> None:
+        """Cancels what runs and waits for it."""
+        tasks = list(self._running)
+        if self._spare is not None:
+            tasks.append(self._spare.task)
+            self._spare = None
+        tasks = [task for task in tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Spare(Coroutine[Any, Any, None]):
+    """The body of a spare task: waits at a gate until it is handed a half-run coroutine, then drives that."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._gate = loop.create_future()
+        self._work: Coroutine[Any, Any, Any] | None = None
+        self._awaited: Any = _NOTHING
+        self._context = contextvars.copy_context()
+        self._done: Done | None = None
+        self.task: asyncio.Task[None] = loop.create_task(self)
+
+    def take_over(self, work: Coroutine[Any, Any, Any], awaited: Any, context: contextvars.Context, done: Done) -> None:
+        self._work, self._awaited, self._context, self._done = work, awaited, context, done
+        if not self._gate.done():
+            self._gate.set_result(None)
+
+    def send(self, value: Any) -> Any:
+        if self._work is None:
+            return next(self._gate.__await__())
+        if self._awaited is not _NOTHING:
+            awaited, self._awaited = self._awaited, _NOTHING
+            return awaited
+        return self._advance(self._work.send, value)
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:  # noqa: ARG002 - the interface of coroutines
+        error = typ if isinstance(typ, BaseException) else val if val is not None else typ()
+        if self._work is None:
+            raise error
+        awaited, self._awaited = self._awaited, _NOTHING
+        if isinstance(awaited, asyncio.Future):
+            # Cancelled between the hand-over and the first step: what it waits for has to hear of it too.
+            awaited.cancel()
+        return self._advance(self._work.throw, error)
+
+    def close(self) -> None:
+        if self._work is not None:
+            self._work.close()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        raise RuntimeError("a spare is driven by its task only")
+
+    def _advance(self, step: Callable[[Any], Any], value: Any) -> Any:
+        result, failure = None, None
+        try:
+            return self._context.run(step, value)
+        except StopIteration as stop:
+            result = stop.value
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - as a task would: the owner learns of it through `done`
+            failure = error
+        # Outside of the handlers, so that what `done` logs is not chained to the end of this.
+        self._finish(result, failure)
+        raise StopIteration
+
+    def _finish(self, result: Any, error: BaseException | None) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            done(result, error)

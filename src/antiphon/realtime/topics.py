@@ -1,0 +1,184 @@
+"""Topics: which pattern serves one, who is in it, and the fan-out of what is broadcast there."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from antiphon.errors import ConfigError
+from antiphon.realtime.transports.base import Batch
+
+if TYPE_CHECKING:
+    from antiphon.realtime.member import Member
+
+Target = TypeVar("Target")
+
+_GONE = sys.maxsize
+
+
+class TopicPattern:
+    """A literal topic, or a prefix followed by one final `*` (MD-7)."""
+
+    __slots__ = ("_prefix", "text")
+
+    def __init__(self, text: str) -> None:
+        if not text or "*" in text[:-1]:
+            raise ConfigError(f"topic pattern {text!r}: write a topic, or a prefix with one * at the very end")
+        self.text = text
+        self._prefix = text[:-1] if text.endswith("*") else None
+
+    def matches(self, topic: str) -> bool:
+        """Whether the pattern covers `topic`; `room:*` covers `room:` and `room:a:b`, not `room`."""
+        return topic == self.text if self._prefix is None else topic.startswith(self._prefix)
+
+
+class TopicRoutes(Generic[Target]):
+    """Patterns in the order they were declared; the first that matches wins."""
+
+    def __init__(self) -> None:
+        self._routes: list[tuple[TopicPattern, Target]] = []
+
+    def add(self, pattern: str, target: Target) -> None:
+        self._routes.append((TopicPattern(pattern), target))
+
+    def find(self, topic: str) -> Target | None:
+        return next((target for pattern, target in self._routes if pattern.matches(topic)), None)
+
+
+class Topic:
+    """The members of one topic and a short log of what they have not all received yet.
+
+    Every member has a cursor into the log. Broadcasts of one loop tick leave as one batch per member; whoever is sent
+    something of its own in between is brought up to date first (`deliver`), so nothing ever overtakes anything.
+    """
+
+    __slots__ = ("_base", "_batches", "_goal", "_log", "_skipped", "_sweep", "members", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.members: dict[Member, None] = {}
+        self._base = 0
+        self._goal = 0
+        self._log: list[tuple[bytes, Member | None]] = []
+        self._skipped: set[Member] = set()
+        self._batches: dict[int, Batch] = {}
+        self._sweep: Iterator[Member] | None = None
+
+    @property
+    def head(self) -> int:
+        return self._base + len(self._log)
+
+    def append(self, body: bytes, skip: "Member | None") -> None:
+        self._log.append((body, skip))
+        self._batches.clear()
+        if skip is not None:
+            self._skipped.add(skip)
+
+    def deliver(self, member: "Member") -> None:
+        """Hands `member` everything it has not received."""
+        cursor, head = member.cursor, self._base + len(self._log)
+        if cursor >= head:
+            return
+        member.cursor = head
+        if member in self._skipped:
+            own = [body for body, skip in self._log[cursor - self._base :] if skip is not member]
+            if own:
+                member.receive(Batch(own))
+            return
+        batch = self._batches.get(cursor)
+        if batch is None:
+            batch = self._batches[cursor] = Batch([body for body, _ in self._log[cursor - self._base :]])
+        member.receive(batch)
+
+    def sweep(self, budget: int) -> int:
+        """Delivers to up to `budget` members and returns how many it visited."""
+        if self._sweep is None:
+            self._sweep, self._goal = iter(list(self.members)), self.head
+        visited = 0
+        for member in islice(self._sweep, budget):
+            visited += 1
+            self.deliver(member)
+        if visited < budget:
+            self._sweep = None
+            # Whoever was a member when the sweep began has reached its goal by now; who came later began beyond it.
+            del self._log[: self._goal - self._base]
+            self._base = self._goal
+            self._batches.clear()
+            self._skipped = {skip for _, skip in self._log if skip is not None}
+        return visited
+
+    @property
+    def settled(self) -> bool:
+        """Whether every member has everything."""
+        return not self._log
+
+
+class Topics:
+    """All topics with members. Broadcasts go out once per loop tick, in slices that let other work pass."""
+
+    def __init__(self, slice_size: int) -> None:
+        self._slice = slice_size
+        self._topics: dict[str, Topic] = {}
+        self._dirty: dict[Topic, None] = {}
+        self._scheduled = False
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    def count(self, name: str) -> int:
+        """How many members the topic has."""
+        topic = self._topics.get(name)
+        return 0 if topic is None else len(topic.members)
+
+    def add(self, name: str, member: "Member") -> None:
+        """From now on `member` receives what is broadcast on the topic, and nothing from before."""
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = Topic(name)
+        member.cursor = topic.head
+        topic.members[member] = None
+
+    def remove(self, name: str, member: "Member") -> None:
+        """Delivers what was broadcast while it was a member, then nothing more; removing twice is fine."""
+        topic = self._topics.get(name)
+        if topic is None or member not in topic.members:
+            return
+        topic.deliver(member)
+        del topic.members[member]
+        # A sweep may still hold it: a cursor at the end of time makes sure that nothing is newer.
+        member.cursor = _GONE
+        if not topic.members:
+            del self._topics[name]
+            self._dirty.pop(topic, None)
+
+    def catch_up(self, name: str, member: "Member") -> None:
+        """Brings one member up to date, before something of its own is sent to it."""
+        topic = self._topics.get(name)
+        if topic is not None and topic in self._dirty and member in topic.members:
+            topic.deliver(member)
+
+    def publish(self, name: str, body: bytes, skip: "Member | None" = None) -> int:
+        """Queues an encoded broadcast for every member but `skip`; returns how many members there are."""
+        topic = self._topics.get(name)
+        if topic is None:
+            return 0
+        topic.append(body, skip)
+        self._dirty[topic] = None
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._tick)
+        return len(topic.members)
+
+    def _tick(self) -> None:
+        self._scheduled = False
+        budget = self._slice
+        for topic in list(self._dirty):
+            budget -= topic.sweep(budget)
+            if topic.settled:
+                self._dirty.pop(topic, None)
+            if budget <= 0:
+                break
+        if self._dirty and not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._tick)

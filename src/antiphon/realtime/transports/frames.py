@@ -1,0 +1,151 @@
+"""WebSocket framing (RFC 6455) without I/O: bytes in, messages out, in whatever pieces they come."""
+
+from collections.abc import Iterator
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no compiled wheel for this platform
+    from websockets.utils import apply_mask
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, BAD_TEXT, TOO_BIG = 1000, 1001, 1002, 1007, 1009
+SERVER_ERROR, RESTART, TRY_LATER = 1011, 1012, 1013
+
+_KNOWN = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
+_RECEIVABLE = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011))
+
+
+class FrameError(Exception):
+    """The other side broke the protocol; `code` is what to close with."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class FrameParser:
+    """Turns what a client sends into messages, one parser per connection.
+
+    Data messages come out whole; control frames come out where they stood, also between fragments. A message longer
+    than `limit` bytes is refused by its header, before its body is kept. Nothing is held while nothing is pending.
+    """
+
+    __slots__ = ("_buffer", "_fragments", "_limit", "_opcode")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer: bytearray | None = None
+        self._fragments: bytearray | None = None
+        self._opcode = 0
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yields (opcode, payload) of every message completed by `data`; raises `FrameError` where the stream breaks.
+
+        Exhaust the iterator before the next call. Messages before the broken frame are yielded first.
+        """
+        view: bytes | bytearray = data
+        if self._buffer is not None:
+            self._buffer += data
+            view = self._buffer
+        position, end = 0, len(view)
+        while end - position >= 2:
+            first, length = view[position], view[position + 1] & 0x7F
+            if first & 0x70:
+                raise FrameError(PROTOCOL_ERROR, "reserved bits are set")
+            if not view[position + 1] & 0x80:
+                raise FrameError(PROTOCOL_ERROR, "client frames must be masked")
+            start = position + 6
+            if length > 125:
+                start = position + (8 if length == 126 else 14)
+                if end < start - 4:
+                    # A control frame is refused before its long length has even arrived.
+                    self._check(first, length)
+                    break
+                length = int.from_bytes(view[position + 2 : start - 4], "big")
+            self._check(first, length)
+            stop = start + length
+            if end < stop:
+                break
+            payload = apply_mask(view[start:stop], view[start - 4 : start])
+            position = stop
+            message = self._complete(first, payload)
+            if message is not None:
+                yield message
+        self._keep(view, position, end)
+
+    def _keep(self, view: bytes | bytearray, position: int, end: int) -> None:
+        if position == end:
+            self._buffer = None
+        elif self._buffer is None:
+            self._buffer = bytearray(view[position:])
+        elif position:
+            del self._buffer[:position]
+
+    def _check(self, first: int, length: int) -> None:
+        opcode = first & 0x0F
+        if opcode not in _KNOWN:
+            raise FrameError(PROTOCOL_ERROR, f"opcode {opcode} does not exist")
+        if opcode >= CLOSE:
+            if length > 125 or not first & 0x80:
+                raise FrameError(PROTOCOL_ERROR, "control frames are short and never fragmented")
+            return
+        held = 0
+        if opcode == CONTINUATION:
+            if self._fragments is None:
+                raise FrameError(PROTOCOL_ERROR, "continuation of nothing")
+            held = len(self._fragments)
+        elif self._fragments is not None:
+            raise FrameError(PROTOCOL_ERROR, "a new message inside a fragmented one")
+        if held + length > self._limit:
+            raise FrameError(TOO_BIG, f"messages are limited to {self._limit} bytes")
+
+    def _complete(self, first: int, payload: bytes) -> tuple[int, bytes] | None:
+        opcode, final = first & 0x0F, first & 0x80
+        if opcode >= CLOSE or (final and opcode != CONTINUATION):
+            return opcode, payload
+        if self._fragments is None:
+            self._opcode, self._fragments = opcode, bytearray(payload)
+            return None
+        self._fragments += payload
+        if not final:
+            return None
+        whole, self._fragments = bytes(self._fragments), None
+        return self._opcode, whole
+
+
+def text_of(payload: bytes) -> str:
+    """The text of a text message; raises `FrameError` with 1007 when it is not UTF-8."""
+    try:
+        return str(payload, "utf-8")
+    except UnicodeDecodeError as error:
+        raise FrameError(BAD_TEXT, "text is not UTF-8") from error
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """One final, unmasked frame, as a server sends it."""
+    length = len(payload)
+    if length < 126:
+        return bytes((0x80 | opcode, length)) + payload
+    if length < 65536:
+        return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload
+
+
+def close_frame(code: int) -> bytes:
+    """A close frame that names its code and no reason: reasons are for logs."""
+    return frame(CLOSE, code.to_bytes(2, "big"))
+
+
+def close_answer(payload: bytes) -> int:
+    """The code to answer a received close with: 1000, or 1002 / 1007 when the close itself was malformed (DC-8)."""
+    if not payload:
+        return NORMAL
+    if len(payload) == 1:
+        return PROTOCOL_ERROR
+    code = int.from_bytes(payload[:2], "big")
+    try:
+        str(payload[2:], "utf-8")
+    except UnicodeDecodeError:
+        return BAD_TEXT
+    return NORMAL if code in _RECEIVABLE or 3000 <= code < 5000 else PROTOCOL_ERROR

@@ -1,0 +1,318 @@
+"""The asyncio protocol that uvicorn hands an upgraded connection to: nothing stands between it and the channels.
+
+One chunk of input is parsed whole, its replies leave in one write. Broadcast bytes are shared by all members. A client
+that does not take its output is neither waited for nor read from, and is let go when it holds too much or for too long.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from antiphon.realtime.connect import ConnectInfo, Refused, decode_query, shown_headers
+from antiphon.realtime.origin import Arrival
+from antiphon.realtime.socket import Socket
+from antiphon.realtime.transports import frames, handshake
+from antiphon.realtime.transports.base import Batch
+from antiphon.realtime.wire import BadFrameError, SerializerV2, serializer_for
+from antiphon.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from antiphon.realtime.phoenix import Phoenix
+
+log = get_logger(__name__)
+
+
+class WebSocketProtocol(asyncio.Protocol):
+    """One connection. `Phoenix.protocol_class()` makes the subclass that knows its application."""
+
+    __slots__ = (
+        "_blocked_since", "_close_timer", "_closing", "_connecting", "_corked", "_early", "_heard", "_held", "_loop",
+        "_out", "_out_size", "_parser", "_request", "_scheduled", "_server_state", "_socket", "_transport",
+    )  # fmt: skip
+
+    app: ClassVar["Phoenix"]
+
+    def __init__(self, *, server_state: Any, **_unused: Any) -> None:
+        """Called by uvicorn, which gives more than is needed here (its configuration, the lifespan state)."""
+        self._loop = asyncio.get_running_loop()
+        self._server_state = server_state
+        self._transport: asyncio.Transport
+        self._parser = frames.FrameParser(self.app.config.max_message_bytes)
+        self._socket: Socket | None = None
+        self._request: handshake.UpgradeRequest | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._early: list[bytes] | None = None
+        self._heard = self._loop.time()
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._corked = False
+        self._scheduled = False
+        self._blocked_since: float | None = None
+        self._held = False
+        self._closing = False
+        self._close_timer: asyncio.TimerHandle | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._server_state.connections.add(self)
+        self.app.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        if self._socket is not None:
+            self._take(self._socket, data)
+        elif self._request is None:
+            self._request = handshake.parse_request(data)
+            self._shake_hands(self._request)
+        elif self._early is not None:
+            # The client did not wait for the answer; what it says is kept, and no more of it is read.
+            self._early.append(data)
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's call
+        self._closing = True
+        self._out.clear()
+        self._server_state.connections.discard(self)
+        self.app.connections.discard(self)
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._socket is not None:
+            self.app.socket_closed(self._socket)
+            self._socket.connection_lost()
+
+    def pause_writing(self) -> None:
+        self._blocked_since = self._loop.time()
+        if not self._held and not self._closing:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._blocked_since = None
+        self._flush()
+        self._read_on()
+
+    def shutdown(self) -> None:
+        """uvicorn is stopping: the client is asked to come back elsewhere."""
+        if self._socket is None:
+            if not self._closing:
+                self._refuse(503)
+        else:
+            self.close(frames.RESTART)
+
+    # Opening
+
+    def _shake_hands(self, request: handshake.UpgradeRequest) -> None:
+        config, app = self.app.config, self.app
+        if request.path != f"{config.mount}/websocket":
+            return self._refuse(404)
+        if request.method != "GET":
+            return self._refuse(400)
+        if app.draining:
+            return self._refuse(503)
+        origin = request.headers.get("origin")
+        if not app.origin_policy.allows(origin, self._arrival(request)):
+            log.warning("realtime.origin_refused", origin=(origin or "")[:200])
+            return self._refuse(403)
+        try:
+            params = decode_query(request.query)
+        except ValueError:
+            return self._refuse(400)
+        vsn = params.get("vsn", "1.0.0")
+        serializer = serializer_for(vsn)
+        if serializer is None:
+            log.warning("realtime.version_refused", vsn=str(vsn)[:50], served=app.served_versions)
+            return self._refuse(403)
+        peer = self._transport.get_extra_info("peername")
+        info = ConnectInfo(params, shown_headers(request.headers), tuple(peer[:2]) if peer else None, request.path)
+        self._early = []
+        self._connecting = app.stepper.run(
+            app.let_in(info), lambda assigns, error: self._decided(request, serializer, assigns, error)
+        )
+        return None
+
+    def _arrival(self, request: handshake.UpgradeRequest) -> Arrival:
+        local = self._transport.get_extra_info("sockname")
+        address = str(local[0]) if isinstance(local, tuple) else ""
+        scheme = "https" if self._transport.get_extra_info("sslcontext") else "http"
+        return Arrival(scheme, request.headers.get("host", ""), address)
+
+    def _decided(
+        self, request: handshake.UpgradeRequest, serializer: SerializerV2, assigns: Any, error: BaseException | None
+    ) -> None:
+        self._connecting = None
+        early, self._early = self._early, None
+        if self._closing:
+            return
+        if isinstance(error, Refused):
+            self._refuse(error.status)
+        elif error is not None:
+            log.error("realtime.connect_failed", exc_info=error)
+            self._refuse(500)
+        elif request.problem is not None:
+            self._refuse(400, request.problem)
+        else:
+            self._open(request, Socket(self.app, self, serializer, assigns))
+            for data in early or ():
+                self._transport.resume_reading()
+                self.data_received(data)
+
+    def _open(self, request: handshake.UpgradeRequest, socket: Socket) -> None:
+        if not self.app.socket_opened(socket):
+            self._refuse(403)
+            return
+        # With no buffer to hide in, `pause_writing` tells at once that the client is not taking its output.
+        self._transport.set_write_buffer_limits(high=0)
+        self._transport.write(handshake.accept(request))
+        self._socket = socket
+
+    def _refuse(self, status: int, text: str = "") -> None:
+        self.app.instruments.refused.labels(str(status)).inc()
+        self._closing = True
+        self._transport.write(handshake.refuse(status, text))
+        self._transport.close()
+
+    # Input
+
+    def _take(self, socket: Socket, data: bytes) -> None:
+        self._corked = True
+        try:
+            for opcode, payload in self._parser.feed(data):
+                if opcode == frames.TEXT and not self._closing:
+                    self.app.frames_received += 1
+                    text = frames.text_of(payload)
+                    socket.receive(socket.serializer.decode(text, self.app.config.max_json_depth))
+                else:
+                    self._control(opcode, payload)
+        except frames.FrameError as error:
+            log.warning("realtime.broken_frame", code=error.code, problem=str(error))
+            self.close(error.code)
+        except BadFrameError as error:
+            log.warning("realtime.bad_frame", problem=str(error), size=len(data))
+            self.close(frames.SERVER_ERROR)
+        except Exception:
+            log.exception("realtime.socket_failed")
+            self.close(frames.SERVER_ERROR)
+        finally:
+            self._corked = False
+            self._flush()
+
+    def _control(self, opcode: int, payload: bytes) -> None:
+        if opcode == frames.CLOSE:
+            if not self._closing:
+                self._queue(frames.frame(frames.CLOSE, frames.close_answer(payload).to_bytes(2, "big")))
+                self._flush()
+            self._hang_up()
+        elif self._closing:
+            return
+        elif opcode == frames.PING:
+            self._queue(frames.frame(frames.PONG, payload))
+        elif opcode == frames.BINARY:
+            raise BadFrameError("binary frames are not part of this serializer")
+
+    def hold_reading(self) -> None:
+        """See `Transport`."""
+        if not self._held and not self._closing:
+            self._held = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See `Transport`."""
+        if self._held:
+            self._held = False
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if self._blocked_since is None and not self._held and not self._closing:
+            # It could not be heard until now, so its silence begins now.
+            self._heard = self._loop.time()
+            self._transport.resume_reading()
+
+    # Output
+
+    def send(self, body: bytes) -> None:
+        """See `Transport`."""
+        self.app.frames_sent += 1
+        self._queue(frames.frame(frames.TEXT, body))
+
+    @property
+    def send_batch(self) -> Callable[[Batch], None]:
+        """See `Transport`."""
+        return self._send_batch
+
+    def _send_batch(self, batch: Batch) -> None:
+        data = batch.framed
+        if data is None:
+            data = batch.framed = b"".join([frames.frame(frames.TEXT, body) for body in batch.bodies])
+        if self._out or self._blocked_since is not None or self._closing:
+            self._queue(data)
+        else:
+            self._transport.write(data)
+
+    def _queue(self, data: bytes) -> None:
+        if self._closing:
+            return
+        self._out.append(data)
+        self._out_size += len(data)
+        if self._blocked_since is not None:
+            if self._out_size > self.app.config.blocked_bytes:
+                self._give_up("bytes")
+        elif not self._corked and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self._blocked_since is not None or not self._out:
+            return
+        out, self._out, self._out_size = self._out, [], 0
+        if len(out) == 1:
+            self._transport.write(out[0])
+        else:
+            # A backlog of shared broadcasts is handed on by reference, small replies are glued together.
+            self._transport.writelines(out)
+
+    # Closing
+
+    def check(self, now: float) -> None:
+        """Called every now and then: lets go of clients that are silent or take no output for too long."""
+        if self._closing:
+            return
+        config = self.app.config
+        if self._blocked_since is not None:
+            if now - self._blocked_since > config.blocked_seconds:
+                self._give_up("seconds")
+        elif not self._held and now - self._heard > config.idle_seconds:
+            if self._socket is None:
+                self._refuse(408)
+            else:
+                self.close(frames.PROTOCOL_ERROR)
+
+    def close(self, code: int) -> None:
+        """Sends what is queued and a close frame, waits a while for the answer, then hangs up. Never 1000 (JS-7)."""
+        if self._closing:
+            return
+        if self._blocked_since is None:
+            self._flush()
+        self._closing = True
+        self._out.clear()
+        self.app.instruments.closed.labels(str(code)).inc()
+        self._transport.write(frames.close_frame(code))
+        self._close_timer = self._loop.call_later(self.app.config.close_seconds, self._transport.abort)
+        if self._held or self._blocked_since is not None:
+            self._transport.resume_reading()
+        if self._socket is not None:
+            self._socket.connection_lost()
+
+    def _give_up(self, limit: str) -> None:
+        log.warning("realtime.slow_consumer", limit=limit, queued=self._out_size)
+        self.close(frames.TRY_LATER)
+
+    def _hang_up(self) -> None:
+        self._closing = True
+        if self._close_timer is None:
+            # The other side may never take what is still unsent.
+            self._close_timer = self._loop.call_later(self.app.config.close_seconds, self._transport.abort)
+        self._transport.close()

@@ -1,0 +1,135 @@
+"""The Phoenix serializer V2: frames as JSON arrays (V2-1 to V2-8), and the table that picks a serializer by `vsn`."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+JOIN, LEAVE, CLOSE, ERROR, REPLY = "phx_join", "phx_leave", "phx_close", "phx_error", "phx_reply"
+CONTROL_TOPIC, HEARTBEAT = "phoenix", "heartbeat"
+
+_SEMANTIC = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
+
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+
+
+class BadFrameError(Exception):
+    """What came in is not a frame; the whole socket ends with 1011 (ER-6)."""
+
+
+class InboundFrame(NamedTuple):
+    """One frame from a client. Refs are echoed with the type they came in (V2-2)."""
+
+    join_ref: Any
+    ref: Any
+    topic: str
+    event: str
+    payload: Any
+
+
+class SerializerV2:
+    """Text frames of version 2. Encoding raises `TypeError` or `ValueError` at the sender when a value is not JSON."""
+
+    __slots__ = ()
+
+    def decode(self, text: str, max_depth: int) -> InboundFrame:
+        """The frame in `text`; raises `BadFrameError` when it is malformed or nested deeper than `max_depth`."""
+        try:
+            value = _decoder.decode(text)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise BadFrameError("not JSON") from error
+        if type(value) is not list or len(value) < 5:
+            raise BadFrameError("not an array of five")
+        if type(value[2]) is not str or type(value[3]) is not str:
+            raise BadFrameError("topic and event must be strings")
+        # Few frames hold many brackets: only those pay for an exact look.
+        if text.count("[") + text.count("{") > max_depth and _deeper_than(value, max_depth):
+            raise BadFrameError("nested too deeply")
+        return InboundFrame(value[0], value[1], value[2], value[3], value[4])
+
+    def reply(self, join_ref: Any, ref: Any, topic: str, status: str, response: Any) -> bytes:
+        """A reply; the response may be any JSON value."""
+        answer = {"status": status, "response": msgspec.Raw(encode_value(response))}
+        return _encoder.encode((join_ref, ref, topic, REPLY, answer))
+
+    def push(self, join_ref: Any, topic: str, event: str, payload: Any) -> bytes:
+        """A message to one member; the payload is an object (V2-4)."""
+        return _encoder.encode((join_ref, None, topic, checked_event(event), msgspec.Raw(encode_object(payload))))
+
+    def broadcast(self, topic: str, event: str, payload: Any) -> bytes:
+        """A message to every member of the topic, encoded once for all of them."""
+        return self.push(None, topic, event, payload)
+
+    def close(self, join_ref: Any, topic: str) -> bytes:
+        """The orderly end of a channel: the client does not come back by itself."""
+        return _encoder.encode((join_ref, join_ref, topic, CLOSE, {}))
+
+    def error(self, join_ref: Any, topic: str) -> bytes:
+        """The end of a channel by a crash: the client joins again."""
+        return _encoder.encode((join_ref, join_ref, topic, ERROR, {"reason": "channel_crash"}))
+
+
+V2 = SerializerV2()
+
+SERIALIZERS: tuple[tuple[int, int, SerializerV2], ...] = ((2, 0, V2),)
+"""(major, minor, serializer): any patch of that minor version is served by it."""
+
+
+def serializer_for(vsn: Any) -> SerializerV2 | None:
+    """The serializer a client asks for with `vsn`, None when there is none (TR-2, TR-3)."""
+    match = _SEMANTIC.fullmatch(vsn) if isinstance(vsn, str) else None
+    if match is None:
+        return None
+    major, minor, patch, prerelease = int(match[1]), int(match[2]), int(match[3]), match[4]
+    if prerelease and patch == 0:
+        return None  # comes before the first version of its range
+    return next((found for a, b, found in SERIALIZERS if (a, b) == (major, minor)), None)
+
+
+def checked_event(event: str) -> str:
+    """The name of an event of ours; `phx_` names belong to the protocol (MS-9)."""
+    if event.startswith("phx_"):
+        raise ValueError(f"event {event!r}: names that begin with phx_ belong to the protocol, choose another")
+    return event
+
+
+def encode_object(payload: Any) -> bytes:
+    """JSON of an object: a dict, a mapping or a msgspec struct."""
+    body = encode_value(dict(payload) if isinstance(payload, Mapping) and type(payload) is not dict else payload)
+    if body[:1] != b"{":
+        raise TypeError(f"a payload must be an object (a dict or a struct), not {type(payload).__name__}")
+    return body
+
+
+def encode_value(value: Any) -> bytes:
+    """Compact JSON; raises for what JSON cannot say, NaN and infinities included (V2-7)."""
+    body = _encoder.encode(value)
+    # The encoder writes NaN as null, so only values with a null in them can hide one.
+    if b"null" in body and _has_non_finite(msgspec.to_builtins(value)):
+        raise ValueError("NaN and infinity cannot be sent: JSON has no word for them")
+    return body
+
+
+def _has_non_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_has_non_finite, value.values()))
+    return isinstance(value, list | tuple) and any(map(_has_non_finite, value))
+
+
+def _deeper_than(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit + 1):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, list | dict)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not level:
+            return False
+    return True
