@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 Step = Callable[[], Awaitable[object]]
 
 
-class Part(Struct, frozen=True, kw_only=True):
+class _Part(Struct, frozen=True, kw_only=True):
     """Something with a life. The limits are in seconds."""
 
     name: str
@@ -27,8 +27,8 @@ class Lifecycle:
     """The parts of a whole, in the order in which they depend on each other."""
 
     def __init__(self) -> None:
-        self._parts: list[Part] = []
-        self._started: list[Part] = []
+        self._parts: list[_Part] = []
+        self._started: list[_Part] = []
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ class Lifecycle:
         stop_limit: float = 10.0,
     ) -> None:
         """Adds a part behind those it needs. A `start` that fails or is cancelled cleans up after itself."""
-        self._parts.append(Part(name=name, start=start, stop=stop, start_limit=start_limit, stop_limit=stop_limit))
+        self._parts.append(_Part(name=name, start=start, stop=stop, start_limit=start_limit, stop_limit=stop_limit))
 
     async def start(self) -> None:
         """Starts every part that does not run yet. When one fails, those that run are stopped and an error names it:
@@ -66,7 +66,7 @@ class Lifecycle:
         if failed:
             raise ServiceError(f"Not stopped in order: {', '.join(failed)}; see the log for the reasons.")
 
-    async def _start(self, part: Part) -> None:
+    async def _start(self, part: _Part) -> None:
         if part.start is None:
             return
         try:
