@@ -47,6 +47,3 @@ class PhoenixConfig(BaseModel):
         default=10_000, ge=1, description="Sockets told to come back elsewhere at once when draining."
     )
     drain_pause: float = Field(default=2.0, ge=0, description="Time between two such batches.")
-    pubsub_backlog: int = Field(
-        default=1000, ge=1, description="Messages a slow pubsub subscriber may have waiting; then the oldest go."
-    )

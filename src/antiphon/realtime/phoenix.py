@@ -10,6 +10,7 @@ from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.instruments import Instruments
 from antiphon.realtime.origin import OriginCheck, OriginPolicy
+from antiphon.realtime.pubsub import PubSub, adopt, get_pubsub, release
 from antiphon.realtime.server import Server
 from antiphon.realtime.socket import Route, Socket
 from antiphon.realtime.stepper import Stepper
@@ -42,6 +43,7 @@ class Phoenix:
         *,
         check_origin: OriginCheck | None = None,
         metrics: Metrics | None = None,
+        pubsub: PubSub | None = None,
     ) -> None:
         self.config = config or PhoenixConfig()
         self.origin_policy = OriginPolicy(self.config, check_origin)
@@ -49,6 +51,7 @@ class Phoenix:
         self.routes: TopicRoutes[Route] = TopicRoutes()
         self.topics = Topics(self.config.fan_out_slice)
         self.stepper = Stepper()
+        self.pubsub = pubsub or get_pubsub()
         self.socket_id: SocketId | None = None
         """Gives a socket the id under which `disconnect` finds it; set it before the first connection."""
         self.connections: set[WebSocketProtocol] = set()
@@ -118,6 +121,7 @@ class Phoenix:
         server = Server(self.config.mount, self.protocol_class())
         await server.start(host, port)
         self._server, self.draining = server, False
+        adopt(self.pubsub)
 
     async def serve(self) -> None:
         """Returns when the server has stopped."""
@@ -137,6 +141,7 @@ class Phoenix:
         server, self._server = self._server, None
         if server is not None:
             await server.stop()
+            release(self.pubsub)
         await self.stepper.stop()
 
     async def drain(self) -> None:
