@@ -10,6 +10,8 @@ from antiphon.storage.base import Accepted, Chunk, Finished, Reply, Unfinished
 from antiphon.storage.sql.conversations import conversation_values
 from antiphon.storage.sql.people import known_person
 from antiphon.storage.sql.records import (
+    ATTACHMENTS,
+    PARTS,
     conversation_of,
     dump,
     load_record,
@@ -18,6 +20,7 @@ from antiphon.storage.sql.records import (
     micros,
     parts_of,
     storable,
+    storable_data,
     title_of,
     turn_of,
 )
@@ -68,7 +71,7 @@ def _accept(message: ChannelMessage, assistant: str) -> Unit[Accepted]:
         text=storable(message.text),
         target=message.target,
         created_at=now(),
-        attachments=message.attachments,
+        attachments=storable_data(message.attachments, ATTACHMENTS),
     )
     question = Message(
         id=turn.message_id,
@@ -169,7 +172,10 @@ def _finish(turn: Turn, record: TurnRecord, reply: Reply | None) -> Unit[Finishe
         return (yield from _finished_before(turn))
     at = micros(now())
     visible = record.outcome != "refused" and (reply is None or reply.in_context)
-    yield "turn_end", {"id": turn.id, "by_model": record.model, "new_record": dump(record), "at": at}
+    yield (
+        "turn_end",
+        {"id": turn.id, "by_model": record.model, "new_record": dump(storable_data(record, TurnRecord)), "at": at},
+    )
     yield "message_settle", {"of_turn": turn.id, "outcome": record.outcome, "visible": visible}
     yield "chunk_drop", {"turn_id": turn.id}
     if reply is not None:
@@ -191,7 +197,7 @@ def _answer(turn: Turn, record: TurnRecord, reply: Reply, at: int) -> Unit[Finis
         turn_id=turn.id,
         status=record.outcome,
         created_at=conversation.updated_at,
-        parts=reply.parts,
+        parts=storable_data(reply.parts, PARTS),
         in_context=reply.in_context,
     )
     delivery_id = new_id()

@@ -38,10 +38,13 @@ class Stored(msgspec.Struct, Generic[T], frozen=True):
     value: T
 
 
+PARTS = tuple[AnyPart, ...]
+ATTACHMENTS = tuple[Attachment, ...]
+
 _encoder = msgspec.json.Encoder()
 _format = msgspec.json.Decoder(Stored[msgspec.Raw])
-_parts = msgspec.json.Decoder(tuple[AnyPart, ...])
-_attachments = msgspec.json.Decoder(tuple[Attachment, ...])
+_parts = msgspec.json.Decoder(PARTS)
+_attachments = msgspec.json.Decoder(ATTACHMENTS)
 _record = msgspec.json.Decoder(TurnRecord)
 _tool = msgspec.json.Decoder(ToolPart)
 
@@ -75,13 +78,11 @@ def title_of(text: str) -> str:
     return f"{line[: cut if cut > _TITLE_LENGTH // 2 else _TITLE_LENGTH]}…"
 
 
-def dump(value: Any) -> str:
-    """The text of a JSON column."""
-    stored = Stored(FORMAT, value)
-    try:
-        return _encoder.encode(stored).decode()
-    except UnicodeEncodeError:
-        return _encoder.encode(_storable_tree(msgspec.to_builtins(stored))).decode()
+def storable_data(value: T, kind: Any) -> T:
+    """A struct or tuple of type `kind` with every text in it `storable`; almost always `value` as it is."""
+    tree = msgspec.to_builtins(value)
+    clean = _storable_tree(tree)
+    return value if clean == tree else msgspec.convert(clean, kind)
 
 
 def _storable_tree(value: Any) -> Any:
@@ -89,7 +90,12 @@ def _storable_tree(value: Any) -> Any:
         return storable(value)
     if isinstance(value, dict):
         return {storable(key): _storable_tree(item) for key, item in value.items()}
-    return [_storable_tree(item) for item in value] if isinstance(value, list) else value
+    return type(value)(map(_storable_tree, value)) if isinstance(value, list | tuple) else value
+
+
+def dump(value: Any) -> str:
+    """The text of a JSON column."""
+    return _encoder.encode(Stored(FORMAT, value)).decode()
 
 
 def _load(decoder: msgspec.json.Decoder[T], text: str) -> T:

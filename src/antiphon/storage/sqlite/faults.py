@@ -19,16 +19,30 @@ _SENTENCES = {
 _OTHER = "reports an error ({error}): if it persists, stop the server and check the file."
 
 
+_GONE = "This refers to a conversation or person that does not exist (any more)."
+_TAKEN = "Something with this id or name exists already."
+_UNSTORABLE = "This holds a character or a number that cannot be stored: half of a surrogate pair, or beyond 64 bits."
+
+
 def translated(error: Exception, place: str) -> Exception:
     """`error` as one of ours when it is about the database, otherwise itself. `place` is shown to operators only."""
-    if isinstance(error, sqlite3.IntegrityError):
-        found: Exception = ValidationError("This refers to a conversation or person that does not exist (any more).")
-    elif isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of the extended code is the primary one
-        sentence = _SENTENCES.get(code) or _OTHER.format(error=error)
-        public = _SENTENCES.get(code) or _OTHER.format(error=type(error).__name__)
-        found = ServiceError(f"The database {place} {sentence}", public=f"The database {public}")
-    else:
-        return error
-    found.__cause__ = error
+    found = _translated(error, place)
+    if found is not error:
+        found.__cause__ = error
     return found
+
+
+def _translated(error: Exception, place: str) -> Exception:
+    if isinstance(error, sqlite3.IntegrityError):
+        gone = error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
+        return ValidationError(_GONE if gone else _TAKEN)
+    if isinstance(error, UnicodeEncodeError | OverflowError):
+        return ValidationError(_UNSTORABLE)
+    if not isinstance(error, sqlite3.Error):
+        return error
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of the extended code is the primary one
+    sentence = _SENTENCES.get(code)
+    return ServiceError(
+        f"The database {place} {sentence or _OTHER.format(error=error)}",
+        public=f"The database {sentence or _OTHER.format(error=type(error).__name__)}",
+    )

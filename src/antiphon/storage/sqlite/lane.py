@@ -7,6 +7,7 @@ up must not fill the memory. What has been queued is carried out, also when its 
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
@@ -142,7 +143,8 @@ class WriteLane(Lane):
         try:
             return self._queue.get(timeout=self._checkpoint_seconds)
         except Empty:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            with suppress(sqlite3.Error):  # the log stays longer; whatever is wrong will meet the next job
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             return self._queue.get()
 
     def _group(self, connection: sqlite3.Connection, first: Job) -> list[Outcome]:
@@ -150,36 +152,47 @@ class WriteLane(Lane):
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             return [self._failed(connection, first, error)]
-        outcomes = [self._isolated(connection, first)]
-        while len(outcomes) < _LARGEST_GROUP and connection.in_transaction:
-            try:
-                job = self._queue.get_nowait()
-            except Empty:
-                break
-            if job is None:
-                self._queue.put(None)  # the end, once this group is committed
-                break
-            outcomes.append(self._isolated(connection, job))
+        outcomes: list[Outcome] = []
+        job: Job | None = first
         try:
+            while job is not None:
+                outcomes.append(self._isolated(connection, job))
+                job = self._following(len(outcomes))
             connection.execute("COMMIT")
         except sqlite3.Error:
             _roll_back(connection)
-            return [self._alone(connection, "BEGIN IMMEDIATE", outcome.job) for outcome in outcomes]
+            jobs = [outcome.job for outcome in outcomes] + ([job] if job else [])
+            return [self._alone(connection, "BEGIN IMMEDIATE", job) for job in jobs]
         return outcomes
 
-    def _isolated(self, connection: sqlite3.Connection, job: Job) -> Outcome:
+    def _following(self, done: int) -> Job | None:
+        """The next job of this group, None when the group is complete."""
+        if done >= _LARGEST_GROUP:
+            return None
         try:
-            connection.execute("SAVEPOINT job")
+            job = self._queue.get_nowait()
+        except Empty:
+            return None
+        if job is None:
+            self._queue.put(None)  # the end of the thread, once this group is committed
+        return job
+
+    def _isolated(self, connection: sqlite3.Connection, job: Job) -> Outcome:
+        """One job of a group; raises `sqlite3.Error` when the whole group is lost with it."""
+        connection.execute("SAVEPOINT job")
+        try:
             value = self._perform(connection, job)
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and not connection.in_transaction:
+                raise
+            connection.execute("ROLLBACK TO job")
             connection.execute("RELEASE job")
-        except Exception as error:  # noqa: BLE001 - the caller of the job gets it
-            if connection.in_transaction:
-                connection.execute("ROLLBACK TO job")
-                connection.execute("RELEASE job")
             return Outcome(job, None, translated(error, self._place))
+        connection.execute("RELEASE job")
         return Outcome(job, value, None)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
-        connection.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # then the next BEGIN fails, and its caller is told
+            connection.execute("ROLLBACK")

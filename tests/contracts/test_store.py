@@ -1,0 +1,679 @@
+"""What every `Store` must do, through its contract alone and on a real database.
+
+A further database is one more entry of `DATABASES`: a function that makes an unstarted store in a clean place.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from antiphon.domain import (
+    Attachment,
+    ChannelMessage,
+    Conversation,
+    NoticePart,
+    Outcome,
+    Person,
+    ReasoningPart,
+    TextPart,
+    ToolPart,
+    TurnRecord,
+    Usage,
+    new_id,
+    now,
+)
+from antiphon.errors import ServiceError, ValidationError
+from antiphon.storage.base import Accepted, Chunk, Reply, Store
+from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.open import open_store
+
+MakeStore = Callable[[Path], Store]
+
+DATABASES: dict[str, MakeStore] = {
+    "sqlite": lambda folder: open_store(DatabaseSettings(url=f"sqlite:///{folder}/antiphon.db")),
+    "sqlite-memory": lambda _: open_store(DatabaseSettings(url="sqlite:///:memory:")),
+}
+KEEPING = [name for name in DATABASES if name != "sqlite-memory"]
+"""Those whose content is there again after a restart."""
+
+ANSWERED = TurnRecord(outcome="answered", assistant="guide", model="demo:demo", chosen_by="system")
+
+
+@pytest.fixture(params=DATABASES)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    made = DATABASES[request.param](tmp_path)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def me(store: Store) -> Person:
+    return await store.people.by_account("web", "local", name="Me")
+
+
+def inbound(text: str = "Hello", *, place: str = "room", key: str = "", adapter: str = "telegram") -> ChannelMessage:
+    return ChannelMessage(adapter=adapter, place=place, account="ann", key=key or new_id(), text=text, sender="Ann")
+
+
+def conversation(person: Person, *, title: str = "", place: str = "") -> Conversation:
+    at = now()
+    return Conversation(
+        id=new_id(), title=title, assistant="guide", created_at=at, updated_at=at, person_id=person.id, place=place
+    )
+
+
+async def ask(store: Store, text: str = "Hello", **kind: str) -> Accepted:
+    return await store.inbox.accept(inbound(text, **kind), assistant="guide")
+
+
+def reply(text: str = "An answer.", **more: object) -> Reply:
+    return Reply(id=new_id(), role="assistant", text=text, parts=(TextPart(text=text),), **more)  # type: ignore[arg-type]
+
+
+async def answer(store: Store, asked: Accepted, text: str = "An answer.") -> None:
+    await store.inbox.finish(asked.turn, ANSWERED, reply(text))
+
+
+# --- life ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_a_store_that_does_not_run_refuses_everything(database: str, tmp_path: Path) -> None:
+    made = DATABASES[database](tmp_path)
+
+    async def refuses() -> None:
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: made.people.by_account("web", "local"),
+            lambda: made.conversations.list("local"),
+            lambda: made.inbox.accept(inbound(), assistant="guide"),
+            made.outbox.pending,
+            lambda: made.notes.add("local", "x"),
+            made.check,
+        ]
+        for call in calls:
+            with pytest.raises(ServiceError, match="start the store"):
+                await call()
+
+    await refuses()
+    await made.start()
+    assert await made.check()
+    await made.stop()
+    await made.stop()
+    await refuses()
+
+
+@pytest.mark.parametrize("database", KEEPING)
+async def test_everything_is_there_after_a_restart(database: str, tmp_path: Path) -> None:
+    first = DATABASES[database](tmp_path)
+    await first.start()
+    asked = await ask(first, "What is kept?")
+    await first.inbox.begin(asked.turn.id)
+    await first.inbox.append(asked.turn.id, [Chunk(seq=1, kind="text", text="This")])
+    note = await first.notes.add(asked.turn.person_id, "I like tea")
+    await first.stop()
+
+    second = DATABASES[database](tmp_path)
+    await second.start()
+    [open_turn] = await second.inbox.unfinished()
+    assert (open_turn.turn, open_turn.state) == (asked.turn, "running")
+    assert open_turn.parts == (TextPart(text="This"),)
+    assert await second.conversations.messages(asked.conversation.id) == [asked.message]
+    assert await second.notes.list(asked.turn.person_id) == [note]
+    await second.stop()
+
+
+async def test_what_was_asked_for_before_stop_is_carried_out(store: Store) -> None:
+    accepts = [asyncio.ensure_future(ask(store)) for _ in range(50)]
+    await asyncio.sleep(0)
+    await store.stop()
+    done = await asyncio.gather(*accepts)
+    assert sorted(one.turn.ticket for one in done) == list(range(1, 51))
+
+
+async def test_a_caller_that_is_cancelled_does_not_undo_its_work(store: Store, me: Person) -> None:
+    made = conversation(me)
+    task = asyncio.ensure_future(store.conversations.create(made))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await store.conversations.update(made.id, title="still here") is not None
+
+
+# --- conversations ------------------------------------------------------------------------------------------------
+
+
+async def test_create_makes_one_conversation_for_each_place(store: Store, me: Person) -> None:
+    first, second = conversation(me, title="Tea", place="client-1"), conversation(me, title="Coffee", place="client-1")
+    assert await store.conversations.create(first) == (first, True)
+    assert await store.conversations.create(second) == (first, False)
+    assert await store.conversations.get(second.id) is None
+    placeless, new = await store.conversations.create(conversation(me))
+    assert new
+    assert placeless.place == placeless.id
+
+
+async def test_create_for_nobody_is_refused(store: Store) -> None:
+    nobody = Person(id="nobody", name="", created_at=now())
+    with pytest.raises(ValidationError):
+        await store.conversations.create(conversation(nobody))
+    assert await store.conversations.list("nobody") == []
+
+
+async def test_the_list_is_the_persons_own_latest_first_and_pages(store: Store, me: Person) -> None:
+    other = await store.people.by_account("telegram", "other")
+    await store.conversations.create(conversation(other))
+    made = [(await store.conversations.create(conversation(me)))[0] for _ in range(5)]
+    await store.inbox.accept(inbound(adapter="web", place=made[1].id), assistant="guide")
+    listed = await store.conversations.list(me.id)
+    assert [one.id for one in listed] == [made[i].id for i in (1, 4, 3, 2, 0)]
+    page = await store.conversations.list(me.id, limit=2)
+    rest = await store.conversations.list(me.id, before=page[-1].updated_at)
+    assert [*page, *rest] == listed
+
+
+async def test_update_changes_only_what_is_given(store: Store, me: Person) -> None:
+    made, _ = await store.conversations.create(conversation(me, title="Tea"))
+    assert await store.conversations.update("unknown", title="x") is None
+    named = await store.conversations.update(made.id, model="openai:gpt")
+    assert named is not None
+    assert (named.title, named.model, named.updated_at) == ("Tea", "openai:gpt", made.updated_at)
+    renamed = await store.conversations.update(made.id, title="Green tea")
+    assert renamed is not None
+    assert (renamed.title, renamed.model) == ("Green tea", "openai:gpt")
+    cleared = await store.conversations.update(made.id, model="")
+    assert cleared is not None
+    assert cleared.model is None
+    assert await store.conversations.get(made.id) == cleared
+
+
+async def test_delete_takes_everything_with_it(store: Store) -> None:
+    asked = await ask(store, "Where is the lighthouse?")
+    await store.inbox.append(asked.turn.id, [Chunk(seq=1, kind="text", text="x")])
+    kept = await ask(store, "Another lighthouse", place="elsewhere")
+    assert await store.conversations.delete(asked.conversation.id)
+    assert not await store.conversations.delete(asked.conversation.id)
+    assert await store.conversations.get(asked.conversation.id) is None
+    assert await store.conversations.messages(asked.conversation.id) == []
+    assert [one.turn.id for one in await store.inbox.unfinished()] == [kept.turn.id]
+    [hit] = await store.conversations.search(kept.turn.person_id, "lighthouse")
+    assert hit.message_id == kept.message.id
+
+
+async def test_a_turn_whose_conversation_was_deleted_ends_without_harm(store: Store) -> None:
+    asked = await ask(store)
+    await store.inbox.begin(asked.turn.id)
+    await store.conversations.delete(asked.conversation.id)
+    await store.inbox.begin(asked.turn.id)
+    await store.inbox.append(asked.turn.id, [Chunk(seq=1, kind="text", text="x")])
+    finished = await store.inbox.finish(asked.turn, ANSWERED, reply())
+    assert (finished.message, finished.conversation, finished.delivery_id) == (None, None, None)
+    assert await store.outbox.pending() == []
+    assert await store.inbox.unfinished() == []
+
+
+# --- accept -------------------------------------------------------------------------------------------------------
+
+
+async def test_accept_makes_person_conversation_message_and_turn(store: Store) -> None:
+    message = ChannelMessage(
+        adapter="telegram",
+        place="chat-7",
+        account="ann",
+        key="1",
+        text="Hello there",
+        sender="Ann",
+        thread="t",
+        reply_to="r",
+        attachments=(Attachment(name="a.png", media_type="image/png", size=3),),
+    )
+    accepted = await store.inbox.accept(message, assistant="guide")
+    assert (accepted.created, accepted.duplicate) == (True, False)
+    turn, stored, place = accepted.turn, accepted.message, accepted.conversation
+    assert (turn.ticket, turn.text, turn.target, turn.attachments) == (
+        1,
+        "Hello there",
+        message.target,
+        message.attachments,
+    )
+    assert (stored.id, stored.turn_id, stored.position, stored.ticket) == (turn.message_id, turn.id, 1, 1)
+    assert (stored.role, stored.status, stored.person) == ("user", "accepted", turn.person_id)
+    assert (place.adapter, place.place, place.title, place.assistant) == ("telegram", "chat-7", "Hello there", "guide")
+    person = await store.people.get(turn.person_id)
+    assert person is not None
+    assert (person.name, person.operator) == ("Ann", False)
+    assert [one.turn for one in await store.inbox.unfinished()] == [turn]
+
+
+async def test_the_same_key_again_changes_nothing(store: Store) -> None:
+    first = await ask(store, "Once", key="k")
+    await answer(store, first)
+    again = await ask(store, "Once, said otherwise", key="k")
+    assert (again.duplicate, again.created, again.turn) == (True, False, first.turn)
+    assert again.message.status == "answered"
+    assert len(await store.conversations.messages(first.conversation.id)) == 2
+    elsewhere = await ask(store, "Once", key="k", place="other room")
+    assert not elsewhere.duplicate
+
+
+async def test_the_same_key_from_many_at_once_is_one_message(store: Store) -> None:
+    accepted = await asyncio.gather(*(ask(store, key="k") for _ in range(30)))
+    assert sum(not one.duplicate for one in accepted) == 1
+    assert len({one.turn.id for one in accepted}) == 1
+
+
+async def test_web_messages_need_their_conversation(store: Store, me: Person) -> None:
+    made, _ = await store.conversations.create(conversation(me, place="made by this client"))
+    accepted = await ask(store, adapter="web", place=made.id)
+    assert accepted.conversation.id == made.id
+    assert not accepted.created
+    with pytest.raises(ValidationError, match="does not exist"):
+        await ask(store, adapter="web", place=new_id())
+    assert await store.people.by_account("web", "nobody new") != me
+
+
+async def test_the_first_text_gives_the_title(store: Store, me: Person) -> None:
+    long = "Please   tell me\nhow the tides of the North Sea are computed from the moon and the sun"
+    made, _ = await store.conversations.create(conversation(me))
+    accepted = await ask(store, long, adapter="web", place=made.id)
+    assert accepted.conversation.title == "Please tell me how the tides of the North Sea are computed…"
+    assert (await ask(store, "More", adapter="web", place=made.id)).conversation.title == accepted.conversation.title
+    given, _ = await store.conversations.create(conversation(me, title="Tides"))
+    assert (await ask(store, long, adapter="web", place=given.id)).conversation.title == "Tides"
+
+
+async def test_a_thousand_accepts_at_once_leave_no_gap(store: Store) -> None:
+    places = [f"room {number}" for number in range(20)]
+    accepted = await asyncio.gather(*(ask(store, str(n), place=places[n % 20]) for n in range(1_000)))
+    for place in places:
+        mine = [one for one in accepted if one.turn.target.place == place]
+        assert sorted(one.message.position for one in mine) == list(range(1, 51))
+        assert all(one.message.ticket == one.message.position == one.turn.ticket for one in mine)
+        assert len({one.conversation.id for one in mine}) == 1
+        assert sum(one.created for one in mine) == 1
+    assert len({one.turn.person_id for one in accepted}) == 1
+    assert [one.turn.ticket for one in await store.inbox.unfinished() if one.turn.target.place == places[0]] == list(
+        range(1, 51)
+    )
+
+
+@pytest.mark.parametrize("text", ["", "\0", "\ud83d half", "a\0b", "e\u0301" * 500, "x" * 1_000_000, "'; DROP TABLE x"])
+async def test_any_text_can_be_kept(store: Store, text: str) -> None:
+    accepted = await ask(store, text)
+    record = TurnRecord(outcome="answered", model="demo", reason=text)
+    finished = await store.inbox.finish(accepted.turn, record, reply(text))
+    assert finished.message is not None
+    question, kept = await store.conversations.messages(accepted.conversation.id)
+    assert question.text == kept.text == accepted.turn.text
+    assert len(question.text) == len(text)
+    assert kept.parts == (TextPart(text=kept.text),) == (TextPart(text=finished.message.text),)
+    assert kept == finished.message
+    latest = await store.inbox.latest(accepted.conversation.id)
+    assert latest is not None
+    assert latest.reason == kept.text
+
+
+async def test_an_impossible_key_is_refused_and_harms_nobody_else(store: Store) -> None:
+    outcomes = await asyncio.gather(
+        ask(store, "a", key="1"), ask(store, "b", key="\ud83d"), ask(store, "c", key="3"), return_exceptions=True
+    )
+    assert isinstance(outcomes[1], ValidationError)
+    positions = [one.message.position for one in outcomes if isinstance(one, Accepted)]
+    assert positions == [1, 2]
+
+
+# --- the answer ---------------------------------------------------------------------------------------------------
+
+
+async def test_finish_stores_the_reply_with_its_delivery(store: Store) -> None:
+    asked = await ask(store, "How?")
+    record = TurnRecord(
+        outcome="answered",
+        assistant="guide",
+        model="demo:demo",
+        chosen_by="person",
+        considered=(("conversation", ""), ("person", "demo:demo")),
+        usage=Usage(input_tokens=3, output_tokens=5, cost=0.25),
+        elapsed_ms=12.5,
+    )
+    parts = (
+        ReasoningPart(text="Hm.", opaque={"signature": "s"}),
+        ToolPart(call_id="c", name="clock", arguments="{}", status="done", result="12:00", elapsed_ms=1.5),
+        TextPart(text="So."),
+        NoticePart(code="n", text="A notice."),
+    )
+    finished = await store.inbox.finish(
+        asked.turn, record, Reply(id=new_id(), role="assistant", text="So.", parts=parts)
+    )
+    assert finished.message is not None
+    assert finished.conversation is not None
+    message = finished.message
+    assert (message.position, message.ticket, message.parts, message.status) == (2, 1, parts, "answered")
+    assert finished.conversation.updated_at == message.created_at > asked.conversation.updated_at
+    question, kept = await store.conversations.messages(asked.conversation.id)
+    assert (question.status, kept) == ("answered", message)
+    assert await store.inbox.latest(asked.conversation.id) == record
+    assert await store.inbox.unfinished() == []
+    [delivery] = await store.outbox.pending()
+    assert (delivery.id, delivery.message, delivery.target) == (finished.delivery_id, message, asked.turn.target)
+    assert (delivery.state, delivery.attempts) == ("pending", 0)
+
+
+async def test_an_ended_turn_stays_as_it_ended(store: Store) -> None:
+    asked = await ask(store)
+    first = await store.inbox.finish(asked.turn, ANSWERED, reply("first"))
+    again = await store.inbox.finish(asked.turn, TurnRecord(outcome="interrupted"), reply("second"))
+    assert (again.message, again.delivery_id) == (first.message, first.delivery_id)
+    await store.inbox.begin(asked.turn.id)
+    await store.inbox.append(asked.turn.id, [Chunk(seq=9, kind="text", text="late")])
+    assert await store.inbox.unfinished() == []
+    assert [one.text for one in await store.conversations.messages(asked.conversation.id)] == ["Hello", "first"]
+    assert len(await store.outbox.pending()) == 1
+
+
+@pytest.mark.parametrize("outcome", ["merged", "refused", "interrupted"])
+async def test_a_turn_may_end_without_a_reply(store: Store, outcome: Outcome) -> None:
+    asked = await ask(store)
+    record = TurnRecord(outcome=outcome, reason="because")
+    finished = await store.inbox.finish(asked.turn, record, None)
+    assert (finished.message, finished.delivery_id) == (None, None)
+    assert await store.inbox.finish(asked.turn, ANSWERED, reply()) == finished
+    [question] = await store.conversations.messages(asked.conversation.id)
+    assert question.status == outcome
+    assert await store.outbox.pending() == []
+    assert await store.inbox.latest(asked.conversation.id) is None  # no model answered
+
+
+async def test_latest_is_the_last_turn_that_a_model_answered(store: Store) -> None:
+    first, second, third = [await ask(store, text) for text in ("a", "b", "c")]
+    assert await store.inbox.latest(first.conversation.id) is None
+    await store.inbox.finish(second.turn, TurnRecord(outcome="interrupted", model="two"), reply())
+    await store.inbox.finish(first.turn, TurnRecord(outcome="answered", model="one"), reply())
+    await store.inbox.finish(third.turn, TurnRecord(outcome="answered"), reply())
+    latest = await store.inbox.latest(first.conversation.id)
+    assert latest is not None
+    assert latest.model == "two"
+
+
+async def test_unfinished_joins_the_chunks_into_parts(store: Store) -> None:
+    asked, waiting = await ask(store, "a"), await ask(store, "b")
+    await store.inbox.begin(asked.turn.id)
+
+    def tool(call_id: str, status: str) -> str:
+        return f'{{"type":"tool","call_id":"{call_id}","name":"n","arguments":"{{}}","status":"{status}"}}'
+
+    chunks = [
+        Chunk(seq=1, kind="reasoning", text="Let me "),
+        Chunk(seq=2, kind="reasoning", text="see."),
+        Chunk(seq=3, kind="tool", text=tool("a", "running")),
+        Chunk(seq=4, kind="tool", text=tool("b", "running")),
+        Chunk(seq=5, kind="tool", text=tool("a", "done")),
+        Chunk(seq=7, kind="reasoning", text="So."),
+        Chunk(seq=7, kind="text", text="It "),
+        Chunk(seq=8, kind="text", text="is"),
+    ]
+    for start in range(0, 8, 3):  # doubled, as a retry would
+        await store.inbox.append(asked.turn.id, chunks[start : start + 3])
+        await store.inbox.append(asked.turn.id, chunks[start : start + 3])
+    await store.inbox.append(asked.turn.id, [])
+    first, second = await store.inbox.unfinished()
+    assert (first.state, second.state, second.turn, second.parts) == ("running", "accepted", waiting.turn, ())
+    assert first.parts == (
+        ReasoningPart(text="Let me see."),
+        ToolPart(call_id="a", name="n", arguments="{}", status="done"),
+        ToolPart(call_id="b", name="n", arguments="{}", status="cancelled"),
+        ReasoningPart(text="So."),
+        TextPart(text="It is"),
+    )
+
+
+# --- messages and context -----------------------------------------------------------------------------------------
+
+
+async def test_answers_stand_behind_their_questions(store: Store) -> None:
+    first, second = await ask(store, "q1"), await ask(store, "q2")
+    await answer(store, first, "a1")
+    await answer(store, second, "a2")
+    place = first.conversation.id
+    listed = await store.conversations.messages(place)
+    assert [(one.text, one.position) for one in listed] == [("q1", 1), ("a1", 3), ("q2", 2), ("a2", 4)]
+    assert [one.text for one in await store.conversations.messages(place, after=2)] == ["a1", "a2"]
+    assert [one.text for one in await store.conversations.messages(place, before=3)] == ["q1", "q2"]
+    assert [one.text for one in await store.conversations.messages(place, limit=2)] == ["a1", "a2"]
+    assert [one.text for one in await store.conversations.messages(place, after=1, before=4, limit=1)] == ["a1"]
+    assert await store.conversations.messages(place, limit=0) == []
+
+
+async def test_a_position_beyond_all_numbers_is_refused(store: Store) -> None:
+    with pytest.raises(ValidationError):
+        await store.conversations.messages("x", before=2**70)
+
+
+async def context(store: Store, asked: Accepted, limit: int = 50) -> list[str]:
+    return [one.text for one in await store.conversations.context(asked.turn, limit=limit)]
+
+
+async def test_context_is_what_a_model_may_see_of_the_past(store: Store) -> None:
+    first = await ask(store, "q1")
+    await answer(store, first, "a1")
+    command = await ask(store, "/help")
+    spoken = Reply(id=new_id(), role="system", text="Commands: …", in_context=False)
+    await store.inbox.finish(command.turn, TurnRecord(outcome="answered"), spoken)
+    refused = await ask(store, "too fast")
+    await store.inbox.finish(refused.turn, TurnRecord(outcome="refused"), None)
+    second, later = await ask(store, "q2"), await ask(store, "q3")
+    assert await context(store, second) == ["q1", "a1", "q2"]
+    assert await context(store, second, limit=1) == ["a1", "q2"]
+    assert await context(store, second, limit=0) == ["q2"]
+    await store.inbox.finish(second.turn, TurnRecord(outcome="interrupted"), reply("half"))
+    assert await context(store, later) == ["q1", "a1", "q2", "half", "q3"]
+
+
+async def test_reset_hides_what_came_before_from_models_only(store: Store) -> None:
+    early = await ask(store, "q1")
+    reset = await ask(store, "/reset")
+    changed = await store.conversations.update(early.conversation.id, reset_context=True)
+    assert changed is not None
+    assert changed.context_from == 3
+    await answer(store, early, "an answer that comes after the reset")
+    await store.inbox.finish(reset.turn, TurnRecord(outcome="answered"), reply("Done.", in_context=False))
+    fresh = await ask(store, "q2")
+    assert await context(store, fresh) == ["q2"]
+    assert len(await store.conversations.messages(early.conversation.id)) == 5
+
+
+async def test_context_of_a_deleted_conversation_is_empty(store: Store) -> None:
+    asked = await ask(store)
+    await store.conversations.delete(asked.conversation.id)
+    assert await context(store, asked) == []
+
+
+Move = tuple[str, int]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moves=st.lists(st.tuples(st.sampled_from(["ask", "answer", "hide", "refuse", "reset"]), st.integers(0, 9))))
+@pytest.mark.parametrize("database", DATABASES)
+def test_any_order_of_questions_and_answers_keeps_the_order(
+    database: str, moves: list[Move], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Against a model in plain lists: positions, sorting, paging and context."""
+    asyncio.run(_play(DATABASES[database](tmp_path_factory.mktemp("play")), moves))
+
+
+async def _play(made: Store, moves: list[Move]) -> None:
+    await made.start()
+    model: list[tuple[int, int, bool]] = []  # (ticket, position, a model may see it)
+    waiting: list[Accepted] = []
+    visible_from = 0
+    place = (await ask(made, "1")).conversation.id
+    model.append((1, 1, True))
+    for move, number in moves:
+        if move == "ask":
+            waiting.append(await ask(made, str(len(model) + 1)))
+            model.append((len(model) + 1, len(model) + 1, True))
+        elif move == "reset":
+            await made.conversations.update(place, reset_context=True)
+            visible_from = len(model) + 1
+        elif waiting:
+            turn = waiting.pop(number % len(waiting)).turn
+            seen = move == "answer"
+            outcome: Outcome = "refused" if move == "refuse" else "answered"
+            await made.inbox.finish(
+                turn, TurnRecord(outcome=outcome), reply(str(len(model) + 1), in_context=move != "hide")
+            )
+            model[turn.ticket - 1] = (turn.ticket, turn.ticket, seen)
+            model.append((turn.ticket, len(model) + 1, move != "hide"))
+    last = await ask(made, str(len(model) + 1))
+    everything = await made.conversations.messages(place, limit=10_000)
+    keys = [(one.ticket, one.position) for one in everything]
+    assert keys == sorted((ticket, position) for ticket, position, _ in [*model, (last.turn.ticket,) * 2 + (True,)])
+    assert sorted(position for _, position in keys) == list(range(1, len(keys) + 1))
+    for since in range(0, len(keys), 3):
+        page = await made.conversations.messages(place, after=since, limit=10_000)
+        assert page == [one for one in everything if one.position > since]
+    may_see = sorted((ticket, position) for ticket, position, seen in model if seen and ticket >= visible_from)
+    context_of_last = await made.conversations.context(last.turn, limit=10_000)
+    assert [(one.ticket, one.position) for one in context_of_last] == [*may_see, (last.turn.ticket, last.turn.ticket)]
+    await made.stop()
+
+
+# --- search -------------------------------------------------------------------------------------------------------
+
+
+async def test_search_finds_any_word_of_the_persons_own_messages(store: Store, me: Person) -> None:
+    tides, _ = await store.conversations.create(conversation(me, title="Tides"))
+    asked = await ask(store, "When does the café by the lighthouse open?", adapter="web", place=tides.id)
+    await store.inbox.finish(asked.turn, ANSWERED, reply("The lighthouse café opens at nine."))
+    mine = asked.turn.person_id
+    stranger = await store.inbox.accept(
+        ChannelMessage(adapter="discord", place="x", account="eve", key="1", text="A lighthouse of my own"),
+        assistant="guide",
+    )
+    hits = await store.conversations.search(me.id, "CAFE lighthouse zeppelin")
+    assert {hit.role for hit in hits} == {"user", "assistant"}
+    assert {hit.conversation_title for hit in hits} == {"Tides"}
+    assert all("«café»" in hit.snippet and "«lighthouse»" in hit.snippet for hit in hits)
+    assert hits[0].score >= hits[1].score
+    assert mine != stranger.turn.person_id
+    assert len(await store.conversations.search(me.id, "lighthouse", limit=1)) == 1
+    assert await store.conversations.search(me.id, "lighthouse", exclude=tides.id) == []
+    assert [h.message_id for h in await store.conversations.search(stranger.turn.person_id, "lighthouse")] == [
+        stranger.message.id
+    ]
+
+
+async def test_search_leaves_out_what_the_house_said(store: Store) -> None:
+    asked = await ask(store, "/help")
+    house = Reply(id=new_id(), role="system", text="A zeppelin is no command.")
+    await store.inbox.finish(asked.turn, TurnRecord(outcome="answered"), house)
+    assert await store.conversations.search(asked.turn.person_id, "zeppelin") == []
+
+
+HOSTILE = [
+    "", "   ", '"', '"""', "'", "*", "a*", "NEAR(a b)", "a AND", "OR", "NOT", "text:a", "^a", "(", "a) OR (b",
+    "-a", "+a", "{a b}: c", "\0", "a\0b", "\ud83d", "日本語", "🎉", "%", "_", "\\", ";--",
+    "a" * 100_000, "a " * 100_000, "é́́́", "\u0301", "&|!<->:*", "$1", ":name", "?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+async def test_any_text_is_a_legal_query(store: Store, query: str) -> None:
+    asked = await ask(store, "nothing of the kind")
+    assert await store.conversations.search(asked.turn.person_id, query) in ([], [])
+    assert isinstance(await store.notes.search(asked.turn.person_id, query), list)
+
+
+# --- outbox -------------------------------------------------------------------------------------------------------
+
+
+async def delivery_of(store: Store) -> str:
+    asked = await ask(store)
+    finished = await store.inbox.finish(asked.turn, ANSWERED, reply())
+    assert finished.delivery_id is not None
+    return finished.delivery_id
+
+
+async def test_a_delivery_goes_from_pending_over_sending_to_delivered(store: Store) -> None:
+    first, second = await delivery_of(store), await delivery_of(store)
+    assert [one.id for one in await store.outbox.pending()] == [first, second]
+    assert [one.id for one in await store.outbox.pending(limit=1)] == [first]
+    await store.outbox.sending(first)
+    sent = (await store.outbox.pending())[0]
+    assert (sent.id, sent.state, sent.attempts) == (first, "sending", 1)
+    await store.outbox.delivered(first, platform_id="p")
+    await store.outbox.delivered(first)
+    await store.outbox.sending(first)
+    await store.outbox.failed(first, error="late", retry_at=now())
+    await store.outbox.uncertain(first)
+    assert [one.id for one in await store.outbox.pending()] == [second]
+
+
+async def test_a_failed_delivery_waits_or_is_given_up(store: Store) -> None:
+    delivery = await delivery_of(store)
+    due = now() + timedelta(seconds=30)
+    await store.outbox.sending(delivery)
+    await store.outbox.failed(delivery, error="busy", retry_at=due)
+    [waiting] = await store.outbox.pending()
+    assert (waiting.state, waiting.attempts, waiting.due_at) == ("pending", 1, due)
+    await store.outbox.failed(delivery, error="gone", retry_at=None)
+    assert await store.outbox.pending() == []
+    await store.outbox.delivered("unknown")
+    await store.outbox.sending("unknown")
+
+
+async def test_an_uncertain_delivery_is_not_pending_but_may_still_turn_out_delivered(store: Store) -> None:
+    delivery = await delivery_of(store)
+    await store.outbox.sending(delivery)
+    await store.outbox.uncertain(delivery)
+    await store.outbox.sending(delivery)
+    assert await store.outbox.pending() == []
+    await store.outbox.delivered(delivery)
+
+
+# --- people and notes ---------------------------------------------------------------------------------------------
+
+
+async def test_an_account_is_one_person_and_the_local_one_an_operator(store: Store) -> None:
+    local = await store.people.by_account("web", "local", name="Me")
+    assert (local.id, local.operator, local.name) == ("local", True, "Me")
+    assert await store.people.by_account("web", "local") == local
+    many = await asyncio.gather(*(store.people.by_account("telegram", "ann") for _ in range(20)))
+    assert len({person.id for person in many}) == 1
+    assert many[0].name == "ann"
+    assert not many[0].operator
+    assert (await store.people.by_account("discord", "local")).id != "local"
+    assert await store.people.get("nobody") is None
+
+
+async def test_a_preferred_model_is_kept_and_cleared(store: Store, me: Person) -> None:
+    await store.people.prefer_model(me.id, "openai:gpt")
+    person = await store.people.get(me.id)
+    assert person is not None
+    assert person.preferred_model == "openai:gpt"
+    await store.people.prefer_model(me.id, None)
+    assert await store.people.get(me.id) == me
+    await store.people.prefer_model("nobody", "x")
+
+
+async def test_notes_are_kept_once_and_found_by_any_word(store: Store, me: Person) -> None:
+    tea = await store.notes.add(me.id, "I like green tea", source_message_id="m")
+    assert await store.notes.add(me.id, "  i LIKE\ngreen   tea ") == tea
+    cat = await store.notes.add(me.id, "My cat is called Zoë")
+    assert await store.notes.search(me.id, "zoe or something") == [cat]
+    assert await store.notes.search(me.id, "") == [cat, tea] == await store.notes.list(me.id)
+    assert await store.notes.list(me.id, limit=1) == [cat]
+    other = await store.people.by_account("telegram", "ann")
+    assert await store.notes.search(other.id, "tea") == [] == await store.notes.list(other.id)
+    assert not await store.notes.delete(other.id, tea.id)
+    assert await store.notes.delete(me.id, tea.id)
+    assert not await store.notes.delete(me.id, tea.id)
+    assert await store.notes.search(me.id, "tea") == []
+    with pytest.raises(ValidationError):
+        await store.notes.add("nobody", "x")
