@@ -127,11 +127,12 @@ class Run:
                 cut.waiting = True
                 async for event in step.open():
                     cut.waiting = False
-                    if isinstance(event, TextDelta):
-                        if event.text:
-                            answer.text(event.text)
-                            length += len(event.text)
-                            yield Text(event.text)
+                    if cut.requested:  # a provider may come back with more where it should have stopped
+                        break
+                    if isinstance(event, TextDelta) and event.text:
+                        answer.text(event.text)
+                        length += len(event.text)
+                        yield Text(event.text)
                     elif isinstance(event, ReasoningDelta):
                         answer.reasoning(event.text, event.opaque)
                         length += len(event.text)
@@ -139,7 +140,7 @@ class Run:
                             yield Reasoning(event.text)
                     elif step.take(event):
                         break
-                    if cut.requested or length > ANSWER_LIMIT:
+                    if length > ANSWER_LIMIT or cut.requested:
                         break
                     cut.waiting = True
                 else:
