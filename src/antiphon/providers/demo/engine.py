@@ -1,0 +1,200 @@
+"""The demo model itself: a pure function of the request. No clock, no chance, no state, no file.
+
+A question is taken apart into sentences; for each the first skill that understands it returns a plan. The first
+request of a turn thinks and calls the tools of all plans at once; the second one, which carries their results, says
+what they found. Nothing is said that no tool, no rule and no part of the request has said before.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import chain
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from antiphon.domain import Usage
+from antiphon.providers.base import (
+    Error,
+    Event,
+    Finish,
+    ModelRequest,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallEnd,
+    ToolCallStart,
+    UsageReport,
+)
+from antiphon.providers.demo.directives import NAMES, Directives, Fault, parse
+from antiphon.providers.demo.faults import error_of
+from antiphon.providers.demo.reading import Reading
+from antiphon.providers.demo.skills import limits, lookup, notes, other, past, sums, talk, times
+from antiphon.providers.demo.skills.base import Plan, Skill
+from antiphon.providers.demo.words import count, tokens
+
+MODEL = "demo"
+INTRODUCTION = (
+    "*No model is configured. I am the built-in demo model: rules and search, no AI. Set `OPENAI_API_KEY` (or the key "
+    "of "
+    "another provider) or start Ollama, then restart.*\n\n"
+)
+_SKILLS: tuple[Skill, ...] = (times.plan, sums.plan, notes.plan, past.plan, talk.plan, other.plan, limits.plan)
+_MOST_SENTENCES = 5
+_SENTENCE = re.compile(
+    r"(?<=[?!])\s+|(?<=[.;])\s+(?=\S)|\n+|,?\s+and\s+(?=(?:also\s+)?(?:what|how much|how many|who|when|which|"
+    r"remember)\b)",
+    re.IGNORECASE,
+)
+_GREETING = re.compile(r"(?i)^\s*(?:hi|hello|hey|good (?:morning|evening|afternoon))(?: there)?\s*[,.!]+\s*(?=\w)")
+_WHOLE = re.compile(r"(?i)\s*(?:please\s+)?(?:remember|note|keep in mind|don't forget|write down|use|call)\b")
+_ASKS = re.compile(
+    r"(?i)\?\s*$|^\s*(?:what|how|who|where|when|which|why|is|are|can|could|do|does|tell|show|explain|find)\b"
+)
+_LONG = "Every word of this long answer is one token and it only exists to be streamed to as many readers as there are."
+_THINKING = (
+    "I was asked to think where it can be seen. First I read the question again, word by word. Then I look at the "
+    "tools "
+    "I am offered and at what each of them says about itself. Rules decide, nothing else: the same request always "
+    "gives the same answer. That settled, I begin. "
+)
+
+
+class Script(Struct, frozen=True, kw_only=True):
+    """A whole answer. `events` end with exactly one `Finish` or `Error`.
+
+    `delay` is seconds a token where the request asks for slowness. `fault` is what the last event stands for: in
+    process it is that event, on the wire it really happens.
+    """
+
+    events: tuple[Event, ...]
+    delay: float | None = None
+    fault: Fault | None = None
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """What to stream: thought, then text, then calls."""
+
+    thought: str = ""
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+
+
+def perform(request: ModelRequest, *, forgiven: bool = False) -> Script:
+    """The answer to `request`: always the same one. `forgiven` answers as if no status had been asked for."""
+    reading = Reading(request)
+    asked = parse(reading.question)
+    if forgiven and asked.fault is not None and asked.fault.kind == "status":
+        asked = replace(asked, fault=None)
+    reply = _directed(asked, reading) or _reply(asked.rest, reading)
+    if asked.reason:
+        reply = Reply(thought=f"{_THINKING}{reply.thought}", text=reply.text, calls=reply.calls)
+    return Script(events=tuple(_events(reply, request, asked)), delay=asked.delay, fault=asked.fault)
+
+
+# --- what to say --------------------------------------------------------------------------------------------------
+
+
+def _directed(asked: Directives, reading: Reading) -> Reply | None:
+    """The reply that a directive dictates."""
+    if asked.unknown is not None:
+        known = ", ".join(f"`!{name}`" for name in NAMES)
+        return Reply(text=f"I have no directive `!{asked.unknown}`. These exist: {known}. For help, say `help`.")
+    if asked.echo is not None:
+        return Reply(text=asked.echo)
+    if asked.calls and not reading.called:
+        wanted = enumerate(asked.calls)
+        return Reply(calls=tuple(ToolCall(id=reading.call_id(at), name=n, arguments=a) for at, (n, a) in wanted))
+    if asked.calls:
+        found = reading.answers([name for name, _ in asked.calls])
+        return Reply(text="\n\n".join(f"`{one.name}` answered:\n\n{one.text}" for one in found if one))
+    if asked.long is not None or (not asked.rest and asked.rest != reading.question):
+        lorem = _LONG.split()
+        return Reply(text=" ".join(lorem[at % len(lorem)] for at in range(40 if asked.long is None else asked.long)))
+    return None
+
+
+def _reply(text: str, reading: Reading) -> Reply:
+    """What the skills make of a text: calls first, and what was found once the tools have answered."""
+    plans = _plans(text, reading)
+    wishes = [wish for plan in plans for wish in plan.wishes]
+    thought = " ".join(plan.thought for plan in plans) + "\n"
+    if wishes and not reading.called:
+        written = [msgspec.json.encode(wish.arguments).decode() for wish in wishes]
+        calls = [
+            ToolCall(id=reading.call_id(at), name=wish.name, arguments=written[at]) for at, wish in enumerate(wishes)
+        ]
+        return Reply(thought=thought, calls=tuple(calls))
+    answers = iter(reading.answers([wish.name for wish in wishes]))
+    said = [plan.say([next(answers) for _ in plan.wishes]) for plan in plans]
+    introduction = INTRODUCTION if reading.first else ""
+    return Reply(thought="" if wishes else thought, text=introduction + "\n\n".join(dict.fromkeys(filter(None, said))))
+
+
+def _plans(text: str, reading: Reading) -> list[Plan]:
+    """One plan for each sentence that is understood; what nobody understands is one question to look up."""
+    text = _GREETING.sub("", text)
+    whole = _first_plan(text, reading) if _WHOLE.match(text) or len(text) > 1000 else None
+    if whole:
+        return [whole]
+    pieces = [piece.strip() for piece in _SENTENCE.split(text[:4000]) if piece.strip(" \t?!.,;")]
+    if not 1 < len(pieces) <= _MOST_SENTENCES:
+        return [_first_plan(text, reading) or lookup.plan(text, reading)]
+    found = [(piece, _first_plan(piece, reading)) for piece in pieces]
+    open_questions = [piece for piece, plan in found if plan is None and _ASKS.search(piece)]
+    plans = [plan for _, plan in found if plan is not None and not plan.aside]
+    if open_questions:
+        plans.append(lookup.plan(" ".join(open_questions), reading))
+    if not plans and any(plan is None for _, plan in found):
+        plans.append(lookup.plan(text, reading))
+    return plans or [plan for _, plan in found if plan is not None][:1]
+
+
+def _first_plan(text: str, reading: Reading) -> Plan | None:
+    return next((plan for skill in _SKILLS if (plan := skill(text, reading)) is not None), None)
+
+
+# --- as events ----------------------------------------------------------------------------------------------------
+
+
+def _events(reply: Reply, request: ModelRequest, asked: Directives) -> Iterator[Event]:
+    fault = asked.fault
+    if fault is not None and fault.kind in {"status", "garbage", "hang"}:
+        yield error_of(fault)
+        return
+    thought, text = tokens(reply.thought), tokens(reply.text)
+    limit, ending = _limit(asked, len(thought) + len(text), request.max_tokens)
+    yield from map(ReasoningDelta, thought[:limit])
+    yield from map(TextDelta, text[: max(0, limit - len(thought))])
+    if ending is None:
+        yield from chain.from_iterable(_call(at, call) for at, call in enumerate(reply.calls))
+        ending = Finish("tool_calls" if reply.calls else "stop")
+    if isinstance(ending, Finish):
+        yield UsageReport(_usage(request, reply, min(limit, len(thought)), min(limit, len(thought) + len(text))))
+    yield ending
+
+
+def _limit(asked: Directives, length: int, allowed: int | None) -> tuple[int, Finish | Error | None]:
+    """How many tokens come, and what ends the stream there; None when the answer ends by itself."""
+    if asked.fault is not None:
+        return min(asked.fault.after, length), error_of(asked.fault)
+    if asked.filtered:
+        return length // 2, Finish("filtered")
+    if allowed is not None and length > allowed:
+        return max(0, allowed), Finish("length")
+    return length, None
+
+
+def _call(index: int, call: ToolCall) -> Iterator[Event]:
+    yield ToolCallStart(index, call.id, call.name)
+    for piece in tokens(call.arguments):
+        yield ToolCallDelta(index, piece)
+    yield ToolCallEnd(index, call)
+
+
+def _usage(request: ModelRequest, reply: Reply, thought: int, said: int) -> Usage:
+    """Words in and out: the demo model's own tokens, so nothing about them is estimated, and they cost nothing."""
+    asked = sum(count(m.text) + sum(count(call.arguments) for call in m.calls) for m in request.messages)
+    written = sum(count(call.arguments) for call in reply.calls)
+    return Usage(input_tokens=asked, output_tokens=said + written, reasoning_tokens=thought, cost=0.0)

@@ -1,0 +1,95 @@
+"""What the demo model sees of a request: the question, what was said before, the tools, and what they answered."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from hashlib import blake2s
+from typing import Any
+
+from msgspec import Struct
+
+from antiphon.providers.base import ModelRequest, ToolSpec
+from antiphon.providers.demo.schema import conforms
+
+ATTENTION = 20_000
+"""Characters of a question that are read: rules over a pasted book would take seconds and find nothing more."""
+
+
+class ToolAnswer(Struct, frozen=True, kw_only=True):
+    """What a tool answered. `failed` is True when it reported an error instead."""
+
+    name: str
+    text: str
+    failed: bool
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """A tool to call, and with what."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+class Reading:
+    """One request, read. Everything follows from the request alone."""
+
+    def __init__(self, request: ModelRequest) -> None:
+        self.tools: Mapping[str, ToolSpec] = {tool.name: tool for tool in request.tools}
+        self._messages = request.messages
+
+    @cached_property
+    def _asked_at(self) -> int:
+        return max((at for at, message in enumerate(self._messages) if message.role == "user"), default=-1)
+
+    @cached_property
+    def question(self) -> str:
+        """The last message of the user, without the space around it."""
+        return self._messages[self._asked_at].text[:ATTENTION].strip() if self._asked_at >= 0 else ""
+
+    @cached_property
+    def earlier(self) -> tuple[str, ...]:
+        """What the user said before, oldest first, as far as the request holds it."""
+        before = self._messages[: max(0, self._asked_at)]
+        return tuple(message.text[:ATTENTION] for message in before if message.role == "user")
+
+    @cached_property
+    def first(self) -> bool:
+        """True when this is the first answer of the conversation."""
+        before = self._messages[: max(0, self._asked_at)]
+        return not any(message.role == "assistant" and message.text for message in before)
+
+    @cached_property
+    def called(self) -> bool:
+        """True when tools have answered already: the next thing is an answer, not another call."""
+        return any(message.role == "tool" for message in self._messages[self._asked_at + 1 :])
+
+    def answers(self, names: Sequence[str]) -> tuple[ToolAnswer | None, ...]:
+        """What the tools answered, in the order of `names`; None for a call without an answer."""
+        calls = [call for message in self._messages[self._asked_at + 1 :] for call in message.calls]
+        texts = {m.call_id: m.text for m in self._messages[self._asked_at + 1 :] if m.role == "tool"}
+        found: list[ToolAnswer | None] = []
+        for name in names:
+            call = next((call for call in calls if call.name == name), None)
+            text = texts.get(call.id) if call else None
+            found.append(None if text is None else ToolAnswer(name=name, text=text, failed=_failed(text)))
+            if call:
+                calls.remove(call)
+        return tuple(found)
+
+    def call_id(self, index: int) -> str:
+        """An id for a call of this turn: the same for the same request, another one after any other history."""
+        digest = blake2s(digest_size=9)
+        for message in self._messages[: self._asked_at + 1]:
+            digest.update(f"{message.role}\0{message.text}\0{len(message.calls)}\0".encode("utf-8", "surrogatepass"))
+        return f"call_{digest.hexdigest()}_{index}"
+
+    def wish(self, name: str, **arguments: Any) -> Wish | None:
+        """The call of a tool by its known name, None when it is not offered or takes other arguments."""
+        tool = self.tools.get(name)
+        properties = tool.parameters.get("properties") if tool else None
+        if tool is None or not set(arguments) <= set(properties or ()) or not conforms(arguments, tool.parameters):
+            return None
+        return Wish(name=name, arguments=arguments)
+
+
+def _failed(text: str) -> bool:
+    return text[:5].lower() == "error"

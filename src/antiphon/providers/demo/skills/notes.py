@@ -1,0 +1,99 @@
+"""Notes about the user: kept with `remember`, found again with `recall`."""
+
+import re
+
+from antiphon.providers.demo.evidence import best, passages
+from antiphon.providers.demo.reading import Reading
+from antiphon.providers.demo.skills.base import Plan, Results, answer, trouble
+from antiphon.providers.demo.words import content_words
+
+_KEEP = re.compile(
+    r"(?is)^(?:please\s+|can you\s+|could you\s+|ok,?\s+)*(?:remember|note|note down|keep in mind|don't forget|do not "
+    r"forget|"
+    r"save a note|make a note|take a note|write down)\s*(?:,|:|that\b:?|this:?|the following:?)?\s+(?P<fact>.+)$"
+)
+_ABOUT_ME = re.compile(
+    r"(?i)\b(?:what|which|tell me|show|list)\b.*\b(?:you (?:know|remember|learn(?:ed|t)?|saved|noted)|"
+    r"(?:my|your) (?:notes|memory|memories))\b|^\s*(?:who am i|do you (?:know|remember) me)\b"
+)
+_SELF = re.compile(r"(?i)\babout (?:me|myself|us)\b|\bof me\b|\b(?:my|your) (?:notes|memory|memories)\b")
+_ASIDE = frozenset(
+    {"know", "remember", "notes", "memory", "memories", "learned", "learnt", "saved", "noted", "show", "list"}
+)
+_NAMED = re.compile(
+    r"^\s*(?:hi|hello|hey)?[\s,!.]*(?i:my name is|i am called|call "
+    r"me)\s+(?P<name>[^\W\d_][\w'’-]*(?:\s[A-Z][\w'’-]*)?)[\s.!]*$"
+)
+_FORGET = re.compile(r"(?i)^\s*(?:please\s+)?(?:forget|delete|erase)\b.*\b(?:that|me|everything|about|my|notes?)\b")
+
+
+def plan(sentence: str, reading: Reading) -> Plan | None:
+    """ "Remember that …", "what do you know about me?", "my name is …"."""
+    if found := _KEEP.match(sentence):
+        return None if sentence.rstrip().endswith("?") else _keep(found["fact"].strip().rstrip(".!"), reading)
+    if _ABOUT_ME.search(sentence[:300]):
+        return _recall(sentence, reading)
+    if named := _NAMED.match(sentence):
+        name = named["name"]
+        return answer(
+            "An introduction. Nothing is kept unless I am asked to.",
+            f"Nice to meet you, {name}. I keep nothing on my own: say *remember that my name is {name}* and I will "
+            f"know it "
+            "in every conversation.",
+        )
+    if _FORGET.match(sentence[:300]) and not any("forget" in name for name in reading.tools):
+        return answer("A wish to forget. No tool of mine does that.", "No tool to delete notes is offered to me here.")
+    return None
+
+
+def _keep(fact: str, reading: Reading) -> Plan:
+    wish = reading.wish("remember", text=fact)
+    if wish is None:
+        return answer(
+            "Something to remember. There is no tool for it.",
+            "I cannot keep that: no `remember` tool is offered to me here. I only see what is in this conversation.",
+        )
+    return Plan(
+        thought="Something to remember: I write it into your notes.",
+        wishes=(wish,),
+        say=_kept,
+    )
+
+
+def _kept(results: Results) -> str:
+    """The tool's own words: only it knows whether the note was kept."""
+    result = results[0]
+    failure = trouble(result, "remember")
+    if failure or result is None:
+        return failure or ""
+    said = result.text.strip()[:1000] or "Done."
+    return f"{said}\n\nAsk me *what do you know about me?*, here or in another conversation."
+
+
+def _recall(sentence: str, reading: Reading) -> Plan:
+    topic = (
+        "" if _SELF.search(sentence[:300]) else " ".join(w for w in content_words(sentence[:300]) if w not in _ASIDE)
+    )
+    wish = reading.wish("recall", query=topic)
+    if wish is None:
+        return answer(
+            "A question about your notes. There is no tool to read them.",
+            "I cannot look: no `recall` tool is offered to me here. I know only what is in this conversation.",
+        )
+    return Plan(
+        thought=f"You ask what I know{' about ' + topic if topic else ''}: I read your notes.",
+        wishes=(wish,),
+        say=lambda results: _say(results, topic),
+    )
+
+
+def _say(results: Results, topic: str) -> str:
+    result = results[0]
+    failure = trouble(result, "recall")
+    if failure or result is None:
+        return failure or ""
+    notes = best(topic, passages(result.text))
+    if not notes:
+        about = f" about *{topic}*" if topic else ""
+        return f"Your notes hold nothing{about}. Tell me something: *remember that my favourite colour is green*."
+    return "Your notes say:\n\n" + "\n".join(f"- {note.text.replace(chr(10), ' ')[:500]}" for note in notes[:20])
