@@ -1,6 +1,7 @@
 """Is a SQLite database what this version needs? Cheap when it is: Alembic is imported only for a real upgrade."""
 
 import sqlite3
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.resources import files
 
@@ -17,19 +18,11 @@ def revisions() -> list[str]:
 
 def bring_up_to_date(connection: sqlite3.Connection, place: str) -> None:
     """Makes or upgrades the schema in one transaction; refuses what it does not know with `ServiceError`."""
-    if _version(connection, place) == revisions()[-1]:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        found = _version(connection, place)  # again: another process may have been faster
-        if found is None:
-            _make(connection)
-        elif found != revisions()[-1]:
-            import_module("antiphon.storage.migrations.upgrade").run_migrations(connection)
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+    found = _version(connection, place)
+    if found is None:
+        _make(connection, place)
+    elif found != revisions()[-1]:
+        import_module("antiphon.storage.migrations.upgrade").run_migrations(connection)
 
 
 def _version(connection: sqlite3.Connection, place: str) -> str | None:
@@ -49,13 +42,24 @@ def _version(connection: sqlite3.Connection, place: str) -> str | None:
     return found
 
 
-def _make(connection: sqlite3.Connection) -> None:
-    """An empty database gets the schema in one go. `executescript` would commit, so the script is cut by SQLite's
-    own idea of where a statement ends: triggers hold semicolons."""
-    script = files("antiphon.storage.sqlite").joinpath("schema.sql").read_text("utf-8")
+def _make(connection: sqlite3.Connection, place: str) -> None:
+    """An empty database gets the schema in one go, unless another process was faster."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if _version(connection, place) is None:
+            for statement in _statements(files("antiphon.storage.sqlite").joinpath("schema.sql").read_text("utf-8")):
+                connection.execute(statement)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """A script cut where SQLite says that a statement ends (triggers hold semicolons); `executescript` would commit."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
-            connection.execute(statement)
+            yield statement
             statement = ""

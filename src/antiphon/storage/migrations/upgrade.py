@@ -20,11 +20,10 @@ def config(connection: Connection | None = None) -> Config:
 def run_migrations(connection: sqlite3.Connection, *, to: str = "head") -> None:
     """Upgrades a SQLite database, or downgrades it when `to` is a revision behind its own (or "base").
 
-    Transactions are the caller's: SQLite's DDL takes part in the one that is open.
+    All of it is one transaction, SQLite's DDL included; a process that waited for it finds nothing left to do.
     """
+    move = command.upgrade if to == "head" else command.downgrade
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-    with engine.connect() as wrapped:
-        if to == "head":
-            command.upgrade(config(wrapped), to)
-        else:
-            command.downgrade(config(wrapped), to)
+    with engine.connect() as wrapped, wrapped.begin():
+        wrapped.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 itself would begin only at the first INSERT
+        move(config(wrapped), to)
