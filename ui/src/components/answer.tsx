@@ -1,0 +1,103 @@
+import { useSignal } from "@preact/signals";
+import { duration, modelName } from "../format";
+import type { Session } from "../session";
+import type { AnswerRow } from "../state/rows";
+import { toast } from "../state/toasts";
+import type { Message, Part, Usage } from "../wire";
+import { Check, Copy, Mark } from "./icons";
+import { Markdown } from "./markdown";
+import { Thought } from "./thought";
+import { ToolCard } from "./tool-card";
+
+function partsOf(message: Message): readonly Part[] {
+  return message.parts.length > 0 || !message.text ? message.parts : [{ type: "text", text: message.text }];
+}
+
+function PartView({ part, active }: { part: Part; active: boolean }) {
+  switch (part.type) {
+    case "text":
+      return (
+        <div data-testid="answer-text">
+          <Markdown text={part.text} />
+        </div>
+      );
+    case "reasoning":
+      return <Thought text={part.text} active={active} />;
+    case "tool":
+      return <ToolCard part={part} />;
+    case "notice":
+      return (
+        <p class="notice" data-testid="notice" data-code={part.code}>
+          {part.text}
+        </p>
+      );
+  }
+}
+
+function tokens(usage: Usage | null): string | null {
+  if (!usage || usage.output_tokens === 0) return null;
+  const count = usage.output_tokens.toLocaleString();
+  return `${usage.estimated ? "about " : ""}${count} ${usage.output_tokens === 1 ? "token" : "tokens"}`;
+}
+
+function CopyAnswer({ text }: { text: string }) {
+  const copied = useSignal(false);
+  const copy = async (): Promise<void> => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      toast("The browser did not allow copying.");
+      return;
+    }
+    copied.value = true;
+    setTimeout(() => (copied.value = false), 1500);
+  };
+  return (
+    <button type="button" class="icon-button small" aria-label={copied.value ? "Copied" : "Copy answer"} data-testid="copy-answer" onClick={() => void copy()}>
+      {copied.value ? <Check /> : <Copy />}
+    </button>
+  );
+}
+
+function Footer({ row, message }: { row: AnswerRow; message: Message }) {
+  const { ending, voice } = row;
+  const facts = [
+    voice?.model ? modelName(voice.model) : null,
+    tokens(ending?.usage ?? null),
+    ending?.elapsedMs != null ? duration(ending.elapsedMs) : null,
+    message.status === "interrupted" ? "stopped" : null,
+  ].filter(Boolean);
+  return (
+    <footer class="answer-footer" data-testid="answer-footer" data-model={voice?.model ?? undefined}>
+      {message.text && <CopyAnswer text={message.text} />}
+      <span>{facts.join(" · ")}</span>
+    </footer>
+  );
+}
+
+/** An answer, while it is written and afterwards: the same element, so that nothing jumps when it is finished. */
+export function Answer({ row, session, assistant }: { row: AnswerRow; session: Session; assistant: string }) {
+  const { message } = row;
+  const parts = message ? partsOf(message) : session.answer(row.turnId).value.parts;
+  const live = message === null;
+  const state = live ? "streaming" : (row.ending?.status ?? message.status);
+  return (
+    <article class="answer" aria-label={`${row.voice?.assistant ?? assistant} said`} aria-busy={live} data-testid="message-assistant" data-state={state} data-turn={row.turnId}>
+      <div class="answer-name" aria-hidden="true">
+        <Mark /> {row.voice?.assistant ?? assistant}
+      </div>
+      {parts.map((part, index) => (
+        <PartView key={index} part={part} active={live && index === parts.length - 1} />
+      ))}
+      {live && parts.length === 0 && (
+        <p class="waiting">
+          <span class="visually-hidden">Writing…</span>
+          <i />
+          <i />
+          <i />
+        </p>
+      )}
+      {message && <Footer row={row} message={message} />}
+    </article>
+  );
+}

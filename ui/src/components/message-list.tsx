@@ -1,0 +1,126 @@
+import { useComputed, useSignal } from "@preact/signals";
+import type { Signal } from "@preact/signals";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import type { RefObject } from "preact";
+import { day } from "../format";
+import type { Session } from "../session";
+import { rowsOf } from "../state/rows";
+import type { Row } from "../state/rows";
+import { toast } from "../state/toasts";
+import { Answer } from "./answer";
+import { HouseMessage } from "./house-message";
+import { Down } from "./icons";
+import { PendingQuestion, Question } from "./question";
+
+/** Pixels from an edge that still count as being there. */
+const NEAR = 48;
+const NEAR_TOP = 400;
+
+function RowView({ row, session, assistant }: { row: Row; session: Session; assistant: string }) {
+  switch (row.kind) {
+    case "question":
+      return <Question row={row} />;
+    case "house":
+      return <HouseMessage row={row} />;
+    case "answer":
+      return <Answer row={row} session={session} assistant={assistant} />;
+    case "pending":
+      return <PendingQuestion row={row} session={session} />;
+    case "day":
+      return <p class="day">{day(row.at)}</p>;
+  }
+}
+
+async function copyCode(event: MouseEvent): Promise<void> {
+  const button = (event.target as Element).closest<HTMLButtonElement>(".code-copy");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.closest(".code")?.querySelector("code")?.textContent ?? "");
+  } catch {
+    toast("The browser did not allow copying.");
+    return;
+  }
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = "Copy"), 1500);
+}
+
+/** Follows the end as long as the person is there; never pulls back somebody who reads further up. */
+function useFollowing(scroller: RefObject<HTMLDivElement | null>, content: RefObject<HTMLDivElement | null>, following: Signal<boolean>): void {
+  useEffect(() => {
+    const box = scroller.current;
+    if (!box || !content.current) return;
+    let last = box.scrollTop;
+    const onScroll = (): void => {
+      const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
+      if (atEnd) following.value = true;
+      else if (box.scrollTop < last) following.value = false;
+      last = box.scrollTop;
+    };
+    const observer = new ResizeObserver(() => {
+      if (following.value) box.scrollTop = box.scrollHeight;
+    });
+    observer.observe(content.current);
+    observer.observe(box);
+    box.addEventListener("scroll", onScroll, { passive: true });
+    return () => {
+      observer.disconnect();
+      box.removeEventListener("scroll", onScroll);
+    };
+  }, [scroller, content, following]);
+}
+
+/** Loads older messages near the top and keeps what is being read where it is. */
+function useHistory(scroller: RefObject<HTMLDivElement | null>, session: Session, first: string | undefined): () => void {
+  const before = useRef<{ height: number; top: number } | null>(null);
+  useLayoutEffect(() => {
+    const box = scroller.current;
+    if (!box || !before.current) return;
+    box.scrollTop = before.current.top + (box.scrollHeight - before.current.height);
+    before.current = null;
+  }, [scroller, first]);
+  return () => {
+    const box = scroller.current;
+    if (!box || box.scrollTop > NEAR_TOP || !session.thread.value.more) return;
+    void session.loadOlder((apply) => {
+      before.current = { height: box.scrollHeight, top: box.scrollTop };
+      apply();
+    });
+  };
+}
+
+export function MessageList({ session, assistant }: { session: Session; assistant: string }) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const content = useRef<HTMLDivElement>(null);
+  const following = useSignal(true);
+  const rows = useComputed(() => rowsOf(session.thread.value));
+  const thread = session.thread.value;
+  useFollowing(scroller, content, following);
+  const loadOlder = useHistory(scroller, session, thread.messages[0]?.id);
+  const toEnd = (): void => {
+    following.value = true;
+    scroller.current?.scrollTo({ top: scroller.current.scrollHeight });
+  };
+  // Whoever sends something wants to see it.
+  useLayoutEffect(toEnd, [thread.pending.at(-1)?.clientId]);
+  return (
+    <div class="log-frame">
+      <div ref={scroller} class="log" role="log" aria-live="off" aria-label="Messages" tabIndex={0} data-testid="log" onScroll={loadOlder} onClick={(event) => void copyCode(event)}>
+        <div ref={content} class="log-content">
+          {thread.more && (
+            <button type="button" class="link-button load-older" data-testid="load-older" onClick={loadOlder}>
+              Earlier messages
+            </button>
+          )}
+          {rows.value.map((row) => (
+            <RowView key={row.key} row={row} session={session} assistant={assistant} />
+          ))}
+        </div>
+      </div>
+      {!following.value && (
+        <button type="button" class="jump" aria-label="Jump to the latest message" data-testid="jump-latest" onClick={toEnd}>
+          <Down />
+        </button>
+      )}
+    </div>
+  );
+}

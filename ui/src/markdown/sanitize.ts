@@ -1,0 +1,32 @@
+/** The only door through which HTML made from a model's words reaches the page. */
+
+import DOMPurify from "dompurify";
+
+const TAGS = [
+  ["a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "kbd", "li"],
+  ["mark", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul"],
+].flat();
+const ATTRIBUTES = ["align", "class", "data-language", "href", "start", "title"];
+const SAFE_LINK = /^(?:https?|mailto):/i;
+const HIGHLIGHT_CLASS = /^(?:hljs-[\w-]+|language_|function_|class_|inherited__|\s)+$/;
+
+DOMPurify.addHook("afterSanitizeAttributes", (node) => {
+  if (node.hasAttribute("class") && !HIGHLIGHT_CLASS.test(node.getAttribute("class") ?? "")) node.removeAttribute("class");
+  if (node.nodeName !== "A") return;
+  if (!SAFE_LINK.test(node.getAttribute("href") ?? "")) node.removeAttribute("href");
+  node.setAttribute("target", "_blank");
+  node.setAttribute("rel", "noopener noreferrer");
+});
+
+/** A fragment to insert: no string of HTML is ever handed to the document (Trusted Types would refuse it). */
+export function sanitize(html: string): DocumentFragment {
+  return DOMPurify.sanitize(html, {
+    ALLOWED_TAGS: TAGS,
+    ALLOWED_ATTR: ATTRIBUTES,
+    ALLOW_DATA_ATTR: false,
+    ALLOW_ARIA_ATTR: false,
+    ALLOWED_URI_REGEXP: SAFE_LINK,
+    ADD_URI_SAFE_ATTR: ["align", "data-language", "start"],
+    RETURN_DOM_FRAGMENT: true,
+  });
+}

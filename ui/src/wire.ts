@@ -1,0 +1,153 @@
+/** The shapes that cross the socket and the REST API: docs/reference describes them, the server owns them. */
+
+export type Role = "user" | "assistant" | "system";
+export type Outcome = "answered" | "merged" | "refused" | "interrupted";
+export type ToolStatus = "running" | "done" | "failed" | "cancelled";
+
+export interface Conversation {
+  id: string;
+  title: string;
+  assistant: string;
+  model: string | null;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface TextPart {
+  type: "text";
+  text: string;
+}
+
+export interface ReasoningPart {
+  type: "reasoning";
+  text: string;
+}
+
+export interface ToolPart {
+  type: "tool";
+  call_id: string;
+  name: string;
+  arguments: string;
+  status: ToolStatus;
+  result: string | null;
+  elapsed_ms: number | null;
+}
+
+export interface NoticePart {
+  type: "notice";
+  code: string;
+  text: string;
+}
+
+export type Part = TextPart | ReasoningPart | ToolPart | NoticePart;
+
+export interface Message {
+  id: string;
+  conversation_id: string;
+  role: Role;
+  text: string;
+  parts: Part[];
+  person: string | null;
+  turn_id: string;
+  status: "accepted" | Outcome;
+  created_at: string;
+  position: number;
+  ticket: number;
+}
+
+export interface TurnInfo {
+  turn_id: string;
+  message_id: string;
+  status: "queued" | "running";
+  assistant: string | null;
+  model: string | null;
+}
+
+export interface JoinReply {
+  conversation: Conversation;
+  members: { id: string; name: string }[];
+  messages: Message[];
+  turns: TurnInfo[];
+  cursor: string;
+  recovered: boolean;
+}
+
+/** Where a client was when it lost the connection: a cursor, or a place inside a running turn. */
+export type Since = string | { turn_id: string; seq: number };
+
+export interface TurnStart {
+  turn_id: string;
+  message_id: string;
+  assistant: string | null;
+  model: string | null;
+  chosen_by?: string | null;
+}
+
+export interface Delta {
+  turn_id: string;
+  seq: number;
+  text?: string | null;
+  reasoning?: string | null;
+}
+
+export interface ToolUpdate {
+  turn_id: string;
+  seq: number;
+  call_id: string;
+  name: string;
+  arguments: string;
+  status: ToolStatus;
+  result?: string | null;
+  elapsed_ms?: number | null;
+}
+
+export interface Usage {
+  input_tokens: number;
+  output_tokens: number;
+  cached_tokens: number;
+  reasoning_tokens: number;
+  cost: number | null;
+  estimated: boolean;
+}
+
+export interface TurnEnd {
+  turn_id: string;
+  message_id: string | null;
+  status: Outcome;
+  usage: Usage | null;
+  model: string | null;
+  reason: string | null;
+  elapsed_ms: number | null;
+}
+
+export interface MessageEvent extends Message {
+  cursor: string;
+}
+
+export interface Accepted {
+  message_id: string;
+  turn_id: string;
+}
+
+export interface HistoryReply {
+  messages: Message[];
+  more: boolean;
+}
+
+export interface AssistantInfo {
+  name: string;
+  description: string;
+  model: string | null;
+  tools: string[];
+}
+
+export interface ModelInfo {
+  id: string;
+  provider: string;
+  model: string;
+}
+
+export interface ModelList {
+  default: string | null;
+  items: ModelInfo[];
+}
