@@ -12,7 +12,7 @@ DONE := $(VENV)/stamps
 PAGE := src/antiphon/web/static/index.html
 PAGE_SOURCES := $(wildcard hatch_build.py ui/index.html ui/package-lock.json ui/*.config.ts ui/tsconfig.json) \
 	$(shell find ui/src ui/public -type f 2>/dev/null)
-CODE := src tests benchmarks examples $(wildcard hatch_build.py)
+CODE := src tests $(wildcard benchmarks/*.py examples/*.py hatch_build.py)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -39,7 +39,7 @@ test: $(DONE)/dev ## runs every test; what a missing program makes skip is liste
 check: $(DONE)/dev ## format, lint, types, import contracts, budgets
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "Some files are not formatted: make fix"; exit 1; }
 	@$(BIN)/ruff check --quiet $(CODE)
-	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary $(CODE)
 	@$(BIN)/pytest -q tests/layout
 	@if [ -x ui/node_modules/.bin/tsc ]; then cd ui && node_modules/.bin/tsc --noEmit; fi
 	@echo "check: all well"
@@ -72,7 +72,7 @@ $(BIN)/python:
 	echo "Antiphon needs Python 3.11 or newer with its venv module, and found none on PATH. Install it" \
 		"(on Debian and Ubuntu: python3 and python3-venv) and type make again." >&2; exit 1
 
-$(DONE)/runtime: requirements.lock | $(BIN)/python
+$(DONE)/runtime: requirements.lock $(BIN)/python
 	@echo "Installing what the server needs"
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@mkdir -p $(@D) && touch $@
