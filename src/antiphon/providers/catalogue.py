@@ -1,0 +1,73 @@
+"""Which models there are to choose from, across all vendors that can be used here."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+
+from antiphon.errors import AntiphonError, ModuleError
+from antiphon.providers.registry import DEMO, ProviderRegistry
+from antiphon.telemetry.logs import get_logger
+
+ASK_SECONDS = 2.0
+"""How long a vendor has to list its models."""
+
+KEEP_SECONDS = 60.0
+"""How long a list holds."""
+
+log = get_logger(__name__)
+
+
+class Catalogue:
+    """The models of every vendor that is configured, has a key, or serves the default model."""
+
+    def __init__(
+        self, registry: ProviderRegistry, default: Callable[[], str], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._registry = registry
+        self._default = default
+        self._clock = clock
+        self._names: tuple[str, ...] = ()
+        self._asked_at = -KEEP_SECONDS
+        self._asking = asyncio.Lock()
+
+    async def names(self) -> Sequence[str]:
+        """Every model as `provider:model`, sorted; a vendor that does not answer in time is left out."""
+        async with self._asking:
+            if self._clock() - self._asked_at >= KEEP_SECONDS:
+                lists = await asyncio.gather(*[self._ask(name) for name in self._usable()])
+                self._names = tuple(sorted({self._default(), *(name for names in lists for name in names)}))
+                self._asked_at = self._clock()
+        return self._names
+
+    async def full_name(self, text: str) -> str:
+        """The model a person means: `provider:model`, or a model's name alone where only one vendor has it.
+
+        A vendor may serve models that it does not list, so the name behind a known provider is taken as it is.
+        Raises `ModuleError` with the nearest valid one.
+        """
+        wish = text.strip().strip("`")
+        provider, colon, model = wish.partition(":")
+        if wish == DEMO or (colon and model and provider in self._registry.names()):
+            return wish
+        names = await self.names()
+        same = [name for name in names if name.partition(":")[2] == wish or name == wish]
+        if len(same) == 1:
+            return same[0]
+        near = get_close_matches(wish, [*names, *(name.partition(":")[2] for name in names)], n=1)
+        hint = f"Did you mean {near[0]}?" if near else "Write provider:model; /model shows what there is."
+        raise ModuleError(f"There is no model “{wish[:80]}” here. {hint}")
+
+    def _usable(self) -> list[str]:
+        keyed = [name for name in self._registry.names() if self._registry.section(name).api_key is not None]
+        named = [name for name in self._registry.names() if self._registry.section(name).base_url is not None]
+        return sorted({DEMO, self._default().partition(":")[0], *keyed, *named})
+
+    async def _ask(self, name: str) -> list[str]:
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                models = await self._registry.get(name).models()
+        except (AntiphonError, TimeoutError) as error:
+            log.info("catalogue.no_list", provider=name, error=str(error) or type(error).__name__)
+            return []
+        return [name if model.id == name == DEMO else f"{name}:{model.id}" for model in models]

@@ -1,0 +1,215 @@
+"""What a vendor says or does wrong, told in one sentence: who must act, whether to try again, and when.
+
+`Error.message` holds only codes, so it may be logged. `Error.public` may quote the vendor's own sentence, without
+anything that looks like a key and shortened.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from antiphon.domain import now
+from antiphon.providers.base import Error, ErrorKind
+
+_SENTENCES: dict[ErrorKind, str] = {
+    "auth": "{who} does not accept the API key, or it may not use this model. Check the key of providers.{who}.",
+    "rate": "{who} gets too many requests at the moment. Try again {when}.",
+    "quota": "The paid quota at {who} is used up. Add credit there or choose another model with /model.",
+    "overload": "{who} is overloaded. Try again {when}, or choose another model with /model.",
+    "timeout": "{who} did not answer in time. Try again, or choose another model with /model.",
+    "unreachable": "{who} cannot be reached. Check the network and base_url of providers.{who}.",
+    "interrupted": "The answer of {who} was cut off. Ask again to get a whole one.",
+    "invalid": "{who} does not accept this request. Choose another model with /model or shorten the conversation.",
+    "filtered": "The content filter of {who} stopped the answer. Put the question in other words.",
+    "retired": "The service of {who} was shut down. Choose another model with /model or change base_url of it.",
+    "server": "{who} failed on its side. Try again, or choose another model with /model.",
+    "protocol": "{who} gave an answer that cannot be understood. Check base_url of providers.{who}.",
+}
+
+_UNKNOWN_MODEL = "{who} does not know this model. Choose another one with /model."
+_TOO_LONG = "The conversation is too long for this model of {who}. Begin afresh with /reset or choose another model."
+
+_RETRYABLE: frozenset[ErrorKind] = frozenset({"rate", "overload", "timeout", "unreachable", "server"})
+
+_BY_STATUS: dict[int, ErrorKind] = {
+    401: "auth",
+    402: "quota",
+    403: "auth",
+    408: "timeout",
+    410: "retired",
+    429: "rate",
+    503: "overload",
+    504: "timeout",
+    524: "timeout",  # Cloudflare: the origin did not answer in time
+    529: "overload",
+}
+
+_BY_CODE: tuple[tuple[re.Pattern[str], ErrorKind], ...] = (
+    (re.compile(r"insufficient_quota|billing|credit_balance|insufficient_(credit|balance|fund)|payment"), "quota"),
+    (re.compile(r"content_filter|content_policy|moderation|responsibleai"), "filtered"),
+    (re.compile(r"overload|over_capacity|at_capacity"), "overload"),
+    (re.compile(r"rate_limit|too_many_requests|resource_exhausted"), "rate"),
+    (re.compile(r"invalid_api_key|authentication|permission|unauthorized|access_denied"), "auth"),
+    (re.compile(r"timeout|timed_out"), "timeout"),
+    (re.compile(r"server_error|internal|unavailable|api_error"), "server"),
+    (re.compile(r"invalid|not_found|context_length|too_large|bad_request|unsupported"), "invalid"),
+)
+
+_QUOTA_TEXT = re.compile(
+    r"billing|insufficient (quota|credit|balance|fund)|credit balance|current quota", re.IGNORECASE
+)
+_OVERLOAD_TEXT = re.compile(r"overloaded|at capacity|over capacity", re.IGNORECASE)
+_FILTER_TEXT = re.compile(r"flagged|moderation|content (filter|management|policy)", re.IGNORECASE)
+
+_SECRETS = re.compile(
+    r"(?:api[-_ ]?key|token|secret|password|authorization)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+)?\S+"
+    r"|\bbearer\s+\S+"
+    r"|\b(?:sk|pk|rk|gsk|xai|gh[pousr]|github_pat|hf|nvapi|pplx|r8)[-_]\S+"
+    r"|\b(?:AIza|AKIA)\S+"
+    r"|\b(?=\w*\d)(?=\w*[a-z])\w{24,}",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"[a-z0-9_.-]{1,48}")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\s]+")
+_LONGEST_QUOTE = 240
+_LONGEST_WAIT = 86_400.0
+
+
+def quoted(text: str, secret: str | None = None) -> str:
+    """A vendor's sentence, fit to be shown: one line, short, without keys."""
+    if secret:
+        text = text.replace(secret, "…")
+    line = _UNPRINTABLE.sub(" ", text[: 8 * _LONGEST_QUOTE]).strip()
+    line = _SECRETS.sub("…", line)
+    return line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 1] + "…"
+
+
+def retry_after(headers: Mapping[str, str], at: datetime | None = None) -> float | None:
+    """The seconds a vendor asks to wait, from `retry-after-ms` or `Retry-After` (seconds or a date)."""
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return _bounded(milliseconds / 1000)
+    value = headers.get("Retry-After", headers.get("retry-after"))
+    if (seconds := _number(value)) is not None or value is None:
+        return None if seconds is None else _bounded(seconds)
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return _bounded((until - (at or now())).total_seconds())
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        return float(value) if value is not None else None
+    except ValueError:
+        return None
+
+
+def _bounded(seconds: float) -> float | None:
+    # NaN compares false with everything, and `inf` is no time at which anybody comes back.
+    return max(0.0, seconds) if seconds <= _LONGEST_WAIT else None
+
+
+class Failures:
+    """Makes the `Error`s of one vendor.
+
+    `secret` is its key, cut out of whatever is quoted; `retired` is the sentence for a service that was shut down.
+    """
+
+    def __init__(self, who: str, secret: str | None = None, retired: str | None = None) -> None:
+        self._who = who
+        self._secret = secret
+        self._sentences = _SENTENCES if retired is None else {**_SENTENCES, "retired": retired}
+
+    def of(
+        self,
+        kind: ErrorKind,
+        what: str,
+        *,
+        wait: float | None = None,
+        quote: str = "",
+        sentence: str | None = None,
+        retryable: bool | None = None,
+    ) -> Error:
+        """`what` goes into the log: codes of ours or of the vendor, never text."""
+        when = "in a moment" if wait is None else f"in {max(1, round(wait))} s"
+        public = (sentence or self._sentences[kind]).format(who=self._who, when=when)
+        if said := quoted(quote, self._secret):
+            public = f"{public} It said: “{said}”"
+        again = kind in _RETRYABLE if retryable is None else retryable
+        return Error(kind, f"{self._who}: {kind}, {what}", public, retryable=again, retry_after=wait)
+
+    def of_status(self, status: int, body: bytes, headers: Mapping[str, str]) -> Error:
+        """The error of an HTTP answer that is not 2xx, whatever its body is."""
+        if 300 <= status < 400:
+            return self.of("protocol", f"HTTP {status} redirects elsewhere, and a key is never sent after it")
+        return self.of_object(_decoded(body), status=status, wait=retry_after(headers))
+
+    def of_object(self, error: Any, *, status: int | None = None, wait: float | None = None) -> Error:
+        """The error of an object inside an answer, in any of the shapes that vendors give it."""
+        codes, text = _codes_and_text(error)
+        if status is None:
+            status = next((int(code) for code in codes if re.fullmatch(r"[45]\d\d", code)), None)
+        kind = _kind(status, codes, text, wait)
+        safe = [code for code in codes if _CODE.fullmatch(code) and quoted(code, (self._secret or "").lower()) == code]
+        said = " ".join([f"HTTP {status}" if status else "error inside the answer", *safe])
+        return self.of(kind, said, wait=wait, quote=text, sentence=_narrower(kind, status, codes))
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return None  # an HTML page of a proxy, or nothing: the status says enough
+
+
+def _codes_and_text(error: Any) -> tuple[list[str], str]:
+    """The machine-readable words and the sentence of an error: `{"error": {…}}`, `[{…}]`, `{"detail": …}`, a string."""
+    for _ in range(3):
+        if isinstance(error, list) and error:
+            error = error[0]
+        elif isinstance(error, dict) and error.get("error"):
+            inner = error["error"]
+            error = {**error, "error": None, "message": inner} if isinstance(inner, str) else inner
+    if not isinstance(error, dict):
+        return [], error if isinstance(error, str) else ""
+    inner = error.get("innererror")
+    words = [error.get(field) for field in ("code", "type", "status")]
+    words += [inner.get("code")] if isinstance(inner, dict) else []
+    codes = [str(word).lower() for word in words if isinstance(word, str | int) and not isinstance(word, bool)]
+    text = error.get("message") or error.get("detail") or ""
+    return codes, text if isinstance(text, str) else ""
+
+
+def _narrower(kind: ErrorKind, status: int | None, codes: list[str]) -> str | None:
+    """A better sentence than the one for the whole kind, where the vendor's codes allow it."""
+    if kind != "invalid":
+        return None
+    if status == 404 or "model_not_found" in codes:
+        return _UNKNOWN_MODEL
+    return _TOO_LONG if status == 413 or "context_length_exceeded" in codes else None
+
+
+def _kind(status: int | None, codes: list[str], text: str, wait: float | None) -> ErrorKind:
+    named: ErrorKind | None = next((kind for pattern, kind in _BY_CODE if pattern.search(" ".join(codes))), None)
+    if named in {"quota", "filtered"}:
+        return named
+    if status in {None, 400, 403} and _FILTER_TEXT.search(text):
+        return "filtered"
+    if status in {None, 429}:
+        # With a time to wait, "exceeded your current quota" means the quota of this minute.
+        if wait is None and _QUOTA_TEXT.search(text):
+            return "quota"
+        if _OVERLOAD_TEXT.search(text) or named == "overload":
+            return "overload"
+    if status is None:
+        return named or "server"
+    if status >= 500 and (named == "overload" or _OVERLOAD_TEXT.search(text)):
+        return "overload"
+    return _BY_STATUS.get(status, "invalid" if status < 500 else "server")

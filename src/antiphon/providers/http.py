@@ -1,0 +1,226 @@
+"""Providers over HTTP: one connection pool a vendor, streamed answers, every failure an event."""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncGenerator, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from antiphon.errors import ConfigError, ProviderError
+from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest
+from antiphon.providers.config import ProviderSettings
+from antiphon.providers.failures import Failures, retry_after
+from antiphon.providers.openai_chat import PATH, Quirks, encode
+from antiphon.providers.openai_decoder import Decoder
+
+_LONGEST_LIST = 8 << 20
+_LONGEST_REFUSAL = 64 << 10
+# RuntimeError is how aiohttp says that a session or connection was closed under it.
+_LOST = (aiohttp.ClientError, OSError, RuntimeError)
+_GRACE = 0.05
+"""Seconds for the end of the body behind the last event: a connection read to its end serves again."""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is of this machine, told without asking a name server."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class HttpProvider:
+    """A vendor that speaks the OpenAI protocol. Subclasses are rows of defaults; see `base.Provider` for the contract.
+
+    The pool is opened by the first request and closed by `stop()`.
+    """
+
+    default_url: ClassVar[str | None] = None
+    quirks: ClassVar[Quirks] = Quirks()
+    retired: ClassVar[str | None] = None
+    aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})  # short names of models, at `default_url` only
+
+    def __init__(self, name: str, settings: ProviderSettings) -> None:
+        url = settings.base_url or self.default_url
+        if url is None:
+            raise ConfigError(f"providers.{name} has no base_url. Set it to the address of its OpenAI-compatible API.")
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        self.name = name
+        self.base_url = url
+        self._settings = settings
+        self._timeouts = settings.timeouts
+        self._failures = Failures(name, key, self.retired)
+        self._session: aiohttp.ClientSession | None = None
+        self._stopped = False
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+        """The answer to `request` as it is made. Closing the stream closes its connection at once."""
+        if self._settings.base_url is None and request.model in self.aliases:
+            request = msgspec.structs.replace(request, model=self.aliases[request.model])
+        try:
+            payload = encode(request, self.quirks)
+        except (ValueError, TypeError) as error:
+            yield self._failures.of("invalid", f"the request cannot be encoded, {type(error).__name__}")
+            return
+        deadline = asyncio.get_running_loop().time() + self._timeouts.first_byte
+        response = await self._open("POST", PATH, deadline, payload)
+        if isinstance(response, Error):
+            yield response
+            return
+        decoder = Decoder(self._failures, self.quirks, payload, wait=retry_after(response.headers))
+        try:
+            while not decoder.done:
+                for event in await self._read(response, decoder, deadline):
+                    yield event
+                deadline = asyncio.get_running_loop().time() + self._timeouts.between
+        finally:
+            response.close()
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """The models on offer. Raises `ProviderError` when the vendor does not say."""
+        deadline = asyncio.get_running_loop().time() + self._timeouts.first_byte
+        response = await self._open("GET", "models", deadline)
+        if isinstance(response, Error):
+            raise _raised(response)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return read_models(await read_up_to(response, _LONGEST_LIST))
+        except TimeoutError:
+            raise _raised(self._failures.of("timeout", "the list of models")) from None
+        except (ValueError, *_LOST) as error:
+            raise _raised(self._failures.of("protocol", f"the list of models, {type(error).__name__}")) from None
+        finally:
+            response.close()
+
+    async def stop(self) -> None:
+        """Closes every connection; streams under way end with `Error("interrupted")`."""
+        self._stopped = True
+        if self._session is not None:
+            await self._session.close()
+
+    async def _open(
+        self, method: str, path: str, deadline: float, payload: bytes | None = None
+    ) -> aiohttp.ClientResponse | Error:
+        """The answer once its head says success; everything else is an `Error`."""
+        if self._stopped:
+            return self._failures.of("interrupted", "the provider was stopped")
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await self._pool().request(
+                    method, f"{self.base_url}/{path}", data=payload, allow_redirects=False
+                )
+        except TimeoutError:
+            return self._failures.of("timeout", "no answer")
+        except aiohttp.ClientResponseError:
+            return self._failures.of("protocol", "the answer is not HTTP")
+        except _LOST as error:
+            return self._lost(type(error).__name__)
+        if 200 <= response.status < 300 and response.headers.get("Content-Encoding", "identity") == "identity":
+            return response
+        return await self._refusal(response, deadline)
+
+    def _lost(self, what: str) -> Error:
+        kind: ErrorKind = "interrupted" if self._stopped else "unreachable"
+        return self._failures.of(kind, what)
+
+    async def _refusal(self, response: aiohttp.ClientResponse, deadline: float) -> Error:
+        if 200 <= response.status < 300:
+            response.close()  # compression was declined; unpacking what comes anyway is how bombs go off
+            return self._failures.of("protocol", "the answer is compressed although the request declined it")
+        try:
+            async with asyncio.timeout_at(deadline):
+                body = await read_up_to(response, _LONGEST_REFUSAL)
+        except (TimeoutError, ValueError, *_LOST):
+            body = b""  # the status says enough
+        finally:
+            response.close()
+        return self._failures.of_status(response.status, body, response.headers)
+
+    async def _read(self, response: aiohttp.ClientResponse, decoder: Decoder, deadline: float) -> list[Event]:
+        """The events of whatever comes next: bytes, the end, a break or silence."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                data = await response.content.readany()
+        except TimeoutError:
+            return decoder.fail(self._failures.of("timeout", "silence in the middle of an answer"))
+        except _LOST:
+            return decoder.cut()
+        events = decoder.feed(data) if data else decoder.end()
+        if decoder.done and data:
+            await _drain(response)
+        return events
+
+    def _pool(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            limits = self._timeouts
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=self._settings.connections),
+                headers=self._headers(),
+                timeout=aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=not is_loopback(self.base_url),
+            )
+        return self._session
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Accept": "text/event-stream, application/json",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+            "User-Agent": "antiphon",
+        }
+        if self._settings.api_key is not None:
+            headers["Authorization"] = f"Bearer {self._settings.api_key.get_secret_value()}"
+        return headers | {name: value.get_secret_value() for name, value in self._settings.headers.items()}
+
+
+async def read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The body. Raises ValueError when it is longer than `limit` bytes."""
+    body = bytearray()
+    while data := await response.content.readany():
+        body += data
+        if len(body) > limit:
+            raise ValueError(f"more than {limit} bytes")
+    return bytes(body)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    if response.content.at_eof():
+        return
+    try:
+        async with asyncio.timeout(_GRACE):
+            await response.content.readany()
+    except (TimeoutError, *_LOST):
+        return  # the answer is whole already; the connection is closed instead of kept
+
+
+def read_models(body: bytes) -> tuple[ModelInfo, ...]:
+    """The models of a `/models` answer. Raises ValueError when it is none."""
+    listing = msgspec.json.decode(body)
+    entries = listing.get("data") if isinstance(listing, dict) else listing
+    if not isinstance(entries, list):
+        raise ValueError("no list of models")  # noqa: TRY004 - the body is wrong, not the caller's argument
+    return tuple(_model(entry) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
+
+
+def _model(entry: dict[str, Any]) -> ModelInfo:
+    sizes = (entry.get(field) for field in ("context_length", "context_window", "max_model_len"))
+    context = next((size for size in sizes if isinstance(size, int) and size > 0), None)
+    able = entry.get("supported_parameters")
+    return ModelInfo(id=entry["id"], context=context, tools=not isinstance(able, list) or "tools" in able)
+
+
+def _raised(error: Error) -> ProviderError:
+    return ProviderError(
+        error.message,
+        kind=error.kind,
+        public=error.public,
+        retryable=error.retryable,
+        retry_after=error.retry_after,
+    )

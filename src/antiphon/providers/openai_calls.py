@@ -1,0 +1,146 @@
+"""Puts the tool calls of one answer together from their pieces.
+
+Vendors send ids that are empty, "0", doubled or missing; names twice or in pieces; indexes that are missing or always
+0; arguments in pieces, as an object or not at all. Our own index counts the calls in the order of their first piece.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from antiphon.errors import ProviderError
+from antiphon.providers.base import Event, ToolCall, ToolCallDelta, ToolCallEnd, ToolCallStart
+from antiphon.providers.mending import Mender
+from antiphon.providers.openai_wire import WireCall, WireFunction, read_arguments
+
+_MOST_CALLS = 256
+
+
+class _Call:
+    """One call under way."""
+
+    def __init__(self, index: int, slot: Any) -> None:
+        self.index = index
+        self.slot = slot
+        self.vendor_id = ""
+        self.id = ""
+        self.name = ""
+        self.pieces: list[str] = []
+        self.mender = Mender()
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.pieces)
+
+    def add_name(self, name: str) -> None:
+        """A name comes whole, again, longer each time, or in pieces; it is settled once the call has started."""
+        if self.id or name == self.name:
+            return
+        self.name = name if name.startswith(self.name) else self.name + name
+
+    def go_on(self, text: str, settle_id: Callable[["_Call"], str], *, last: bool = False) -> list[Event]:
+        """The events of more arguments. A call starts with its first argument: only then its name is surely whole."""
+        if text:
+            self.pieces.append(text)
+        if self.id:
+            return [ToolCallDelta(self.index, text)] if text else []
+        if not self.name or not (self.pieces or last):
+            return []
+        self.id = settle_id(self)
+        start = ToolCallStart(self.index, self.id, self.name)
+        return [start, ToolCallDelta(self.index, self.arguments)] if self.pieces else [start]
+
+    @property
+    def is_ghost(self) -> bool:
+        """An empty entry that some servers send behind the real ones."""
+        return not (self.name or self.vendor_id or self.pieces)
+
+
+class CallAssembler:
+    """The calls of one answer. `made_id` gives the id of a call, by our index, whose vendor gave none."""
+
+    def __init__(self, made_id: Callable[[int], str]) -> None:
+        self._made_id = made_id
+        self._calls: list[_Call] = []
+        self._ids: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return any(not call.is_ghost for call in self._calls)
+
+    def take(self, pieces: list[WireCall]) -> list[Event]:
+        """The events of the pieces of one chunk. Raises `ProviderError` when there are too many calls."""
+        events: list[Event] = []
+        touched: set[int] = set()
+        for piece in pieces:
+            function = piece.function or WireFunction()
+            name = function.name if isinstance(function.name, str) else ""
+            arguments = read_arguments(function.arguments)
+            call = self._find(piece, name, arguments, touched)
+            touched.add(call.index)
+            call.vendor_id = call.vendor_id or _valid_id(piece.id)
+            call.add_name(name)
+            events += call.go_on(call.mender.join(arguments), self._settle_id)
+        return events
+
+    def end(self) -> list[Event]:
+        """The ends of all calls. Raises `ProviderError` when one never got a name."""
+        events: list[Event] = []
+        for call in self._calls:
+            if call.is_ghost:
+                continue
+            if not call.name:
+                raise ProviderError("a tool call without a name", kind="protocol")
+            events += call.go_on(call.mender.end(), self._settle_id, last=True)
+            whole = ToolCall(id=call.id, name=call.name, arguments=call.arguments.strip() or "{}")
+            events.append(ToolCallEnd(call.index, whole))
+        return events
+
+    def _find(self, piece: WireCall, name: str, arguments: str, touched: set[int]) -> _Call:
+        vendor_id = _valid_id(piece.id)
+        same_id = [call for call in self._calls if vendor_id and call.vendor_id == vendor_id]
+        if piece.index is None:
+            known = same_id[0] if same_id else self._last_unless(touched)
+        else:
+            known = next((call for call in reversed(self._calls) if call.slot == piece.index), None)
+        if known is None or _is_another(known, vendor_id, name, arguments):
+            return self._new(piece.index)
+        return known
+
+    def _last_unless(self, touched: set[int]) -> _Call | None:
+        # Two pieces without an index in one chunk are never two pieces of the same call.
+        last = self._calls[-1] if self._calls else None
+        return None if last is None or last.index in touched else last
+
+    def _new(self, slot: Any) -> _Call:
+        if len(self._calls) == _MOST_CALLS:
+            raise ProviderError(f"more than {_MOST_CALLS} tool calls in one answer", kind="protocol")
+        call = _Call(len(self._calls), slot)
+        self._calls.append(call)
+        return call
+
+    def _settle_id(self, call: _Call) -> str:
+        doubled = call.vendor_id in self._ids
+        call_id = self._made_id(call.index) if doubled or not call.vendor_id else call.vendor_id
+        self._ids.add(call_id)
+        return call_id
+
+
+def _valid_id(value: Any) -> str:
+    return value if isinstance(value, str) and value.strip() and value != "0" else ""
+
+
+def _is_another(known: _Call, vendor_id: str, name: str, arguments: str) -> bool:
+    """Whether a piece in the place of a known call begins another one, as Ollama does with its index of always 0."""
+    if not name:
+        return False  # an id that changes with each piece, as old vLLM has it, is no new call
+    if vendor_id and known.vendor_id:
+        return vendor_id != known.vendor_id
+    return bool(arguments) and _is_whole_object(known.arguments)
+
+
+def _is_whole_object(text: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,125 @@
+"""Finds providers by name and imports each only when it is asked for."""
+
+import importlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any
+
+import pydantic
+
+from antiphon.errors import ConfigError, ModuleError, ValidationError
+from antiphon.providers.base import Provider
+from antiphon.providers.config import ProviderSettings, ProvidersSettings, with_environment
+from antiphon.providers.reliability import Retrying
+
+GROUP = "antiphon.providers"
+"""Entry points of this group add providers: `name = "package.module:Factory"`, called with (name, settings)."""
+
+DEMO = "demo"
+
+_HOUSE = "antiphon.providers"
+_BUILT_IN = MappingProxyType(
+    {
+        "openai": f"{_HOUSE}.openai:OpenAIProvider",
+        "openrouter": f"{_HOUSE}.openrouter:OpenRouterProvider",
+        "github": f"{_HOUSE}.github:GitHubModelsClient",
+        "ollama": f"{_HOUSE}.ollama:OllamaProvider",
+        "llamacpp": f"{_HOUSE}.compatible:LlamaCppProvider",
+        "lmstudio": f"{_HOUSE}.compatible:LMStudioProvider",
+        "vllm": f"{_HOUSE}.compatible:VllmProvider",
+    }
+)
+_COMPATIBLE = f"{_HOUSE}.compatible:CompatibleProvider"
+_DEMO = f"{_HOUSE}.demo.provider:DemoProvider"
+
+
+class ProviderRegistry:
+    """The vendors of one workspace. Each is made once; `stop()` closes all that were made.
+
+    Raises `ConfigError` when a section names no vendor and has no address.
+    """
+
+    def __init__(
+        self,
+        settings: ProvidersSettings | None = None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        plugged: Iterable[EntryPoint] | None = None,
+    ) -> None:
+        self._settings = settings or ProvidersSettings()
+        self._environ = environ
+        points = entry_points(group=GROUP) if plugged is None else plugged
+        self._plugged = {point.name: point for point in points}
+        self._made: dict[str, Provider] = {}
+        known = {DEMO, *_BUILT_IN, *self._plugged}
+        for name in self._settings.names():
+            section = self._settings.named(name)
+            if name not in known and section is not None and section.base_url is None:
+                raise ConfigError(f"providers.{name} has no base_url and is not built in.{_nearest(name, known)}")
+
+    def names(self) -> tuple[str, ...]:
+        """Every name that `get` takes."""
+        return tuple(dict.fromkeys([*_BUILT_IN, *self._plugged, *self._settings.names(), DEMO]))
+
+    def section(self, name: str) -> ProviderSettings:
+        """The settings of a vendor, completed from the environment. Raises `ConfigError` when that is wrong."""
+        try:
+            return with_environment(name, self._settings.named(name), self._environ)
+        except pydantic.ValidationError as error:
+            raise ConfigError(f"The environment has a wrong address for {name}: {error.errors()[0]['msg']}") from None
+
+    def get(self, name: str) -> Provider:
+        """The vendor, repeating what failed before its first word. Raises `ModuleError` for an unknown name."""
+        if name not in self._made:
+            self._made[name] = Retrying(self._make(name))
+        return self._made[name]
+
+    def resolve(self, model: str) -> tuple[Provider, str]:
+        """The vendor and its name for the model, from `provider:model` (or `demo`)."""
+        name, _, rest = model.strip().partition(":")
+        if name == DEMO:
+            return self.get(DEMO), rest or DEMO
+        if not name or not rest:
+            raise ValidationError(f"“{model[:80]}” names no model. Write provider:model, for example openai:gpt-5.")
+        return self.get(name), rest
+
+    async def stop(self) -> None:
+        """Closes all connections; streams under way end with `Error("interrupted")`."""
+        made, self._made = list(self._made.values()), {}
+        for provider in made:
+            await provider.stop()
+
+    def _make(self, name: str) -> Provider:
+        if name not in self.names():
+            raise ModuleError(f"There is no provider “{name[:40]}”.{_nearest(name, self.names())}")
+        if name == DEMO:
+            demo: Provider = _load(_DEMO, name)(rate=self._settings.demo.rate)
+            return demo
+        if name in self._plugged and name not in _BUILT_IN:
+            factory = _loaded(self._plugged[name].load, name)
+        else:
+            factory = _load(_BUILT_IN.get(name, _COMPATIBLE), name)
+        made: Provider = factory(name, self.section(name))
+        return made
+
+
+def _load(address: str, name: str) -> Any:
+    module, _, attribute = address.partition(":")
+    return _loaded(lambda: getattr(importlib.import_module(module), attribute), name)
+
+
+def _loaded(load: Callable[[], Any], name: str) -> Any:
+    try:
+        return load()
+    except (ImportError, AttributeError) as error:
+        raise ModuleError(f"The provider {name} cannot be loaded ({error}). Install what it needs.") from error
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    if close := get_close_matches(name.lower(), names, n=1):
+        return f" Did you mean {close[0]}?"
+    return f" Known are {', '.join(names)}; any other name needs a base_url under providers."
