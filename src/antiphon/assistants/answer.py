@@ -14,13 +14,14 @@ NO_RESULT = "The call was cancelled before it had a result."
 class Answer:
     """Collects the parts of an answer in order. What a piece costs does not depend on how much there is already."""
 
-    __slots__ = ("_kind", "_opaque", "_parts", "_pieces")
+    __slots__ = ("_kind", "_opaque", "_parts", "_pieces", "_unsigned")
 
     def __init__(self) -> None:
         self._parts: list[AnyPart] = []
         self._kind: type[TextPart | ReasoningPart] | None = None
         self._pieces: list[str] = []
         self._opaque: Any = None
+        self._unsigned: int | None = None
 
     def text(self, piece: str) -> None:
         if self._kind is not TextPart:
@@ -28,7 +29,16 @@ class Answer:
         self._pieces.append(piece)
 
     def reasoning(self, piece: str, opaque: Any = None) -> None:
-        """A signature closes the reasoning it signs: what is thought after it is a part of its own."""
+        """A signature closes the reasoning it signs: what is thought after it is a part of its own.
+
+        A signature that comes alone signs the last reasoning of the round, also when the text has begun meanwhile.
+        """
+        if not piece and opaque is None:
+            return
+        if not piece and self._kind is not ReasoningPart and self._unsigned is not None:
+            place, self._unsigned = self._unsigned, None
+            self._parts[place] = msgspec.structs.replace(self._parts[place], opaque=opaque)
+            return
         if self._kind is not ReasoningPart or self._opaque is not None:
             self._open(ReasoningPart)
         self._pieces.append(piece)
@@ -48,8 +58,9 @@ class Answer:
         self._parts.append(NoticePart(code=code, text=text))
 
     def mark(self) -> int:
-        """The place behind all parts so far, for `since`."""
+        """Begins a round; returns the place behind all parts so far, for `since`."""
         self._close()
+        self._unsigned = None
         return len(self._parts)
 
     def since(self, place: int) -> Sequence[AnyPart]:
@@ -85,6 +96,7 @@ class Answer:
             return
         joined = "".join(self._pieces)
         if self._kind is ReasoningPart:
+            self._unsigned = len(self._parts) if self._opaque is None else None
             self._parts.append(ReasoningPart(text=joined, opaque=self._opaque))
         else:
             self._parts.append(TextPart(text=joined))

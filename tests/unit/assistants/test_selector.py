@@ -1,0 +1,80 @@
+"""Which model answers, step by step, and how it is explained."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.selector import Choice, ModelSelector
+from antiphon.domain import Conversation, Person, now
+from antiphon.errors import ConfigError
+
+MODELS = {
+    "conversation": "one:c",
+    "user": "one:u",
+    "channel": "two:p",
+    "assistant": "two:a:b",
+    "system": "demo",
+}
+PROVIDERS = ("one", "two", "demo")
+
+
+def choose(models: Mapping[str, str], providers: tuple[str, ...] = PROVIDERS) -> Choice:
+    conversation = Conversation(
+        id="c",
+        title="",
+        assistant="guide",
+        created_at=now(),
+        updated_at=now(),
+        person_id="p",
+        adapter="telegram",
+        model=models.get("conversation"),
+    )
+    person = Person(id="p", name="Ada", created_at=now(), preferred_model=models.get("user"))
+    platforms = {"discord": "one:other"} | ({"telegram": models["channel"]} if "channel" in models else {})
+    selector = ModelSelector(lambda: models.get("system") or "", providers, platforms)
+    return selector.choose(conversation, person, Assistant("guide", model=models.get("assistant")))
+
+
+@pytest.mark.parametrize("number", range(len(MODELS)))
+def test_the_first_step_that_is_set_decides_and_says_what_was_not(number: int) -> None:
+    steps = list(MODELS)
+    choice = choose(dict(list(MODELS.items())[number:]))
+    assert (choice.model, choice.chosen_by) == (MODELS[steps[number]], steps[number])
+    assert choice.considered == (
+        *((step, "not set") for step in steps[:number]),
+        (steps[number], MODELS[steps[number]]),
+    )
+
+
+def test_a_model_is_its_provider_and_the_vendors_name_of_it() -> None:
+    choice = choose({"assistant": "two:a:b", "system": "demo"})
+    assert (choice.provider, choice.name) == ("two", "a:b")
+    demo = choose({"system": "demo"})
+    assert (demo.provider, demo.name) == ("demo", "demo")
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("gone:x", "there is no provider gone here"),
+        ("gpt-5", "there is no provider gpt-5 here"),
+        ("one", "it names no model; write one:model"),
+        ("one:", "it names no model; write one:model"),
+        (":x", "there is no provider"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_passed_over_with_the_reason(model: str, why: str) -> None:
+    choice = choose({"conversation": model, "user": "one:u", "system": "demo"})
+    assert choice.chosen_by == "user"
+    step, finding = choice.considered[0]
+    assert step == "conversation"
+    assert finding.startswith(f"{model}: ")
+    assert why in finding
+
+
+def test_when_nothing_is_left_the_sentence_says_what_to_do() -> None:
+    with pytest.raises(ConfigError) as refused:
+        choose({"conversation": "one:c", "system": "demo"}, providers=())
+    assert "one:c: there is no provider one here" in str(refused.value)
+    assert "/model" in refused.value.public

@@ -1,0 +1,102 @@
+"""What an assistant remembers, on a real store: its person's and nobody else's."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from antiphon.assistants.assistant import AnyTool
+from antiphon.assistants.tools import NOTHING, recall, remember, search_conversations
+from antiphon.domain import ChannelMessage
+from antiphon.storage.base import Accepted, ConversationStore, NoteStore, Store
+from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.open import open_store
+from antiphon.tools.base import ToolContext
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = open_store(DatabaseSettings(url=f"sqlite:///{tmp_path}/memory.db"))
+    await store.start()
+    yield store
+    await store.stop()
+
+
+async def says(store: Store, account: str, place: str, text: str) -> Accepted:
+    inbound = ChannelMessage(adapter="telegram", place=place, account=account, key=text, text=text)
+    return await store.inbox.accept(inbound, assistant="guide")
+
+
+async def use(tool: AnyTool, store: Store, accepted: Accepted, **arguments: str) -> str:
+    context = ToolContext(
+        person_id=accepted.turn.person_id,
+        conversation_id=accepted.conversation.id,
+        turn_id=accepted.turn.id,
+        message_id=accepted.message.id,
+        assistant="guide",
+        services={NoteStore: store.notes, ConversationStore: store.conversations},
+    )
+    tool.check(context.services)
+    result = await tool.call(msgspec.json.encode(arguments).decode(), context)
+    return f"failed: {result.text}" if result.failed else result.text
+
+
+async def test_what_is_remembered_is_recalled_in_one_line_with_its_day(store: Store) -> None:
+    asked = await says(store, "ada", "a", "Remember my dog.")
+    assert await use(remember, store, asked, text="Their dog\n is called  Argos") == (
+        "Remembered: Their dog is called Argos"
+    )
+    found = await use(recall, store, asked, query="dog")
+    assert found == f"- Their dog is called Argos (noted {asked.message.created_at:%Y-%m-%d})"
+    assert await use(recall, store, asked, query="") == found
+    note = (await store.notes.list(asked.turn.person_id))[0]
+    assert note.source_message_id == asked.message.id
+
+
+async def test_the_same_fact_twice_is_one_note(store: Store) -> None:
+    asked = await says(store, "ada", "a", "Remember.")
+    for _ in range(2):
+        await use(remember, store, asked, text="Likes tea")
+    assert len((await use(recall, store, asked, query="tea")).splitlines()) == 1
+
+
+async def test_nothing_is_said_plainly(store: Store) -> None:
+    asked = await says(store, "ada", "a", "What do you know?")
+    assert await use(recall, store, asked, query="dog") == NOTHING
+    assert await use(search_conversations, store, asked, query="dog") == NOTHING
+
+
+@pytest.mark.parametrize(("text", "said"), [("  ", "nothing to remember"), ("x" * 2001, "at most 2000")])
+async def test_what_is_no_note_is_refused_in_words(store: Store, text: str, said: str) -> None:
+    asked = await says(store, "ada", "a", "Remember.")
+    answer = await use(remember, store, asked, text=text)
+    assert answer.startswith("failed: ")
+    assert said in answer
+
+
+async def test_other_conversations_are_searched_and_this_one_is_not(store: Store) -> None:
+    await says(store, "ada", "a", "The boiler\nmakes 17 bar")
+    here = await says(store, "ada", "b", "What about the boiler?")
+    found = await use(search_conversations, store, here, query="boiler")
+    assert len(found.splitlines()) == 1
+    assert "17 bar" in found
+    assert f"(the person, {here.message.created_at:%Y-%m-%d}, in " in found
+    assert "What about" not in found
+
+
+@pytest.mark.parametrize("query", ['"', "a OR b*", "NEAR(", "\x00", "😀", "'; DROP TABLE notes; --"])
+async def test_any_text_is_a_query(store: Store, query: str) -> None:
+    asked = await says(store, "ada", "a", "hello")
+    tools: list[AnyTool] = [recall, search_conversations]
+    for tool in tools:
+        assert not (await use(tool, store, asked, query=query)).startswith("failed")
+
+
+async def test_nobody_reads_what_is_somebody_elses(store: Store) -> None:
+    ada = await says(store, "ada", "a", "The secret boiler code")
+    await use(remember, store, ada, text="The boiler code is 1234")
+    eve = await says(store, "eve", "e", "hello")
+    assert await use(recall, store, eve, query="boiler") == NOTHING
+    assert await use(recall, store, eve, query="") == NOTHING
+    assert await use(search_conversations, store, eve, query="boiler") == NOTHING
