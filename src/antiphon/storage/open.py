@@ -6,15 +6,16 @@ from typing import cast
 from antiphon.errors import ConfigError
 from antiphon.storage.base import Store
 from antiphon.storage.config import DatabaseSettings
+from antiphon.telemetry.metrics import Metrics
 
 _STORES = {"sqlite": "antiphon.storage.sqlite.store:SqliteStore"}
 
 
-def open_store(settings: DatabaseSettings) -> Store:
+def open_store(settings: DatabaseSettings, *, metrics: Metrics | None = None) -> Store:
     """The store for `settings.url`, not yet started. Raises `ConfigError` when no store serves its scheme."""
     scheme = settings.url.partition(":")[0]
     if scheme not in _STORES:
         names = ", ".join(f"{name}:///…" for name in sorted(_STORES))
         raise ConfigError(f"database.url begins with {scheme!r}, which no store serves; possible is {names}.")
     module, name = _STORES[scheme].split(":")
-    return cast("Store", getattr(import_module(module), name)(settings))
+    return cast("Store", getattr(import_module(module), name)(settings, metrics=metrics))

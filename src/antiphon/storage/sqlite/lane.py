@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Any, NamedTuple
 
 from antiphon.errors import ServiceError
 from antiphon.storage.sql.unit import Unit
 from antiphon.storage.sqlite.faults import translated
+from antiphon.telemetry.metrics import Metrics, get_metrics
 
 _LARGEST_GROUP = 256
 """Units in one transaction: bounds how long the first of them waits for its commit."""
@@ -24,10 +26,11 @@ _FULL = "Too much work waits for the database: try again in a moment."
 
 
 class Job(NamedTuple):
-    """A unit of work, as something that begins it (again), and who waits for it."""
+    """A unit of work, as something that begins it (again), who waits for it, and since when (monotonic seconds)."""
 
     begin: Callable[[], Unit[Any]]
     future: "asyncio.Future[Any]"
+    since: float
 
 
 class Outcome(NamedTuple):
@@ -39,7 +42,19 @@ class Outcome(NamedTuple):
 class Lane:
     """A queue of jobs and the threads that take from it, each with its own connection, which it closes at the end."""
 
-    def __init__(self, name: str, statements: Mapping[str, str], place: str, *, limit: int) -> None:
+    def __init__(
+        self, name: str, statements: Mapping[str, str], place: str, *, limit: int, metrics: Metrics | None = None
+    ) -> None:
+        metrics = metrics or get_metrics()
+        self._seconds = metrics.histogram(
+            "antiphon_store_seconds", "From asking the store to its answer.", ("lane",)
+        ).labels(name)
+        self._failures = metrics.counter(
+            "antiphon_store_failures_total", "Units of work that raised an error.", ("lane",)
+        ).labels(name)
+        metrics.gauge("antiphon_store_waiting", "Units of work queued or running.", ("lane",)).labels(
+            name
+        ).set_function(lambda: self._waiting)
         self._name = name
         self._statements = statements
         self._place = place
@@ -73,7 +88,7 @@ class Lane:
             raise ServiceError(_FULL)
         future = self._loop.create_future()
         self._waiting += 1
-        self._queue.put(Job(begin, future))
+        self._queue.put(Job(begin, future, monotonic()))
         return await future
 
     def _work(self, connection: sqlite3.Connection) -> None:
@@ -112,7 +127,11 @@ class Lane:
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         self._waiting -= len(outcomes)
+        at = monotonic()
         for job, value, error in outcomes:
+            self._seconds.observe(at - job.since)
+            if error is not None:
+                self._failures.inc()
             if job.future.done():  # its caller was cancelled
                 continue
             if error is not None:
@@ -129,14 +148,27 @@ class WriteLane(Lane):
     """
 
     def __init__(
-        self, name: str, statements: Mapping[str, str], place: str, *, limit: int, checkpoint_seconds: float
+        self,
+        name: str,
+        statements: Mapping[str, str],
+        place: str,
+        *,
+        limit: int,
+        checkpoint_seconds: float,
+        metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(name, statements, place, limit=limit)
+        metrics = metrics or get_metrics()
+        super().__init__(name, statements, place, limit=limit, metrics=metrics)
         self._checkpoint_seconds = checkpoint_seconds
+        self._sizes = metrics.histogram(
+            "antiphon_store_group_units", "Units of work committed together.", buckets=(1, 2, 5, 10, 20, 50, 100, 256)
+        )
 
     def _work(self, connection: sqlite3.Connection) -> None:
         while (job := self._next(connection)) is not None:
-            self._answer(self._group(connection, job))
+            outcomes = self._group(connection, job)
+            self._sizes.observe(len(outcomes))
+            self._answer(outcomes)
         connection.close()  # the last connection writes the log back into the file
 
     def _next(self, connection: sqlite3.Connection) -> Job | None:

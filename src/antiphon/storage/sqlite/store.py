@@ -21,6 +21,10 @@ from antiphon.storage.sqlite import fulltext
 from antiphon.storage.sqlite.connection import connect, path_of, prepare
 from antiphon.storage.sqlite.faults import translated
 from antiphon.storage.sqlite.lane import Lane, WriteLane
+from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.metrics import Metrics
+
+log = get_logger(__name__)
 
 
 class SqliteStore:
@@ -35,7 +39,7 @@ class SqliteStore:
     people: PeopleStore
     notes: NoteStore
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(self, settings: DatabaseSettings, *, metrics: Metrics | None = None) -> None:
         self._settings = settings
         self._path = path_of(settings.url)
         self._place = str(self._path or ":memory:")
@@ -46,8 +50,11 @@ class SqliteStore:
             self._place,
             limit=settings.queue,
             checkpoint_seconds=settings.checkpoint_seconds,
+            metrics=metrics,
         )
-        self._readers = Lane("store-reader", texts, self._place, limit=settings.queue) if self._path else self._writer
+        self._readers: Lane = self._writer
+        if self._path is not None:
+            self._readers = Lane("store-reader", texts, self._place, limit=settings.queue, metrics=metrics)
         self.conversations = SqlConversations(self)
         self.inbox = SqlInbox(self)
         self.outbox = SqlOutbox(self)
@@ -59,12 +66,14 @@ class SqliteStore:
         self._writer.start([writer])
         if self._readers is not self._writer:
             self._readers.start(readers)
+        log.info("store.opened", database=self._place)
 
     async def stop(self) -> None:
         """Carries out what is queued, then closes the file. Stopping twice is stopping once."""
         if self._readers is not self._writer:
             await self._readers.stop()
         await self._writer.stop()
+        log.info("store.closed", database=self._place)
 
     async def check(self) -> str:
         await self.write(run, "check_write")
