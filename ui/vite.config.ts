@@ -20,5 +20,5 @@ export default defineConfig({
       "/socket": { target: server, ws: true },
     },
   },
-  test: { environment: "jsdom", include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"] },
+  test: { environment: "jsdom", testTimeout: 30_000, include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"] },
 });

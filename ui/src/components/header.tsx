@@ -26,7 +26,7 @@ function ModelMenu({ desk, current, close }: { desk: Desk; current: string | nul
       {desk.models.value.items.map(({ id, model, provider }) => (
         <button type="button" role="menuitemradio" class="menu-item" key={id} aria-checked={id === current} data-testid="model-option" onClick={() => choose(id)}>
           <span class="menu-item-text">
-            {model}
+            {model || id}
             <span class="menu-item-hint">{provider}</span>
           </span>
           {id === current && <Check />}
