@@ -41,7 +41,7 @@ check: $(DONE)/dev ## format, lint, types, import contracts, budgets
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(BIN)/mypy --no-error-summary $(CODE)
 	@$(BIN)/pytest -q tests/layout
-	@if [ -x ui/node_modules/.bin/tsc ]; then cd ui && node_modules/.bin/tsc --noEmit; fi
+	@if [ -x ui/node_modules/.bin/tsc ] && command -v node > /dev/null; then cd ui && node_modules/.bin/tsc --noEmit; fi
 	@echo "check: all well"
 
 fix: $(DONE)/dev ## formats and repairs what can be repaired

@@ -1,17 +1,19 @@
 """What every test may use: the event loop, free ports, real browsers and runtimes, and a guard around the network."""
 
 import ipaddress
+import logging
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import structlog
 
 REQUIRED = frozenset(filter(None, os.environ.get("ANTIPHON_TEST_REQUIRE", "").replace(" ", "").split(",")))
 """Servers and runtimes whose absence is a failure and no reason to skip."""
@@ -34,6 +36,17 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What the package logs during the test, each event as its fields, before anything is hidden."""
+    package = logging.getLogger("antiphon")
+    level = package.level
+    package.setLevel(logging.DEBUG)
+    with structlog.testing.capture_logs() as events:
+        yield events
+    package.setLevel(level)
 
 
 # --- servers and runtimes that may be missing ---------------------------------------------------------------------

@@ -29,6 +29,13 @@ def restored_logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+def test_a_test_sees_what_is_logged(logged: list[dict[str, Any]]) -> None:
+    log.debug("turn.finished", outcome="answered")
+    assert logged == [
+        {"event": "turn.finished", "logger": "antiphon.tests", "outcome": "answered", "log_level": "debug"}
+    ]
+
+
 class Output(io.StringIO):
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.getvalue().splitlines()]
