@@ -115,7 +115,8 @@ class HttpProvider:
                     method, f"{self.base_url}/{path}", data=payload, allow_redirects=False
                 )
         except TimeoutError:
-            return self._failures.of("timeout", "no answer")
+            # Not repeated: whoever asked has waited for the whole time already.
+            return self._failures.of("timeout", "no answer", retryable=False)
         except aiohttp.ClientResponseError:
             return self._failures.of("protocol", "the answer is not HTTP")
         except _LOST as error:
@@ -147,7 +148,7 @@ class HttpProvider:
             async with asyncio.timeout_at(deadline):
                 data = await response.content.readany()
         except TimeoutError:
-            return decoder.fail(self._failures.of("timeout", "silence in the middle of an answer"))
+            return decoder.fail(self._failures.of("timeout", "silence in the middle of an answer", retryable=False))
         except _LOST:
             return decoder.cut()
         events = decoder.feed(data) if data else decoder.end()

@@ -160,9 +160,8 @@ class Decoder:
     # --- chunks to events ---------------------------------------------------------------------------------------------
 
     def _take(self, chunk: WireChunk) -> None:
-        usage = chunk.usage or (chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None)
-        if isinstance(usage, dict):
-            self._usage = usage  # some send a running count: the last one is the bill
+        if chunk.usage or chunk.x_groq:
+            self._take_usage(chunk)
         if chunk.error:
             self._fail(self._failures.of_object(chunk.error, wait=self._wait))
             return
@@ -176,14 +175,18 @@ class Decoder:
             if isinstance(choice.finish_reason, str) and choice.finish_reason:
                 self._finish = choice.finish_reason
 
+    def _take_usage(self, chunk: WireChunk) -> None:
+        usage = chunk.usage or (chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None)
+        if isinstance(usage, dict):
+            self._usage = usage  # some send a running count: the last one is the bill
+
     def _take_message(self, message: WireMessage) -> None:
         content = message.content
-        if reasoning := read_reasoning(message):
-            self._say(ReasoningDelta, self._reasoning.join(reasoning))
-        if self._quirks.reasoning_details and isinstance(message.reasoning_details, list):
-            _merge_details(self._details, message.reasoning_details)
+        plain = isinstance(content, str)
+        if message.reasoning_content or message.reasoning or message.reasoning_details or not plain:
+            self._take_reasoning(message)
         if content:
-            self._say(TextDelta, self._text.join(content if isinstance(content, str) else read_text(content)))
+            self._say(TextDelta, self._text.join(content if plain else read_text(content)))
         if message.refusal:
             self._say(TextDelta, self._text.join(read_text(message.refusal)))
         if message.tool_calls:
@@ -191,6 +194,11 @@ class Decoder:
                 self._out += self._calls.take(message.tool_calls)
             except ProviderError as error:
                 self._fail(self._failures.of("protocol", str(error)))
+
+    def _take_reasoning(self, message: WireMessage) -> None:
+        self._say(ReasoningDelta, self._reasoning.join(read_reasoning(message)))
+        if self._quirks.reasoning_details and isinstance(message.reasoning_details, list):
+            _merge_details(self._details, message.reasoning_details)
 
     def _say(self, kind: type[TextDelta] | type[ReasoningDelta], text: str) -> None:
         if text and not self.done:

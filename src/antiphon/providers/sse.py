@@ -42,9 +42,13 @@ class SseReader:
             self.overflow |= len(self._tail) > self._limit
             return []
         self._after_cr = data.endswith(b"\r")
-        lines = (bytes(self._tail) + data if self._tail else data).splitlines()
+        if self._tail:
+            data = bytes(self._tail) + data
+            self._tail.clear()
         # bytes.splitlines knows exactly the three line ends of the format: LF, CR and CRLF
-        self._tail = bytearray() if data.endswith((b"\n", b"\r")) else bytearray(lines.pop())
+        lines = data.splitlines()
+        if not data.endswith((b"\n", b"\r")):
+            self._tail += lines.pop()
         events = self._read(lines)
         self.overflow |= len(self._tail) > self._limit
         return events

@@ -24,7 +24,18 @@ def of(status: int, body: Any = b"", **headers: str) -> Error:
     ("status", "body", "kind", "retryable"),
     [
         (400, {"error": {"message": "bad", "code": "context_length_exceeded"}}, "invalid", False),
-        (400, {"error": {"message": "x", "code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}, "filtered", False),
+        (
+            400,
+            {
+                "error": {
+                    "message": "x",
+                    "code": "content_filter",
+                    "innererror": {"code": "ResponsibleAIPolicyViolation"},
+                }
+            },
+            "filtered",
+            False,
+        ),
         (401, {"error": {"message": "Incorrect API key", "code": "invalid_api_key"}}, "auth", False),
         (402, {"error": {"message": "Insufficient credits"}}, "quota", False),
         (403, {"detail": "Forbidden"}, "auth", False),
@@ -34,7 +45,12 @@ def of(status: int, body: Any = b"", **headers: str) -> Error:
         (410, {"error": "gone"}, "retired", False),
         (413, b"<html>too large</html>", "invalid", False),
         (422, {"detail": [{"loc": ["body"], "msg": "wrong"}]}, "invalid", False),
-        (429, {"error": {"message": "Rate limit reached", "type": "tokens", "code": "rate_limit_exceeded"}}, "rate", True),
+        (
+            429,
+            {"error": {"message": "Rate limit reached", "type": "tokens", "code": "rate_limit_exceeded"}},
+            "rate",
+            True,
+        ),
         (429, {"error": {"message": "x", "type": "insufficient_quota", "code": "insufficient_quota"}}, "quota", False),
         (429, {"error": {"message": "You exceeded your current quota, check your plan and billing"}}, "quota", False),
         (429, {"error": {"message": "That model is currently overloaded"}}, "overload", True),
@@ -50,7 +66,7 @@ def of(status: int, body: Any = b"", **headers: str) -> Error:
         (599, b"[" * 100_000, "server", True),
         (307, b"", "protocol", False),
     ],
-)  # fmt: skip
+)
 def test_a_status_and_its_body_say_what_to_do(status: int, body: Any, kind: str, *, retryable: bool) -> None:
     error = of(status, body)
     assert (error.kind, error.retryable) == (kind, retryable)

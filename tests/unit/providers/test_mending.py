@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def test_halves_of_a_surrogate_pair_become_one_character() -> None:
 def test_bytes_cut_anywhere_become_the_same_text(text: str, cuts: list[int]) -> None:
     data = text.encode()
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    pieces = [data[a:b].decode("utf-8", "surrogateescape") for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [data[a:b].decode("utf-8", "surrogateescape") for a, b in itertools.pairwise(edges)]
     assert mended(*pieces) == text
 
 

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ def read(data: bytes, cuts: list[int] | None = None, limit: int = 1 << 20) -> tu
     """What a reader makes of `data` when it comes in pieces cut at `cuts`."""
     reader = SseReader(limit)
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts or []), len(data)]
-    events = [event for start, stop in zip(edges, edges[1:], strict=False) for event in reader.feed(data[start:stop])]
+    events = [event for start, stop in itertools.pairwise(edges) for event in reader.feed(data[start:stop])]
     return events + reader.end(), reader.overflow
 
 

@@ -1,0 +1,105 @@
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from antiphon.providers.base import Error, ErrorKind, Event, Finish, ModelInfo, ModelRequest, Provider, TextDelta
+from antiphon.providers.reliability import Retrying
+
+REQUEST = ModelRequest(model="m", messages=())
+ANSWER: list[Event] = [TextDelta("Hello"), Finish("stop")]
+
+
+def failed(kind: ErrorKind, *, retryable: bool = True, after: float | None = None) -> list[Event]:
+    return [Error(kind, "x", "x", retryable=retryable, retry_after=after)]
+
+
+class Scripted:
+    """A provider that gives its answers one after the other and counts what is asked and closed."""
+
+    name = "acme"
+
+    def __init__(self, *answers: list[Event]) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+        self.closed = 0
+        self.stopped = False
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+        self.asked += 1
+        try:
+            for event in self.answers.pop(0):
+                yield event
+        finally:
+            self.closed += 1
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        return (ModelInfo(id="m"),)
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+async def run(provider: Scripted, jitter: float = 0.0) -> tuple[list[Event], list[float]]:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        assert provider.closed == provider.asked, "a failed stream is closed before the wait"
+        waits.append(seconds)
+
+    retrying = Retrying(provider, sleep=sleep, jitter=lambda: jitter)
+    events = [event async for event in retrying.stream(REQUEST)]
+    assert provider.closed == provider.asked
+    return events, waits
+
+
+async def test_an_answer_passes_through() -> None:
+    assert await run(Scripted(ANSWER)) == (ANSWER, [])
+
+
+@pytest.mark.parametrize("kind", ["rate", "overload", "server", "unreachable", "timeout", "interrupted"])
+async def test_a_failure_before_the_first_event_is_repeated(kind: ErrorKind) -> None:
+    assert await run(Scripted(failed(kind), failed(kind), ANSWER)) == (ANSWER, [0.25, 0.5])
+    assert await run(Scripted(failed(kind), failed(kind), ANSWER), jitter=1.0) == (ANSWER, [0.5, 1.0])
+
+
+async def test_the_last_of_three_failures_is_told() -> None:
+    provider = Scripted(failed("rate"), failed("rate"), failed("overload"), ANSWER)
+    assert (await run(provider))[0] == failed("overload")
+    assert provider.asked == 3
+
+
+@pytest.mark.parametrize("kind", ["auth", "quota", "invalid", "retired", "filtered", "protocol"])
+async def test_what_does_not_get_better_is_not_repeated(kind: ErrorKind) -> None:
+    assert await run(Scripted(failed(kind, retryable=False), ANSWER)) == (failed(kind, retryable=False), [])
+
+
+async def test_nothing_is_repeated_once_something_was_said() -> None:
+    answer: list[Event] = [TextDelta("Hel"), *failed("overload")]
+    assert await run(Scripted(answer, ANSWER)) == (answer, [])
+
+
+async def test_the_wait_is_the_vendors_and_a_little_more() -> None:
+    assert (await run(Scripted(failed("rate", after=4.0), ANSWER)))[1] == [4.0]
+    assert (await run(Scripted(failed("rate", after=4.0), ANSWER), jitter=1.0))[1] == [4.4]
+    assert (await run(Scripted(failed("rate", after=0.0), ANSWER)))[1] == [0.0]
+
+
+async def test_a_vendor_that_wants_too_much_time_is_not_waited_for() -> None:
+    assert await run(Scripted(failed("rate", after=60.0), ANSWER)) == (failed("rate", after=60.0), [])
+
+
+async def test_closing_reaches_the_vendor() -> None:
+    provider = Scripted(ANSWER)
+    stream = Retrying(provider).stream(REQUEST)
+    await anext(stream)
+    await stream.aclose()
+    assert provider.closed == 1
+
+
+async def test_the_rest_is_the_providers() -> None:
+    provider = Scripted()
+    retrying = Retrying(provider)
+    assert isinstance(retrying, Provider)
+    assert (retrying.name, await retrying.models()) == ("acme", (ModelInfo(id="m"),))
+    await retrying.stop()
+    assert provider.stopped
