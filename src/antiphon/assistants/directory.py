@@ -1,6 +1,6 @@
 """The assistants of a workspace."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -36,19 +36,13 @@ class Directory:
         """Who answers where nobody is named. Raises `ConfigError` when there is no assistant at all."""
         if not self._assistants:
             raise ConfigError("There is no assistant; add one with workspace.assistants.add(Assistant(…)).")
-        return next(iter(self))
+        return next(iter(self._assistants.values()))
 
     def all(self) -> tuple[Assistant, ...]:
-        return tuple(self)
-
-    def __iter__(self) -> Iterator[Assistant]:
-        return iter(self._assistants.values())
+        return tuple(self._assistants.values())
 
     def __len__(self) -> int:
         return len(self._assistants)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._assistants
 
 
 def built_in(settings: AssistantSettings, tools: Sequence[AnyTool | Callable[..., Any]]) -> Assistant:

@@ -27,15 +27,6 @@ class Choice(Struct, frozen=True, kw_only=True):
     chosen_by: ChosenBy
     considered: tuple[tuple[str, str], ...]
 
-    @property
-    def provider(self) -> str:
-        return self.model.partition(":")[0]
-
-    @property
-    def name(self) -> str:
-        """The vendor's name of the model."""
-        return self.model.partition(":")[2] or self.model
-
 
 class ModelSelector:
     """Chooses in the order conversation, user, channel, assistant, system.

@@ -179,7 +179,7 @@ async def test_a_cancel_after_the_end_does_nothing_to_the_reader() -> None:
 
 
 async def test_a_cancel_does_not_cut_what_the_reader_does_between_two_events() -> None:
-    provider = Talker(TextDelta("a"), TextDelta("b"))
+    provider = Talker(TextDelta("a"))  # and then silence, which nobody may wait for
     run = make(provider)
     stored = []
     async with aclosing(run.events()) as reading:

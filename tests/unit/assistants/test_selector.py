@@ -47,13 +47,6 @@ def test_the_first_step_that_is_set_decides_and_says_what_was_not(number: int) -
     )
 
 
-def test_a_model_is_its_provider_and_the_vendors_name_of_it() -> None:
-    choice = choose({"assistant": "two:a:b", "system": "demo"})
-    assert (choice.provider, choice.name) == ("two", "a:b")
-    demo = choose({"system": "demo"})
-    assert (demo.provider, demo.name) == ("demo", "demo")
-
-
 @pytest.mark.parametrize(
     ("model", "why"),
     [
