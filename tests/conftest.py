@@ -12,8 +12,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
+import hypothesis
 import pytest
 import structlog
+
+# A slow machine is no failure of what is tested.
+hypothesis.settings.register_profile(
+    "antiphon", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("antiphon")
 
 REQUIRED = frozenset(filter(None, os.environ.get("ANTIPHON_TEST_REQUIRE", "").replace(" ", "").split(",")))
 """Servers and runtimes whose absence is a failure and no reason to skip."""

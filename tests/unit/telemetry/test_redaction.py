@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.domain import TextPart
@@ -136,11 +136,12 @@ def test_the_keys_of_the_line_itself_are_searched_but_not_hidden() -> None:
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text() | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text(), PLAIN))
+@settings(max_examples=50)
+@given(st.dictionaries(st.text(max_size=12), PLAIN, max_size=4))
 def test_whatever_is_logged_becomes_plain_json(fields: dict[str, Any]) -> None:
     msgspec.json.encode(redact_event(None, "info", fields))
 
