@@ -147,3 +147,42 @@ async def test_a_kill_inside_a_unit_leaves_nothing_of_it(step: str, tmp_path: Pa
     assert (accepted.duplicate, accepted.created, accepted.turn.ticket) == (False, True, 1)
     assert len(await store.conversations.search(accepted.turn.person_id, "x")) == 1
     await store.stop()
+
+
+NEIGHBOUR = """
+import asyncio, sys
+from antiphon.domain import ChannelMessage
+from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.open import open_store
+
+async def main():
+    store = open_store(DatabaseSettings(url=sys.argv[1], busy_seconds=30))
+    await store.start()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(100):
+        key = f"{sys.argv[2]}-{number}"
+        message = ChannelMessage(adapter="telegram", place="room", account="ann", key=key, text="x")
+        await store.inbox.accept(message, assistant="guide")
+    await store.stop()
+
+asyncio.run(main())
+"""
+
+
+async def test_processes_that_write_one_conversation_leave_no_gap(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    with running(NEIGHBOUR, url, "a") as first, running(NEIGHBOUR, url, "b") as second:
+        for process in (first, second):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in (first, second):
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert [first.wait(60), second.wait(60)] == [0, 0]
+    store = await opened(url)
+    turns = [one.turn for one in await store.inbox.unfinished()]
+    assert len({turn.conversation_id for turn in turns}) == 1
+    assert sorted(turn.ticket for turn in turns) == list(range(1, 201))
+    await store.stop()

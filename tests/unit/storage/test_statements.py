@@ -27,7 +27,7 @@ def test_every_statement_is_used_and_every_used_one_exists() -> None:
     source = "".join(inspect.getsource(module) for module in USERS)
     named = set(re.findall(r'"([a-z]+_[a-z_]+)"', source))
     assert set(SQLITE) - named == set()
-    calls = set(re.findall(r'(?:one\(|many\(|run,?|yield \(?)\s*"([a-z_]+)"', source))
+    calls = set(re.findall(r'(?:one\(|sure\(|many\(|run,?|yield \(?)\s*"([a-z_]+)"', source))
     assert calls <= set(SQLITE)
     assert len(calls) == len(SQLITE)
 
@@ -41,7 +41,23 @@ def test_sqlite_understands_every_statement(name: str) -> None:
         connection.execute(f"EXPLAIN {SQLITE[name]}", values)
 
 
-@pytest.mark.parametrize("name", ["turn_open", "delivery_open", "message_context", "conversation_list", "turn_by_key"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chunk_add",
+        "chunk_list",
+        "conversation_list",
+        "delivery_of_turn",
+        "delivery_open",
+        "message_context",
+        "message_page",
+        "message_settle",
+        "turn_begin",
+        "turn_by_key",
+        "turn_latest",
+        "turn_open",
+    ],
+)
 def test_frequent_statements_never_walk_a_whole_table(name: str) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript((generate.SQLITE / "schema.sql").read_text("utf-8"))

@@ -24,7 +24,7 @@ from antiphon.storage.sql.records import (
     title_of,
     turn_of,
 )
-from antiphon.storage.sql.unit import Database, Row, Unit, many, one, run
+from antiphon.storage.sql.unit import Database, Unit, many, one, run, sure
 
 
 class SqlInbox:
@@ -91,10 +91,8 @@ def _accept(message: ChannelMessage, assistant: str) -> Unit[Accepted]:
 
 
 def _accepted_before(turn: Turn) -> Unit[Accepted]:
-    message = yield from one("message_by_id", id=turn.message_id)
-    conversation = yield from one("conversation_by_id", id=turn.conversation_id)
-    if message is None or conversation is None:  # the turn itself would have gone with them
-        raise ValidationError("This message was sent before, to a conversation that has been deleted.")
+    message = yield from sure("message_by_id", id=turn.message_id)
+    conversation = yield from sure("conversation_by_id", id=turn.conversation_id)
     return Accepted(
         turn=turn,
         message=message_of(message),
@@ -180,17 +178,17 @@ def _finish(turn: Turn, record: TurnRecord, reply: Reply | None) -> Unit[Finishe
     yield "chunk_drop", {"turn_id": turn.id}
     if reply is not None:
         return (yield from _answer(turn, record, reply, at))
-    row = yield from one("conversation_touch", id=turn.conversation_id, at=at)
-    return Finished(message=None, conversation=_required(row), delivery_id=None)
+    row = yield from sure("conversation_touch", id=turn.conversation_id, at=at)
+    return Finished(message=None, conversation=conversation_of(row), delivery_id=None)
 
 
 def _answer(turn: Turn, record: TurnRecord, reply: Reply, at: int) -> Unit[Finished]:
-    row = yield from one("conversation_grow", id=turn.conversation_id, at=at, new_title="")
-    conversation = _required(row)
+    row = yield from sure("conversation_grow", id=turn.conversation_id, at=at, new_title="")
+    conversation = conversation_of(row)
     message = Message(
         id=reply.id,
         conversation_id=turn.conversation_id,
-        position=row[-1] if row else 0,
+        position=row[-1],
         ticket=turn.ticket,
         role=reply.role,
         text=storable(reply.text),
@@ -207,20 +205,12 @@ def _answer(turn: Turn, record: TurnRecord, reply: Reply, at: int) -> Unit[Finis
 
 
 def _finished_before(turn: Turn) -> Unit[Finished]:
+    conversation = conversation_of((yield from sure("conversation_by_id", id=turn.conversation_id)))
     delivery = yield from one("delivery_of_turn", turn_id=turn.id)
-    message = (yield from one("message_by_id", id=delivery[1])) if delivery else None
-    row = yield from one("conversation_by_id", id=turn.conversation_id)
-    return Finished(
-        message=message_of(message) if message else None,
-        conversation=conversation_of(row) if row else None,
-        delivery_id=delivery[0] if delivery else None,
-    )
-
-
-def _required(row: Row | None) -> Conversation:
-    if row is None:  # a foreign key forbids it: the turn would have gone with its conversation
-        raise ValidationError("The conversation of this turn does not exist.")
-    return conversation_of(row)
+    if delivery is None:
+        return Finished(message=None, conversation=conversation, delivery_id=None)
+    message = message_of((yield from sure("message_by_id", id=delivery[1])))
+    return Finished(message=message, conversation=conversation, delivery_id=delivery[0])
 
 
 def _delivery_values(delivery_id: str, turn: Turn, message: Message, at: int) -> dict[str, object]:

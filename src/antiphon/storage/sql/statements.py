@@ -4,6 +4,8 @@ The name of a statement is the name of its constant in small letters; `Unit`s yi
 Fixed values are literals and not parameters, so that partial indexes apply.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     BindParameter,
@@ -50,60 +52,28 @@ def _number(name: str) -> BindParameter[int]:
     return bindparam(name, type_=BigInteger)
 
 
+def _columns(table: Table, names: str) -> list[ColumnElement[Any]]:
+    return [table.c[name] for name in names.split()]
+
+
 _ONE = literal_column("1", BigInteger)
 _FIRST = literal_column("0", BigInteger)  # an explicit OFFSET, or SQLAlchemy adds a parameter for it on SQLite
 _ENDED = _is("ended")
 _SENDABLE = outbox.c.state.in_([_is("pending"), _is("sending")])
 
-_CONVERSATION = [
-    conversations.c[name]
-    for name in (
-        "id",
-        "title",
-        "assistant",
-        "created_at",
-        "updated_at",
-        "person_id",
-        "adapter",
-        "place",
-        "model",
-        "context_from",
-    )
-]
-_MESSAGE = [
-    messages.c[name]
-    for name in (
-        "id",
-        "conversation_id",
-        "position",
-        "ticket",
-        "role",
-        "text",
-        "turn_id",
-        "status",
-        "created_at",
-        "parts",
-        "person",
-        "in_context",
-    )
-]
+_CONVERSATION = _columns(
+    conversations, "id title assistant created_at updated_at person_id adapter place model context_from"
+)
+_MESSAGE = _columns(
+    messages, "id conversation_id position ticket role text turn_id status created_at parts person in_context"
+)
 _TURN = [
-    inbox.c.id,
-    inbox.c.conversation_id,
-    inbox.c.message_id,
-    inbox.c.ticket,
-    inbox.c.person_id,
+    *_columns(inbox, "id conversation_id message_id ticket person_id"),
     messages.c.text,
-    inbox.c.adapter,
-    inbox.c.place,
-    inbox.c.thread,
-    inbox.c.reply_to,
-    inbox.c.created_at,
-    inbox.c.attachments,
-    inbox.c.state,
+    *_columns(inbox, "adapter place thread reply_to created_at attachments state"),
 ]
-_PERSON = [people.c.id, people.c.name, people.c.created_at, people.c.operator, people.c.preferred_model]
-_NOTE = [notes.c.id, notes.c.person_id, notes.c.text, notes.c.source_message_id, notes.c.created_at]
+_PERSON = _columns(people, "id name created_at operator preferred_model")
+_NOTE = _columns(notes, "id person_id text source_message_id created_at")
 _turns = inbox.join(messages, messages.c.id == inbox.c.message_id)
 
 # --- conversations ------------------------------------------------------------------------------------------------
@@ -240,17 +210,7 @@ CHUNK_DROP = delete(chunks).where(chunks.c.turn_id == _text("turn_id"))
 DELIVERY_ADD = InsertRow(outbox)
 DELIVERY_OF_TURN = select(outbox.c.id, outbox.c.message_id).where(outbox.c.turn_id == _text("turn_id"))
 DELIVERY_OPEN = (
-    select(
-        *_MESSAGE,
-        outbox.c.id,
-        outbox.c.adapter,
-        outbox.c.place,
-        outbox.c.thread,
-        outbox.c.reply_to,
-        outbox.c.state,
-        outbox.c.attempts,
-        outbox.c.due_at,
-    )
+    select(*_MESSAGE, *_columns(outbox, "id adapter place thread reply_to state attempts due_at"))
     .select_from(outbox.join(messages, messages.c.id == outbox.c.message_id))
     .where(_SENDABLE)
     .order_by(outbox.c.id)

@@ -8,6 +8,8 @@ transaction was lost; it therefore changes nothing but the database.
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from antiphon.errors import ValidationError
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -34,6 +36,14 @@ def one(name: str, **values: Any) -> Unit[Row | None]:
     """The first row of a statement."""
     rows = yield name, values
     return rows[0] if rows else None
+
+
+def sure(name: str, **values: Any) -> Unit[Row]:
+    """The first row of a statement about something that was there a moment ago."""
+    row = yield from one(name, **values)
+    if row is None:
+        raise ValidationError("The conversation of this message has been deleted in this moment.")
+    return row
 
 
 def many(name: str, **values: Any) -> Unit[list[Row]]:
