@@ -73,7 +73,7 @@ class Script(Struct, frozen=True, kw_only=True):
     fault: Fault | None = None
 
 
-class Reply(Struct, frozen=True, kw_only=True):
+class Utterance(Struct, frozen=True, kw_only=True):
     """What to stream: thought, then text, then calls."""
 
     thought: str = ""
@@ -89,33 +89,35 @@ def perform(request: ModelRequest, *, forgiven: bool = False) -> Script:
         asked = replace(asked, fault=None)
     reply = _directed(asked, reading) or _reply(asked.rest, reading)
     if asked.reason:
-        reply = Reply(thought=f"{_THINKING}{reply.thought}", text=reply.text, calls=reply.calls)
+        reply = Utterance(thought=f"{_THINKING}{reply.thought}", text=reply.text, calls=reply.calls)
     return Script(events=tuple(_events(reply, request, asked)), delay=asked.delay, fault=asked.fault)
 
 
 # --- what to say --------------------------------------------------------------------------------------------------
 
 
-def _directed(asked: Directives, reading: Reading) -> Reply | None:
+def _directed(asked: Directives, reading: Reading) -> Utterance | None:
     """The reply that a directive dictates."""
     if asked.unknown is not None:
         known = ", ".join(f"`!{name}`" for name in NAMES)
-        return Reply(text=f"I have no directive `!{asked.unknown}`. These exist: {known}. For help, say `help`.")
+        return Utterance(text=f"I have no directive `!{asked.unknown}`. These exist: {known}. For help, say `help`.")
     if asked.echo is not None:
-        return Reply(text=asked.echo)
+        return Utterance(text=asked.echo)
     if asked.calls and not reading.called:
         wanted = enumerate(asked.calls)
-        return Reply(calls=tuple(ToolCall(id=reading.call_id(at), name=n, arguments=a) for at, (n, a) in wanted))
+        return Utterance(calls=tuple(ToolCall(id=reading.call_id(at), name=n, arguments=a) for at, (n, a) in wanted))
     if asked.calls:
         found = reading.answers([name for name, _ in asked.calls])
-        return Reply(text="\n\n".join(f"`{one.name}` answered:\n\n{one.text}" for one in found if one))
+        return Utterance(text="\n\n".join(f"`{one.name}` answered:\n\n{one.text}" for one in found if one))
     if asked.long is not None or (not asked.rest and asked.rest != reading.question):
         lorem = _LONG.split()
-        return Reply(text=" ".join(lorem[at % len(lorem)] for at in range(40 if asked.long is None else asked.long)))
+        return Utterance(
+            text=" ".join(lorem[at % len(lorem)] for at in range(40 if asked.long is None else asked.long))
+        )
     return None
 
 
-def _reply(text: str, reading: Reading) -> Reply:
+def _reply(text: str, reading: Reading) -> Utterance:
     """What the skills make of a text: calls first, and what was found once the tools have answered."""
     plans = _plans(text, reading)
     wishes = [wish for plan in plans for wish in plan.wishes]
@@ -125,11 +127,13 @@ def _reply(text: str, reading: Reading) -> Reply:
         calls = [
             ToolCall(id=reading.call_id(at), name=wish.name, arguments=written[at]) for at, wish in enumerate(wishes)
         ]
-        return Reply(thought=thought, calls=tuple(calls))
+        return Utterance(thought=thought, calls=tuple(calls))
     answers = iter(reading.answers([wish.name for wish in wishes]))
     said = [plan.say([next(answers) for _ in plan.wishes]) for plan in plans]
     introduction = INTRODUCTION if reading.first else ""
-    return Reply(thought="" if wishes else thought, text=introduction + "\n\n".join(dict.fromkeys(filter(None, said))))
+    return Utterance(
+        thought="" if wishes else thought, text=introduction + "\n\n".join(dict.fromkeys(filter(None, said)))
+    )
 
 
 def _plans(text: str, reading: Reading) -> list[Plan]:
@@ -158,7 +162,7 @@ def _first_plan(text: str, reading: Reading) -> Plan | None:
 # --- as events ----------------------------------------------------------------------------------------------------
 
 
-def _events(reply: Reply, request: ModelRequest, asked: Directives) -> Iterator[Event]:
+def _events(reply: Utterance, request: ModelRequest, asked: Directives) -> Iterator[Event]:
     fault = asked.fault
     if fault is not None and fault.kind in {"status", "garbage", "hang"}:
         yield error_of(fault)
@@ -193,7 +197,7 @@ def _call(index: int, call: ToolCall) -> Iterator[Event]:
     yield ToolCallEnd(index, call)
 
 
-def _usage(request: ModelRequest, reply: Reply, thought: int, said: int) -> Usage:
+def _usage(request: ModelRequest, reply: Utterance, thought: int, said: int) -> Usage:
     """Words in and out: the demo model's own tokens, so nothing about them is estimated, and they cost nothing."""
     asked = sum(count(m.text) + sum(count(call.arguments) for call in m.calls) for m in request.messages)
     written = sum(count(call.arguments) for call in reply.calls)

@@ -1,5 +1,6 @@
 """What the demo model sees of a request: the question, what was said before, the tools, and what they answered."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2s
@@ -9,6 +10,8 @@ from msgspec import Struct
 
 from antiphon.providers.base import ModelRequest, ToolSpec
 from antiphon.providers.demo.schema import conforms
+
+_ERROR = re.compile(r"(?i)error\b[:\s]*")
 
 ATTENTION = 20_000
 """Characters of a question that are read: rules over a pasted book would take seconds and find nothing more."""
@@ -70,7 +73,7 @@ class Reading:
         for name in names:
             call = next((call for call in calls if call.name == name), None)
             text = texts.get(call.id) if call else None
-            found.append(None if text is None else ToolAnswer(name=name, text=text, failed=_failed(text)))
+            found.append(None if text is None else _answer(name, text))
             if call:
                 calls.remove(call)
         return tuple(found)
@@ -91,5 +94,7 @@ class Reading:
         return Wish(name=name, arguments=arguments)
 
 
-def _failed(text: str) -> bool:
-    return text[:5].lower() == "error"
+def _answer(name: str, text: str) -> ToolAnswer:
+    """A result as prompts carry it: one that begins with the word "Error" tells what went wrong."""
+    error = _ERROR.match(text)
+    return ToolAnswer(name=name, text=text[error.end() :] if error else text, failed=error is not None)

@@ -132,12 +132,10 @@ class DemoServer:
             return True
         key = blake2s(raw, key=blake2s(request.headers.get("Authorization", "").encode()).digest()).digest()
         count = self._refused.pop(key, 0)
-        if count >= fault.times:
-            return False
-        self._refused[key] = count + 1
+        self._refused[key] = min(count + 1, fault.times)
         if len(self._refused) > _REMEMBERED:
             self._refused.popitem(last=False)
-        return True
+        return count < fault.times
 
     async def _whole(self, request: web.Request, body: ChatBody, script: Script) -> web.StreamResponse:
         pace = self._pace(script)

@@ -47,7 +47,7 @@ class FunctionHolder(Struct, frozen=True):
     id: str = ""
 
 
-class WireMessage(Struct, frozen=True):
+class BodyMessage(Struct, frozen=True):
     role: str
     content: str | list[dict[str, Any]] | None = None
     tool_calls: list[FunctionHolder] | None = None
@@ -64,7 +64,7 @@ class ChatBody(Struct, frozen=True):
     """The body of `POST /v1/chat/completions`, as far as the demo model reads it."""
 
     model: str
-    messages: list[WireMessage]
+    messages: list[BodyMessage]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     tools: list[FunctionHolder] | None = None
@@ -105,7 +105,7 @@ def read_body(body: bytes) -> ChatBody:
         raise ValidationError(f"The body is not a chat completion request: {error}") from error
 
 
-def _message(message: WireMessage) -> ChatMessage:
+def _message(message: BodyMessage) -> ChatMessage:
     role = "system" if message.role == "developer" else message.role
     if role not in {"system", "user", "assistant", "tool"}:
         raise ValidationError(f"Invalid role {message.role[:50]!r}: use system, developer, user, assistant or tool.")

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 
 from antiphon.search.lexical import LexicalIndex, fold, words
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_TOKEN = re.compile(r"\s*\S{1,64}")
+_TOKEN = re.compile(r"\s*\S{1,64}|\s+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+(?=\S)|\n+")
 
@@ -51,11 +50,7 @@ def sentences(text: str) -> list[str]:
 
 def tokens(text: str) -> list[str]:
     """The pieces a text is streamed in: words with the space before them; joined they are the text."""
-    cuts = [match.end() for match in _TOKEN.finditer(text)]
-    if not cuts:
-        return [text] if text else []
-    cuts[-1] = len(text)
-    return [text[start:end] for start, end in pairwise([0, *cuts])]
+    return _TOKEN.findall(text)
 
 
 def count(text: str) -> int:

@@ -8,9 +8,9 @@ from antiphon.providers.demo.skills.base import Plan, Results, answer, trouble
 from antiphon.providers.demo.words import content_words, listed
 
 _SAID = re.compile(
-    r"(?i)\b(?:what|when|where|did)\b.*\b(?:i|we|you)\b.*\b(?:say|said|ask|asked|talk|talked|discuss|discussed|tell|"
-    r"told|"
-    r"mention|mentioned|write|wrote)\b|\b(?:search|find|look)\b.*\b(?:conversations?|chats?|history|messages?)\b"
+    r"(?i)\b(?:what|when|where)\b.*\b(?:i|we|you)\b.*\b(?:said|asked|talked|discussed|told|mentioned|wrote)\b|"
+    r"\bdid (?:i|we|you)\b.*\b(?:say|ask|talk|discuss|tell|mention|write)\b|"
+    r"\b(?:search|find|look)\b.*\b(?:conversations?|chats?|history|messages?)\b"
 )
 _SEARCH = listed(
     """say said ask asked talk talked discuss discussed told mention mentioned write wrote search conversation

@@ -9,9 +9,9 @@ from antiphon.providers.demo.skills.base import Plan, Results, answer, trouble
 from antiphon.providers.demo.words import listed
 
 _LEAD = re.compile(
-    r"(?i)^(?:(?:ok|so|and|please|hey|hi|can you|could you|tell me|what(?:'s|’s|s| is| are| does)?|how much(?: is| are)?|"
-    r"(?:use|with|using) (?:the )?calculator(?: to)?|calculate|compute|evaluate|solve|work out|calc|the result of|"
-    r"the value of|the)\b[\s,:]*)+"
+    r"(?i)^(?:(?:ok|so|and|please|hey|hi|can you|could you|tell me|what(?:'s|’s|s| is| are| does)?|"
+    r"how much(?: is| are)?|(?:use|with|using) (?:the )?calculator(?: to)?|"
+    r"calculate|compute|evaluate|solve|work out|calc|the result of|the value of|the)\b[\s,:]*)+"
 )
 _TAIL = re.compile(r"(?i)(?:\s*\b(?:please|thanks|equals?(?: to)?))?[\s=?!.]*$")
 _REWRITES: Sequence[tuple[re.Pattern[str], str]] = tuple(
@@ -128,4 +128,4 @@ def _say(results: Results, expression: str) -> str:
 
 def _rounded(number: re.Match[str]) -> str:
     """A converted measure in six digits: nobody asks for 9.32056788356001 miles."""
-    return f"{float(number[1]):.6g}{number[2]}"
+    return f"{float(number[1]):.6g}{number[2] or ''}"

@@ -26,7 +26,8 @@ _GREETING = re.compile(
 _COURTESIES = (
     Courtesy(
         re.compile(
-            r"(?:thanks?|thank you|thx|ty|cheers|merci|danke|gracias)(?: (?:you|a lot|so much|very much|again|man|bot))*"
+            r"(?:thanks?|thank you|thx|ty|cheers|merci|danke|gracias)"
+            r"(?: (?:you|a lot|so much|very much|again|man|bot))*"
         ),
         "Thanks.",
         "You are welcome. What is next?",
@@ -62,25 +63,22 @@ _COURTESIES = (
 )
 
 _WHO = re.compile(
-    r"\b(?:who|what) (?:are|r) (?:you|u)\b|\bwhat (?:is|'s) your name\b|what's your name|\byour name\b|\bare you "
-    r"(?:an? )?"
-    r"(?:ai|a\.i\.|robot|bot|human|real|llm|gpt|chatgpt|claude|gemini|model|language model|person|alive|there)\b|"
-    r"\b(?:what|which) (?:ai |language |llm )?model (?:are you|is this|do you use|am i)|\bintroduce yourself|\babout "
-    r"yourself|"
-    r"\bwho (?:made|built|created) you\b|\bare you (?:smart|intelligent|conscious)\b"
+    r"\b(?:who|what) (?:are|r) (?:you|u)\b|\byour name\b|\bintroduce yourself|\babout yourself|"
+    r"\bare you (?:an? )?(?:ai|a\.i\.|robot|bot|human|real|llm|gpt|chatgpt|claude|gemini|model|language model|person|"
+    r"alive|smart|intelligent|conscious)\b|"
+    r"\b(?:what|which) (?:ai |language |llm )?model (?:are you|is this|do you use|am i)|"
+    r"\bwho (?:made|built|created) you\b"
 )
 _ABLE = re.compile(
-    r"^(?:help(?: me)?|menu|commands?|options|examples?|start|get started|begin|what now|where do i start|how do i "
-    r"start)[\s?!.]*$|"
-    r"\bwhat (?:all )?(?:can|could|do) (?:you|i|we) (?:do|ask|say|try|help|know)\b(?! (?:about|when|if|with|to|for))|\bwhat are you (?:able|"
-    r"capable|good)|"
-    r"\bhow can you help\b|\bwhat should i (?:ask|try|say|do)\b|\bshow me what you can\b|\byour (?:features|"
-    r"capabilities|skills)\b|"
-    r"\bsurprise me\b|\bimpress me\b"
+    r"^(?:help(?: me)?|menu|commands?|options|examples?|start|get started|begin|what now|where do i start|"
+    r"how do i start)[\s?!.]*$|"
+    r"\bwhat (?:all )?(?:can|could|do) (?:you|i|we) (?:do|ask|say|try|help|know)\b(?! (?:about|when|if|with|to|for))|"
+    r"\bwhat are you (?:able|capable|good)|\bhow can you help\b|\bwhat should i (?:ask|try|say|do)\b|"
+    r"\bshow me what you can\b|\byour (?:features|capabilities|skills)\b|\bsurprise me\b|\bimpress me\b"
 )
 _TOOLS = re.compile(
-    r"\b(?:what|which|list|show)\b.*\b(?:your|the|have|got|available)\b.*\btools?\b|\btools? (?:do|can) you\b|^(?:your "
-    r")?tools[?!. ]*$"
+    r"\b(?:what|which|list|show)\b.*\b(?:your|the|have|got|available)\b.*\btools?\b|\btools? (?:do|can) you\b|"
+    r"^(?:your )?tools[?!. ]*$"
 )
 _MARKDOWN = re.compile(
     r"(?:(?:can you |please )*(?:show|give|print|render|make|write|draw|test)(?: me)?(?: (?:a|an|some|the|your|all))* "
@@ -128,7 +126,7 @@ async def greet(name: str) -> str:
 def plan(sentence: str, reading: Reading) -> Plan | None:
     """Greetings, thanks, "who are you?", "what can you do?", "which tools do you have?", "count to 20"."""
     text = fold(sentence[:300]).strip()
-    bare = " ".join(text.strip("!?.,;:…() ").split())
+    bare = " ".join(text.strip("!?¡¿.,;:…() ").split())
     if not re.search(r"\w", text):
         return answer("Nothing to go by.", _able(reading) if text.isascii() else _shrug(sentence))
     if _GREETING.fullmatch(bare):

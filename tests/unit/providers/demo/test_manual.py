@@ -1,0 +1,52 @@
+"""The real manual, searched by the real tool: what people ask is answered by the section that says it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from antiphon.search.manual import Manual
+
+_MANUAL = Manual()
+
+
+def _search(arguments: dict[str, str]) -> str:
+    found = _MANUAL.search(arguments["query"], 4)
+    return "\n\n".join(f"## {section.title}\n{section.text}" for section in found) or "Nothing found."
+
+
+@pytest.mark.parametrize(
+    ("question", "heading"),
+    [
+        ("what is antiphon?", "Getting started › What is Antiphon?"),
+        ("how do I connect ollama", "Models › How do I connect Ollama?"),
+        ("How can I use OpenAI?", "Models › How do I connect OpenAI?"),
+        ("how do I connect a real model?", "Getting started › How do I connect a real model?"),
+        ("which model answers?", "Models › Which model answers?"),
+        ("what are the commands?", "Chatting › Which commands are there?"),
+        ("how do I stop an answer?", "Chatting › How do I stop an answer?"),
+        ("how do I write a tool", "Tools › How do I write a tool?"),
+        ("how do I change the port?", "Getting started › How do I change the port or the address?"),
+        ("where is my data stored?", "Operations › Where is my data stored, and how do I back it up?"),
+        ("what happens when it crashes?", "Operations › What happens when it crashes?"),
+        ("how do I connect a phoenix client", "Real time › How do I connect a Phoenix client?"),
+        ("which topics are there?", "Real time › Which topics are there?"),
+        ("what is the workspace?", "Python › What is the Workspace?"),
+        ("which directives are there?", "Models › Which directives does the demo model know?"),
+        ("where are the metrics", "Operations › Where are the metrics?"),
+        ("does it work with github models?", "Models › Does it work with GitHub Models?"),
+    ],
+)
+def test_people_find_the_section(talk: Callable[..., Any], question: str, heading: str) -> None:
+    assert f"— manual, *{heading}*" in talk(search_manual=_search).ask(question)
+
+
+@pytest.mark.parametrize("question", ["What is the capital of France?", "Who is Einstein?", "why is the sky blue?"])
+def test_what_the_manual_does_not_say_is_not_found(talk: Callable[..., Any], question: str) -> None:
+    assert "I found nothing about" in talk(search_manual=_search).ask(question)
+
+
+def test_every_section_answers_in_its_first_sentence() -> None:
+    for section in _MANUAL.sections:
+        assert section.text[0].isupper(), section.title
+        assert len(section.text) < 2_000, section.title
