@@ -28,7 +28,7 @@ from antiphon.domain import (
     now,
 )
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.storage.base import Accepted, Chunk, Reply, Store
+from antiphon.storage.base import Accepted, Chunk, TurnReply, Store
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
 
@@ -72,8 +72,8 @@ async def ask(store: Store, text: str = "Hello", **kind: str) -> Accepted:
     return await store.inbox.accept(inbound(text, **kind), assistant="guide")
 
 
-def reply(text: str = "An answer.", **more: object) -> Reply:
-    return Reply(id=new_id(), role="assistant", text=text, parts=(TextPart(text=text),), **more)  # type: ignore[arg-type]
+def reply(text: str = "An answer.", **more: object) -> TurnReply:
+    return TurnReply(id=new_id(), role="assistant", text=text, parts=(TextPart(text=text),), **more)  # type: ignore[arg-type]
 
 
 async def answer(store: Store, asked: Accepted, text: str = "An answer.") -> None:
@@ -349,7 +349,7 @@ async def test_finish_stores_the_reply_with_its_delivery(store: Store) -> None:
         NoticePart(code="n", text="A notice."),
     )
     finished = await store.inbox.finish(
-        asked.turn, record, Reply(id=new_id(), role="assistant", text="So.", parts=parts)
+        asked.turn, record, TurnReply(id=new_id(), role="assistant", text="So.", parts=parts)
     )
     assert finished.message is not None
     assert finished.conversation is not None
@@ -411,16 +411,16 @@ async def test_unfinished_joins_the_chunks_into_parts(store: Store) -> None:
     chunks = [
         Chunk(seq=1, kind="reasoning", text="Let me "),
         Chunk(seq=2, kind="reasoning", text="see."),
-        Chunk(seq=3, kind="tool", text=tool("a", "running")),
+        Chunk(seq=4, kind="tool", text=tool("a", "running")),
         Chunk(seq=4, kind="tool", text=tool("b", "running")),
         Chunk(seq=5, kind="tool", text=tool("a", "done")),
         Chunk(seq=7, kind="reasoning", text="So."),
         Chunk(seq=7, kind="text", text="It "),
         Chunk(seq=8, kind="text", text="is"),
     ]
-    for start in range(0, 8, 3):  # doubled, as a retry would
-        await store.inbox.append(asked.turn.id, chunks[start : start + 3])
-        await store.inbox.append(asked.turn.id, chunks[start : start + 3])
+    for some in (chunks[:2], chunks[2:5], chunks[5:]):  # doubled, as a retry would
+        await store.inbox.append(asked.turn.id, some)
+        await store.inbox.append(asked.turn.id, some)
     await store.inbox.append(asked.turn.id, [])
     first, second = await store.inbox.unfinished()
     assert (first.state, second.state, second.turn, second.parts) == ("running", "accepted", waiting.turn, ())
@@ -463,7 +463,7 @@ async def test_context_is_what_a_model_may_see_of_the_past(store: Store) -> None
     first = await ask(store, "q1")
     await answer(store, first, "a1")
     command = await ask(store, "/help")
-    spoken = Reply(id=new_id(), role="system", text="Commands: …", in_context=False)
+    spoken = TurnReply(id=new_id(), role="system", text="Commands: …", in_context=False)
     await store.inbox.finish(command.turn, TurnRecord(outcome="answered"), spoken)
     refused = await ask(store, "too fast")
     await store.inbox.finish(refused.turn, TurnRecord(outcome="refused"), None)
@@ -571,7 +571,7 @@ async def test_search_finds_any_word_of_the_persons_own_messages(store: Store, m
 
 async def test_search_leaves_out_what_the_house_said(store: Store) -> None:
     asked = await ask(store, "/help")
-    house = Reply(id=new_id(), role="system", text="A zeppelin is no command.")
+    house = TurnReply(id=new_id(), role="system", text="A zeppelin is no command.")
     await store.inbox.finish(asked.turn, TurnRecord(outcome="answered"), house)
     assert await store.conversations.search(asked.turn.person_id, "zeppelin") == []
 

@@ -33,7 +33,7 @@ class Unfinished(Struct, frozen=True, kw_only=True):
     parts: tuple[AnyPart, ...]
 
 
-class Reply(Struct, frozen=True, kw_only=True):
+class TurnReply(Struct, frozen=True, kw_only=True):
     """The answer of a turn, to be stored and sent. `parts` never holds a tool that is still running.
 
     Without `in_context` no model ever sees the exchange: neither the reply nor the message it answers.
@@ -152,11 +152,11 @@ class InboxStore(Protocol):
         ...
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
-        """Stores more of a running answer. Costs the same however long the answer is. A chunk that is there already
-        (same seq and kind) and chunks of a turn that has ended or gone are left out."""
+        """Stores more of a running answer. Costs the same however long the answer is. Chunks up to the
+        highest `seq` of an earlier call are there already and left out, as are those of a turn that has ended."""
         ...
 
-    async def finish(self, turn: Turn, record: TurnRecord, reply: Reply | None) -> Finished:
+    async def finish(self, turn: Turn, record: TurnRecord, reply: TurnReply | None) -> Finished:
         """Ends the turn: the reply and its outbox entry, the outcome on the turn's messages, the conversation's
         `updated_at`; drops the chunks. For a turn that has ended already it changes nothing and returns what is there.
         A refused message is out of every later context."""

@@ -116,7 +116,8 @@ chunks = Table(
     metadata,
     Column("turn_id", Text, ForeignKey("inbox.id", ondelete="CASCADE"), primary_key=True),
     Column("seq", BigInteger, primary_key=True),
-    Column("kind", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),  # of the chunk in its append
+    Column("kind", Text, nullable=False),
     Column("text", Text, nullable=False),
     sqlite_with_rowid=False,
 )

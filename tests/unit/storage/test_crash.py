@@ -17,7 +17,7 @@ from antiphon.storage.open import open_store
 WRITER = """
 import asyncio, sys
 from antiphon.domain import ChannelMessage, TextPart, TurnRecord, new_id
-from antiphon.storage.base import Chunk, Reply
+from antiphon.storage.base import Chunk, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
 
@@ -34,7 +34,7 @@ async def turns(store, worker):
         for seq in range(1, 4):
             await store.inbox.append(accepted.turn.id, [Chunk(seq=seq, kind="text", text=f"{seq} ")])
         say("appended", key)
-        reply = Reply(id=new_id(), role="assistant", text=key, parts=(TextPart(text=key),))
+        reply = TurnReply(id=new_id(), role="assistant", text=key, parts=(TextPart(text=key),))
         finished = await store.inbox.finish(accepted.turn, TurnRecord(outcome="answered", model="m"), reply)
         say("finished", key)
 

@@ -6,7 +6,7 @@ import msgspec
 
 from antiphon.domain import ChannelMessage, Conversation, Message, Person, Turn, TurnRecord, new_id, now
 from antiphon.errors import ValidationError
-from antiphon.storage.base import Accepted, Chunk, Finished, Reply, Unfinished
+from antiphon.storage.base import Accepted, Chunk, Finished, TurnReply, Unfinished
 from antiphon.storage.sql.conversations import conversation_values
 from antiphon.storage.sql.people import known_person
 from antiphon.storage.sql.records import (
@@ -43,7 +43,7 @@ class SqlInbox:
         if chunks:
             await self._database.write(_append, turn_id, tuple(chunks))
 
-    async def finish(self, turn: Turn, record: TurnRecord, reply: Reply | None) -> Finished:
+    async def finish(self, turn: Turn, record: TurnRecord, reply: TurnReply | None) -> Finished:
         return await self._database.write(_finish, turn, record, reply)
 
     async def unfinished(self) -> list[Unfinished]:
@@ -158,11 +158,20 @@ def _turn_values(turn: Turn, key: str) -> dict[str, object]:
 
 
 def _append(turn_id: str, chunks: Sequence[Chunk]) -> Unit[None]:
-    for chunk in chunks:
-        yield "chunk_add", {"turn_id": turn_id, "seq": chunk.seq, "kind": chunk.kind, "text": storable(chunk.text)}
+    row = yield from one("chunk_last", turn_id=turn_id)
+    if row is None or row[0] == "ended":
+        return
+    last = row[1] if row[1] is not None else -1
+    for number, chunk in enumerate(chunks):
+        if chunk.seq > last:
+            text = storable(chunk.text)
+            yield (
+                "chunk_add",
+                {"turn_id": turn_id, "seq": chunk.seq, "number": number, "kind": chunk.kind, "text": text},
+            )
 
 
-def _finish(turn: Turn, record: TurnRecord, reply: Reply | None) -> Unit[Finished]:
+def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None) -> Unit[Finished]:
     state = yield from one("turn_state", id=turn.id)
     if state is None:
         return Finished(message=None, conversation=None, delivery_id=None)
@@ -182,7 +191,7 @@ def _finish(turn: Turn, record: TurnRecord, reply: Reply | None) -> Unit[Finishe
     return Finished(message=None, conversation=conversation_of(row), delivery_id=None)
 
 
-def _answer(turn: Turn, record: TurnRecord, reply: Reply, at: int) -> Unit[Finished]:
+def _answer(turn: Turn, record: TurnRecord, reply: TurnReply, at: int) -> Unit[Finished]:
     row = yield from sure("conversation_grow", id=turn.conversation_id, at=at, new_title="")
     conversation = conversation_of(row)
     message = Message(

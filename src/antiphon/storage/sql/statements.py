@@ -18,7 +18,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    exists,
     func,
     insert,
     literal_column,
@@ -33,10 +32,10 @@ from antiphon.storage.schema import accounts, chunks, conversations, inbox, mess
 
 
 class InsertRow:
-    """An INSERT of one row with a parameter for each of its columns, the numbered key left to the database."""
+    """An INSERT of one row with a parameter for each of its columns, but for a key that the database counts."""
 
     def __init__(self, table: Table) -> None:
-        self.columns = [column.name for column in table.columns if column.name != "number"]
+        self.columns = [column.name for column in table.columns if column is not table.autoincrement_column]
         self.insert: Insert = insert(table)
 
 
@@ -188,20 +187,16 @@ TURN_LATEST = (
     .limit(_ONE)
     .offset(_FIRST)
 )
-CHUNK_ADD = insert(chunks).from_select(
-    ["turn_id", "seq", "kind", "text"],
-    select(inbox.c.id, _number("seq"), _text("kind"), _text("text")).where(
-        inbox.c.id == _text("turn_id"),
-        inbox.c.state != _ENDED,
-        ~exists(_ONE).where(
-            chunks.c.turn_id == _text("turn_id"), chunks.c.seq == _number("seq"), chunks.c.kind == _text("kind")
-        ),
-    ),
+CHUNK_ADD = InsertRow(chunks)
+CHUNK_LAST = (
+    select(inbox.c.state, select(func.max(chunks.c.seq)).where(chunks.c.turn_id == inbox.c.id).scalar_subquery())
+    .where(inbox.c.id == _text("turn_id"))
+    .with_for_update(of=inbox)
 )
 CHUNK_LIST = (
     select(chunks.c.kind, chunks.c.text)
     .where(chunks.c.turn_id == _text("turn_id"))
-    .order_by(chunks.c.seq, chunks.c.kind)
+    .order_by(chunks.c.seq, chunks.c.number)
 )
 CHUNK_DROP = delete(chunks).where(chunks.c.turn_id == _text("turn_id"))
 

@@ -95,9 +95,10 @@ CREATE INDEX inbox_open ON inbox (id) WHERE state != 'ended';
 CREATE TABLE chunks (
     turn_id TEXT NOT NULL,
     seq BIGINT NOT NULL,
+    number INTEGER NOT NULL,
     kind TEXT NOT NULL,
     text TEXT NOT NULL,
-    PRIMARY KEY (turn_id, seq, kind),
+    PRIMARY KEY (turn_id, seq, number),
     FOREIGN KEY(turn_id) REFERENCES inbox (id) ON DELETE CASCADE
 )
  WITHOUT ROWID;

@@ -88,16 +88,19 @@ WHERE inbox.conversation_id = :conversation_id AND inbox.state = 'ended' AND inb
  LIMIT 1 OFFSET 0
 
 -- name: chunk_add
-INSERT INTO chunks (turn_id, seq, kind, text) SELECT inbox.id, :seq AS anon_1, :kind AS anon_2, :text AS anon_3
-FROM inbox
-WHERE inbox.id = :turn_id AND inbox.state != 'ended' AND NOT (EXISTS (SELECT 1
+INSERT INTO chunks (turn_id, seq, number, kind, text) VALUES (:turn_id, :seq, :number, :kind, :text)
+
+-- name: chunk_last
+SELECT inbox.state, (SELECT max(chunks.seq) AS max_1
 FROM chunks
-WHERE chunks.turn_id = :turn_id AND chunks.seq = :seq AND chunks.kind = :kind))
+WHERE chunks.turn_id = inbox.id) AS anon_1
+FROM inbox
+WHERE inbox.id = :turn_id
 
 -- name: chunk_list
 SELECT chunks.kind, chunks.text
 FROM chunks
-WHERE chunks.turn_id = :turn_id ORDER BY chunks.seq, chunks.kind
+WHERE chunks.turn_id = :turn_id ORDER BY chunks.seq, chunks.number
 
 -- name: chunk_drop
 DELETE FROM chunks WHERE chunks.turn_id = :turn_id

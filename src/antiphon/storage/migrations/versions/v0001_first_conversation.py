@@ -147,7 +147,8 @@ def _inbox() -> None:
         "chunks",
         sa.Column("turn_id", sa.Text(), sa.ForeignKey("inbox.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("seq", sa.BigInteger(), primary_key=True),
-        sa.Column("kind", sa.Text(), primary_key=True),
+        sa.Column("number", sa.Integer(), primary_key=True),
+        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sqlite_with_rowid=False,
     )
