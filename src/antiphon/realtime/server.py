@@ -41,10 +41,14 @@ class Server:
             ) from error
         config = uvicorn.Config(
             self._answer,
+            interface="asgi3",
+            http="httptools",
             ws=self._protocol,
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
+            server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
         self._uvicorn = uvicorn.Server(config)

@@ -123,12 +123,12 @@ def _has_non_finite(value: Any) -> bool:
 
 def _deeper_than(value: Any, limit: int) -> bool:
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [
             child
             for parent in level
-            if isinstance(parent, list | dict)
             for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, list | dict)
         ]
         if not level:
             return False

@@ -47,7 +47,9 @@ async def test_ms_4_a_frame_of_another_join_is_dropped(wire: Any, stale: Any) ->
 
 async def test_ms_5_a_frame_for_a_topic_that_is_not_joined(wire: Any) -> None:
     await wire.send(["1", "2", "room:1", "echo", {}])
-    await wire.expect([None, "2", "room:1", "phx_reply", {"status": "error", "response": {"reason": "unmatched topic"}}])
+    await wire.expect(
+        [None, "2", "room:1", "phx_reply", {"status": "error", "response": {"reason": "unmatched topic"}}]
+    )
 
 
 async def test_ms_7_an_answer_may_come_later_and_twice(wire: Any) -> None:

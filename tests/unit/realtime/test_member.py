@@ -75,9 +75,7 @@ async def test_jn_5_too_many_channels(serve: Any) -> None:
 async def test_jn_6_duplicate_join_answers_first_and_closes_the_old_after(live: Any, wire: Any) -> None:
     await wire.join("room:1", join_ref="1")
     await wire.send(["2", "2", "room:1", "phx_join", {}], ["2", "3", "room:1", "echo", {"x": 1}])
-    await wire.expect(
-        ok("2", "2", "room:1"), ["1", "1", "room:1", "phx_close", {}], ok("2", "3", "room:1", {"x": 1})
-    )
+    await wire.expect(ok("2", "2", "room:1"), ["1", "1", "room:1", "phx_close", {}], ok("2", "3", "room:1", {"x": 1}))
     assert await live.ended() == ("room:1", "replaced")
     assert live.app.members("room:1") == 1
 
@@ -207,9 +205,7 @@ async def test_lv_6_leaving_one_channel_leaves_the_others(wire: Any) -> None:
     await wire.join("room:1")
     await wire.join("room:2")
     await wire.send(["1", "2", "room:1", "phx_leave", {}], ["1", "3", "room:2", "echo", {}])
-    await wire.expect(
-        ok("1", "2", "room:1"), ["1", "1", "room:1", "phx_close", {}], ok("1", "3", "room:2")
-    )
+    await wire.expect(ok("1", "2", "room:1"), ["1", "1", "room:1", "phx_close", {}], ok("1", "3", "room:2"))
 
 
 # --- crashing -----------------------------------------------------------------------------------------------------
@@ -218,7 +214,9 @@ async def test_lv_6_leaving_one_channel_leaves_the_others(wire: Any) -> None:
 async def test_er_1_er_3_a_crash_ends_the_channel_only_and_tells_nothing(live: Any, wire: Any) -> None:
     await wire.join("room:1")
     await wire.join("room:2")
-    await wire.send(["1", "2", "room:1", "crash", {}], ["1", "3", "room:1", "echo", {}], ["1", "4", "room:2", "echo", {}])
+    await wire.send(
+        ["1", "2", "room:1", "crash", {}], ["1", "3", "room:1", "echo", {}], ["1", "4", "room:2", "echo", {}]
+    )
     await wire.expect(
         ["1", None, "room:1", "before", {}],
         ["1", "1", "room:1", "phx_error", {"reason": "channel_crash"}],

@@ -1,0 +1,101 @@
+"""The V2 serializer by itself."""
+
+import json
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.realtime.wire import V2, BadFrameError, serializer_for
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=10,
+)  # fmt: skip
+REFS = st.none() | st.text() | st.integers(-(2**53), 2**53)
+
+
+@pytest.mark.parametrize("vsn", ["2.0.0", "2.0.7", "2.0.0+build1", "2.0.1-rc.1"])
+def test_tr_3_versions_that_are_served(vsn: str) -> None:
+    assert serializer_for(vsn) is V2
+
+
+@pytest.mark.parametrize(
+    "vsn",
+    ["1.0.0", "2", "2.0", "abc", "", "3.0.0", "123.1.1", "2.1.0", "2.0.0-rc.1", "02.0.0", " 2.0.0", "2.0.0\n", ["2.0.0"], None],
+)  # fmt: skip
+def test_tr_3_versions_that_are_not(vsn: Any) -> None:
+    assert serializer_for(vsn) is None
+
+
+@given(REFS, REFS, st.text(), st.text(), JSON)
+def test_v2_1_v2_2_decoding_keeps_every_value_as_sent(
+    join_ref: Any, ref: Any, topic: str, event: str, payload: Any
+) -> None:
+    text = json.dumps([join_ref, ref, topic, event, payload], ensure_ascii=False)
+    assert V2.decode(text, 100) == (join_ref, ref, topic, event, json.loads(json.dumps(payload)))
+
+
+@given(REFS, REFS, st.text(), JSON)
+def test_v2_5_replies_are_what_json_says(join_ref: Any, ref: Any, topic: str, response: Any) -> None:
+    frame = json.loads(V2.reply(join_ref, ref, topic, "ok", response))
+    assert frame == [join_ref, ref, topic, "phx_reply", {"status": "ok", "response": response}]
+
+
+def test_v2_5_the_shapes_of_the_table() -> None:
+    assert json.loads(V2.push("1", "t", "e", {"a": 1})) == ["1", None, "t", "e", {"a": 1}]
+    assert json.loads(V2.broadcast("t", "e", {})) == [None, None, "t", "e", {}]
+    assert json.loads(V2.close("7", "t")) == ["7", "7", "t", "phx_close", {}]
+    assert json.loads(V2.error("7", "t")) == ["7", "7", "t", "phx_error", {"reason": "channel_crash"}]
+
+
+def test_v2_4_structs_and_mappings_are_objects() -> None:
+    class Point(msgspec.Struct):
+        x: int
+
+    assert json.loads(V2.push(None, "t", "e", Point(1)))[4] == {"x": 1}
+    assert json.loads(V2.push(None, "t", "e", dict.fromkeys("ab", 1).copy()))[4] == {"a": 1, "b": 1}
+
+
+def test_v2_7_compact_and_utf_8() -> None:
+    assert V2.push(None, "t", "é", {"🎵": "ü"}) == '[null,null,"t","é",{"🎵":"ü"}]'.encode()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("hide", [lambda x: {"x": x}, lambda x: {"x": [1, {"y": (x,)}]}])
+def test_v2_7_not_a_number_is_refused_at_the_sender(bad: float, hide: Any) -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        V2.push(None, "t", "e", hide(bad))
+
+
+def test_v2_7_null_is_still_allowed() -> None:
+    assert json.loads(V2.push(None, "t", "e", {"x": None, "y": 1.5}))[4] == {"x": None, "y": 1.5}
+
+
+def test_v2_8_a_lone_surrogate_is_never_emitted() -> None:
+    with pytest.raises(ValueError, match="surrogates"):
+        V2.push(None, "t", "e", {"x": "\ud800"})
+
+
+@given(st.text())
+def test_er_6_text_that_is_no_frame_never_raises_anything_else(text: str) -> None:
+    try:
+        V2.decode(text, 10)
+    except BadFrameError:
+        return
+    assert len(json.loads(text)) >= 5
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_er_7_depth_is_counted_exactly(depth: int, limit: int) -> None:
+    # The frame itself is one level, the payload adds its own.
+    text = f'[null,null,"t","e",{"[" * depth}{"]" * depth}]'
+    if depth + 1 <= limit:
+        V2.decode(text, limit)
+    else:
+        with pytest.raises(BadFrameError, match="deep"):
+            V2.decode(text, limit)

@@ -1,0 +1,351 @@
+"""Connections: how they begin, how they are refused, and every way they end. Real sockets, hostile and slow ones too."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.frames import Frame, Opcode
+
+HEADERS = "host: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+KEY = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+HEARTBEAT = b'[null,"1","phoenix","heartbeat",{}]'
+
+
+class Raw:
+    """A client made of bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def write(self, opcode: int, payload: bytes, **options: Any) -> None:
+        frame = Frame(Opcode(opcode), payload, **options)
+        frame.check = lambda: None  # type: ignore[method-assign]  # it refuses to write what is wrong
+        self.writer.write(frame.serialize(mask=True))
+
+    async def request(self, target: str, method: str = "GET", headers: str = HEADERS + KEY) -> str:
+        self.writer.write(f"{method} {target} HTTP/1.1\r\n{headers}\r\n".encode())
+        async with asyncio.timeout(5):
+            return (await self.reader.readuntil(b"\r\n\r\n")).decode()
+
+    async def frame(self) -> tuple[int, bytes]:
+        async with asyncio.timeout(5):
+            first, length = await self.reader.readexactly(2)
+            if length > 125:
+                length = int.from_bytes(await self.reader.readexactly(2 if length == 126 else 8), "big")
+            return first & 0x0F, await self.reader.readexactly(length)
+
+    async def close_code(self) -> int:
+        """Skips to the close frame, checks that the connection ends, and tells the code."""
+        while (frame := await self.frame())[0] != 8:
+            pass
+        self.writer.close()
+        return int.from_bytes(frame[1][:2], "big")
+
+
+@pytest.fixture(params=["asyncio", "uvloop"], scope="module")
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Flow control differs between event loops, and both are used."""
+    return ("asyncio", {"use_uvloop": request.param == "uvloop"})
+
+
+@pytest.fixture
+async def raw() -> AsyncIterator[Callable[..., Any]]:
+    opened: list[Raw] = []
+
+    async def connect(live: Any, *, upgrade: bool = True, receive_buffer: int | None = None) -> Raw:
+        plain = socket.socket()
+        if receive_buffer:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        plain.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", live.app.port))
+        client = Raw(*await asyncio.open_connection(sock=plain, limit=2**12 if receive_buffer else 2**16))
+        opened.append(client)
+        if upgrade:
+            assert " 101 " in await client.request("/socket/websocket?vsn=2.0.0")
+        return client
+
+    yield connect
+    for client in opened:
+        client.writer.transport.abort()
+
+
+async def refused(live: Any, query: str = "vsn=2.0.0", **options: Any) -> int:
+    with pytest.raises(InvalidStatus) as caught:
+        await live.wire(query, **options)
+    return caught.value.response.status_code
+
+
+# --- how they begin -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", ["", "token=t", "vsn=1.0.0", "vsn=3.0.0", "vsn=", "vsn[]=2.0.0"])
+async def test_tr_2_tr_3_a_version_that_is_not_served_is_refused(live: Any, query: str) -> None:
+    assert await refused(live, query) == 403
+
+
+async def test_tr_3_connect_is_not_called_for_a_wrong_version(live: Any) -> None:
+    assert await refused(live, "vsn=3.0.0&crash=1") == 403
+
+
+async def test_tr_6_connect_sees_every_parameter(live: Any) -> None:
+    wire = await live.wire("vsn=2.0.0&user[name]=ann&", additional_headers={"x-me": "1", "cookie": "secret=1"})
+    assigns = (await wire.join("room:1", {"assigns": True}))[4]["response"]["assigns"]
+    assert assigns["params"] == {"vsn": "2.0.0", "user": {"name": "ann"}}
+    assert assigns["headers"]["x-me"] == "1"
+    assert "cookie" not in assigns["headers"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("refuse=403", 403), ("refuse=429", 429), ("crash=1", 500), ("nonsense=1", 403), ("id=seven", 403)],
+)
+async def test_tr_9_tr_10_tr_12_how_connect_says_no(live: Any, query: str, status: int) -> None:
+    assert await refused(live, f"vsn=2.0.0&{query}") == status
+    assert f'antiphon_ws_refused_total{{status="{status}"}} 1.0'.encode() in live.metrics.render()
+
+
+async def test_tr_7_or_8_the_origin_is_looked_at_first(live: Any) -> None:
+    assert await refused(live, "vsn=2.0.0&crash=1", origin="https://evil.com") == 403
+    wire = await live.wire(origin="http://localhost:5173")
+    await wire.nothing_more()
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "headers", "status"),
+    [
+        ("/socket/websocket?vsn=2.0.0", "POST", HEADERS + KEY, 400),
+        ("/socket/websocket?vsn=2.0.0", "GET", HEADERS, 400),
+        ("/socket/websocket?vsn=2.0.0", "GET", HEADERS.replace("13", "12") + KEY, 400),
+        ("/socket/websocket?vsn=2.0.0", "GET", "host: localhost\r\n", 400),
+        ("/socket/websocket?vsn=2.0.0&a=%zz", "GET", HEADERS + KEY, 400),
+        ("/elsewhere?vsn=2.0.0", "GET", HEADERS + KEY, 404),
+        ("/elsewhere", "GET", "host: localhost\r\n", 404),
+    ],
+)
+async def test_tr_7_tr_8_tr_13_tr_14_what_is_no_upgrade(
+    live: Any, raw: Any, target: str, method: str, headers: str, status: int
+) -> None:
+    client = await raw(live, upgrade=False)
+    assert f" {status} " in await client.request(target, method, headers)
+
+
+async def test_au_3_phoenix_is_answered(live: Any, wire: Any) -> None:
+    assert wire.connection.subprotocol == "phoenix"
+    assert (await live.wire(subprotocols=None)).connection.subprotocol is None
+
+
+async def test_frames_sent_before_the_answer_are_kept(live: Any, raw: Any) -> None:
+    client = await raw(live, upgrade=False)
+    asking = asyncio.create_task(client.request("/socket/websocket?vsn=2.0.0&gate=door"))
+    await live.reached("door")
+    for _ in range(3):
+        client.write(1, HEARTBEAT)
+        await client.writer.drain()
+    live.open("door")
+    assert " 101 " in await asking
+    for _ in range(3):
+        assert json.loads((await client.frame())[1])[3] == "phx_reply"
+
+
+async def test_a_client_that_goes_away_while_connect_runs_leaves_nothing(live: Any, raw: Any) -> None:
+    client = await raw(live, upgrade=False)
+    client.writer.write(f"GET /socket/websocket?vsn=2.0.0&gate=door HTTP/1.1\r\n{HEADERS}{KEY}\r\n".encode())
+    await live.reached("door")
+    client.writer.transport.abort()
+    async with asyncio.timeout(5):
+        while live.app.connections:
+            await asyncio.sleep(0.001)
+    live.open("door")
+
+
+# --- hostile input ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        ([(1, HEARTBEAT, {"rsv1": True})], 1002),
+        ([(0, b"x", {})], 1002),
+        ([(1, b"x", {"fin": False}), (1, b"y", {})], 1002),
+        ([(1, b"\xff\xfe", {})], 1007),
+        ([(2, b"\x00", {})], 1011),
+        ([(8, b"\x03", {})], 1002),
+        ([(8, (1005).to_bytes(2, "big"), {})], 1002),
+        ([(8, (1000).to_bytes(2, "big"), {})], 1000),
+        ([(8, b"", {})], 1000),
+    ],
+)
+async def test_dc_7_dc_8_close_codes(live: Any, raw: Any, frames: Any, code: int) -> None:
+    client = await raw(live)
+    for opcode, payload, options in frames:
+        client.write(opcode, payload, **options)
+    assert await client.close_code() == code
+
+
+async def test_lm_1_an_oversized_message_is_refused_by_its_header(serve: Any, raw: Any) -> None:
+    live = await serve(max_message_bytes=4096)
+    client = await raw(live)
+    # Only the header of a frame of a gigabyte is ever sent.
+    client.writer.write(bytes((0x81, 0xFF)) + (2**30).to_bytes(8, "big") + b"mask")
+    assert await client.close_code() == 1009
+
+
+async def test_hb_5_pings_are_answered_also_between_fragments(live: Any, raw: Any) -> None:
+    client = await raw(live)
+    client.write(1, HEARTBEAT[:10], fin=False)
+    client.write(9, b"mid")
+    client.write(0, HEARTBEAT[10:])
+    client.write(10, b"unasked")
+    assert await client.frame() == (10, b"mid")
+    assert json.loads((await client.frame())[1])[1] == "1"
+
+
+async def test_a_frame_in_single_bytes_and_many_frames_in_one_packet(live: Any, raw: Any) -> None:
+    client = await raw(live)
+    data = Frame(Opcode.TEXT, HEARTBEAT).serialize(mask=True)
+    for n in range(len(data)):
+        client.writer.write(data[n : n + 1])
+        await client.writer.drain()
+    client.writer.write(data * 500)
+    for _ in range(501):
+        assert json.loads((await client.frame())[1])[3] == "phx_reply"
+
+
+async def test_frames_after_a_close_are_not_handled(live: Any, raw: Any) -> None:
+    client = await raw(live)
+    client.write(8, b"")
+    client.write(1, b'["1","1","room:1","phx_join",{}]')
+    assert await client.close_code() == 1000
+    assert live.app.members("room:1") == 0
+
+
+# --- silence and slowness -----------------------------------------------------------------------------------------
+
+
+async def test_hb_4_hb_6_a_silent_client_is_closed_with_1002(serve: Any, raw: Any) -> None:
+    live = await serve(idle_seconds=0.2)
+    quiet, talking = await raw(live), await raw(live)
+
+    async def talk() -> None:
+        while True:
+            talking.write(9, b"")
+            await asyncio.sleep(0.05)
+
+    talker = asyncio.create_task(talk())
+    assert await quiet.close_code() == 1002
+    talking.write(1, HEARTBEAT)
+    while (frame := await talking.frame())[0] == 10:
+        pass
+    assert frame[0] == 1
+    talker.cancel()
+
+
+async def test_a_client_that_does_not_answer_a_close_is_cut_off(serve: Any, raw: Any) -> None:
+    live = await serve(idle_seconds=0.1, close_seconds=0.1)
+    client = await raw(live)
+    assert (await client.frame())[0] == 8
+    async with asyncio.timeout(5):
+        assert await client.reader.read() == b""
+    assert not live.app.connections
+
+
+async def publish_until_gone(live: Any, members: int, text: str) -> int:
+    """Broadcasts until only `members` are left; returns how many it took."""
+    for count in range(20_000):
+        if live.app.members("room:1") == members:
+            return count
+        live.app.broadcast("room:1", "message", {"text": text})
+        await asyncio.sleep(0)
+    raise AssertionError("the slow client is still there")
+
+
+async def test_bc_11_a_slow_consumer_is_let_go_and_slows_nobody(serve: Any, raw: Any) -> None:
+    live = await serve(blocked_bytes=256 * 1024)
+    wire, slow = await live.wire(), await raw(live, receive_buffer=4096)
+    await wire.join("room:1")
+    slow.write(1, b'["1","1","room:1","phx_join",{}]')
+    await slow.frame()
+    reading = asyncio.create_task(collect(wire))
+    count = await publish_until_gone(live, 1, "x" * 20_000)
+    live.app.broadcast("room:1", "message", {"text": "end"})
+    async with asyncio.timeout(10):
+        assert await reading == count
+    assert b'antiphon_ws_closed_total{code="1013"} 1.0' in live.metrics.render()
+    assert await live.ended() == ("room:1", "closed")
+
+
+async def collect(wire: Any) -> int:
+    count = 0
+    while (await wire.receive())[4] != {"text": "end"}:
+        count += 1
+    return count
+
+
+async def test_bc_11_a_client_that_takes_nothing_for_too_long_is_let_go(serve: Any, raw: Any) -> None:
+    live = await serve(blocked_bytes=64 * 1024 * 1024, blocked_seconds=0.2)
+    slow = await raw(live, receive_buffer=4096)
+    slow.write(1, b'["1","1","room:1","phx_join",{}]')
+    await slow.frame()
+    for _ in range(400):
+        live.app.broadcast("room:1", "message", {"text": "x" * 20_000})
+    assert await live.ended() == ("room:1", "closed")
+    assert b'antiphon_ws_closed_total{code="1013"} 1.0' in live.metrics.render()
+
+
+async def test_a_client_that_was_slow_and_recovers_misses_nothing(serve: Any, raw: Any) -> None:
+    live = await serve(blocked_bytes=64 * 1024 * 1024)
+    slow = await raw(live, receive_buffer=4096)
+    slow.write(1, b'["1","1","room:1","phx_join",{}]')
+    await slow.frame()
+    for n in range(600):
+        live.app.broadcast("room:1", "message", {"n": n, "text": "x" * 20_000})
+        if n % 10 == 0:
+            await asyncio.sleep(0)
+    for n in range(600):
+        assert json.loads((await slow.frame())[1])[4]["n"] == n
+    slow.write(1, HEARTBEAT)
+    assert json.loads((await slow.frame())[1])[1] == "1"
+
+
+async def test_a_client_that_never_reads_cannot_make_the_server_hoard_replies(serve: Any, raw: Any) -> None:
+    live = await serve(blocked_seconds=0.3)
+    greedy = await raw(live, receive_buffer=4096)
+    greedy.write(1, b'["1","1","room:1","phx_join",{}]')
+    await greedy.frame()
+    question = json.dumps(["1", "2", "room:1", "echo", {"text": "x" * 20_000}]).encode()
+    for _ in range(500):
+        greedy.write(1, question)
+    assert await live.ended() == ("room:1", "closed")
+    assert b'antiphon_ws_closed_total{code="1013"} 1.0' in live.metrics.render()
+
+
+# --- going away ---------------------------------------------------------------------------------------------------
+
+
+async def test_dc_5_drain_asks_every_socket_to_come_back_elsewhere(serve: Any) -> None:
+    live = await serve(drain_batch=2, drain_pause=0.01)
+    wires = [await live.wire() for _ in range(5)]
+    await wires[0].join("room:1")
+    await live.app.drain()
+    assert [await wire.closed() for wire in wires] == [1012] * 5
+    assert await live.ended() == ("room:1", "closed")
+    assert await refused(live) == 503
+
+
+async def test_dc_6_a_server_that_stops_closes_with_1012(live: Any, wire: Any) -> None:
+    await live.app.stop()
+    assert await wire.closed() == 1012
+
+
+async def test_gauges_follow_the_connections(live: Any, wire: Any) -> None:
+    await wire.join("room:1")
+    assert b"antiphon_ws_sockets 1.0" in live.metrics.render()
+    assert b"antiphon_ws_channels 1.0" in live.metrics.render()
+    await wire.connection.close()
+    await live.ended()
+    assert b"antiphon_ws_sockets 0.0" in live.metrics.render()
+    assert b"antiphon_ws_channels 0.0" in live.metrics.render()
