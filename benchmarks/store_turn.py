@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from antiphon.domain import ChannelMessage, TextPart, TurnRecord, new_id
-from antiphon.storage.base import Chunk, Reply, Store
+from antiphon.storage.base import Chunk, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
 
@@ -26,7 +26,7 @@ async def turn(store: Store, place: str) -> None:
     await store.conversations.context(accepted.turn, limit=20)
     for seq in range(3):
         await store.inbox.append(accepted.turn.id, [Chunk(seq=seq, kind="text", text=ANSWER[:300])])
-    reply = Reply(id=new_id(), role="assistant", text=ANSWER, parts=(TextPart(text=ANSWER),))
+    reply = TurnReply(id=new_id(), role="assistant", text=ANSWER, parts=(TextPart(text=ANSWER),))
     finished = await store.inbox.finish(accepted.turn, TurnRecord(outcome="answered", model="demo:demo"), reply)
     await store.outbox.delivered(finished.delivery_id or "")
 

@@ -28,7 +28,7 @@ from antiphon.domain import (
     now,
 )
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.storage.base import Accepted, Chunk, TurnReply, Store
+from antiphon.storage.base import Accepted, Chunk, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
 
