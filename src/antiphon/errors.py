@@ -4,6 +4,7 @@
     ├── ConfigError          the operator: a setting is wrong, unknown or missing
     ├── ModuleError          the developer: an extension cannot be found or loaded
     ├── ValidationError      the caller: the input is not acceptable as it stands
+    │   └── NotFoundError    the caller: what was named does not exist, or not for this person
     ├── ProcessingError      nobody at once: one piece of work failed, the rest goes on
     │   └── ToolError        the model: a tool could not do what it was asked
     ├── ServiceError         the operator: a part of the house (store, socket, task) is not usable
@@ -49,6 +50,12 @@ class ValidationError(AntiphonError):
     code = "validation"
 
 
+class NotFoundError(ValidationError):
+    """What was named does not exist, or not for this person: the two are not told apart."""
+
+    code = "not_found"
+
+
 class ProcessingError(AntiphonError):
     """One piece of work failed; the sentence says which."""
 
@@ -77,7 +84,13 @@ class ProviderError(AntiphonError):
     code = "provider"
 
     def __init__(
-        self, message: str, *, kind: str, public: str | None = None, retryable: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        kind: str,
+        public: str | None = None,
+        retryable: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message, public=public)
         self.kind = kind

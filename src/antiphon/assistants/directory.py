@@ -31,6 +31,10 @@ class Directory:
             raise ConfigError(f"There is no assistant called {name!r}. {hint}")
         return found
 
+    def serving(self, name: str) -> Assistant:
+        """Who answers in a conversation that was begun with `name`: that one, or the default when it is gone."""
+        return self._assistants.get(name) or self.default
+
     @property
     def default(self) -> Assistant:
         """Who answers where nobody is named. Raises `ConfigError` when there is no assistant at all."""

@@ -26,7 +26,7 @@ from antiphon.domain import (
     new_id,
 )
 from antiphon.providers.base import ChatMessage
-from antiphon.storage.base import Accepted, Reply, Store
+from antiphon.storage.base import Accepted, TurnReply, Store
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
 
@@ -130,7 +130,7 @@ class House:
         return await self.store.inbox.accept(inbound, assistant="guide")
 
     async def hears(self, accepted: Accepted, text: str, role: Any = "assistant", **fields: Any) -> None:
-        reply = Reply(id=new_id(), role=role, text=text, **fields)
+        reply = TurnReply(id=new_id(), role=role, text=text, **fields)
         await self.store.inbox.finish(accepted.turn, TurnRecord(outcome="answered"), reply)
 
     async def prompt(self, accepted: Accepted, assistant: Assistant, **settings: Any) -> tuple[ChatMessage, ...]:

@@ -1,0 +1,134 @@
+"""Antiphon: AI assistants that people talk to in real time, from anywhere.
+
+The public names are those of `__all__`. Each is loaded when it is first used, so that `import antiphon` costs next
+to nothing and pulls in no optional dependency.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from antiphon.adapters.base import ChannelAdapter
+    from antiphon.assistants.assistant import Assistant
+    from antiphon.assistants.context import ContextBuilder
+    from antiphon.assistants.prompts import PromptManager
+    from antiphon.assistants.selector import ModelSelector
+    from antiphon.conversation.handler import MessageHandler
+    from antiphon.conversation.router import MessageRouter
+    from antiphon.conversation.sessions import SessionManager
+    from antiphon.domain import ChannelMessage
+    from antiphon.errors import (
+        AdapterError,
+        AntiphonError,
+        ConfigError,
+        ModuleError,
+        NotFoundError,
+        ProcessingError,
+        ProviderError,
+        ServiceError,
+        ToolError,
+        ValidationError,
+    )
+    from antiphon.providers.github import SUPPORTED_MODELS, GitHubModelsClient
+    from antiphon.realtime.channel import Channel
+    from antiphon.realtime.config import PhoenixConfig
+    from antiphon.realtime.phoenix import Phoenix
+    from antiphon.realtime.pubsub import get_pubsub
+    from antiphon.runtime.registry import Registry
+    from antiphon.settings import Config
+    from antiphon.storage.base import Store
+    from antiphon.telemetry.health import get_health_checker
+    from antiphon.telemetry.logs import get_logger, setup_logging
+    from antiphon.telemetry.metrics import get_metrics
+    from antiphon.tools.base import ToolContext, tool
+    from antiphon.workspace import Workspace
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AdapterError": "errors",
+    "AntiphonError": "errors",
+    "Assistant": "assistants.assistant",
+    "Channel": "realtime.channel",
+    "ChannelAdapter": "adapters.base",
+    "ChannelMessage": "domain",
+    "Config": "settings",
+    "ConfigError": "errors",
+    "ContextBuilder": "assistants.context",
+    "GitHubModelsClient": "providers.github",
+    "MessageHandler": "conversation.handler",
+    "MessageRouter": "conversation.router",
+    "ModelSelector": "assistants.selector",
+    "ModuleError": "errors",
+    "NotFoundError": "errors",
+    "Phoenix": "realtime.phoenix",
+    "PhoenixConfig": "realtime.config",
+    "ProcessingError": "errors",
+    "PromptManager": "assistants.prompts",
+    "ProviderError": "errors",
+    "Registry": "runtime.registry",
+    "SUPPORTED_MODELS": "providers.github",
+    "ServiceError": "errors",
+    "SessionManager": "conversation.sessions",
+    "Store": "storage.base",
+    "ToolContext": "tools.base",
+    "ToolError": "errors",
+    "ValidationError": "errors",
+    "Workspace": "workspace",
+    "get_health_checker": "telemetry.health",
+    "get_logger": "telemetry.logs",
+    "get_metrics": "telemetry.metrics",
+    "get_pubsub": "realtime.pubsub",
+    "setup_logging": "telemetry.logs",
+    "tool": "tools.base",
+}
+
+__all__ = [  # noqa: RUF022 - sorted as _HOMES is
+    "AdapterError",
+    "AntiphonError",
+    "Assistant",
+    "Channel",
+    "ChannelAdapter",
+    "ChannelMessage",
+    "Config",
+    "ConfigError",
+    "ContextBuilder",
+    "GitHubModelsClient",
+    "MessageHandler",
+    "MessageRouter",
+    "ModelSelector",
+    "ModuleError",
+    "NotFoundError",
+    "Phoenix",
+    "PhoenixConfig",
+    "ProcessingError",
+    "PromptManager",
+    "ProviderError",
+    "Registry",
+    "SUPPORTED_MODELS",
+    "ServiceError",
+    "SessionManager",
+    "Store",
+    "ToolContext",
+    "ToolError",
+    "ValidationError",
+    "Workspace",
+    "get_health_checker",
+    "get_logger",
+    "get_metrics",
+    "get_pubsub",
+    "setup_logging",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'antiphon' has no attribute {name!r}")
+    value = getattr(import_module(f"antiphon.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

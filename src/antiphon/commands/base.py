@@ -1,0 +1,98 @@
+"""The contract of a command: what people type after a slash, and what it asks the house to do.
+
+A command changes nothing itself: it returns a `CommandOutcome`, and the flow carries it out. Every file of this
+folder holds one `command`; its name is the file's name.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Protocol
+
+from msgspec import Struct
+
+from antiphon.domain import Conversation, Person, Turn, TurnRecord
+
+
+class CommandHouse(Protocol):
+    """What commands may ask the house. Bound by the workspace."""
+
+    def commands(self) -> Sequence["Command"]: ...
+
+    async def models(self) -> Sequence[str]:
+        """The models on offer as `provider:model`; a provider that does not answer is left out."""
+        ...
+
+    async def known_model(self, name: str) -> str:
+        """The full name of a model a person typed. Raises `ModuleError` with the nearest valid one."""
+        ...
+
+    def selection(self, conversation: Conversation, person: Person) -> tuple[str, str]:
+        """The model that would answer now and which step decides it."""
+        ...
+
+    async def last_turn(self, conversation_id: str) -> TurnRecord | None: ...
+
+    async def status(self) -> Mapping[str, str]:
+        """Facts about the running house for people, in the order in which to show them."""
+        ...
+
+
+class CommandCall(Struct, frozen=True, kw_only=True):
+    """One use of a command: the text behind its name, who asked, and where."""
+
+    argument: str
+    turn: Turn
+    conversation: Conversation
+    person: Person
+    house: CommandHouse
+
+
+class CommandOutcome(Struct, frozen=True, kw_only=True):
+    """The answer, and what changes: None leaves a setting alone, an empty string clears it."""
+
+    text: str
+    model: str | None = None
+    preferred_model: str | None = None
+    reset_context: bool = False
+    refused: bool = False
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """`usage` is what to type, `summary` one sentence for `/help`."""
+
+    name: str
+    usage: str
+    summary: str
+    run: Callable[[CommandCall], Awaitable[CommandOutcome]]
+
+
+class Commands:
+    """The commands of a workspace, found by what a person typed."""
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self._by_name = {command.name: command for command in sorted(commands, key=lambda command: command.name)}
+
+    def all(self) -> tuple[Command, ...]:
+        return tuple(self._by_name.values())
+
+    def match(self, text: str) -> tuple[Command, str] | None:
+        """The command in `text` and its argument; None when it is an ordinary message.
+
+        A text is a command when it begins with a slash and a word: `/etc/hosts` and `/ 2` are messages.
+        An unknown command matches a refusal that names the nearest valid one.
+        """
+        word, _, argument = text.strip().partition(" ")
+        name = word[1:].lower()
+        if not word.startswith("/") or not name.isidentifier():
+            return None
+        return self._by_name.get(name) or _unknown(name, tuple(self._by_name)), argument.strip()
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> Command:
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean /{near[0]}?" if near else "Type /help to see what there is."
+
+    async def refuse(_: CommandCall) -> CommandOutcome:
+        return CommandOutcome(text=f"There is no command /{name}. {hint}", refused=True)
+
+    return Command(name=name, usage=f"/{name}", summary="", run=refuse)

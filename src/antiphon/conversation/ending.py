@@ -1,0 +1,59 @@
+"""Steps 9 and 10 of the flow: the outcome is stored, the reply goes out, and whoever watches is told."""
+
+from antiphon.conversation.live import Live
+from antiphon.conversation.outbox import Outbox
+from antiphon.domain import Turn, TurnRecord, now
+from antiphon.storage.base import Delivery, InboxStore, TurnReply
+from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.metrics import Metrics, get_metrics
+
+log = get_logger(__name__)
+
+
+class TurnEnding:
+    """Ends turns, whatever became of them: this is the only way to an outcome."""
+
+    def __init__(self, inbox: InboxStore, outbox: Outbox, live: Live, *, metrics: Metrics | None = None) -> None:
+        self._inbox = inbox
+        self._outbox = outbox
+        self._live = live
+        metrics = metrics or get_metrics()
+        self._turns = metrics.counter("antiphon_turns_total", "Turns by their outcome.", ("outcome",))
+        self._seconds = metrics.histogram("antiphon_turn_seconds", "From the start of a turn to its stored outcome.")
+        self._tokens = metrics.counter("antiphon_tokens_total", "Tokens of models.", ("model", "kind"))
+
+    async def end(self, turn: Turn, record: TurnRecord, reply: TurnReply | None) -> None:
+        """One unit of work for outcome and reply, then the sending. Raises `ServiceError` when it was not stored."""
+        finished = await self._inbox.finish(turn, record, reply)
+        if finished.message is not None and finished.delivery_id is not None:
+            await self._outbox.send(
+                Delivery(
+                    id=finished.delivery_id,
+                    target=turn.target,
+                    message=finished.message,
+                    state="pending",
+                    attempts=0,
+                    due_at=now(),
+                )
+            )
+        self._live.turn_end(turn, record, finished.message.id if finished.message else None)
+        if finished.conversation is not None:
+            self._live.conversation("updated", finished.conversation)
+        self._account(turn, record)
+
+    def _account(self, turn: Turn, record: TurnRecord) -> None:
+        self._turns.labels(record.outcome).inc()
+        if record.elapsed_ms is not None:
+            self._seconds.observe(record.elapsed_ms / 1000)
+        if record.model is not None:
+            self._tokens.labels(record.model, "input").inc(record.usage.input_tokens)
+            self._tokens.labels(record.model, "output").inc(record.usage.output_tokens)
+        log.info(
+            "turn.finished",
+            turn_id=turn.id,
+            outcome=record.outcome,
+            model=record.model,
+            elapsed_ms=record.elapsed_ms,
+            input_tokens=record.usage.input_tokens,
+            output_tokens=record.usage.output_tokens,
+        )

@@ -1,0 +1,58 @@
+"""Step 8 of the flow: the assistant's run, told to the live stream as it happens."""
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
+from antiphon.assistants.selector import Choice
+from antiphon.conversation.stream import TurnStream
+from antiphon.providers.base import ChatMessage
+from antiphon.providers.registry import ProviderRegistry
+from antiphon.storage.base import InboxStore
+from antiphon.tools.base import ToolContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """Runs assistants. `services` is what their tools may ask for."""
+
+    providers: ProviderRegistry
+    inbox: InboxStore
+    services: Mapping[type[Any], Any]
+
+    async def run(
+        self, stream: TurnStream, assistant: Assistant, choice: Choice, messages: tuple[ChatMessage, ...]
+    ) -> Ended:
+        """The whole answer. The stream may cancel it at any time, also before it begins."""
+        turn = stream.turn
+        provider, model = self.providers.resolve(choice.model)
+        context = ToolContext(
+            person_id=turn.person_id,
+            conversation_id=turn.conversation_id,
+            turn_id=turn.id,
+            message_id=turn.message_id,
+            assistant=assistant.name,
+            services=self.services,
+        )
+        run = Run(assistant, provider, model, messages, context)
+        # From here on a crash leaves the turn interrupted: what a tool has done is never done twice.
+        await self.inbox.begin(turn.id)
+        stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
+        stream.on_cancel(run.cancel)
+        ended: Ended | None = None
+        async with aclosing(run.events()) as events:
+            async for event in events:
+                match event:
+                    case Text(text=text):
+                        stream.text(text)
+                    case Reasoning(text=text):
+                        stream.reasoning(text)
+                    case ToolStarted(part=part) | ToolEnded(part=part):
+                        stream.tool(part)
+                    case Ended():
+                        ended = event
+        assert ended is not None  # noqa: S101 - a run promises it
+        return ended

@@ -1,0 +1,86 @@
+"""One turn, from its session to its stored answer: the flow on one screen."""
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from msgspec import structs
+
+from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.context import ContextBuilder
+from antiphon.assistants.directory import Directory
+from antiphon.assistants.run import Ended
+from antiphon.assistants.selector import Choice, ModelSelector
+from antiphon.commands.base import CommandCall, CommandHouse, CommandOutcome, Commands
+from antiphon.conversation.ending import TurnEnding
+from antiphon.conversation.generation import Generation
+from antiphon.conversation.sessions import Session, SessionManager
+from antiphon.conversation.stream import TurnStream
+from antiphon.domain import NoticePart, Turn, TurnRecord, new_id
+from antiphon.storage.base import TurnReply
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageHandler:
+    """Does everything for one turn; it keeps no state between turns, so it serves any number at once."""
+
+    sessions: SessionManager
+    commands: Commands
+    house: CommandHouse
+    assistants: Directory
+    context: ContextBuilder
+    selector: ModelSelector
+    generation: Generation
+    ending: TurnEnding
+
+    async def handle(self, turn: Turn, stream: TurnStream) -> None:
+        """From the session to the reply. Raises `AntiphonError` for what came in between; the caller ends the turn."""
+        started = perf_counter()
+        session = await self.sessions.resolve(turn)
+        if (matched := self.commands.match(turn.text)) is not None:
+            command, argument = matched
+            outcome = await command.run(self._call(argument, turn, session))
+            await self.sessions.change(session, outcome)
+            record, reply = _answer_of(outcome)
+        else:
+            assistant = self.assistants.serving(session.conversation.assistant)
+            choice = self.selector.choose(session.conversation, session.person, assistant)
+            context = await self.context.build(turn, assistant, session.conversation, session.person)
+            ended = await self.generation.run(stream, assistant, choice, context)
+            record, reply = _answer_from(ended, assistant, choice, stream.stop_reason)
+        record = structs.replace(record, elapsed_ms=(perf_counter() - started) * 1000)
+        await self.ending.end(turn, record, reply)
+
+    def _call(self, argument: str, turn: Turn, session: Session) -> CommandCall:
+        return CommandCall(
+            argument=argument, turn=turn, conversation=session.conversation, person=session.person, house=self.house
+        )
+
+
+def _answer_of(outcome: CommandOutcome) -> tuple[TurnRecord, TurnReply]:
+    record = TurnRecord(
+        outcome="refused" if outcome.refused else "answered", reason=outcome.text if outcome.refused else None
+    )
+    return record, TurnReply(id=new_id(), role="system", text=outcome.text, in_context=False)
+
+
+def _answer_from(
+    ended: Ended, assistant: Assistant, choice: Choice, stop_reason: str | None
+) -> tuple[TurnRecord, TurnReply]:
+    reason, parts = ended.reason, ended.parts
+    if ended.code == "cancelled" and stop_reason is not None:
+        reason = stop_reason
+        parts = tuple(part for part in parts if not isinstance(part, NoticePart))
+        parts = (*parts, NoticePart(code=ended.code, text=reason))
+    record = TurnRecord(
+        outcome=ended.status,
+        assistant=assistant.name,
+        model=choice.model,
+        chosen_by=choice.chosen_by,
+        considered=choice.considered,
+        reason=reason,
+        usage=ended.usage,
+    )
+    if ended.status == "refused":
+        text = reason or "The model refused to answer."
+        return record, TurnReply(id=new_id(), role="system", text=text, in_context=ended.code != "filtered")
+    return record, TurnReply(id=new_id(), role="assistant", text=ended.text, parts=parts)

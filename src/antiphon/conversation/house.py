@@ -1,0 +1,54 @@
+"""What commands may ask the house, answered from its parts."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from antiphon.assistants.directory import Directory
+from antiphon.assistants.selector import ModelSelector
+from antiphon.commands.base import Command, Commands
+from antiphon.conversation.router import Waiting
+from antiphon.domain import Conversation, Person, TurnRecord
+from antiphon.providers.catalogue import Catalogue
+from antiphon.storage.base import InboxStore
+
+
+class House:
+    """The `CommandHouse` of a workspace. `facts` are lines for `/status` that only the workspace knows."""
+
+    def __init__(
+        self,
+        *,
+        commands: Commands,
+        catalogue: Catalogue,
+        selector: ModelSelector,
+        assistants: Directory,
+        inbox: InboxStore,
+        waiting: Callable[[], Waiting],
+        facts: Callable[[], Mapping[str, str]],
+    ) -> None:
+        self._commands = commands
+        self._catalogue = catalogue
+        self._selector = selector
+        self._assistants = assistants
+        self._inbox = inbox
+        self._waiting = waiting
+        self._facts = facts
+
+    def commands(self) -> Sequence[Command]:
+        return self._commands.all()
+
+    async def models(self) -> Sequence[str]:
+        return await self._catalogue.names()
+
+    async def known_model(self, name: str) -> str:
+        return await self._catalogue.full_name(name)
+
+    def selection(self, conversation: Conversation, person: Person) -> tuple[str, str]:
+        choice = self._selector.choose(conversation, person, self._assistants.serving(conversation.assistant))
+        return choice.model, choice.chosen_by
+
+    async def last_turn(self, conversation_id: str) -> TurnRecord | None:
+        return await self._inbox.latest(conversation_id)
+
+    async def status(self) -> Mapping[str, str]:
+        waiting = self._waiting()
+        return {"Turns": f"{waiting.running} running, {waiting.queued} waiting", **self._facts()}

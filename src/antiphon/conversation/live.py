@@ -1,0 +1,68 @@
+"""What the flow tells whoever is watching: the payloads of the live topics, in one place.
+
+`conversation:<id>` carries the messages and turns of one conversation; `person:<id>` is internal, and reaches a
+person's sockets through the channel of the topic `conversations`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from antiphon.domain import Conversation, Message, Turn, TurnRecord
+
+Broadcast = Callable[[str, str, Any], None]
+"""Sends (topic, event, payload) to whoever has joined the topic. Never waits."""
+
+
+def topic_of(conversation_id: str) -> str:
+    return f"conversation:{conversation_id}"
+
+
+def person_topic(person_id: str) -> str:
+    return f"person:{person_id}"
+
+
+def show_conversation(conversation: Conversation) -> dict[str, Any]:
+    """The public shape of a conversation."""
+    shape: dict[str, Any] = msgspec.to_builtins(conversation)
+    for internal in ("person_id", "context_from", "place"):
+        del shape[internal]
+    return shape
+
+
+def show_message(message: Message) -> dict[str, Any]:
+    """The public shape of a message. A vendor's signatures (`opaque`) stay in the house."""
+    shape: dict[str, Any] = msgspec.to_builtins(message)
+    del shape["in_context"]
+    for part in shape["parts"]:
+        part.pop("opaque", None)
+    return shape
+
+
+class Live:
+    """Broadcasts what happened to conversations."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        self.broadcast = broadcast
+
+    def message(self, message: Message) -> None:
+        """A message that is new, or known with another status. `cursor` is what a client gives back as `since`."""
+        payload = show_message(message) | {"cursor": str(message.position)}
+        self.broadcast(topic_of(message.conversation_id), "message", payload)
+
+    def turn_end(self, turn: Turn, record: TurnRecord, message_id: str | None) -> None:
+        payload = {
+            "turn_id": turn.id,
+            "message_id": message_id,
+            "status": record.outcome,
+            "usage": msgspec.to_builtins(record.usage),
+            "model": record.model,
+            "reason": record.reason,
+            "elapsed_ms": record.elapsed_ms,
+        }
+        self.broadcast(topic_of(turn.conversation_id), "turn_end", payload)
+
+    def conversation(self, what: Literal["created", "updated", "deleted"], conversation: Conversation) -> None:
+        payload = {"id": conversation.id} if what == "deleted" else {"conversation": show_conversation(conversation)}
+        self.broadcast(person_topic(conversation.person_id), what, payload)

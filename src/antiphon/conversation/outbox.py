@@ -1,0 +1,111 @@
+"""Replies on their way out: each to the target that was frozen when its question came in, in order, once."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from datetime import timedelta
+
+from msgspec import structs
+
+from antiphon.adapters.base import ChannelAdapter
+from antiphon.domain import now
+from antiphon.errors import AdapterError, AntiphonError, ServiceError
+from antiphon.storage.base import Delivery, OutboxStore
+from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.metrics import Metrics, get_metrics
+
+ATTEMPTS = 8
+"""Sends of one reply before it is given up; with the pauses below that is about two minutes."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 120.0
+
+log = get_logger(__name__)
+
+
+class Outbox:
+    """Delivers replies, one lane for each place, so that a slow platform holds up nobody else."""
+
+    def __init__(
+        self, store: OutboxStore, adapters: Mapping[str, ChannelAdapter], *, metrics: Metrics | None = None
+    ) -> None:
+        self._store = store
+        self._adapters = adapters
+        self._lanes: dict[tuple[str, str], deque[Delivery]] = {}
+        self._workers: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._deliveries = (metrics or get_metrics()).counter(
+            "antiphon_deliveries_total", "Replies that left the outbox, by adapter and result.", ("adapter", "result")
+        )
+
+    async def start(self) -> None:
+        """Takes up what the last process left. A send that was in flight then is repeated where that shows it once."""
+        for delivery in await self._store.pending(limit=10_000):
+            adapter = self._adapters.get(delivery.target.adapter)
+            if delivery.state == "sending" and not (adapter and adapter.capabilities.idempotent):
+                await self._store.uncertain(delivery.id)
+                self._deliveries.labels(delivery.target.adapter, "maybe_sent").inc()
+            else:
+                self._enqueue(delivery)
+
+    async def stop(self) -> None:
+        """Stops sending; what is left is taken up by the next start."""
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    async def send(self, delivery: Delivery) -> None:
+        """Sends a reply now if its lane is free, else behind what is already on its way there. Never raises: a reply
+        that could not be sent stays in the store with its error."""
+        lane = delivery.target.adapter, delivery.target.place
+        again = delivery if lane in self._workers else await self._attempt(delivery)
+        if again is not None:
+            self._enqueue(again)
+
+    def _enqueue(self, delivery: Delivery) -> None:
+        lane = delivery.target.adapter, delivery.target.place
+        self._lanes.setdefault(lane, deque()).append(delivery)
+        if lane not in self._workers:
+            self._workers[lane] = asyncio.create_task(self._work(lane), name=f"outbox:{lane[0]}")
+
+    async def _work(self, lane: tuple[str, str]) -> None:
+        queue = self._lanes[lane]
+        try:
+            while queue:
+                await asyncio.sleep(max(0.0, (queue[0].due_at - now()).total_seconds()))
+                again = await self._attempt(queue[0])
+                if again is None:
+                    queue.popleft()
+                else:
+                    queue[0] = again
+        finally:
+            del self._workers[lane], self._lanes[lane]
+
+    async def _attempt(self, delivery: Delivery) -> Delivery | None:
+        """Tries once; returns the delivery as it is to be tried again, None when there is nothing more to do."""
+        target = delivery.target
+        adapter = self._adapters.get(target.adapter)
+        try:
+            if adapter is None:
+                raise AdapterError(f"The adapter {target.adapter} is not configured here.")
+            if not adapter.capabilities.idempotent:
+                await self._store.sending(delivery.id)
+            platform_id = await adapter.send_message(target, delivery.message)
+            await self._store.delivered(delivery.id, platform_id=platform_id)
+        except AntiphonError as error:
+            return await self._failed(delivery, error)
+        self._deliveries.labels(target.adapter, "delivered").inc()
+        return None
+
+    async def _failed(self, delivery: Delivery, error: AntiphonError) -> Delivery | None:
+        adapter, attempts = delivery.target.adapter, delivery.attempts + 1
+        again = error.retryable and attempts < ATTEMPTS
+        due_at = now() + timedelta(seconds=min(FIRST_PAUSE * 2**delivery.attempts, LONGEST_PAUSE))
+        log.warning(
+            "outbox.failed", delivery_id=delivery.id, adapter=adapter, attempts=attempts, again=again, error=str(error)
+        )
+        self._deliveries.labels(adapter, "failed").inc()
+        try:
+            await self._store.failed(delivery.id, error=str(error), retry_at=due_at if again else None)
+        except ServiceError as trouble:
+            log.warning("outbox.not_recorded", delivery_id=delivery.id, error=str(trouble))
+        return structs.replace(delivery, attempts=attempts, due_at=due_at) if again else None

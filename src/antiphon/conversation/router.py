@@ -1,0 +1,246 @@
+"""The way in: every message becomes durable, is answered in the order of its conversation, and ends in one outcome."""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct, structs
+
+from antiphon.adapters.base import Receipt
+from antiphon.assistants.answer import text_of
+from antiphon.conversation.ending import TurnEnding
+from antiphon.conversation.live import Live
+from antiphon.conversation.stream import TurnStream
+from antiphon.domain import ChannelMessage, NoticePart, Outcome, Turn, TurnRecord, Usage, new_id
+from antiphon.errors import AntiphonError, ServiceError, ValidationError
+from antiphon.storage.base import Store, TurnReply, Unfinished
+from antiphon.telemetry.logs import bind, get_logger
+from antiphon.telemetry.metrics import Metrics, get_metrics
+
+TEXT_LIMIT = 100_000
+"""Characters of one message."""
+
+WAITING_LIMIT = 50
+"""Messages of one conversation that may wait for their turn; more are refused, not dropped."""
+
+UNEXPECTED = "Something went wrong on our side while answering. The operator finds the reason in the log under {turn}."
+STOPPED = "The server stopped while this was being answered. Ask again if you still want to know."
+
+log = get_logger(__name__)
+
+
+class Handler(Protocol):
+    """Does everything for one turn, until its outcome is stored and told (`handler.MessageHandler`)."""
+
+    async def handle(self, turn: Turn, stream: TurnStream) -> None: ...
+
+
+class Mailbox:
+    """The turns of one conversation that wait, in the order of their tickets, and the one that runs."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, str, TurnStream]] = []
+        self.running: TurnStream | None = None
+        self.worker: asyncio.Task[None] | None = None
+
+    def streams(self) -> list[TurnStream]:
+        running = [self.running] if self.running else []
+        return running + [stream for _, _, stream in sorted(self.waiting, key=lambda entry: entry[:2])]
+
+
+class Waiting(Struct, frozen=True):
+    """Counts for `/status`: turns that run and turns that wait."""
+
+    running: int
+    queued: int
+
+
+class MessageRouter:
+    """Takes messages in and sees every one of them through.
+
+    `start` takes up what the last process left; `stop` lets running
+    turns finish for a while, interrupts the rest with what they have, and leaves waiting ones to the next start.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        handler: Handler,
+        ending: TurnEnding,
+        live: Live,
+        *,
+        default_assistant: Callable[[], str],
+        drain_seconds: float = 5.0,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._store = store
+        self._handler = handler
+        self._ending = ending
+        self._live = live
+        self._default_assistant = default_assistant
+        self._drain_seconds = drain_seconds
+        self._mailboxes: dict[str, Mailbox] = {}
+        self._by_place: dict[tuple[str, str], Mailbox] = {}
+        self._accepting = False
+        metrics = metrics or get_metrics()
+        self._accepted = metrics.counter("antiphon_messages_total", "Messages accepted, by adapter.", ("adapter",))
+        metrics.gauge("antiphon_turns_running", "Turns that are being answered now.").set_function(
+            lambda: self.waiting().running
+        )
+        metrics.gauge(
+            "antiphon_turns_waiting", "Turns that wait for an earlier one of their conversation."
+        ).set_function(lambda: self.waiting().queued)
+
+    # --- in -------------------------------------------------------------------------------------------------------
+
+    async def deliver(self, message: ChannelMessage) -> Receipt:
+        """Makes the message durable and gets it into line. Once this returns, the message will have an outcome.
+
+        Raises `ValidationError` for a message nobody can answer, `ServiceError` when it could not be accepted now;
+        in both cases nothing was kept and the sender may try again.
+        """
+        if not self._accepting:
+            raise ServiceError("The server is stopping or has just started. Send the message again in a moment.")
+        if not message.text.strip() and not message.attachments:
+            raise ValidationError("An empty message has no answer. Write something.")
+        if len(message.text) > TEXT_LIMIT:
+            raise ValidationError(f"The message has {len(message.text):,} characters; {TEXT_LIMIT:,} are the most.")
+        mailbox = self._by_place.get((message.adapter, message.place))
+        if mailbox and len(mailbox.waiting) >= WAITING_LIMIT:
+            raise ServiceError(
+                f"{WAITING_LIMIT} messages wait here already. Wait for an answer, or stop the running one."
+            )
+        accepted = await self._store.inbox.accept(message, assistant=self._default_assistant())
+        turn = accepted.turn
+        if not accepted.duplicate:
+            self._accepted.labels(message.adapter).inc()
+            log.info("message.accepted", turn_id=turn.id, conversation_id=turn.conversation_id, adapter=message.adapter)
+            self._live.message(accepted.message)
+            self._live.conversation("created" if accepted.created else "updated", accepted.conversation)
+            self._enqueue(turn)
+        return Receipt(
+            conversation_id=turn.conversation_id,
+            message_id=turn.message_id,
+            turn_id=turn.id,
+            duplicate=accepted.duplicate,
+        )
+
+    def cancel(self, conversation_id: str, turn_id: str) -> bool:
+        """Stops a turn that runs or waits; what it has said is kept. False when it is neither."""
+        for stream in self.turns(conversation_id):
+            if stream.turn.id == turn_id:
+                stream.cancel()
+                return True
+        return False
+
+    def cancel_all(self, conversation_id: str) -> None:
+        """Stops everything in a conversation that was deleted."""
+        for stream in self.turns(conversation_id):
+            stream.cancel()
+
+    def turns(self, conversation_id: str) -> Sequence[TurnStream]:
+        """The running turn of a conversation and those behind it, in order."""
+        mailbox = self._mailboxes.get(conversation_id)
+        return mailbox.streams() if mailbox else ()
+
+    def waiting(self) -> Waiting:
+        boxes = self._mailboxes.values()
+        return Waiting(sum(box.running is not None for box in boxes), sum(len(box.waiting) for box in boxes))
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Ends what a crash interrupted, takes up what was accepted, then opens."""
+        for unfinished in await self._store.inbox.unfinished():
+            if unfinished.state == "running":
+                await self._interrupt(unfinished)
+            else:
+                self._enqueue(unfinished.turn)
+        self._accepting = True
+
+    async def stop(self) -> None:
+        """Closes, waits `drain_seconds` for what runs, then interrupts it. Nothing accepted is lost."""
+        self._accepting = False
+        for mailbox in self._mailboxes.values():
+            mailbox.waiting.clear()
+        workers = [box.worker for box in self._mailboxes.values() if box.worker]
+        if workers:
+            await asyncio.wait(workers, timeout=self._drain_seconds)
+        for mailbox in self._mailboxes.values():
+            if mailbox.running:
+                mailbox.running.cancel(STOPPED)
+        if workers:
+            _, stuck = await asyncio.wait(workers, timeout=self._drain_seconds + 1.0)
+            for worker in stuck:
+                worker.cancel()
+            await asyncio.gather(*stuck, return_exceptions=True)
+
+    async def _interrupt(self, unfinished: Unfinished) -> None:
+        turn = unfinished.turn
+        parts = (*unfinished.parts, NoticePart(code="stopped", text=STOPPED))
+        log.warning("turn.recovered", turn_id=turn.id, conversation_id=turn.conversation_id, outcome="interrupted")
+        await self._ending.end(
+            turn,
+            TurnRecord(outcome="interrupted", reason=STOPPED),
+            TurnReply(id=new_id(), role="assistant", text=text_of(parts), parts=parts),
+        )
+
+    # --- one mailbox for each conversation ------------------------------------------------------------------------
+
+    def _enqueue(self, turn: Turn) -> None:
+        mailbox = self._mailboxes.setdefault(turn.conversation_id, Mailbox())
+        self._by_place[turn.target.adapter, turn.target.place] = mailbox
+        stream = TurnStream(turn, self._live.broadcast, self._store.inbox)
+        # Tickets and not arrival here decide: two commits may be told of in the other order.
+        heapq.heappush(mailbox.waiting, (turn.ticket, turn.id, stream))
+        if mailbox.worker is None:
+            mailbox.worker = asyncio.create_task(
+                self._work(turn.conversation_id, mailbox), name=f"mailbox:{turn.conversation_id}"
+            )
+
+    async def _work(self, conversation_id: str, mailbox: Mailbox) -> None:
+        try:
+            while mailbox.waiting:
+                _, _, mailbox.running = heapq.heappop(mailbox.waiting)
+                try:
+                    await self._run(mailbox.running)
+                finally:
+                    mailbox.running = None
+        finally:
+            del self._mailboxes[conversation_id]
+            for place in [place for place, box in self._by_place.items() if box is mailbox]:
+                del self._by_place[place]
+
+    async def _run(self, stream: TurnStream) -> None:
+        """The boundary of a turn: whatever goes wrong inside becomes its outcome, and the next turn is not touched."""
+        turn = stream.turn
+        with bind(turn_id=turn.id, conversation_id=turn.conversation_id):
+            try:
+                await self._handler.handle(turn, stream)
+            except AntiphonError as error:
+                log.warning("turn.failed", code=error.code, error=str(error))
+                await self._fail(stream, error.public)
+            except Exception:  # a named boundary: a turn must not take its conversation down
+                log.exception("turn.crashed")
+                await self._fail(stream, UNEXPECTED.format(turn=turn.id))
+            finally:
+                await stream.close()
+
+    async def _fail(self, stream: TurnStream, reason: str) -> None:
+        """Ends a turn for which nothing more can be done: refused, or interrupted with what was said already."""
+        turn, said = stream.turn, stream.parts()
+        outcome: Outcome = "interrupted" if said else "refused"
+        parts = (*said, NoticePart(code="failed", text=reason)) if said else ()
+        reply = TurnReply(
+            id=new_id(), role="assistant" if said else "system", text=text_of(said) if said else reason, parts=parts
+        )
+        record = TurnRecord(
+            outcome=outcome, assistant=stream.assistant, model=stream.model, reason=reason, usage=Usage(estimated=True)
+        )
+        try:
+            await self._ending.end(turn, record, reply)
+        except ServiceError as error:
+            # The store does not take the outcome either: tell who is watching; the next start ends the turn.
+            log.warning("turn.outcome_not_stored", error=str(error))
+            self._live.turn_end(turn, structs.replace(record, reason=error.public), None)

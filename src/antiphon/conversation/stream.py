@@ -1,0 +1,171 @@
+"""A running turn as others see it: live on its topic, and stored behind.
+
+Deltas go out first and are stored a moment later, in pieces: what a token costs does not depend on the length of
+the chat, and a crash loses at most `STORE_EVERY` seconds of an answer.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Literal
+
+import msgspec
+from msgspec import structs
+
+from antiphon.conversation.live import Broadcast, topic_of
+from antiphon.domain import AnyPart, ReasoningPart, TextPart, ToolPart, Turn
+from antiphon.errors import ServiceError
+from antiphon.storage.base import Chunk, InboxStore
+from antiphon.telemetry.logs import get_logger
+
+STORE_EVERY = 0.25
+"""Seconds between two writes of a running answer."""
+
+log = get_logger(__name__)
+
+
+class TurnStream:
+    """What one turn has said so far. Its events are numbered from 1; a reader that knows `seq` asks for the rest.
+
+    The flow writes to it and closes it. Everything but `close` is synchronous, so that a joiner misses nothing
+    between what it was given and what it hears.
+    """
+
+    def __init__(self, turn: Turn, broadcast: Broadcast, inbox: InboxStore) -> None:
+        self.turn = turn
+        self.status: Literal["queued", "running"] = "queued"
+        self.assistant: str | None = None
+        self.model: str | None = None
+        self.stop_reason: str | None = None
+        self._stop: Callable[[], None] | None = None
+        self._topic = topic_of(turn.conversation_id)
+        self._broadcast = broadcast
+        self._inbox = inbox
+        self._events: list[tuple[Literal["text", "reasoning", "tool"], str | ToolPart]] = []
+        self._stored = 0
+        self._storing: asyncio.Task[None] | None = None
+
+    @property
+    def seq(self) -> int:
+        return len(self._events)
+
+    def start(self, *, assistant: str, model: str, chosen_by: str) -> None:
+        """Tells everybody that an answer begins."""
+        self.status, self.assistant, self.model = "running", assistant, model
+        payload = {
+            "turn_id": self.turn.id,
+            "message_id": self.turn.message_id,
+            "assistant": assistant,
+            "model": model,
+            "chosen_by": chosen_by,
+        }
+        self._broadcast(self._topic, "turn_start", payload)
+
+    def cancel(self, reason: str = "Stopped.") -> None:
+        """Stops the turn, now or as soon as it begins. `reason` is shown to people; the first one counts."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+            if self._stop is not None:
+                self._stop()
+
+    def on_cancel(self, stop: Callable[[], None]) -> None:
+        """Whom to tell when the turn is cancelled; told at once when it has been."""
+        self._stop = stop
+        if self.stop_reason is not None:
+            stop()
+
+    def text(self, text: str) -> None:
+        self._events.append(("text", text))
+        self._broadcast(self._topic, "delta", {"turn_id": self.turn.id, "seq": len(self._events), "text": text})
+        self._store_soon()
+
+    def reasoning(self, text: str) -> None:
+        self._events.append(("reasoning", text))
+        self._broadcast(self._topic, "delta", {"turn_id": self.turn.id, "seq": len(self._events), "reasoning": text})
+        self._store_soon()
+
+    def tool(self, part: ToolPart) -> None:
+        self._events.append(("tool", part))
+        self._broadcast(self._topic, "tool", _tool_payload(self.turn.id, len(self._events), part))
+        self._store_soon()
+
+    def follow(self, after: int = 0) -> list[tuple[str, dict[str, Any]]]:
+        """The events behind `after` in as few as possible: one delta for all text, each tool call in its last state.
+
+        Each carries the number of the last event it stands for, in rising order, so that a reader which drops what
+        it has already drops none of these.
+        """
+        delta: dict[str, list[str]] = {}
+        delta_seq = 0
+        tools: dict[str, tuple[int, ToolPart]] = {}
+        for seq, (kind, piece) in enumerate(self._events[after:], after + 1):
+            if isinstance(piece, ToolPart):
+                tools[piece.call_id] = seq, piece
+            else:
+                delta.setdefault(kind, []).append(piece)
+                delta_seq = seq
+        events = [("tool", _tool_payload(self.turn.id, seq, part)) for seq, part in tools.values()]
+        if delta:
+            said = {kind: "".join(pieces) for kind, pieces in delta.items()}
+            events.append(("delta", {"turn_id": self.turn.id, "seq": delta_seq, **said}))
+        return sorted(events, key=lambda event: int(event[1]["seq"]))
+
+    def parts(self) -> tuple[AnyPart, ...]:
+        """What was said so far, as parts of a message; a tool without a result counts as cancelled."""
+        parts: list[AnyPart] = []
+        places: dict[str, int] = {}
+        for kind, run in groupby(self._events, key=itemgetter(0)):
+            pieces = [piece for _, piece in run]
+            for piece in pieces:
+                if isinstance(piece, ToolPart):
+                    place = places.setdefault(piece.call_id, len(parts))
+                    ended = structs.replace(piece, status="cancelled") if piece.status == "running" else piece
+                    parts[place : place + 1] = [ended]
+            if kind == "text":
+                parts.append(TextPart(text="".join(map(str, pieces))))
+            elif kind == "reasoning":
+                parts.append(ReasoningPart(text="".join(map(str, pieces))))
+        return tuple(parts)
+
+    async def close(self) -> None:
+        """Stops storing behind. The turn's end stores the whole answer, so what is not written yet need not be."""
+        if self._storing is not None:
+            self._storing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._storing
+
+    def _store_soon(self) -> None:
+        if self._storing is None or self._storing.done():
+            self._storing = asyncio.create_task(self._store_behind(), name=f"store-behind:{self.turn.id}")
+
+    async def _store_behind(self) -> None:
+        """Runs while there is something to write; a store that fails is tried again with the next piece."""
+        while self._stored < self.seq:
+            await asyncio.sleep(STORE_EVERY)
+            upto = self.seq
+            try:
+                await self._inbox.append(self.turn.id, _chunks(self._events[self._stored : upto], self._stored))
+            except ServiceError as error:
+                log.warning("turn.store_behind_failed", turn_id=self.turn.id, error=str(error))
+                return
+            self._stored = upto
+
+
+def _tool_payload(turn_id: str, seq: int, part: ToolPart) -> dict[str, Any]:
+    payload: dict[str, Any] = msgspec.to_builtins(part)
+    del payload["type"]
+    return {"turn_id": turn_id, "seq": seq, **payload}
+
+
+def _chunks(events: list[tuple[Any, str | ToolPart]], offset: int) -> list[Chunk]:
+    chunks: list[Chunk] = []
+    for kind, run in groupby(events, key=itemgetter(0)):
+        pieces = [piece for _, piece in run]
+        offset += len(pieces)
+        if kind == "tool":
+            chunks += [Chunk(seq=offset, kind=kind, text=msgspec.json.encode(piece).decode()) for piece in pieces]
+        else:
+            chunks.append(Chunk(seq=offset, kind=kind, text="".join(str(piece) for piece in pieces)))
+    return chunks

@@ -1,0 +1,39 @@
+"""`/api/v1/assistants` and `/api/v1/models`: what there is to talk to."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from fastapi import APIRouter
+
+from antiphon.assistants.assistant import Assistant
+
+
+def catalogue_routes(
+    assistants: Callable[[], Sequence[Assistant]],
+    default_model: Callable[[], str],
+    models: Callable[[], Awaitable[Sequence[str]]],
+) -> APIRouter:
+    router = APIRouter(tags=["catalogue"])
+
+    @router.get("/assistants")
+    async def list_assistants() -> dict[str, Any]:
+        """The assistants of this workspace, the default one first."""
+        items = [
+            {
+                "name": assistant.name,
+                "description": assistant.description,
+                "model": assistant.model,
+                "tools": list(assistant.tools),
+            }
+            for assistant in assistants()
+        ]
+        return {"items": items}
+
+    @router.get("/models")
+    async def list_models() -> dict[str, Any]:
+        """The models on offer, as `provider:model`, and the one that answers unless another is chosen."""
+        names = sorted({default_model(), *await models()})
+        items = [{"id": name, "provider": name.partition(":")[0], "model": name.partition(":")[2]} for name in names]
+        return {"default": default_model(), "items": items}
+
+    return router

@@ -1,0 +1,51 @@
+"""One ASGI application for HTTP: a dictionary for what must be fast, the page, and FastAPI for the rest."""
+
+from collections.abc import Mapping, MutableMapping
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from antiphon.web.health import Endpoint
+from antiphon.web.limits import BodyLimit
+from antiphon.web.static import Asset, StaticPage
+
+
+class WebApp:
+    """Looks a request up by method and path; what is not there goes to the page, then to FastAPI."""
+
+    def __init__(
+        self, hot: Mapping[tuple[str, str], Endpoint], page: StaticPage, api: FastAPI, *, max_body_bytes: int
+    ) -> None:
+        self._hot = hot
+        self._page = page
+        self._api: ASGIApp = BodyLimit(api, max_body_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._api(scope, receive, send)
+            return
+        method, path = scope["method"], scope["path"]
+        if endpoint := self._hot.get((method, path)):
+            response = await endpoint(Request(scope, receive))
+        elif method in ("GET", "HEAD") and (asset := self._page.find(path)):
+            response = _page_response(asset, scope)
+        else:
+            await self._api(scope, receive, send)
+            return
+        await response(scope, receive, send)
+
+
+def _page_response(asset: Asset, scope: Scope) -> Response:
+    headers: MutableMapping[bytes, bytes] = dict(scope["headers"])
+    if asset.etag.encode() in headers.get(b"if-none-match", b""):
+        response = Response(status_code=304)
+        response.raw_headers = [pair for pair in asset.headers if pair[0] != b"content-type"]
+        return response
+    body, extra = asset.body, []
+    if asset.compressed is not None and b"gzip" in headers.get(b"accept-encoding", b""):
+        body, extra = asset.compressed, [(b"content-encoding", b"gzip")]
+    response = Response(body if scope["method"] == "GET" else b"")
+    response.raw_headers = [*asset.headers, *extra, (b"content-length", str(len(body)).encode())]
+    return response

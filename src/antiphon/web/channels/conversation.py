@@ -1,0 +1,159 @@
+"""`conversation:<id>`: messages in, deltas out; and `conversation:new`, which makes one."""
+
+from typing import Any
+
+from antiphon.adapters.web import WebAdapter
+from antiphon.assistants.directory import Directory
+from antiphon.conversation.history import PAGE, ConversationHistory
+from antiphon.conversation.live import show_conversation, show_message
+from antiphon.conversation.router import MessageRouter
+from antiphon.conversation.stream import TurnStream
+from antiphon.domain import Conversation, Person, new_id
+from antiphon.errors import AntiphonError, ValidationError
+from antiphon.realtime.channel import Channel, Rejected
+from antiphon.realtime.socket import Socket
+from antiphon.web.auth import LOCAL_ACCOUNT
+
+
+class ConversationChannel(Channel):
+    """One conversation on one socket. `socket.assigns["person"]` is who is there."""
+
+    def __init__(self, history: ConversationHistory, router: MessageRouter, adapter: WebAdapter) -> None:
+        self._history = history
+        self._router = router
+        self._adapter = adapter
+        self._since: dict[str, int] = {}
+
+    async def on_join(self, payload: Any, socket: Socket) -> dict[str, Any]:
+        wish = payload if isinstance(payload, dict) else {}
+        # From here on nothing is missed: what happens while the record is read comes right behind the reply.
+        self.subscribe_now()
+        with _spoken():
+            conversation = await self._history.get(self._person, self._conversation_id)
+            page = await self._history.since(conversation.id, wish.get("since"), limit=_whole(wish.get("limit"), PAGE))
+        if page.recovered:
+            self._since = _seen(wish["since"])
+        return {
+            "conversation": show_conversation(conversation),
+            "members": await self._members(conversation),
+            "messages": [show_message(message) for message in page.messages],
+            "turns": [_show_turn(stream) for stream in self._router.turns(conversation.id)],
+            "cursor": page.cursor,
+            "recovered": page.recovered,
+        }
+
+    async def after_join(self) -> None:
+        """The answers under way, up to this moment, before anything that happens from now on."""
+        for stream in self._router.turns(self._conversation_id):
+            for event, payload in stream.follow(self._since.get(stream.turn.id, 0)):
+                await self.push(event, payload)
+
+    @Channel.on("message")
+    async def take(self, payload: Any, socket: Socket) -> dict[str, Any]:
+        """`{text, client_id?}`: the same `client_id` again is the same message."""
+        with _spoken():
+            fields = _fields(payload)
+            client_id = fields.get("client_id")
+            if client_id is not None and not (isinstance(client_id, str) and 0 < len(client_id) <= 200):
+                raise ValidationError("`client_id` must be a text of 1 to 200 characters.")
+            account = {"place": self._conversation_id, "account": LOCAL_ACCOUNT[1], "sender": self._person.name}
+            receipt = await self._router.deliver(
+                self._adapter.parse_message({**fields, **account, "key": client_id or new_id()})
+            )
+        return {"message_id": receipt.message_id, "turn_id": receipt.turn_id}
+
+    @Channel.on("cancel")
+    async def cancel(self, payload: Any, socket: Socket) -> dict[str, Any]:
+        turn_id = _fields(payload).get("turn_id")
+        if not isinstance(turn_id, str) or not self._router.cancel(self._conversation_id, turn_id):
+            raise Rejected({"reason": "This turn is over, or never was.", "code": "not_found"})
+        return {}
+
+    @Channel.on("history")
+    async def page(self, payload: Any, socket: Socket) -> dict[str, Any]:
+        """`{before, limit?}`: earlier messages, `before` being the lowest position the client has."""
+        fields = _fields(payload)
+        with _spoken():
+            messages, more = await self._history.page(
+                self._conversation_id,
+                before=_whole(fields.get("before"), None),
+                limit=_whole(fields.get("limit"), PAGE),
+            )
+        return {"messages": [show_message(message) for message in messages], "more": more}
+
+    @Channel.on("typing")
+    async def typing(self, payload: Any, socket: Socket) -> None:
+        await self.broadcast_from("typing", {"person": self._person.id, "on": bool(_fields(payload).get("on"))})
+
+    @property
+    def _person(self) -> Person:
+        person = self.socket.assigns["person"]
+        assert isinstance(person, Person)  # noqa: S101 - set by `on_connect`
+        return person
+
+    @property
+    def _conversation_id(self) -> str:
+        return self.topic.partition(":")[2]
+
+    async def _members(self, conversation: Conversation) -> list[dict[str, Any]]:
+        return [{"id": conversation.person_id, "name": self._person.name}]
+
+
+class NewConversationChannel(Channel):
+    """Makes a conversation, once for each `client_id`, and carries nothing else."""
+
+    def __init__(self, history: ConversationHistory, assistants: Directory) -> None:
+        self._history = history
+        self._assistants = assistants
+
+    async def on_join(self, payload: Any, socket: Socket) -> dict[str, Any]:
+        fields = _fields(payload)
+        with _spoken():
+            wish = fields.get("assistant")
+            assistant = self._assistants.get(wish) if isinstance(wish, str) and wish else self._assistants.default
+            title = fields.get("title")
+            conversation = await self._history.create(
+                socket.assigns["person"],
+                client_id=str(fields.get("client_id") or ""),
+                assistant=assistant.name,
+                title=title if isinstance(title, str) else "",
+            )
+        return {"conversation": show_conversation(conversation)}
+
+
+class _spoken:  # noqa: N801 - reads as a verb: `with _spoken():`
+    """Answers the client with the sentence of an error, instead of ending its channel."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, AntiphonError):
+            raise Rejected({"reason": error.public, "code": error.code}) from error
+
+
+def _show_turn(stream: TurnStream) -> dict[str, Any]:
+    return {
+        "turn_id": stream.turn.id,
+        "message_id": stream.turn.message_id,
+        "status": stream.status,
+        "assistant": stream.assistant,
+        "model": stream.model,
+    }
+
+
+def _fields(payload: Any) -> dict[str, Any]:
+    if not isinstance(payload, dict):
+        raise Rejected({"reason": "The payload must be an object.", "code": "validation"})
+    return payload
+
+
+def _seen(since: Any) -> dict[str, int]:
+    """The position in a running answer that a client says it has reached."""
+    if not isinstance(since, dict):
+        return {}
+    seq = since.get("seq")
+    return {str(since.get("turn_id")): seq} if isinstance(seq, int) and seq >= 0 else {}
+
+
+def _whole(value: Any, default: Any) -> Any:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else default

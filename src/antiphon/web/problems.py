@@ -1,0 +1,51 @@
+"""Errors over HTTP as problem details (RFC 9457): one shape, one sentence, no traceback."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from antiphon.errors import AntiphonError, NotFoundError, ServiceError, ValidationError
+from antiphon.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+
+def problem(
+    status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any
+) -> JSONResponse:
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Lets `app` answer every error as a problem."""
+
+    @app.exception_handler(AntiphonError)
+    async def of_the_house(_: Request, error: AntiphonError) -> JSONResponse:
+        status = 503 if isinstance(error, ServiceError) else 404 if isinstance(error, NotFoundError) else 422
+        if isinstance(error, ValidationError):
+            return problem(status, HTTPStatus(status).phrase, error.public, code=error.code)
+        log.warning("http.failed", status=status, code=error.code, error=str(error))
+        return problem(status, HTTPStatus(status).phrase, error.public, code=error.code)
+
+    @app.exception_handler(HTTPException)
+    async def of_the_protocol(_: Request, error: HTTPException) -> JSONResponse:
+        phrase = HTTPStatus(error.status_code).phrase
+        return problem(error.status_code, phrase, str(error.detail), headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def of_the_request(_: Request, error: RequestValidationError) -> JSONResponse:
+        # What the caller sent stays out of the answer and the log: only where it is wrong, and why.
+        errors = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]
+        detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors)
+        return problem(422, "Unprocessable Content", detail, errors=errors)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("http.crashed", path=request.url.path, exc_info=error)
+        return problem(500, "Internal Server Error", "Something went wrong here. The log has the details.")

@@ -1,0 +1,96 @@
+"""The listener: one port for HTTP and sockets, on uvicorn."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from antiphon.errors import ConfigError, ServiceError
+from antiphon.web.config import ServerSettings
+
+
+class WebServer:
+    """Binds, serves, stops. `drain` runs when a stop was asked for, while every socket is still open."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        websocket: type[asyncio.Protocol],
+        settings: ServerSettings,
+        drain: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._socket: socket.socket | None = None
+        config = uvicorn.Config(
+            app,
+            ws=websocket,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # Connections that are still open when everything is told: a keep-alive client must not hold the process.
+            timeout_graceful_shutdown=2,
+        )
+        self._server = _Server(config, drain)
+
+    @property
+    def url(self) -> str:
+        """Where people find it, once it is bound."""
+        host = self._settings.host
+        port = self._socket.getsockname()[1] if self._socket else self._settings.port
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def bind(self) -> None:
+        """Takes the port, so that what follows cannot fail for it. Raises `ConfigError` with what to do."""
+        settings = self._settings
+        if not settings.is_loopback:
+            raise ConfigError(
+                f"Antiphon does not listen on {settings.host}: nobody would have to say who they are. Use 127.0.0.1, "
+                "and put a reverse proxy that authenticates people in front of it to reach it from elsewhere."
+            )
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            listener.close()
+            if error.errno == errno.EADDRINUSE:
+                raise ConfigError(
+                    f"Port {settings.port} is in use. Stop the other program, or choose a port: PORT=4001."
+                ) from None
+            raise ConfigError(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
+        listener.listen(2048)
+        listener.setblocking(False)
+        self._socket = listener
+
+    async def serve(self, on_ready: Callable[[], None]) -> None:
+        """Serves until SIGINT, SIGTERM or `stop`; then drains and closes. Call `bind` before."""
+        if self._socket is None:
+            raise ServiceError("The server has no port: bind() comes before serve().")
+        self._server.on_ready = on_ready
+        await self._server.serve(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Asks `serve` to end."""
+        self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which tells when it listens and lets the house drain before the sockets are closed."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self.on_ready: Callable[[], None] = lambda: None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._drain()
+        await super().shutdown(sockets=sockets)

@@ -1,0 +1,255 @@
+"""The workspace: builds everything in one visible order, starts it, stops it in reverse. It alone knows all."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from typing import Any, Self
+
+from fastapi import FastAPI
+
+from antiphon import __version__
+from antiphon.adapters.base import ChannelAdapter, Receipt
+from antiphon.adapters.web import WebAdapter
+from antiphon.assistants.assistant import AnyTool
+from antiphon.assistants.context import ContextBuilder
+from antiphon.assistants.directory import Directory, built_in
+from antiphon.assistants.prompts import PromptManager
+from antiphon.assistants.selector import ModelSelector
+from antiphon.assistants.tools import recall, remember, search_conversations
+from antiphon.commands.base import Command, Commands
+from antiphon.conversation.ending import TurnEnding
+from antiphon.conversation.generation import Generation
+from antiphon.conversation.handler import MessageHandler
+from antiphon.conversation.history import ConversationHistory
+from antiphon.conversation.house import House
+from antiphon.conversation.live import Live
+from antiphon.conversation.outbox import Outbox
+from antiphon.conversation.router import MessageRouter
+from antiphon.conversation.sessions import SessionManager
+from antiphon.domain import ChannelMessage
+from antiphon.providers.catalogue import Catalogue
+from antiphon.providers.detect import Detected, detect
+from antiphon.providers.registry import ProviderRegistry
+from antiphon.realtime.connect import ConnectInfo
+from antiphon.realtime.phoenix import Phoenix
+from antiphon.runtime.lifecycle import Lifecycle
+from antiphon.runtime.registry import Registry
+from antiphon.settings import Config
+from antiphon.storage.base import ConversationStore, NoteStore
+from antiphon.storage.open import open_store
+from antiphon.telemetry import health, metrics
+from antiphon.telemetry.logs import get_logger
+from antiphon.tools.base import tool_registry
+from antiphon.web.api.catalogue import catalogue_routes
+from antiphon.web.api.conversations import conversation_routes
+from antiphon.web.app import WebApp
+from antiphon.web.auth import everybody_is_local
+from antiphon.web.channels.conversation import ConversationChannel, NewConversationChannel
+from antiphon.web.channels.conversations import ConversationsChannel
+from antiphon.web.health import health_routes
+from antiphon.web.problems import install as answer_problems
+from antiphon.web.server import WebServer
+from antiphon.web.static import StaticPage
+
+log = get_logger(__name__)
+
+
+class Workspace:
+    """An Antiphon in this process: assistants, store, models, sockets and server.
+
+        ws = Workspace()
+        ws.assistants.add(Assistant("guide", instructions="…", tools=[weather]))
+        ws.run()
+
+    `run` serves until Ctrl-C. `async with Workspace(config) as ws` starts everything but the listener, for programs
+    that bring their own and for tests. Without a configuration it works on SQLite in `./data/`.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config if config is not None else Config.load()
+        self.metrics = metrics.adopt()
+        self.health = health.adopt()
+        self.store = open_store(self.config.database)
+        self.providers = ProviderRegistry(self.config.providers, environ=self.config.environ)
+        self.prompts = PromptManager()
+        self.assistants = Directory()
+        self.tools: Registry[AnyTool] = tool_registry()
+        self.phoenix = Phoenix(self.config.realtime, metrics=self.metrics)
+        self.live = Live(self.phoenix.broadcast)
+        self.web = WebAdapter(self.live.message)
+        self.adapters: dict[str, ChannelAdapter] = {self.web.name: self.web}
+        self._detected = Detected("demo", "The workspace has not been started.")
+        self.catalogue = Catalogue(self.providers, lambda: self.default_model)
+        self.selector = ModelSelector(
+            lambda: self.default_model, self.providers.names(), self.config.assistants.platform_models
+        )
+        self.outbox = Outbox(self.store.outbox, self.adapters, metrics=self.metrics)
+        self.history = ConversationHistory(self.store.conversations, self.live)
+        self.router = self._build_flow()
+        self.server = self._build_server()
+        self._lifecycle = self._order()
+
+    @property
+    def url(self) -> str:
+        """Where people find it."""
+        return self.server.url
+
+    @property
+    def data(self) -> str:
+        """Where conversations are kept, for people."""
+        return self.config.database.url.removeprefix("sqlite:///")
+
+    @property
+    def default_model(self) -> str:
+        """The model that answers unless a conversation, a person or an assistant has one of its own."""
+        return self._detected.model
+
+    @property
+    def model_reason(self) -> str:
+        """Why that one, in one sentence."""
+        return self._detected.how
+
+    async def deliver(self, message: ChannelMessage) -> Receipt:
+        """Takes a message in as an adapter would; see `MessageRouter.deliver`."""
+        return await self.router.deliver(message)
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Serves everything that is configured until SIGINT or SIGTERM. `on_ready` is called once it listens."""
+        runner = asyncio.Runner(loop_factory=_fast_loop())
+        with runner, suppress(KeyboardInterrupt):
+            runner.run(self.serve(on_ready))
+
+    async def serve(self, on_ready: Callable[[], None] | None = None) -> None:
+        """As `run`, inside a running loop."""
+        self.server.bind()
+        async with self:
+            await self.server.serve(on_ready or (lambda: None))
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Starts everything but the listener. Raises `ConfigError` or `ServiceError` naming the part that failed."""
+        if not len(self.assistants):
+            self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
+        await self._lifecycle.start()
+        self.health.drain(False)
+        log.info("workspace.started", model=self.default_model, database=self.data)
+
+    async def stop(self) -> None:
+        """Drains and stops, the last started first. Does nothing when it does not run."""
+        self.health.drain()
+        await self._lifecycle.stop()
+        metrics.release(self.metrics)
+        health.release(self.health)
+
+    # --- building -------------------------------------------------------------------------------------------------
+
+    def _build_flow(self) -> MessageRouter:
+        config = self.config.assistants
+        commands = _commands()
+        services: Mapping[type[Any], Any] = {ConversationStore: self.store.conversations, NoteStore: self.store.notes}
+        house = House(
+            commands=commands,
+            catalogue=self.catalogue,
+            selector=self.selector,
+            assistants=self.assistants,
+            inbox=self.store.inbox,
+            waiting=lambda: self.router.waiting(),  # noqa: PLW0108 - the router is built last
+            facts=self._facts,
+        )
+        ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=self.metrics)
+        handler = MessageHandler(
+            sessions=SessionManager(self.store),
+            commands=commands,
+            house=house,
+            assistants=self.assistants,
+            context=ContextBuilder(self.store.conversations, self.prompts, config),
+            selector=self.selector,
+            generation=Generation(providers=self.providers, inbox=self.store.inbox, services=services),
+            ending=ending,
+        )
+        return MessageRouter(
+            self.store,
+            handler,
+            ending,
+            self.live,
+            default_assistant=lambda: self.assistants.default.name,
+            drain_seconds=self.config.server.drain_seconds,
+            metrics=self.metrics,
+        )
+
+    def _build_server(self) -> WebServer:
+        person = everybody_is_local(self.store.people)
+        api = FastAPI(title="Antiphon", version=__version__, docs_url="/docs", redoc_url=None)
+        answer_problems(api)
+        api.include_router(conversation_routes(self.history, self.router, person), prefix="/api/v1")
+        api.include_router(
+            catalogue_routes(self.assistants.all, lambda: self.default_model, self.catalogue.names), prefix="/api/v1"
+        )
+
+        @self.phoenix.on_connect
+        async def connect(_: ConnectInfo) -> dict[str, Any]:
+            return {"person": await person()}
+
+        self.phoenix.route("conversation:new", lambda: NewConversationChannel(self.history, self.assistants))
+        self.phoenix.route("conversation:*", lambda: ConversationChannel(self.history, self.router, self.web))
+        self.phoenix.route("conversations", lambda: ConversationsChannel(self.history))
+        app = WebApp(
+            health_routes(self.health, self.metrics),
+            StaticPage(),
+            api,
+            max_body_bytes=self.config.server.max_body_bytes,
+        )
+        return WebServer(app, self.phoenix.protocol_class(), self.config.server, self._drain)
+
+    def _order(self) -> Lifecycle:
+        order = Lifecycle()
+        order.add("the store", self.store.start, self.store.stop)
+        order.add("the models", self._choose_model, self.providers.stop)
+        order.add("the outbox", self.outbox.start, self.outbox.stop)
+        order.add("the flow", self.router.start, self.router.stop, stop_limit=2 * self.config.server.drain_seconds + 5)
+        order.add("the sockets", None, self.phoenix.stop)
+        for name, adapter in self.adapters.items():
+            order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)
+        self.health.register("store", self.store.check)
+        return order
+
+    async def _choose_model(self) -> None:
+        self._detected = await detect(self.providers, self.config.default_model, probe=self.config.detect_local_models)
+
+    async def _drain(self) -> None:
+        """A stop was asked for: no new work, running answers get their time, then every socket is told to come back."""
+        self.health.drain()
+        await self.router.stop()
+        await self.phoenix.drain()
+
+    def _facts(self) -> Mapping[str, str]:
+        return {"Model by default": f"`{self.default_model}`: {self.model_reason}", "Data": f"`{self.data}`"}
+
+    def _built_in_tools(self) -> list[AnyTool]:
+        return [*(self.tools.get(name) for name in self.tools.names()), remember, recall, search_conversations]
+
+
+def _commands() -> Commands:
+    found: Registry[Command] = Registry(
+        "command", lambda module: module.command, package="antiphon.commands", group="antiphon.commands"
+    )
+    return Commands([found.get(name) for name in found.names()])
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one; asyncio's own loop elsewhere."""
+    if sys.platform == "win32":
+        return None
+    loop: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
+    return loop
