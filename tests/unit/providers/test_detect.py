@@ -95,6 +95,10 @@ async def test_a_key_goes_before_a_local_server(serve: Serve, free_port: int) ->
     assert (await detect(at(free_port, {"OPENAI_API_KEY": "k"}, ollama=port))).model.startswith("openai:")
 
 
+PATIENT = 5.0
+"""Seconds for servers that do answer: a loaded machine takes its time, and nothing waits them out."""
+
+
 async def test_the_largest_model_of_ollama_that_can_call_tools(serve: Serve, free_port: int) -> None:
     async def show(request: web.Request) -> web.StreamResponse:
         name = (await request.json())["model"]
@@ -103,28 +107,28 @@ async def test_the_largest_model_of_ollama_that_can_call_tools(serve: Serve, fre
 
     port = await serve({"/api/tags": gives(TAGS), "/api/show": show})
     registry = at(free_port, ollama=port)
-    assert await detect(registry) == Detected("ollama:middle:8b", "Ollama runs on this machine.")
+    assert await detect(registry, within=PATIENT) == Detected("ollama:middle:8b", "Ollama runs on this machine.")
     assert registry.resolve("ollama:middle:8b")[1] == "middle:8b"
 
 
 @pytest.mark.parametrize("show", [hangs, gives(b"junk"), gives([]), gives({"capabilities": "all"})])
 async def test_an_ollama_that_does_not_say_what_its_models_can(show: Handler, serve: Serve, free_port: int) -> None:
     port = await serve({"/api/tags": gives(TAGS), "/api/show": show})
-    assert (await detect(at(free_port, ollama=port))).model == "ollama:big:70b"
+    assert (await detect(at(free_port, ollama=port), within=1)).model == "ollama:big:70b"
 
 
 @pytest.mark.parametrize("name", ["llamacpp", "lmstudio", "vllm"])
 async def test_other_servers_on_this_machine(name: str, serve: Serve, free_port: int) -> None:
     listing = {"data": [{"id": "qwen2.5-7b-instruct"}, {"id": "org/llama-3.3-70b"}, {"id": "text-embedding-nomic"}]}
     port = await serve({"/v1/models": gives(listing)})
-    assert (await detect(at(free_port, **{name: port}))).model == f"{name}:org/llama-3.3-70b"
+    assert (await detect(at(free_port, **{name: port}), within=PATIENT)).model == f"{name}:org/llama-3.3-70b"
 
 
 async def test_ollama_goes_before_the_others(serve: Serve, free_port: int) -> None:
     first = await serve({"/api/tags": gives(TAGS)})
     second = await serve({"/v1/models": gives({"data": [{"id": "x-999b", "meta": {"n_params": 9e11}}]})})
-    assert (await detect(at(free_port, ollama=first, vllm=second))).model == "ollama:big:70b"
-    assert (await detect(at(free_port, vllm=second))).model == "vllm:x-999b"
+    assert (await detect(at(free_port, ollama=first, vllm=second), within=PATIENT)).model == "ollama:big:70b"
+    assert (await detect(at(free_port, vllm=second), within=PATIENT)).model == "vllm:x-999b"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +157,7 @@ async def test_a_hostile_server_neither_delays_nor_breaks_the_start(
 
 async def test_a_hanging_server_does_not_hide_another(serve: Serve, free_port: int) -> None:
     bad, good = await serve({"/api/tags": hangs}), await serve({"/v1/models": gives({"data": [{"id": "m"}]})})
-    assert (await detect(at(free_port, ollama=bad, vllm=good))).model == "vllm:m"
+    assert (await detect(at(free_port, ollama=bad, vllm=good), within=1)).model == "vllm:m"
 
 
 async def test_it_follows_nobody_elsewhere(serve: Serve, free_port: int) -> None:
@@ -163,7 +167,7 @@ async def test_it_follows_nobody_elsewhere(serve: Serve, free_port: int) -> None
         raise web.HTTPFound(f"http://127.0.0.1:{good}/api/tags")
 
     port = await serve({"/api/tags": redirect})
-    assert (await detect(at(free_port, ollama=port))).model == "demo"
+    assert (await detect(at(free_port, ollama=port), within=PATIENT)).model == "demo"
 
 
 async def test_probing_can_be_switched_off(serve: Serve, free_port: int) -> None:
