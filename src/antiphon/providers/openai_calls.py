@@ -136,7 +136,9 @@ def _is_another(known: _Call, vendor_id: str, name: str, arguments: str) -> bool
         return False  # an id that changes with each piece, as old vLLM has it, is no new call
     if vendor_id and known.vendor_id:
         return vendor_id != known.vendor_id
-    return bool(arguments) and _is_whole_object(known.arguments)
+    # The last piece is looked at first: joining all of them for each new one would cost the square of their number.
+    closed = bool(known.pieces) and known.pieces[-1].rstrip().endswith("}")
+    return bool(arguments) and closed and _is_whole_object(known.arguments)
 
 
 def _is_whole_object(text: str) -> bool:
