@@ -125,18 +125,27 @@ def _pieces(text: str) -> Iterator[str]:
         yield from (piece.strip() for piece in re.split(r"\n\s*\n", text) if piece.strip())
 
 
-def best(question: str, found: Sequence[Excerpt]) -> list[Excerpt]:
-    """The excerpts that are about the question, best first: half of its words, in text or title, decide."""
+def best(question: str, found: Sequence[Excerpt], *, strict: bool = False) -> list[Excerpt]:
+    """The excerpts that are about the question, best first.
+
+    Half of its words must occur. `strict`, for texts at large, wants both words of two unless the heading holds one:
+    a single common word proves nothing there, while a person's own few notes are worth a guess.
+    """
     query = set(content_stems(question))
     if not query:
         return list(found)
-    bodies = [f"{excerpt.title} {excerpt.title} {excerpt.text}" for excerpt in found]
-    needed = 1 if len(query) <= 2 else (len(query) + 1) // 2
-    scores = rank(question, bodies)
+    scores = rank(question, [f"{excerpt.title} {excerpt.title} {excerpt.text}" for excerpt in found])
     top = max(scores, default=0.0) or 1.0
     order = {at: score / top + _likeness(query, found[at].heading) for at, score in enumerate(scores)}
-    fitting = [at for at, body in enumerate(bodies) if len(query & set(stems(body))) >= needed]
+    fitting = [at for at, excerpt in enumerate(found) if _fits(query, excerpt, strict)]
     return [found[at] for at in sorted(fitting, key=lambda at: (-order[at], at))]
+
+
+def _fits(query: set[str], excerpt: Excerpt, strict: bool) -> bool:
+    half = (len(query) + 1) // 2
+    needed = len(query) if strict and len(query) <= 2 else half
+    headed = len(query & set(stems(excerpt.heading)))
+    return headed >= half or len(query & set(stems(f"{excerpt.title} {excerpt.text}"))) >= needed
 
 
 def _likeness(query: set[str], heading: str) -> float:

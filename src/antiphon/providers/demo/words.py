@@ -17,12 +17,13 @@ def listed(text: str) -> frozenset[str]:
 
 
 STOP = listed(
-    """a about again all also am an and any anything are as at be been but by can could did do does doing don't else for
-    from get give had has have he hello help her hey hi him his how i i'd i'm i've if in into is isn't it it's its just
-    know let like list look make many may me might more most much must my need no not now of off on one or our out over
-    please really same say see shall she should show so some something tell than that that's the their them then there
-    these they thing things this those to too up us use used using very want was way we were what what's when where
-    which who who's whom why will with work works would you your yours find search happen happens happened"""
+    """a about again all also am an and any anything are as at be been but by can could did do does doing don't else
+    for from get give had has have he hello help her hey hi him his how i i'd i'm i've if in into is isn't it
+    it's its just know let like list look make many may me might more most much must my need no not now of off
+    on one or our out over please really same say see shall she should show so some something tell than that
+    that's the their them then there these they thing things this those to too up us use used using very want
+    was way we were what what's when where which who who's whom why will with work works would you your yours
+    find search happen happens happened here explain describe mean means meaning think"""
 )
 
 

@@ -67,6 +67,9 @@ def test_half_of_the_words_must_be_there() -> None:
     found = [Excerpt(text="A server speaks."), Excerpt(text="A red server speaks slowly.")]
     assert best("server red slowly purple", found) == [found[1]]
     assert best("capital france", found) == []
+    assert best("server purple", found) == found
+    assert best("server purple", found, strict=True) == []
+    assert best("server purple", [Excerpt(text="x", title="Server")], strict=True) != []
 
 
 def test_quotes_are_whole_sentences_with_the_first_one() -> None:

@@ -30,6 +30,11 @@ def _search(arguments: dict[str, str]) -> str:
         ("where is my data stored?", "Operations › Where is my data stored, and how do I back it up?"),
         ("what happens when it crashes?", "Operations › What happens when it crashes?"),
         ("how do I connect a phoenix client", "Real time › How do I connect a Phoenix client?"),
+        ("explain how real time works", "Real time › How does real time work?"),
+        ("what is a channel?", "Real time › What is a channel?"),
+        ("is this free?", "Getting started › Is it free?"),
+        ("how do I get an API key?", "Models › How do I get an API key?"),
+        ("can I use it from python?", "Python › How do I use it from Python, with my own assistant?"),
         ("which topics are there?", "Real time › Which topics are there?"),
         ("what is the workspace?", "Python › What is the Workspace?"),
         ("which directives are there?", "Models › Which directives does the demo model know?"),
@@ -41,12 +46,14 @@ def test_people_find_the_section(talk: Callable[..., Any], question: str, headin
     assert f"— manual, *{heading}*" in talk(search_manual=_search).ask(question)
 
 
-@pytest.mark.parametrize("question", ["What is the capital of France?", "Who is Einstein?", "why is the sky blue?"])
+@pytest.mark.parametrize(
+    "question", ["What is the capital of France?", "Who is Einstein?", "why is the sky blue?", "meaning of life?"]
+)
 def test_what_the_manual_does_not_say_is_not_found(talk: Callable[..., Any], question: str) -> None:
     assert "I found nothing about" in talk(search_manual=_search).ask(question)
 
 
 def test_every_section_answers_in_its_first_sentence() -> None:
     for section in _MANUAL.sections:
-        assert section.text[0].isupper(), section.title
+        assert section.text[0].isupper() or section.text[0].isdigit(), section.title
         assert len(section.text) < 2_000, section.title

@@ -23,7 +23,8 @@ _JOKE = re.compile(r"^(?:(?:another|one more)\s+)?(?:joke|poem|haiku|story)[\s?!
 _WORLD = re.compile(
     r"\b(?:weather|forecast|temperature (?:in|outside)|news|headlines|stock price|share price|exchange rate|traffic|"
     r"score of|"
-    r"who won|search the (?:web|internet)|google|browse)\b"
+    r"who won|search the (?:web|internet)|google|browse|"
+    r"remind me|reminders?|(?:alarm|timer) (?:for|in|at|to)|set an? (?:alarm|timer))\b"
 )
 _DOCUMENTED = re.compile(r"^(?:how|where|why|which|what) (?:do|can|could|should|does|is a|are|to)\b")
 

@@ -53,7 +53,7 @@ def _say(results: Results, asked: Sequence[Wish], query: str) -> str:
     for wish, result in zip(asked, results, strict=True):
         if result is None or result.failed:
             continue
-        found = best(query, passages(result.text))
+        found = best(query, passages(result.text), strict=wish.name == "search_manual")
         if found and wish.name == "search_manual":
             # What the user said of themselves answers "my …" better than the manual does.
             parts += [] if parts else [_manual(query, found)]

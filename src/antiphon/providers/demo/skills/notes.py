@@ -24,6 +24,10 @@ _NAMED = re.compile(
     r"^\s*(?:hi|hello|hey)?[\s,!.]*(?i:my name is|i am called|call "
     r"me)\s+(?P<name>[^\W\d_][\w'’-]*(?:\s[A-Z][\w'’-]*)?)[\s.!]*$"
 )
+_OWN = re.compile(
+    r"(?i)^\s*(?:i (?:am|like|love|hate|live|work|prefer|feel|was born)|i'm|i’m|"
+    r"my [\w' -]{1,40} (?:is|are))\b(?P<rest>[^?]{2,200})$"
+)
 _FORGET = re.compile(r"(?i)^\s*(?:please\s+)?(?:forget|delete|erase)\b.*\b(?:that|me|everything|about|my|notes?)\b")
 
 
@@ -40,6 +44,12 @@ def plan(sentence: str, reading: Reading) -> Plan | None:
             f"Nice to meet you, {name}. I keep nothing on my own: say *remember that my name is {name}* and I will "
             f"know it "
             "in every conversation.",
+        )
+    if _OWN.match(sentence[:300]):
+        fact = " ".join(sentence.split()).rstrip(".!")
+        return answer(
+            "A remark about yourself. Nothing is kept unless I am asked to.",
+            f"I keep nothing on my own. If I should know it later, say: *remember that {fact}*.",
         )
     if _FORGET.match(sentence[:300]) and not any("forget" in name for name in reading.tools):
         return answer("A wish to forget. No tool of mine does that.", "No tool to delete notes is offered to me here.")

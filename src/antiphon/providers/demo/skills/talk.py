@@ -46,6 +46,21 @@ _COURTESIES = (
         "Good. Ask me something, or say `help` to see what I can do.",
     ),
     Courtesy(
+        re.compile(r"(?:stop|cancel|quit|exit|pause)(?: (?:it|that|please|now))*"),
+        "A wish to stop.",
+        "Nothing is running. While an answer streams, the stop button ends it, in the terminal Ctrl-C.",
+    ),
+    Courtesy(
+        re.compile(r"(?:clear|reset|restart|start over|start again|new (?:chat|conversation))(?: please)?"),
+        "A wish to begin again.",
+        "Type `/reset`: from there on the assistant no longer reads what is above.",
+    ),
+    Courtesy(
+        re.compile(r"(?:continue|go on|more|tell me more|again|repeat|why|how|what|huh|really|are you sure)"),
+        "A question about my last answer.",
+        "My answers are whole: I quote all that fits and have no more to say. Ask with other words, and I look again.",
+    ),
+    Courtesy(
         re.compile(r"how are you(?: (?:doing|today|feeling))*|how(?: is|'s) it going|what'?s up|sup|wassup"),
         "A friendly question.",
         "Running, thank you: all rules in place, nothing to feel with. What can I look up or work out for you?",
@@ -67,7 +82,9 @@ _WHO = re.compile(
     r"\bare you (?:an? )?(?:ai|a\.i\.|robot|bot|human|real|llm|gpt|chatgpt|claude|gemini|model|language model|person|"
     r"alive|smart|intelligent|conscious)\b|"
     r"\b(?:what|which) (?:ai |language |llm )?model (?:are you|is this|do you use|am i)|"
-    r"\bwho (?:made|built|created) you\b"
+    r"\bwho (?:made|built|created) you\b|\bhow old are you|\bwhere are you from|"
+    r"\bdo you (?:speak|dream|sleep|have a name)|"
+    r"\bwhat languages? do you"
 )
 _ABLE = re.compile(
     r"^(?:help(?: me)?|menu|commands?|options|examples?|start|get started|begin|what now|where do i start|"
@@ -185,7 +202,7 @@ def _who(reading: Reading) -> str:
         )
     )
     return more + (
-        "I have no name and no opinions. I read your sentence by fixed rules, call real tools, and quote what they "
+        "I have no name and no opinions. I read English sentences by fixed rules, call real tools, and quote what they "
         "find; "
         "I make nothing up. `/why` tells why I am the one who answers, and `help` shows what I can do."
     )

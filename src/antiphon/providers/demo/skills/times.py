@@ -15,6 +15,7 @@ _SHORT = re.compile(r"(?:the )?(?:time|date|clock|now|today)(?: (?:please|now|to
 _FOLLOW = re.compile(r"(?:and|what about|how about)(?: now)? (?:in|for|at) (?P<place>.+?)[?!. ]*")
 _PLACE = re.compile(r"(?i)\b(?:in|at|for)\s+(?P<places>[^?!.;]{2,120})")
 _BETWEEN = re.compile(r"(?i)\s*,\s*(?:and\s+)?|\s+and\s+(?:in\s+)?|\s*&\s*")
+_OTHER_DAY = re.compile(r"\b(?:tomorrow|yesterday|next|last|ago|will be)\b")
 _NOT_PLACE = re.compile(
     r"(?i)(?:the\s+)?(?:moment|now|today|here|there|right now|my (?:time ?zone|place|city|country)|world|general|utc "
     r"time)\b.*"
@@ -37,11 +38,12 @@ def plan(sentence: str, reading: Reading) -> Plan | None:
             "The time. There is no clock for that among my tools.",
             "I cannot tell the time: no `clock` tool is offered to me here, and I have no clock of my own.",
         )
+    other = "The clock knows only now. " if _OTHER_DAY.search(text) else ""
     where = f" in {', '.join(places)}" if places else ""
     return Plan(
         thought=f"The time{where}: I look at the clock.",
         wishes=offered,
-        say=lambda results: _say(results, places),
+        say=lambda results: other + _say(results, places),
     )
 
 
