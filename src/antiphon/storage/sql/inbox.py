@@ -183,7 +183,7 @@ def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None) -> Unit[Fin
         "turn_end",
         {"id": turn.id, "by_model": record.model, "new_record": dump(storable_data(record, TurnRecord)), "at": at},
     )
-    yield "message_settle", {"of_turn": turn.id, "outcome": record.outcome, "visible": visible}
+    yield "message_settle", {"of_message": turn.message_id, "outcome": record.outcome, "visible": visible}
     yield "chunk_drop", {"turn_id": turn.id}
     if reply is not None:
         return (yield from _answer(turn, record, reply, at))

@@ -156,7 +156,7 @@ MESSAGE_CONTEXT = (
 )
 MESSAGE_SETTLE = (
     update(messages)
-    .where(messages.c.turn_id == _text("of_turn"))
+    .where(messages.c.id == _text("of_message"))
     .values(
         status=_text("outcome"), in_context=and_(messages.c.in_context, bindparam("visible", type_=Boolean) == true())
     )

@@ -38,7 +38,8 @@ CREATE TABLE conversations (
     PRIMARY KEY (id),
     CONSTRAINT conversations_place UNIQUE (adapter, place),
     FOREIGN KEY(person_id) REFERENCES people (id)
-);
+)
+ WITHOUT ROWID;
 
 CREATE INDEX conversations_of_person ON conversations (person_id, updated_at);
 
@@ -64,8 +65,6 @@ CREATE TABLE messages (
 
 CREATE INDEX messages_ticket ON messages (conversation_id, ticket, position);
 
-CREATE INDEX messages_turn ON messages (turn_id);
-
 CREATE TABLE inbox (
     id TEXT NOT NULL,
     adapter TEXT NOT NULL,
@@ -86,7 +85,8 @@ CREATE TABLE inbox (
     PRIMARY KEY (id),
     CONSTRAINT inbox_key UNIQUE (adapter, place, "key"),
     FOREIGN KEY(conversation_id) REFERENCES conversations (id) ON DELETE CASCADE
-);
+)
+ WITHOUT ROWID;
 
 CREATE INDEX inbox_ticket ON inbox (conversation_id, ticket);
 
@@ -120,7 +120,8 @@ CREATE TABLE outbox (
     PRIMARY KEY (id),
     CONSTRAINT outbox_turn UNIQUE (turn_id),
     FOREIGN KEY(conversation_id) REFERENCES conversations (id) ON DELETE CASCADE
-);
+)
+ WITHOUT ROWID;
 
 CREATE INDEX outbox_conversation ON outbox (conversation_id);
 

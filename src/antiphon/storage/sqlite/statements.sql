@@ -55,7 +55,7 @@ WHERE messages.conversation_id = :conversation_id AND messages.ticket < :ticket 
  LIMIT :limit OFFSET 0
 
 -- name: message_settle
-UPDATE messages SET status=:outcome, in_context=(messages.in_context = 1 AND :visible = 1) WHERE messages.turn_id = :of_turn
+UPDATE messages SET status=:outcome, in_context=(messages.in_context = 1 AND :visible = 1) WHERE messages.id = :of_message
 
 -- name: turn_add
 INSERT INTO inbox (id, adapter, place, "key", thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at) VALUES (:id, :adapter, :place, :key, :thread, :reply_to, :conversation_id, :message_id, :ticket, :person_id, :attachments, :state, :model, :record, :created_at, :ended_at)

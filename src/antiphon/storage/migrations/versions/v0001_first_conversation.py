@@ -95,6 +95,7 @@ def _conversations() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.UniqueConstraint("adapter", "place", name="conversations_place"),
+        sqlite_with_rowid=False,
     )
     op.create_index("conversations_of_person", "conversations", ["person_id", "updated_at"])
     op.create_table(
@@ -116,7 +117,6 @@ def _conversations() -> None:
         sa.UniqueConstraint("conversation_id", "position", name="messages_position"),
     )
     op.create_index("messages_ticket", "messages", ["conversation_id", "ticket", "position"])
-    op.create_index("messages_turn", "messages", ["turn_id"])
 
 
 def _inbox() -> None:
@@ -139,6 +139,7 @@ def _inbox() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger()),
         sa.UniqueConstraint("adapter", "place", "key", name="inbox_key"),
+        sqlite_with_rowid=False,
     )
     op.create_index("inbox_ticket", "inbox", ["conversation_id", "ticket"])
     still_open = sa.text("state != 'ended'")
@@ -171,6 +172,7 @@ def _outbox() -> None:
         sa.Column("error", sa.Text()),
         sa.Column("platform_id", sa.Text()),
         sa.UniqueConstraint("turn_id", name="outbox_turn"),
+        sqlite_with_rowid=False,
     )
     op.create_index("outbox_conversation", "outbox", ["conversation_id"])
     sendable = sa.text("state IN ('pending', 'sending')")
