@@ -1,10 +1,13 @@
 """The real manual, searched by the real tool: what people ask is answered by the section that says it."""
 
+import ast
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+import antiphon
 from antiphon.search.manual import Manual
 
 _MANUAL = Manual()
@@ -57,3 +60,13 @@ def test_every_section_answers_in_its_first_sentence() -> None:
     for section in _MANUAL.sections:
         assert section.text[0].isupper() or section.text[0].isdigit(), section.title
         assert len(section.text) < 2_000, section.title
+
+
+def test_the_python_of_the_manual_is_python_and_imports_what_there_is() -> None:
+    blocks = [
+        block for section in _MANUAL.sections for block in re.findall(r"```python\n(.*?)```", section.text, re.DOTALL)
+    ]
+    assert len(blocks) > 5
+    for block in blocks:
+        imports = [node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.ImportFrom)]
+        assert {name.name for node in imports for name in node.names} <= set(antiphon.__all__)
