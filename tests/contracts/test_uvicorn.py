@@ -7,7 +7,7 @@ import asyncio
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import uvicorn
@@ -24,7 +24,7 @@ KEYWORDS = {"config", "server_state", "app_state"}
 class Recorder(asyncio.Protocol):
     """Stands where the engine's protocol class stands and notes what uvicorn does."""
 
-    calls: list[Any]
+    calls: ClassVar[list[Any]]
 
     def __init__(self, **keywords: Any) -> None:
         self.keywords = keywords
@@ -90,14 +90,15 @@ def test_the_installed_version_is_in_the_range_that_was_proved() -> None:
 
 async def test_the_class_is_made_with_these_keywords_then_given_transport_request_and_frames() -> None:
     class Mine(Recorder):
-        calls: list[Any] = []
+        calls: ClassVar[list[Any]] = []
 
     server, task, port = await serve(Mine)
     async with connect(f"ws://127.0.0.1:{port}/any/path?a=%20b", proxy=None) as client:
         await client.send("hello")
         assert await client.recv() == "hi"
         # A connection in this set is what a graceful stop waits for and calls `shutdown` on.
-        assert [type(each) for each in server.server_state.connections] == [Mine]
+        connections: set[Any] = set(server.server_state.connections)
+        assert [type(each) for each in connections] == [Mine]
         server.should_exit = True
         await client.wait_closed()
         assert client.close_code == 1012

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,10 @@ async def client_of() -> AsyncIterator[Callable[..., Any]]:
     yield open_client
     for client in opened:
         await client.close()
+
+
+def reached(seen: list[Any], count: int) -> bool:
+    return len(seen) == count
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -80,7 +85,7 @@ async def test_after_a_break_it_comes_back_and_asks_again_what_to_join_with(live
     await channel.join()
     for count in (2, 3):
         live.app.disconnect("ann")
-        await until(lambda count=count: len(joins) == count)
+        await until(partial(reached, joins, count))
     assert joins == [{"join": 1}, {"join": 2}, {"join": 3}]
     assert states == ["connected", "reconnecting", "connected", "reconnecting", "connected"]
     assert await channel.push("echo", {"n": 1}) == {"n": 1}

@@ -45,9 +45,10 @@ def test_or_2_without_a_public_host_the_host_that_was_asked_for() -> None:
     assert not allows("https://example.com")
 
 
-@pytest.mark.parametrize(
-    "origin", ["http://localhost:5173", "http://127.0.0.1:4000", "http://[::1]:4000", "http://app.localhost"]
-)
+LOOPBACK_PAGES = ["http://localhost:5173", "http://127.0.0.1:4000", "http://[::1]:4000", "http://app.localhost"]
+
+
+@pytest.mark.parametrize("origin", LOOPBACK_PAGES)
 def test_or_2_loopback_pages_reach_a_loopback_server(origin: str) -> None:
     assert allows(origin, LOOPBACK)
 
@@ -82,8 +83,14 @@ def test_or_3_or_4_lists(entry: str, origin: str, allowed: bool) -> None:
 
 @pytest.mark.parametrize(
     ("origin", "allowed"),
-    [("http://h:4000", True), ("https://h:4000", False), ("http://h:4001", False), ("http://x:4000", False), ("ws://h:4000", False)],
-)  # fmt: skip
+    [
+        ("http://h:4000", True),
+        ("https://h:4000", False),
+        ("http://h:4001", False),
+        ("http://x:4000", False),
+        ("ws://h:4000", False),
+    ],
+)
 def test_or_5_same_connection(origin: str, allowed: bool) -> None:
     assert allows(origin, Arrival("http", "h:4000", "192.0.2.1"), origins="same-connection") is allowed
 

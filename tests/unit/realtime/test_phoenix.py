@@ -24,7 +24,7 @@ async def test_the_first_registered_channel_wins_and_assigns_are_its_own() -> No
     app = application()
 
     @app.channel("room:*", kind="any")
-    class Any_(Channel):
+    class Room(Channel):
         pass
 
     @app.channel("room:lobby")
@@ -33,7 +33,7 @@ async def test_the_first_registered_channel_wins_and_assigns_are_its_own() -> No
 
     route = app.routes.find("room:lobby")
     assert route is not None
-    assert (route.factory, route.assigns) == (Any_, {"kind": "any"})
+    assert (route.factory, route.assigns) == (Room, {"kind": "any"})
 
 
 async def test_start_serves_until_stop_and_twice_is_fine() -> None:
@@ -57,7 +57,7 @@ async def test_start_serves_until_stop_and_twice_is_fine() -> None:
     await app.stop()
     await app.stop()
     await serving
-    with pytest.raises(OSError, match="refused|Connect call failed"):
+    with pytest.raises(OSError, match=r"refused|Connect call failed"):
         await asyncio.open_connection("127.0.0.1", port)
 
 
@@ -72,7 +72,7 @@ async def test_an_application_serves_again_after_a_stop() -> None:
 async def test_an_address_that_is_taken_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ServiceError, match=f"cannot listen on 127.0.0.1:{port} .*: choose another"):
+        with pytest.raises(ServiceError, match=rf"cannot listen on 127\.0\.0\.1:{port} .*: choose another"):
             await application().listen("127.0.0.1", port)
 
 

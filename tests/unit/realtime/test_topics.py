@@ -56,7 +56,8 @@ class FakeMember:
 
 
 async def test_bc_3_broadcasts_of_one_tick_arrive_as_one_shared_batch() -> None:
-    topics, seen = Topics(100), []
+    topics = Topics(100)
+    seen: list[Batch] = []
     members: list[Any] = [FakeMember() for _ in range(3)]
     for member in members:
         member.receive = seen.append

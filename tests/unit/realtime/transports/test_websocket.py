@@ -1,4 +1,4 @@
-"""Connections: how they begin, how they are refused, and every way they end. Real sockets, hostile and slow ones too."""
+"""Connections: how they begin, how they are refused, every way they end; with hostile and slow clients too."""
 
 import asyncio
 import json

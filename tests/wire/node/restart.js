@@ -1,0 +1,18 @@
+// Stays joined while the server restarts: sees the close, comes back by itself, is joined again.
+const { Socket } = require("phoenix");
+
+const say = (...values) => console.log(JSON.stringify(values));
+const socket = new Socket(process.argv[2], { transport: require("ws") });
+let closes = 0;
+let joins = 0;
+socket.onClose((event) => {
+  if (++closes === 1) say("closed", event.code);
+});
+socket.connect();
+socket
+  .channel("room:1", {})
+  .join()
+  .receive("ok", () => {
+    say("joined", ++joins);
+    if (joins === 2) process.exit(0);
+  });
