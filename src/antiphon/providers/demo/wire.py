@@ -176,7 +176,7 @@ class Chunks:
             case Finish(reason):
                 return self._finish(_FINISH.get(reason, reason))
             case Error():
-                return b"data: " + _encode({"error": error_body(event.message, "server_error", None)}) + b"\n\n"
+                return b"data: " + _encode({"error": error_body(event.public, "server_error", None)}) + b"\n\n"
             case ToolCallEnd():
                 return b""
 
