@@ -78,7 +78,7 @@ class ServiceError(AntiphonError):
 class ProviderError(AntiphonError):
     """The vendor of a model refused, failed or went silent.
 
-    `kind` is one of `providers.base.ERROR_KINDS`; `retry_after` is in seconds when the vendor named a time.
+    `kind` is one of `providers.base.ErrorKind`; `retry_after` is in seconds when the vendor named a time.
     """
 
     code = "provider"

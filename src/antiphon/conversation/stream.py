@@ -163,9 +163,10 @@ def _chunks(events: list[tuple[Any, str | ToolPart]], offset: int) -> list[Chunk
     chunks: list[Chunk] = []
     for kind, run in groupby(events, key=itemgetter(0)):
         pieces = [piece for _, piece in run]
-        offset += len(pieces)
         if kind == "tool":
-            chunks += [Chunk(seq=offset, kind=kind, text=msgspec.json.encode(piece).decode()) for piece in pieces]
+            calls = enumerate(pieces, offset + 1)
+            chunks += [Chunk(seq=seq, kind=kind, text=msgspec.json.encode(call).decode()) for seq, call in calls]
         else:
-            chunks.append(Chunk(seq=offset, kind=kind, text="".join(str(piece) for piece in pieces)))
+            chunks.append(Chunk(seq=offset + len(pieces), kind=kind, text="".join(map(str, pieces))))
+        offset += len(pieces)
     return chunks

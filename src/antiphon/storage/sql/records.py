@@ -69,7 +69,9 @@ def storable(text: str) -> str:
 
 
 def title_of(text: str) -> str:
-    """A title from the first words of a text: one line, cut between words."""
+    """A title from the first words of a text: one line, cut between words. A command says nothing about a topic."""
+    if text.startswith("/"):
+        return ""
     line = " ".join(storable(text[: _TITLE_LENGTH * 10]).split())
     if len(line) <= _TITLE_LENGTH:
         return line
