@@ -37,15 +37,13 @@ from antiphon.providers.demo.words import count, tokens
 MODEL = "demo"
 INTRODUCTION = (
     "*No model is configured. I am the built-in demo model: rules and search, no AI. Set `OPENAI_API_KEY` (or the key "
-    "of "
-    "another provider) or start Ollama, then restart.*\n\n"
+    "of another provider) or start Ollama, then restart.*\n\n"
 )
 _SKILLS: tuple[Skill, ...] = (times.plan, sums.plan, notes.plan, past.plan, talk.plan, other.plan, limits.plan)
 _MOST_SENTENCES = 5
 _SENTENCE = re.compile(
-    r"(?<=[?!])\s+|(?<=[.;])\s+(?=\S)|\n+|,?\s+and\s+(?=(?:also\s+)?(?:what|how much|how many|who|when|which|"
-    r"remember)\b)",
-    re.IGNORECASE,
+    r"(?i)(?<=[?!])\s+|(?<=[.;])\s+(?=\S)|\n+|"
+    r",?\s+and\s+(?=(?:also\s+)?(?:what|how much|how many|who|when|which|remember)\b)"
 )
 _GREETING = re.compile(r"(?i)^\s*(?:hi|hello|hey|good (?:morning|evening|afternoon))(?: there)?\s*[,.!]+\s*(?=\w)")
 _WHOLE = re.compile(r"(?i)\s*(?:please\s+)?(?:remember|note|keep in mind|don't forget|write down|use|call)\b")
@@ -53,11 +51,11 @@ _ASKS = re.compile(
     r"(?i)\?\s*$|^\s*(?:what|how|who|where|when|which|why|is|are|can|could|do|does|tell|show|explain|find)\b"
 )
 _LONG = "Every word of this long answer is one token and it only exists to be streamed to as many readers as there are."
+_FILLER_WORDS = 40
 _THINKING = (
     "I was asked to think where it can be seen. First I read the question again, word by word. Then I look at the "
-    "tools "
-    "I am offered and at what each of them says about itself. Rules decide, nothing else: the same request always "
-    "gives the same answer. That settled, I begin. "
+    "tools I am offered and at what each of them says about itself. Rules decide, nothing else: the same request "
+    "always gives the same answer. That settled, I begin. "
 )
 
 
@@ -108,13 +106,20 @@ def _directed(asked: Directives, reading: Reading) -> Utterance | None:
         return Utterance(calls=tuple(ToolCall(id=reading.call_id(at), name=n, arguments=a) for at, (n, a) in wanted))
     if asked.calls:
         found = reading.answers([name for name, _ in asked.calls])
-        return Utterance(text="\n\n".join(f"`{one.name}` answered:\n\n{one.text}" for one in found if one))
-    if asked.long is not None or (not asked.rest and asked.rest != reading.question):
-        lorem = _LONG.split()
         return Utterance(
-            text=" ".join(lorem[at % len(lorem)] for at in range(40 if asked.long is None else asked.long))
+            text="\n\n".join(
+                f"`{one.name}` {'failed' if one.failed else 'answered'}:\n\n{one.text}" for one in found if one
+            )
         )
+    if asked.long is not None or (not asked.rest and asked.rest != reading.question):
+        return Utterance(text=_filler(_FILLER_WORDS if asked.long is None else asked.long))
     return None
+
+
+def _filler(length: int) -> str:
+    """Words to stream where a directive asks for a number of them, or is followed by nothing to answer."""
+    words = _LONG.split()
+    return " ".join(words[at % len(words)] for at in range(length))
 
 
 def _reply(text: str, reading: Reading) -> Utterance:

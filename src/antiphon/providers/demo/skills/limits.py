@@ -13,17 +13,14 @@ _CREATIVE = re.compile(
     r"(?:write|compose|draft|create|generate|make(?: up)?|invent|tell|give|sing|draw|paint|design|build|code|program|"
     r"implement)\b"
     r"(?:\s+me)?.*\b(?:poem|haiku|story|stories|joke|song|lyrics|essay|email|letter|article|blog|script|function|"
-    r"program|code|"
-    r"website|app|page|game|image|picture|logo|riddle|speech|tweet|recipe|plan|cv|resume|limerick)\b|"
+    r"program|code|website|app|page|game|image|picture|logo|riddle|speech|tweet|recipe|plan|cv|resume|limerick)\b|"
     r"(?:translate|rewrite|rephrase|paraphrase|proofread|summari[sz]e|brainstorm|debug|review|improve|refactor|"
-    r"role-?play|"
-    r"imagine|pretend|act as)\b.+)"
+    r"role-?play|imagine|pretend|act as)\b.+)"
 )
 _JOKE = re.compile(r"^(?:(?:another|one more)\s+)?(?:joke|poem|haiku|story)[\s?!.]*$")
 _WORLD = re.compile(
     r"\b(?:weather|forecast|temperature (?:in|outside)|news|headlines|stock price|share price|exchange rate|traffic|"
-    r"score of|"
-    r"who won|search the (?:web|internet)|google|browse|"
+    r"score of|who won|search the (?:web|internet)|google|browse|"
     r"remind me|reminders?|(?:alarm|timer) (?:for|in|at|to)|set an? (?:alarm|timer))\b"
 )
 _DOCUMENTED = re.compile(r"^(?:how|where|why|which|what) (?:do|can|could|should|does|is a|are|to)\b")

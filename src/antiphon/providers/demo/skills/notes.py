@@ -8,8 +8,8 @@ from antiphon.providers.demo.skills.base import Plan, Results, answer, trouble
 from antiphon.providers.demo.words import content_words
 
 _KEEP = re.compile(
-    r"(?is)^(?:please\s+|can you\s+|could you\s+|ok,?\s+)*(?:remember|note|note down|keep in mind|don't forget|do not "
-    r"forget|"
+    r"(?is)^(?:please\s+|can you\s+|could you\s+|ok,?\s+)*(?:remember|note|note down|keep in mind|don't forget|"
+    r"do not forget|"
     r"save a note|make a note|take a note|write down)\s*(?:,|:|that\b:?|this:?|the following:?)?\s+(?P<fact>.+)$"
 )
 _ABOUT_ME = re.compile(
@@ -21,12 +21,12 @@ _ASIDE = frozenset(
     {"know", "remember", "notes", "memory", "memories", "learned", "learnt", "saved", "noted", "show", "list"}
 )
 _NAMED = re.compile(
-    r"^\s*(?:hi|hello|hey)?[\s,!.]*(?i:my name is|i am called|call "
-    r"me)\s+(?P<name>[^\W\d_][\w'’-]*(?:\s[A-Z][\w'’-]*)?)[\s.!]*$"
+    r"^\s*(?:hi|hello|hey)?[\s,!.]*(?i:my name is|i am called|call me)\s+"
+    r"(?P<name>[^\W\d_][\w'’-]*(?:\s[A-Z][\w'’-]*)?)[\s.!]*$"
 )
 _OWN = re.compile(
     r"(?i)^\s*(?:i (?:am|like|love|hate|live|work|prefer|feel|was born)|i'm|i’m|"
-    r"my [\w' -]{1,40} (?:is|are))\b(?P<rest>[^?]{2,200})$"
+    r"my [\w' -]{1,40} (?:is|are))\b[^?]{2,200}$"
 )
 _FORGET = re.compile(r"(?i)^\s*(?:please\s+)?(?:forget|delete|erase)\b.*\b(?:that|me|everything|about|my|notes?)\b")
 

@@ -17,9 +17,8 @@ _SEARCH = listed(
     conversations chat chats history message messages last time yesterday before earlier today ago previously"""
 )
 _LAST = re.compile(
-    r"(?i)\bwhat (?:did i|have i|was it i|i) (?:just |last )?(?:say|said|ask|asked|write|wrote)\b(?: (?:just )?(?:now|"
-    r"before|last))?"
-    r"[\s?.!]*$|\bmy (?:last|previous) (?:message|question)\b"
+    r"(?i)\bwhat (?:did i|have i|was it i|i) (?:just |last )?(?:say|said|ask|asked|write|wrote)\b"
+    r"(?: (?:just )?(?:now|before|last))?[\s?.!]*$|\bmy (?:last|previous) (?:message|question)\b"
 )
 _FIRST = re.compile(r"(?i)\b(?:my|the) first (?:message|question|thing)\b")
 _SUMMARY = re.compile(

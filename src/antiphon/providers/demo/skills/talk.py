@@ -83,8 +83,7 @@ _WHO = re.compile(
     r"alive|smart|intelligent|conscious)\b|"
     r"\b(?:what|which) (?:ai |language |llm )?model (?:are you|is this|do you use|am i)|"
     r"\bwho (?:made|built|created) you\b|\bhow old are you|\bwhere are you from|"
-    r"\bdo you (?:speak|dream|sleep|have a name)|"
-    r"\bwhat languages? do you"
+    r"\bdo you (?:speak|dream|sleep|have a name)|\bwhat languages? do you"
 )
 _ABLE = re.compile(
     r"^(?:help(?: me)?|menu|commands?|options|examples?|start|get started|begin|what now|where do i start|"
@@ -99,8 +98,7 @@ _TOOLS = re.compile(
 )
 _MARKDOWN = re.compile(
     r"(?:(?:can you |please )*(?:show|give|print|render|make|write|draw|test)(?: me)?(?: (?:a|an|some|the|your|all))* "
-    r")?"
-    r"(?:markdown|formatting|table|code block|highlighting)(?: (?:sample|example|demo|test|please))*"
+    r")?(?:markdown|formatting|table|code block|highlighting)(?: (?:sample|example|demo|test|please))*"
 )
 _COUNT = re.compile(r"(?:please |can you )?count (?:from (?:1|one) )?(?:up )?to (?P<n>\d{1,4})")
 
@@ -197,12 +195,10 @@ def _who(reading: Reading) -> str:
         if reading.first
         else (
             "I am the built-in **demo model**: rules and search, no AI. I am here so that everything around a model "
-            "can be "
-            "tried without one.\n\n"
+            "can be tried without one.\n\n"
         )
     )
     return more + (
         "I have no name and no opinions. I read English sentences by fixed rules, call real tools, and quote what they "
-        "find; "
-        "I make nothing up. `/why` tells why I am the one who answers, and `help` shows what I can do."
+        "find; I make nothing up. `/why` tells why I am the one who answers, and `help` shows what I can do."
     )

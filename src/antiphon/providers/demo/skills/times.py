@@ -17,8 +17,8 @@ _PLACE = re.compile(r"(?i)\b(?:in|at|for)\s+(?P<places>[^?!.;]{2,120})")
 _BETWEEN = re.compile(r"(?i)\s*,\s*(?:and\s+)?|\s+and\s+(?:in\s+)?|\s*&\s*")
 _OTHER_DAY = re.compile(r"\b(?:tomorrow|yesterday|next|last|ago|will be)\b")
 _NOT_PLACE = re.compile(
-    r"(?i)(?:the\s+)?(?:moment|now|today|here|there|right now|my (?:time ?zone|place|city|country)|world|general|utc "
-    r"time)\b.*"
+    r"(?i)(?:the\s+)?(?:moment|now|today|here|there|right now|my (?:time ?zone|place|city|country)|world|general|"
+    r"utc time)\b.*"
 )
 _FILLER = re.compile(r"(?i)^(?:the|city of)\s+|\s+(?:right now|now|today|at the moment|please|currently|is it)$")
 
