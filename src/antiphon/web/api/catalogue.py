@@ -23,7 +23,7 @@ def catalogue_routes(
                 "name": assistant.name,
                 "description": assistant.description,
                 "model": assistant.model,
-                "tools": list(assistant.tools),
+                "tools": [tool.name for tool in assistant.tools],
             }
             for assistant in assistants()
         ]
