@@ -9,7 +9,7 @@ function ToastItem({ toast }: { toast: Toast }) {
     action?.run();
   };
   return (
-    <li class="toast" data-testid="toast">
+    <div class="toast" data-testid="toast">
       <span>{toast.text}</span>
       {action && (
         <button type="button" class="toast-action" data-testid="toast-action" onClick={act}>
@@ -19,16 +19,16 @@ function ToastItem({ toast }: { toast: Toast }) {
       <button type="button" class="icon-button" aria-label="Dismiss" onClick={() => dismiss(toast.id)}>
         <Close />
       </button>
-    </li>
+    </div>
   );
 }
 
 export function Toasts() {
   return (
-    <ul class="toasts" role="alert" aria-label="Notifications">
+    <div class="toasts" role="alert">
       {toasts.value.map((toast) => (
         <ToastItem key={toast.id} toast={toast} />
       ))}
-    </ul>
+    </div>
   );
 }

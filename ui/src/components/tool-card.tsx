@@ -36,11 +36,11 @@ export function ToolCard({ part }: { part: ToolPart }) {
         <Chevron />
       </summary>
       <div class="tool-body">
-        <h4>Arguments</h4>
+        <p class="tool-label">Arguments</p>
         <pre tabIndex={0}>{isEmpty(part.arguments) ? "none" : pretty(part.arguments)}</pre>
         {part.result !== null && (
           <>
-            <h4>Result</h4>
+            <p class="tool-label">Result</p>
             <pre tabIndex={0}>{pretty(part.result)}</pre>
           </>
         )}
