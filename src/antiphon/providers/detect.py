@@ -71,7 +71,7 @@ async def detect(
             return Detected(f"{name}:{model}", f"{key_variable(name)} or the key of providers.{name} is set.")
     if probe and (found := await _probe(registry, within)):
         return found
-    return Detected(DEMO, "No model is configured, no key is set and no local model server answers.")
+    return Detected(DEMO, "Rules and search, no AI. Set OPENAI_API_KEY or start Ollama for a real model.")
 
 
 async def _probe(registry: ProviderRegistry, within: float) -> Detected | None:

@@ -3,7 +3,8 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -29,6 +30,8 @@ class WebServer:
             ws=websocket,
             lifespan="off",
             log_config=None,
+            log_level="warning",
+            log_level="warning",
             access_log=False,
             server_header=False,
             # Connections that are still open when everything is told: a keep-alive client must not hold the process.
@@ -86,6 +89,13 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._drain = drain
         self.on_ready: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, which raises the signals again in the end: that would kill us before the store is closed."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
