@@ -31,7 +31,6 @@ class WebServer:
             lifespan="off",
             log_config=None,
             log_level="warning",
-            log_level="warning",
             access_log=False,
             server_header=False,
             # Connections that are still open when everything is told: a keep-alive client must not hold the process.
