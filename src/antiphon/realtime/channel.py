@@ -114,7 +114,8 @@ class Channel:
         self._joined().broadcast(event, payload, skip=True)
 
     def subscribe_now(self) -> None:
-        """Call it in `on_join`: what is broadcast from here on is kept and comes out right behind the join reply.
+        """Call it in `on_join`: what is broadcast from here on is kept, and comes out behind the join reply and what
+        `after_join` pushes before it first waits.
 
         So a snapshot read after this call and the live events leave no gap. Dropped when the join is refused.
         """

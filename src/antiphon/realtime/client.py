@@ -190,13 +190,14 @@ class PhoenixClient:
 
     def _dispatch(self, text: str) -> None:
         join_ref, ref, topic, event, payload = msgspec.json.decode(text)
+        channel = self._channels.get(topic)
         if event == REPLY:
+            if channel is not None:
+                channel.answered(ref, payload["status"], payload["response"])
             answer = self._replies.get(ref)
             if answer is not None and not answer.done():
                 answer.set_result((payload["status"], payload["response"]))
-            return
-        channel = self._channels.get(topic)
-        if channel is not None:
+        elif channel is not None:
             channel.receive(join_ref, event, payload)
 
     def _fail_replies(self) -> None:
@@ -210,7 +211,10 @@ class PhoenixClient:
 
 
 class ClientChannel:
-    """One topic of a client. `on_joined` is told the response of every join, the first one included."""
+    """One topic of a client.
+
+    `on_joined` is told the response of every join, the first one included, and before the events that follow it.
+    """
 
     def __init__(self, client: PhoenixClient, topic: str, payload: JoinPayload) -> None:
         self.topic = topic
@@ -223,19 +227,17 @@ class ClientChannel:
         self._rejoin: asyncio.Task[None] | None = None
 
     def on(self, event: str | None, listener: Listener) -> None:
-        """Calls `listener(event, payload)` for each such event, for every event when `event` is None."""
+        """Calls `listener(event, payload)` for each such event in order, for every event when `event` is None."""
         self._listeners.append((event, listener))
 
     async def join(self) -> Any:
         """Joins and returns the response; raises `PushError` when refused. Breaks are followed by a new join."""
         payload = self._payload() if callable(self._payload) else self._payload
+        self.joined = False
         ref = self._join_ref = self._client.next_ref()
         status, response = await self._client.call(ref, ref, self.topic, JOIN, payload)
         if status != "ok":
             raise PushError(JOIN, status, response)
-        self.joined = True
-        if self.on_joined is not None:
-            self.on_joined(response)
         return response
 
     async def push(self, event: str, payload: Any, timeout: float | None = None) -> Any:
@@ -254,6 +256,13 @@ class ClientChannel:
         self._client.forget(self)
         await self._client.call(self._join_ref, self._client.next_ref(), self.topic, LEAVE, {})
 
+    def answered(self, ref: str | None, status: str, response: Any) -> None:
+        """Takes a reply: that of a join is told at once, before any event that came right behind it."""
+        if ref == self._join_ref and status == "ok" and not self.joined:
+            self.joined = True
+            if self.on_joined is not None:
+                asyncio.get_running_loop().call_soon(self.on_joined, response)
+
     def receive(self, join_ref: str | None, event: str, payload: Any) -> None:
         """Takes a frame of this topic; those of an earlier join are dropped (JS-4)."""
         if join_ref is not None and join_ref != self._join_ref:
@@ -266,7 +275,8 @@ class ClientChannel:
             self._client.forget(self)
         for wanted, listener in self._listeners:
             if wanted is None or wanted == event:
-                listener(event, payload)
+                # By way of the loop, so that a listener that raises is reported and does not end the connection.
+                asyncio.get_running_loop().call_soon(listener, event, payload)
 
     def reconnected(self) -> None:
         """The connection is new: a channel that was joined joins again."""

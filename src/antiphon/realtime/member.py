@@ -118,10 +118,11 @@ class Member:
             self.socket.app.topics.add(self.topic, self)
         self.socket.transport.send(answer)
         self._send_farewell()
-        self._release_held()
         self._ref = None
+        # What was kept comes behind what `after_join` says before it first waits: a snapshot, then what changed.
         if type(self._channel).after_join is not Channel.after_join:
             self._run(self._channel.after_join(), self._handled)
+        self._release_held()
 
     def _refuse(self, answer: bytes) -> None:
         self._detach()
@@ -170,7 +171,8 @@ class Member:
         self.socket.count_queued(1)
 
     def _handle(self, frame: InboundFrame) -> None:
-        if not self._is_current(frame.join_ref):
+        join_ref = frame.join_ref
+        if (type(join_ref) is not str or join_ref != self.join_ref) and not self._is_current(join_ref):
             return  # left over from before a re-join: dropped without a word (MS-4, LV-3)
         if frame.event == LEAVE:
             self.reply(frame.ref, "ok", {})
@@ -203,10 +205,11 @@ class Member:
         if self._state is ENDED:
             self._say_goodbye()
             return
-        try:
-            self._respond(result, error)
-        except UNSENDABLE as unsendable:
-            error = unsendable
+        if error is not None or result is not None:
+            try:
+                self._respond(result, error)
+            except UNSENDABLE as unsendable:
+                error = unsendable
         if error is not None and not isinstance(error, Rejected):
             self._crash(error)
         elif self._stop is not None:
@@ -218,11 +221,10 @@ class Member:
     def _respond(self, result: Any, error: BaseException | None) -> None:
         if isinstance(error, Rejected):
             self.reply(self._ref, "error", error.response)
-        elif error is None and result is not None:
-            if isinstance(result, Reply):
-                self.reply(self._ref, result.status, result.response)
-            else:
-                self.reply(self._ref, "ok", result)
+        elif isinstance(result, Reply):
+            self.reply(self._ref, result.status, result.response)
+        elif error is None:
+            self.reply(self._ref, "ok", result)
 
     def _pump(self) -> None:
         """Goes on with the frames that queued while the channel was busy."""
@@ -266,9 +268,12 @@ class Member:
         return Deferred(self, self._ref)
 
     def _send(self, body: bytes) -> None:
-        # What was broadcast before this was made leaves before it.
-        self.socket.app.topics.catch_up(self.topic, self)
-        self.socket.transport.send(body)
+        socket = self.socket
+        topics = socket.app.topics
+        if topics.unsettled:
+            # What was broadcast before this was made leaves before it.
+            topics.catch_up(self.topic, self)
+        socket.transport.send(body)
 
     # Ending
 
@@ -325,11 +330,9 @@ class Member:
 
     def _detach(self) -> None:
         app = self.socket.app
-        if self._state is JOINED:
+        if self._state is JOINED or self._held is not None:
             app.topics.remove(self.topic, self)
-        elif self._held is not None:
-            app.topics.remove(self.topic, self)
-            self._held = None
+        self._held = None
         self._state = ENDED
         self.socket.forget(self)
 

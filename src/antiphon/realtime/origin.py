@@ -1,7 +1,7 @@
 """Which web pages may open a socket (OR-1 to OR-7). Programs that are not browsers send no origin and are let in."""
 
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -60,18 +60,22 @@ class OriginPolicy:
             return page == self._public_host
         # A page may give any name of its own to our loopback address (DNS rebinding): the names being equal proves
         # nothing there, only loopback names do.
-        if _is_loopback(local_address):
-            return _is_loopback(page) and asked is not None and _is_loopback(asked)
+        if is_loopback(local_address):
+            return is_loopback(page) and asked is not None and is_loopback(asked)
         return page == asked
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own, told without asking a name server."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    # A socket that listens on both families reports 127.0.0.1 as ::ffff:127.0.0.1.
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def _entry(text: str) -> SplitResult:

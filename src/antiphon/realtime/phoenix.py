@@ -112,7 +112,10 @@ class Phoenix:
     async def start(self, host: str = "127.0.0.1", port: int = 4000) -> None:
         """Serves until `stop` is called or a signal ends it; `port` 0 takes a free one (see `port`)."""
         await self.listen(host, port)
-        await self.serve()
+        try:
+            await self.serve()
+        finally:
+            await self.stop()
 
     async def listen(self, host: str = "127.0.0.1", port: int = 4000) -> None:
         """Binds and begins to accept; raises `ServiceError` when the address cannot be had."""
@@ -143,6 +146,9 @@ class Phoenix:
             await server.stop()
             release(self.pubsub)
         await self.stepper.stop()
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
 
     async def drain(self) -> None:
         """Takes no new sockets and asks all there are to come back elsewhere (1012), in batches (DC-5)."""
@@ -166,6 +172,12 @@ class Phoenix:
         """The protocol versions a client may ask for."""
         return ", ".join(f"{major}.{minor}.x" for major, minor, _ in SERIALIZERS)
 
+    def connected(self, connection: WebSocketProtocol) -> None:
+        """Watches over a connection from its first byte on."""
+        self.connections.add(connection)
+        if self._beat is None:
+            self._schedule_beat()
+
     async def let_in(self, info: ConnectInfo) -> dict[str, Any]:
         """The assigns of a new socket; raises `Refused` (TR-9)."""
         assigns = None if self._on_connect is None else await self._on_connect(info)
@@ -186,8 +198,6 @@ class Phoenix:
             log.error("realtime.socket_id_is_no_string", type=type(socket_id).__name__)
             return False
         self.instruments.sockets.inc()
-        if self._beat is None:
-            self._schedule_beat()
         return True
 
     def socket_closed(self, socket: Socket) -> None:

@@ -30,7 +30,7 @@ class Stepper:
         """
         loop = asyncio.get_running_loop()
         spare, self._spare = self._spare, None
-        if spare is None or spare.task.done() or spare.task.cancelling():
+        if spare is None or spare.task.cancelling():
             spare = _Spare(loop)
         context = contextvars.copy_context()
         outer = asyncio.current_task(loop)

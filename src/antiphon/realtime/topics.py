@@ -120,7 +120,8 @@ class Topics:
     def __init__(self, slice_size: int) -> None:
         self._slice = slice_size
         self._topics: dict[str, Topic] = {}
-        self._dirty: dict[Topic, None] = {}
+        self.unsettled: dict[Topic, None] = {}
+        """The topics with broadcasts that have not reached everybody."""
         self._scheduled = False
 
     def __len__(self) -> int:
@@ -150,12 +151,12 @@ class Topics:
         member.cursor = _GONE
         if not topic.members:
             del self._topics[name]
-            self._dirty.pop(topic, None)
+            self.unsettled.pop(topic, None)
 
     def catch_up(self, name: str, member: "Member") -> None:
         """Brings one member up to date, before something of its own is sent to it."""
         topic = self._topics.get(name)
-        if topic is not None and topic in self._dirty and member in topic.members:
+        if topic is not None and topic in self.unsettled and member in topic.members:
             topic.deliver(member)
 
     def publish(self, name: str, body: bytes, skip: "Member | None" = None) -> int:
@@ -164,7 +165,7 @@ class Topics:
         if topic is None:
             return 0
         topic.append(body, skip)
-        self._dirty[topic] = None
+        self.unsettled[topic] = None
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._tick)
@@ -173,12 +174,12 @@ class Topics:
     def _tick(self) -> None:
         self._scheduled = False
         budget = self._slice
-        for topic in list(self._dirty):
+        for topic in list(self.unsettled):
             budget -= topic.sweep(budget)
             if topic.settled:
-                self._dirty.pop(topic, None)
+                self.unsettled.pop(topic, None)
             if budget <= 0:
                 break
-        if self._dirty and not self._scheduled:
+        if self.unsettled and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._tick)

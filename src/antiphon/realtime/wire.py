@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -12,7 +12,6 @@ CONTROL_TOPIC, HEARTBEAT = "phoenix", "heartbeat"
 
 _SEMANTIC = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
 
-_decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
 
@@ -20,7 +19,7 @@ class BadFrameError(Exception):
     """What came in is not a frame; the whole socket ends with 1011 (ER-6)."""
 
 
-class InboundFrame(NamedTuple):
+class InboundFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One frame from a client. Refs are echoed with the type they came in (V2-2)."""
 
     join_ref: Any
@@ -28,6 +27,9 @@ class InboundFrame(NamedTuple):
     topic: str
     event: str
     payload: Any
+
+
+_decoder = msgspec.json.Decoder(InboundFrame)
 
 
 class SerializerV2:
@@ -38,22 +40,21 @@ class SerializerV2:
     def decode(self, text: str, max_depth: int) -> InboundFrame:
         """The frame in `text`; raises `BadFrameError` when it is malformed or nested deeper than `max_depth`."""
         try:
-            value = _decoder.decode(text)
+            frame = _decoder.decode(text)
+        except msgspec.ValidationError as error:
+            raise BadFrameError("not an array of refs, topic, event and payload") from error
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadFrameError("not JSON") from error
-        if type(value) is not list or len(value) < 5:
-            raise BadFrameError("not an array of five")
-        if type(value[2]) is not str or type(value[3]) is not str:
-            raise BadFrameError("topic and event must be strings")
         # Few frames hold many brackets: only those pay for an exact look.
-        if text.count("[") + text.count("{") > max_depth and _deeper_than(value, max_depth):
+        many = text.count("[") + text.count("{") > max_depth
+        if many and _deeper_than((frame.join_ref, frame.ref, frame.payload), max_depth):
             raise BadFrameError("nested too deeply")
-        return InboundFrame(value[0], value[1], value[2], value[3], value[4])
+        return frame
 
     def reply(self, join_ref: Any, ref: Any, topic: str, status: str, response: Any) -> bytes:
         """A reply; the response may be any JSON value."""
-        answer = {"status": status, "response": msgspec.Raw(encode_value(response))}
-        return _encoder.encode((join_ref, ref, topic, REPLY, answer))
+        body = _encoder.encode((join_ref, ref, topic, REPLY, {"status": status, "response": response}))
+        return _without_nan(body, response)
 
     def push(self, join_ref: Any, topic: str, event: str, payload: Any) -> bytes:
         """A message to one member; the payload is an object (V2-4)."""
@@ -106,8 +107,11 @@ def encode_object(payload: Any) -> bytes:
 
 def encode_value(value: Any) -> bytes:
     """Compact JSON; raises for what JSON cannot say, NaN and infinities included (V2-7)."""
-    body = _encoder.encode(value)
-    # The encoder writes NaN as null, so only values with a null in them can hide one.
+    return _without_nan(_encoder.encode(value), value)
+
+
+def _without_nan(body: bytes, value: Any) -> bytes:
+    # The encoder writes NaN as null, so only what has a null in it can hide one.
     if b"null" in body and _has_non_finite(msgspec.to_builtins(value)):
         raise ValueError("NaN and infinity cannot be sent: JSON has no word for them")
     return body

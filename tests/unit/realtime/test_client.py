@@ -93,6 +93,34 @@ async def test_after_a_break_it_comes_back_and_asks_again_what_to_join_with(live
     assert states[-1] == "closed"
 
 
+async def test_what_follows_a_join_at_once_is_told_after_its_answer(live: Any, client_of: Any) -> None:
+    client = await client_of(live)
+    channel = client.channel("room:after")
+    seen: list[Any] = []
+    channel.on_joined = lambda response: seen.append("joined")
+    channel.on("welcome", lambda event, payload: seen.append(event))
+    await channel.join()
+    await until(partial(reached, seen, 2))
+    assert seen == ["joined", "welcome"]
+
+
+async def test_a_listener_that_raises_is_reported_and_harms_nothing(live: Any, client_of: Any) -> None:
+    reports: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reports.append(context["exception"]))
+    client = await client_of(live)
+    channel = client.channel("room:1")
+    await channel.join()
+
+    def fails(event: str, payload: Any) -> None:
+        raise RuntimeError("boom")
+
+    channel.on("message", fails)
+    live.app.broadcast("room:1", "message", {})
+    await until(partial(reached, reports, 1))
+    assert await channel.push("echo", {"n": 1}) == {"n": 1}
+    asyncio.get_running_loop().set_exception_handler(None)
+
+
 async def test_a_push_under_way_when_the_connection_breaks_fails(live: Any, client_of: Any) -> None:
     client = await client_of(live, params={"id": "ann"})
     channel = client.channel("room:1")

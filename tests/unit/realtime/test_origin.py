@@ -56,6 +56,7 @@ def test_or_2_loopback_pages_reach_a_loopback_server(origin: str) -> None:
 def test_or_2_a_rebound_name_does_not_reach_a_loopback_server() -> None:
     assert not allows("http://evil.com:4000", Arrival("http", "evil.com:4000", "127.0.0.1"))
     assert not allows("http://localhost:4000", Arrival("http", "evil.com:4000", "127.0.0.1"))
+    assert not allows("http://evil.com:4000", Arrival("http", "evil.com:4000", "::ffff:127.0.0.1"))
     assert allows("http://chat.com", Arrival("http", "chat.com", "127.0.0.1"), public_host="chat.com")
 
 

@@ -63,12 +63,17 @@ class FrameParser:
                     self._check(first, length)
                     break
                 length = int.from_bytes(view[position + 2 : start - 4], "big")
-            self._check(first, length)
+            whole_text = first == 0x81 and self._fragments is None and length <= self._limit
+            if not whole_text:
+                self._check(first, length)
             stop = start + length
             if end < stop:
                 break
             payload = apply_mask(view[start:stop], view[start - 4 : start])
             position = stop
+            if whole_text:  # nearly every frame there is
+                yield TEXT, payload
+                continue
             message = self._complete(first, payload)
             if message is not None:
                 yield message
@@ -130,6 +135,15 @@ def frame(opcode: int, payload: bytes) -> bytes:
     if length < 65536:
         return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big") + payload
     return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload
+
+
+_SHORT_TEXT = tuple(bytes((0x80 | TEXT, length)) for length in range(126))
+
+
+def text_frame(body: bytes) -> bytes:
+    """One final, unmasked text frame: what nearly everything is sent as."""
+    length = len(body)
+    return _SHORT_TEXT[length] + body if length < 126 else frame(TEXT, body)
 
 
 def close_frame(code: int) -> bytes:

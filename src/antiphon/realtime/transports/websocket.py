@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+_GLUE_BYTES = 64 * 1024
+
 
 class WebSocketProtocol(asyncio.Protocol):
     """One connection. `Phoenix.protocol_class()` makes the subclass that knows its application."""
@@ -57,7 +59,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._server_state.connections.add(self)
-        self.app.connections.add(self)
+        self.app.connected(self)
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
@@ -235,7 +237,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def send(self, body: bytes) -> None:
         """See `Transport`."""
         self.app.frames_sent += 1
-        self._queue(frames.frame(frames.TEXT, body))
+        self._queue(frames.text_frame(body))
 
     @property
     def send_batch(self) -> Callable[[Batch], None]:
@@ -245,7 +247,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def _send_batch(self, batch: Batch) -> None:
         data = batch.framed
         if data is None:
-            data = batch.framed = b"".join([frames.frame(frames.TEXT, body) for body in batch.bodies])
+            data = batch.framed = b"".join(map(frames.text_frame, batch.bodies))
         if self._out or self._blocked_since is not None or self._closing:
             self._queue(data)
         else:
@@ -267,12 +269,13 @@ class WebSocketProtocol(asyncio.Protocol):
         self._scheduled = False
         if self._blocked_since is not None or not self._out:
             return
-        out, self._out, self._out_size = self._out, [], 0
-        if len(out) == 1:
-            self._transport.write(out[0])
-        else:
-            # A backlog of shared broadcasts is handed on by reference, small replies are glued together.
+        out, size = self._out, self._out_size
+        self._out, self._out_size = [], 0
+        if size > _GLUE_BYTES:
+            # A backlog of shared broadcasts is handed on by reference.
             self._transport.writelines(out)
+        else:
+            self._transport.write(b"".join(out))
 
     # Closing
 

@@ -253,6 +253,12 @@ async def test_a_client_that_does_not_answer_a_close_is_cut_off(serve: Any, raw:
     assert not live.app.connections
 
 
+async def test_a_connect_that_takes_too_long_is_refused(serve: Any, raw: Any) -> None:
+    live = await serve(idle_seconds=0.1)
+    client = await raw(live, upgrade=False)
+    assert " 408 " in await client.request("/socket/websocket?vsn=2.0.0&gate=door")
+
+
 async def publish_until_gone(live: Any, members: int, text: str) -> int:
     """Broadcasts until only `members` are left; returns how many it took."""
     for count in range(20_000):
