@@ -135,7 +135,7 @@ export class Session {
     channel
       .join()
       .receive("ok", (reply: JoinReply) => this.onJoined(reply))
-      .receive("error", () => this.onRefused(channel));
+      .receive("error", (refusal: { code?: string } | null) => this.onRefused(channel, refusal?.code));
   }
 
   private joinPayload(): object {
@@ -155,9 +155,9 @@ export class Session {
     this.deliver();
   }
 
-  private onRefused(channel: Channel): void {
-    // Refused before it was ever open: it does not exist, or is not ours. Later refusals are a server in trouble.
-    if (this.thread.value.joined) return;
+  private onRefused(channel: Channel, code: string | undefined): void {
+    // Every other refusal is a server in trouble, and phoenix asks again.
+    if (code !== "not_found") return;
     channel.leave();
     this.state.value = "missing";
   }
