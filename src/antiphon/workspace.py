@@ -16,7 +16,7 @@ from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.assistant import AnyTool
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory, built_in
-from antiphon.assistants.prompts import PromptManager
+from antiphon.assistants.prompts import Prompt, PromptManager
 from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.tools import recall, remember, search_conversations
 from antiphon.commands.base import Command, Commands
@@ -33,6 +33,7 @@ from antiphon.domain import ChannelMessage
 from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.detect import Detected, detect
 from antiphon.providers.registry import ProviderRegistry
+from antiphon.realtime import pubsub
 from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.runtime.lifecycle import Lifecycle
@@ -49,6 +50,7 @@ from antiphon.web.app import WebApp
 from antiphon.web.auth import everybody_is_local
 from antiphon.web.channels.conversation import ConversationChannel, NewConversationChannel
 from antiphon.web.channels.conversations import ConversationsChannel
+from antiphon.web.guard import Guard
 from antiphon.web.health import health_routes
 from antiphon.web.problems import install as answer_problems
 from antiphon.web.server import WebServer
@@ -77,8 +79,9 @@ class Workspace:
         self.prompts = PromptManager()
         self.assistants = Directory()
         self.tools: Registry[AnyTool] = tool_registry()
-        self.phoenix = Phoenix(self.config.realtime, metrics=self.metrics)
-        self.live = Live(self.phoenix.broadcast)
+        self.pubsub = pubsub.adopt()
+        self.phoenix = Phoenix(self.config.realtime, metrics=self.metrics, pubsub=self.pubsub)
+        self.live = Live(self.phoenix.broadcast, self.pubsub.publish_now)
         self.web = WebAdapter(self.live.message)
         self.adapters: dict[str, ChannelAdapter] = {self.web.name: self.web}
         self._detected = Detected("demo", "The workspace has not been started.")
@@ -88,6 +91,10 @@ class Workspace:
         )
         self.outbox = Outbox(self.store.outbox, self.adapters, metrics=self.metrics)
         self.history = ConversationHistory(self.store.conversations, self.live)
+        self._services: Mapping[type[Any], Any] = {
+            ConversationStore: self.store.conversations,
+            NoteStore: self.store.notes,
+        }
         self.router = self._build_flow()
         self.server = self._build_server()
         self._lifecycle = self._order()
@@ -142,22 +149,26 @@ class Workspace:
         if not len(self.assistants):
             self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
         await self._lifecycle.start()
+        self.health.register("store", self.store.check)
         self.health.drain(False)
         log.info("workspace.started", model=self.default_model, database=self.data)
 
     async def stop(self) -> None:
         """Drains and stops, the last started first. Does nothing when it does not run."""
         self.health.drain()
-        await self._lifecycle.stop()
-        metrics.release(self.metrics)
-        health.release(self.health)
+        try:
+            await self._lifecycle.stop()
+        finally:
+            self.health.unregister("store")
+            pubsub.release(self.pubsub)
+            metrics.release(self.metrics)
+            health.release(self.health)
 
     # --- building -------------------------------------------------------------------------------------------------
 
     def _build_flow(self) -> MessageRouter:
         config = self.config.assistants
         commands = _commands()
-        services: Mapping[type[Any], Any] = {ConversationStore: self.store.conversations, NoteStore: self.store.notes}
         house = House(
             commands=commands,
             catalogue=self.catalogue,
@@ -175,7 +186,7 @@ class Workspace:
             assistants=self.assistants,
             context=ContextBuilder(self.store.conversations, self.prompts, config),
             selector=self.selector,
-            generation=Generation(providers=self.providers, inbox=self.store.inbox, services=services),
+            generation=Generation(providers=self.providers, inbox=self.store.inbox, services=self._services),
             ending=ending,
         )
         return MessageRouter(
@@ -210,22 +221,36 @@ class Workspace:
             api,
             max_body_bytes=self.config.server.max_body_bytes,
         )
-        return WebServer(app, self.phoenix.protocol_class(), self.config.server, self._drain)
+        names = frozenset({self.config.server.host, self.config.realtime.public_host or self.config.server.host})
+        guard = Guard(app, names, self.phoenix.origin_policy)
+        return WebServer(guard, self.phoenix.protocol_class(), self.config.server, self._drain)
 
     def _order(self) -> Lifecycle:
         order = Lifecycle()
         order.add("the store", self.store.start, self.store.stop)
         order.add("the models", self._choose_model, self.providers.stop)
+        order.add("the assistants", self._check_assistants)
         order.add("the outbox", self.outbox.start, self.outbox.stop)
         order.add("the flow", self.router.start, self.router.stop, stop_limit=2 * self.config.server.drain_seconds + 5)
         order.add("the sockets", None, self.phoenix.stop)
         for name, adapter in self.adapters.items():
             order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)
-        self.health.register("store", self.store.check)
         return order
 
     async def _choose_model(self) -> None:
         self._detected = await detect(self.providers, self.config.default_model, probe=self.config.detect_local_models)
+
+    async def _check_assistants(self) -> None:
+        """What would fail in every turn fails here: prompts, tools and models that do not exist."""
+        for assistant in self.assistants.all():
+            if isinstance(assistant.instructions, Prompt):
+                self.prompts.find(assistant.instructions)
+            for item in assistant.tools:
+                item.check(self._services)
+            if assistant.model is not None:
+                self.providers.resolve(assistant.model)
+        for model in (self.default_model, *self.config.assistants.platform_models.values()):
+            self.providers.resolve(model)
 
     async def _drain(self) -> None:
         """A stop was asked for: no new work, running answers get their time, then every socket is told to come back."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from antiphon.domain import (
     Attachment,
@@ -465,14 +466,17 @@ async def test_context_is_what_a_model_may_see_of_the_past(store: Store) -> None
     command = await ask(store, "/help")
     spoken = TurnReply(id=new_id(), role="system", text="Commands: …", in_context=False)
     await store.inbox.finish(command.turn, TurnRecord(outcome="answered"), spoken)
-    refused = await ask(store, "too fast")
-    await store.inbox.finish(refused.turn, TurnRecord(outcome="refused"), None)
+    filtered = await ask(store, "something nasty")
+    await store.inbox.finish(filtered.turn, TurnRecord(outcome="refused"), structs.replace(spoken, id=new_id()))
+    failed = await ask(store, "no provider")
+    unreachable = TurnReply(id=new_id(), role="system", text="It cannot be reached.")
+    await store.inbox.finish(failed.turn, TurnRecord(outcome="refused"), unreachable)
     second, later = await ask(store, "q2"), await ask(store, "q3")
-    assert await context(store, second) == ["q1", "a1", "q2"]
-    assert await context(store, second, limit=1) == ["a1", "q2"]
+    assert await context(store, second) == ["q1", "a1", "no provider", "q2"]
+    assert await context(store, second, limit=1) == ["no provider", "q2"]
     assert await context(store, second, limit=0) == ["q2"]
     await store.inbox.finish(second.turn, TurnRecord(outcome="interrupted"), reply("half"))
-    assert await context(store, later) == ["q1", "a1", "q2", "half", "q3"]
+    assert await context(store, later) == ["q1", "a1", "no provider", "q2", "half", "q3"]
 
 
 async def test_reset_hides_what_came_before_from_models_only(store: Store) -> None:
@@ -523,13 +527,13 @@ async def _play(made: Store, moves: list[Move]) -> None:
             visible_from = len(model) + 1
         elif waiting:
             turn = waiting.pop(number % len(waiting)).turn
-            seen = move == "answer"
+            seen = move != "hide"
             outcome: Outcome = "refused" if move == "refuse" else "answered"
             await made.inbox.finish(
                 turn, TurnRecord(outcome=outcome), reply(str(len(model) + 1), in_context=move != "hide")
             )
             model[turn.ticket - 1] = (turn.ticket, turn.ticket, seen)
-            model.append((turn.ticket, len(model) + 1, move != "hide"))
+            model.append((turn.ticket, len(model) + 1, seen))
     last = await ask(made, str(len(model) + 1))
     everything = await made.conversations.messages(place, limit=10_000)
     keys = [(one.ticket, one.position) for one in everything]

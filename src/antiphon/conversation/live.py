@@ -1,7 +1,8 @@
 """What the flow tells whoever is watching: the payloads of the live topics, in one place.
 
-`conversation:<id>` carries the messages and turns of one conversation; `person:<id>` is internal, and reaches a
-person's sockets through the channel of the topic `conversations`.
+`conversation:<id>` carries the messages and turns of one conversation and is broadcast to whoever has joined it;
+`person:<id>` is published inside the house, and reaches a person's sockets through the channel of the topic
+`conversations`.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from antiphon.domain import Conversation, Message, Turn, TurnRecord
 
 Broadcast = Callable[[str, str, Any], None]
 """Sends (topic, event, payload) to whoever has joined the topic. Never waits."""
+
+Publish = Callable[[str, tuple[str, Any]], object]
+"""Hands (topic, (event, payload)) to whoever has subscribed inside this program. Never waits."""
 
 
 def topic_of(conversation_id: str) -> str:
@@ -41,10 +45,11 @@ def show_message(message: Message) -> dict[str, Any]:
 
 
 class Live:
-    """Broadcasts what happened to conversations."""
+    """Tells what happened to conversations."""
 
-    def __init__(self, broadcast: Broadcast) -> None:
+    def __init__(self, broadcast: Broadcast, publish: Publish) -> None:
         self.broadcast = broadcast
+        self._publish = publish
 
     def message(self, message: Message) -> None:
         """A message that is new, or known with another status. `cursor` is what a client gives back as `since`."""
@@ -65,4 +70,4 @@ class Live:
 
     def conversation(self, what: Literal["created", "updated", "deleted"], conversation: Conversation) -> None:
         payload = {"id": conversation.id} if what == "deleted" else {"conversation": show_conversation(conversation)}
-        self.broadcast(person_topic(conversation.person_id), what, payload)
+        self._publish(person_topic(conversation.person_id), (what, payload))

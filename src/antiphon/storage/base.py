@@ -159,7 +159,7 @@ class InboxStore(Protocol):
     async def finish(self, turn: Turn, record: TurnRecord, reply: TurnReply | None) -> Finished:
         """Ends the turn: the reply and its outbox entry, the outcome on both messages, the conversation's
         `updated_at`; drops the chunks. For a turn that has ended already it changes nothing and returns what is there.
-        A refused message is out of every later context."""
+        A model sees a refused message later all the same, unless its reply is not `in_context`."""
         ...
 
     async def unfinished(self) -> list[Unfinished]:

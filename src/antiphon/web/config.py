@@ -1,8 +1,8 @@
 """The section `server` of the configuration."""
 
-from ipaddress import ip_address
-
 from pydantic import BaseModel, ConfigDict, Field
+
+from antiphon.realtime.origin import is_loopback
 
 
 class ServerSettings(BaseModel):
@@ -17,9 +17,4 @@ class ServerSettings(BaseModel):
 
     @property
     def is_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)

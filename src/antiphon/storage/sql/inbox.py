@@ -178,7 +178,7 @@ def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None) -> Unit[Fin
     if state[0] == "ended":
         return (yield from _finished_before(turn))
     at = micros(now())
-    visible = record.outcome != "refused" and (reply is None or reply.in_context)
+    visible = reply is None or reply.in_context
     yield (
         "turn_end",
         {"id": turn.id, "by_model": record.model, "new_record": dump(storable_data(record, TurnRecord)), "at": at},

@@ -33,7 +33,12 @@ def catalogue_routes(
     async def list_models() -> dict[str, Any]:
         """The models on offer, as `provider:model`, and the one that answers unless another is chosen."""
         names = sorted({default_model(), *await models()})
-        items = [{"id": name, "provider": name.partition(":")[0], "model": name.partition(":")[2]} for name in names]
-        return {"default": default_model(), "items": items}
+        return {"default": default_model(), "items": [_shown(name) for name in names]}
 
     return router
+
+
+def _shown(name: str) -> dict[str, str]:
+    provider, _, model = name.partition(":")
+    # A provider with one model goes by its own name.
+    return {"id": name, "provider": provider, "model": model or provider}

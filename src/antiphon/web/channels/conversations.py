@@ -3,18 +3,45 @@
 from typing import Any
 
 from antiphon.conversation.history import ConversationHistory
-from antiphon.conversation.live import show_conversation
+from antiphon.conversation.live import person_topic, show_conversation
 from antiphon.domain import Person
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.socket import Socket
 
 
 class ConversationsChannel(Channel):
-    """Gives the list and pushes what changes in it."""
+    """Gives the list and pushes what changes in it. Whose list that is says the socket, never the client."""
 
     def __init__(self, history: ConversationHistory) -> None:
         self._history = history
+        self._source = ""
+        self._early: list[tuple[str, Any]] | None = []
 
     async def on_join(self, payload: Any, socket: Socket) -> dict[str, Any]:
         person: Person = socket.assigns["person"]
-        return {"conversations": [show_conversation(item) for item in await self._history.of(person)]}
+        self._source = person_topic(person.id)
+        # Before the list is read, so that nothing falls between the two.
+        await self.app.pubsub.subscribe(self._source, self._changed)
+        try:
+            conversations = await self._history.of(person)
+        except BaseException:
+            await self._unsubscribe()
+            raise
+        return {"conversations": [show_conversation(item) for item in conversations]}
+
+    async def after_join(self) -> None:
+        early, self._early = self._early or [], None
+        for event, payload in early:
+            await self.push(event, payload)
+
+    async def on_leave(self, reason: str, socket: Socket) -> None:
+        await self._unsubscribe()
+
+    async def _changed(self, _: str, change: tuple[str, Any]) -> None:
+        if self._early is None:
+            await self.push(*change)
+        else:
+            self._early.append(change)
+
+    async def _unsubscribe(self) -> None:
+        await self.app.pubsub.unsubscribe(self._source, self._changed)

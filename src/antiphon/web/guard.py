@@ -1,0 +1,92 @@
+"""What stands in front of everything over HTTP: whom we answer to, and what a browser may do with the answer.
+
+Without authentication whoever reaches the house is let in, so two things must not reach it through somebody's
+browser: a page that gives a name of its own to our address (DNS rebinding), and a page from elsewhere that makes the
+browser change something here. The socket has the same two rules in `realtime.origin`.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from antiphon.realtime.origin import Arrival, OriginPolicy, is_loopback
+from antiphon.telemetry.logs import get_logger
+from antiphon.web.problems import problem
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+POLICY = b"default-src 'none'; frame-ancestors 'none'"
+"""What answers may load that bring no policy of their own (the page does): they are data and need nothing."""
+
+DOCS_POLICY = (
+    b"default-src 'none'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
+    b"style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data: https://fastapi.tiangolo.com; "
+    b"connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""For `/docs`, which FastAPI makes with an inline script and Swagger UI from its usual address."""
+
+HEADERS: Mapping[bytes, bytes] = {
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-opener-policy": b"same-origin",
+}
+
+log = get_logger(__name__)
+
+
+class Guard:
+    """Passes on what is addressed to a loopback name or to one of `names`, and puts `HEADERS` on every answer."""
+
+    def __init__(self, app: ASGIApp, names: frozenset[str], origins: OriginPolicy) -> None:
+        self._app = app
+        self._names = names
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        policy = DOCS_POLICY if scope["path"] == "/docs" else POLICY
+        refusal = self._refusal(scope)
+        answer = self._app if refusal is None else problem(403, "Forbidden", refusal)
+        await answer(scope, receive, _with_headers(send, policy))
+
+    def _refusal(self, scope: Scope) -> str | None:
+        """The sentence for whoever is turned away."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1")
+        name = _name_in(host)
+        if name not in self._names and not is_loopback(name):
+            log.warning("http.host_refused", host=host[:200])
+            return (
+                f"This server does not answer to the name “{name[:100]}”. Use 127.0.0.1 or localhost, or set "
+                "realtime.public_host to the name that people type."
+            )
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if scope["method"] in SAFE_METHODS or not origin:
+            return None
+        local = scope.get("server") or ("", None)
+        if self._origins.allows(origin, Arrival(scope["scheme"], host, str(local[0]))):
+            return None
+        log.warning("http.origin_refused", origin=origin[:200])
+        return "Another site's page may not change anything here. Use Antiphon's own page, or set realtime.origins."
+
+
+def _name_in(host: str) -> str:
+    try:
+        return urlsplit("//" + host).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _with_headers(send: Send, policy: bytes) -> Send:
+    headers = {b"content-security-policy": policy, **HEADERS}
+
+    async def complete(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            present = {name.lower() for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *(pair for pair in headers.items() if pair[0] not in present)]
+        await send(message)
+
+    return complete
