@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 import hypothesis
 import pytest
 import structlog
+
+from tests.serving import Served, Visitors
 
 # A slow machine is no failure of what is tested.
 hypothesis.settings.register_profile(
@@ -54,6 +56,25 @@ def logged() -> Iterator[list[MutableMapping[str, Any]]]:
     with structlog.testing.capture_logs() as events:
         yield events
     package.setLevel(level)
+
+
+# --- the whole house ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """`antiphon serve` in a folder of its own, not started yet; killed at the end if it still runs."""
+    server = Served(tmp_path)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+async def visitors() -> AsyncIterator[Visitors]:
+    """Clients of any server; their connections are closed at the end."""
+    made = Visitors()
+    yield made
+    await made.close()
 
 
 # --- servers and runtimes that may be missing ---------------------------------------------------------------------
