@@ -39,11 +39,6 @@ class Socket:
         self._channels: dict[str, Member] = {}
         self._queued = 0
 
-    @property
-    def topics(self) -> tuple[str, ...]:
-        """The topics joined or being joined."""
-        return tuple(self._channels)
-
     def receive(self, frame: InboundFrame) -> None:
         """Handles one frame: at once if its channel is free, else behind what that channel has waiting (MD-3)."""
         member = self._channels.get(frame.topic)

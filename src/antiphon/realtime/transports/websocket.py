@@ -28,8 +28,8 @@ class WebSocketProtocol(asyncio.Protocol):
     """One connection. `Phoenix.protocol_class()` makes the subclass that knows its application."""
 
     __slots__ = (
-        "_blocked_since", "_close_timer", "_closing", "_connecting", "_corked", "_early", "_heard", "_held", "_loop",
-        "_out", "_out_size", "_parser", "_request", "_scheduled", "_server_state", "_socket", "_transport",
+        "_blocked_since", "_close_timer", "_closing", "_connecting", "_corked", "_deaf", "_early", "_heard", "_held",
+        "_loop", "_out", "_out_size", "_parser", "_request", "_scheduled", "_server_state", "_socket", "_transport",
     )  # fmt: skip
 
     app: ClassVar["Phoenix"]
@@ -52,6 +52,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._blocked_since: float | None = None
         self._held = False
         self._closing = False
+        self._deaf = False
         self._close_timer: asyncio.TimerHandle | None = None
 
     # asyncio.Protocol
@@ -64,7 +65,8 @@ class WebSocketProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
         if self._socket is not None:
-            self._take(self._socket, data)
+            if not self._deaf:
+                self._take(self._socket, data)
         elif self._request is None:
             self._request = handshake.parse_request(data)
             self._shake_hands(self._request)
@@ -182,24 +184,37 @@ class WebSocketProtocol(asyncio.Protocol):
         self._corked = True
         try:
             for opcode, payload in self._parser.feed(data):
-                if opcode == frames.TEXT and not self._closing:
-                    self.app.frames_received += 1
-                    text = frames.text_of(payload)
-                    socket.receive(socket.serializer.decode(text, self.app.config.max_json_depth))
+                if opcode == frames.TEXT:
+                    self._text(socket, payload)
                 else:
                     self._control(opcode, payload)
         except frames.FrameError as error:
             log.warning("realtime.broken_frame", code=error.code, problem=str(error))
+            # Where the next frame begins is unknown. What still comes is thrown away, but it is taken: a connection
+            # that is reset with input unread may lose the close frame on its way.
+            self._deaf = True
             self.close(error.code)
-        except BadFrameError as error:
-            log.warning("realtime.bad_frame", problem=str(error), size=len(data))
-            self.close(frames.SERVER_ERROR)
-        except Exception:
-            log.exception("realtime.socket_failed")
-            self.close(frames.SERVER_ERROR)
         finally:
             self._corked = False
             self._flush()
+
+    def _text(self, socket: Socket, payload: bytes) -> None:
+        if self._closing:
+            return
+        app = self.app
+        app.frames_received += 1
+        try:
+            text = frames.text_of(payload)
+            socket.receive(socket.serializer.decode(text, app.config.max_json_depth))
+        except (BadFrameError, frames.FrameError) as error:
+            self._reject(error, len(payload))
+        except Exception:
+            log.exception("realtime.socket_failed")  # one broken socket must not take the server down (DC-7)
+            self.close(frames.SERVER_ERROR)
+
+    def _reject(self, error: BadFrameError | frames.FrameError, size: int) -> None:
+        log.warning("realtime.bad_frame", problem=str(error), size=size)
+        self.close(error.code if isinstance(error, frames.FrameError) else frames.SERVER_ERROR)
 
     def _control(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.CLOSE:
@@ -212,7 +227,7 @@ class WebSocketProtocol(asyncio.Protocol):
         elif opcode == frames.PING:
             self._queue(frames.frame(frames.PONG, payload))
         elif opcode == frames.BINARY:
-            raise BadFrameError("binary frames are not part of this serializer")
+            self._reject(BadFrameError("binary frames are not part of this serializer"), len(payload))
 
     def hold_reading(self) -> None:
         """See `Transport`."""

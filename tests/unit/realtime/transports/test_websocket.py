@@ -194,6 +194,35 @@ async def test_lm_1_an_oversized_message_is_refused_by_its_header(serve: Any, ra
     assert await client.close_code() == 1009
 
 
+async def test_lm_1_a_client_that_sent_too_much_learns_why(live: Any, wire: Any) -> None:
+    await wire.connection.send("x" * (3 * 1024 * 1024))
+    assert await wire.closed() == 1009
+
+
+async def test_dc_7_what_follows_a_broken_frame_is_not_kept(live: Any, raw: Any) -> None:
+    client = await raw(live)
+    # The header of a message that is never finished, then a frame that breaks the protocol, then a flood.
+    client.writer.write(bytes((0x81, 0xFE, 0xFF)))
+    await client.writer.drain()
+    client.writer.write(bytes((0xFF,)) + bytes(4) + b"x" * 0xFFFF + bytes((0xFF, 0xFF)))
+    client.writer.write(bytes(4 * 1024 * 1024))
+    await client.writer.drain()
+    (connection,) = live.app.connections
+    assert connection._parser._buffer is None or len(connection._parser._buffer) < 200_000
+    assert await client.close_code() in {1002, 1011}
+
+
+async def test_dc_7_a_bad_frame_ends_the_connection_at_once_when_the_client_agrees(serve: Any, raw: Any) -> None:
+    live = await serve(close_seconds=60.0)
+    client = await raw(live)
+    client.write(1, b"no json")
+    client.write(1, HEARTBEAT)
+    assert (await client.frame())[1] == (1011).to_bytes(2, "big")
+    client.write(8, (1011).to_bytes(2, "big"))
+    async with asyncio.timeout(5):
+        assert await client.reader.read() == b""
+
+
 async def test_hb_5_pings_are_answered_also_between_fragments(live: Any, raw: Any) -> None:
     client = await raw(live)
     client.write(1, HEARTBEAT[:10], fin=False)
