@@ -1,6 +1,6 @@
 """Request bodies have a bound: one announced too large is refused before it is read, a longer one is cut off."""
 
-from typing import Any
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,14 +35,15 @@ class BodyLimit:
 
         async def noted(message: Message) -> None:
             nonlocal answered
+            if taken > self._limit and not answered:
+                return  # what the application makes of a body that was cut off is no answer to anybody
             answered = True
             await send(message)
 
-        try:
+        with suppress(_TooLargeError):
             await self._app(scope, counted, noted)
-        except _TooLargeError:
-            if not answered:
-                await self._refuse(scope, receive, send)
+        if taken > self._limit and not answered:
+            await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         detail = f"The request body is larger than {self._limit} bytes. Send less at once."
@@ -50,6 +51,4 @@ class BodyLimit:
 
 
 class _TooLargeError(Exception):
-    """Ends the reading of a body; never leaves this module."""
-
-    args: tuple[Any, ...] = ()
+    """Ends the reading of a body."""
