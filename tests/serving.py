@@ -25,13 +25,14 @@ LONGEST = 20.0
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """Of a process that knows nothing of the machine's own settings and keys."""
+    """Of a process that knows nothing of the machine's own settings and keys; its demo model does not dawdle."""
     return {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(folder),
         "PYTHONPATH": str(SOURCE),
         "PYTHONUNBUFFERED": "1",
         "ANTIPHON_DETECT_LOCAL_MODELS": "false",
+        "ANTIPHON_PROVIDERS__DEMO__RATE": "0",
         **more,
     }
 
@@ -119,10 +120,11 @@ async def serving(
     assistants: tuple[Assistant, ...] = (),
     **sections: Any,
 ) -> AsyncIterator[Workspace]:
-    """A workspace that serves in this process on a free port, with its data in `folder`."""
+    """A workspace that serves in this process on a free port, with its data in `folder`. Its demo model is quick."""
     values: dict[str, Any] = {"detect_local_models": False, **sections}
     values["server"] = {"port": 0, "drain_seconds": 0.5} | values.get("server", {})
     values["database"] = {"url": f"sqlite:///{folder}/antiphon.db"} | values.get("database", {})
+    values["providers"] = {"demo": {"rate": 0}} | values.get("providers", {})
     workspace = Workspace(Config(**values))
     for assistant in assistants:
         workspace.assistants.add(assistant)
@@ -190,13 +192,18 @@ class Visitor:
     async def until(self, event: str, **fields: Any) -> dict[str, Any]:
         """Waits for an event with these fields, now or earlier, and returns its payload."""
 
+        seen = 0
+
         def find() -> dict[str, Any] | None:
-            for name, payload in self.events:
+            nonlocal seen
+            fresh, seen = self.events[seen:], len(self.events)
+            for name, payload in fresh:
                 if name == event and all(payload.get(key) == value for key, value in fields.items()):
                     return payload
             return None
 
-        return await self.see(find)
+        found: dict[str, Any] = await self.see(find)
+        return found
 
     async def see(self, find: Callable[[], Any]) -> Any:
         """Waits until `find` finds something after an event or a join, and returns it."""
