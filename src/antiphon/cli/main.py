@@ -40,7 +40,7 @@ def chat(
     debug: Debug = False,
 ) -> None:
     """Talk in the terminal, to a running server or to an assistant in this process."""
-    from antiphon.cli.chat import chat as run
+    from antiphon.cli.chat.run import chat as run
 
     run(config, url=url, conversation=conversation, assistant=assistant, debug=debug)
 

@@ -1,0 +1,83 @@
+"""The door: finds or starts the server, and chooses between a person and a pipe."""
+
+import io
+import os
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from antiphon.cli.chat.network import LocalHouse, Network
+from antiphon.cli.chat.piped import Pipe
+from antiphon.cli.chat.screen import Screen
+from antiphon.cli.chat.talk import Talk
+from antiphon.cli.chat.terminal import Terminal
+from antiphon.settings import Config
+from antiphon.telemetry.logs import setup_logging
+
+KEPT_LINES = 200
+"""Of the log, which is written once the screen is left."""
+
+
+def chat(path: Path | None, *, url: str | None, conversation: str | None, assistant: str | None, debug: bool) -> None:
+    """Talks until the person leaves or the input ends.
+
+    Raises `AntiphonError` when there is nobody to talk to and, without a terminal, when an answer was not given.
+    """
+    person = sys.stdin.isatty() and sys.stdout.isatty()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    with _log(debug, held=person), Network() as network:
+        if url is not None:
+            _talk(network, url, conversation, assistant, go_on=f"antiphon chat --url {url}" if person else None)
+            return
+        house = LocalHouse(Config.load(path, server={"host": "127.0.0.1", "port": 0}))
+        try:
+            here = network.run(house.start())
+            _talk(network, here, conversation, assistant, go_on="antiphon chat" if person else None)
+        finally:
+            network.run(house.stop())
+
+
+def _talk(network: Network, url: str, conversation: str | None, assistant: str | None, *, go_on: str | None) -> None:
+    """`go_on` is the command that a person may go on with; None when there is no person."""
+    screen = Screen()
+    listener = Pipe() if go_on is None else Terminal(screen)
+    talk = Talk(url, listener.tell, conversation=conversation, assistant=assistant)
+    try:
+        opening = network.run(talk.open())
+        if isinstance(listener, Terminal):
+            listener.run(opening, talk, network)
+            screen.leave(f"{go_on} --conversation {talk.conversation}" if talk.conversation else None)
+        else:
+            listener.run(talk, network)
+    except BrokenPipeError:
+        # Whoever read the answers has gone; the interpreter must not complain about it when it leaves.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    finally:
+        network.run(talk.close())
+
+
+@contextmanager
+def _log(debug: bool, *, held: bool) -> Iterator[None]:
+    """Warnings go to stderr, and nothing else unless `debug`. `held`: once the screen is left, not across it."""
+    kept = _KeptLines()
+    setup_logging("DEBUG" if debug else "WARNING", "console", stream=kept if held else sys.stderr)
+    try:
+        yield
+    finally:
+        sys.stderr.writelines(kept.lines)
+
+
+class _KeptLines(io.StringIO):
+    """A stream that keeps the last lines written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
+
+    def write(self, text: str, /) -> int:
+        self.lines.append(text)
+        return len(text)
