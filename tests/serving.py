@@ -256,6 +256,9 @@ class Visitor:
             self.said[turn_id] = self.said.get(turn_id, "") + payload.get("text", "")
         elif event == "turn_end":
             self.running = None
+            for message in self.messages.values():
+                if message["turn_id"] == turn_id:
+                    message["status"] = payload["status"]
         self._changed.set()
 
 
