@@ -112,7 +112,8 @@ class Message(Value, frozen=True):
 
     `position` numbers the messages of a conversation in the order in which they were stored (from 1, without
     gaps). `ticket` is the position of the user's message that began the turn: sorting by (ticket, position)
-    puts every answer behind its question, whatever arrived meanwhile.
+    puts every answer behind its question, whatever arrived meanwhile. `record` tells how an answer was made, where the
+    message was read for people.
     """
 
     id: str
@@ -127,6 +128,7 @@ class Message(Value, frozen=True):
     parts: tuple[AnyPart, ...] = ()
     person: str | None = None
     in_context: bool = True
+    record: "TurnRecord | None" = None
 
 
 class Target(Value, frozen=True):

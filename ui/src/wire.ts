@@ -53,6 +53,11 @@ export interface Message {
   created_at: string;
   position: number;
   ticket: number;
+  /** How an answer was made; null for other messages and while its turn has not ended. */
+  assistant: string | null;
+  model: string | null;
+  usage: Usage | null;
+  elapsed_ms: number | null;
 }
 
 export interface TurnInfo {

@@ -22,6 +22,10 @@ function message(position: number, change: Partial<Message> = {}): Message {
     created_at: "2026-11-21T10:00:00Z",
     position,
     ticket: position,
+    assistant: null,
+    model: null,
+    usage: null,
+    elapsed_ms: null,
     ...change,
   };
 }

@@ -61,14 +61,16 @@ function CopyAnswer({ text }: { text: string }) {
 
 function Footer({ row, message }: { row: AnswerRow; message: Message }) {
   const { ending, voice } = row;
+  const model = voice?.model ?? message.model;
+  const elapsed = ending?.elapsedMs ?? message.elapsed_ms;
   const facts = [
-    voice?.model ? modelName(voice.model) : null,
-    tokens(ending?.usage ?? null),
-    ending?.elapsedMs != null ? duration(ending.elapsedMs) : null,
+    model ? modelName(model) : null,
+    tokens(ending?.usage ?? message.usage),
+    elapsed != null ? duration(elapsed) : null,
     message.status === "interrupted" ? "stopped" : null,
   ].filter(Boolean);
   return (
-    <footer class="answer-footer" data-testid="answer-footer" data-model={voice?.model ?? undefined}>
+    <footer class="answer-footer" data-testid="answer-footer" data-model={model ?? undefined}>
       {message.text && <CopyAnswer text={message.text} />}
       <span>{facts.join(" · ")}</span>
     </footer>

@@ -99,7 +99,8 @@ def _delete(conversation_id: str) -> Unit[bool]:
 def _page(conversation_id: str, after: int, before: int | None, limit: int) -> Unit[list[Message]]:
     until = _EVER if before is None else before
     rows = yield from many("message_page", conversation_id=conversation_id, after=after, before=until, limit=limit)
-    return sorted(map(message_of, rows), key=lambda message: (message.ticket, message.position))
+    messages = [message_of(row, row[-1]) for row in rows]
+    return sorted(messages, key=lambda message: (message.ticket, message.position))
 
 
 def _context(turn: Turn, limit: int) -> Unit[list[Message]]:

@@ -70,7 +70,7 @@ def storable(text: str) -> str:
 
 def title_of(text: str) -> str:
     """A title from the first words of a text: one line, cut between words. A command says nothing about a topic."""
-    if text.startswith("/"):
+    if text.startswith("/") and text[1:2].isalpha():
         return ""
     line = " ".join(storable(text[: _TITLE_LENGTH * 10]).split())
     if len(line) <= _TITLE_LENGTH:
@@ -129,7 +129,7 @@ def conversation_of(row: Row) -> Conversation:
     )
 
 
-def message_of(row: Row) -> Message:
+def message_of(row: Row, record: str | None = None) -> Message:
     return Message(
         id=row[0],
         conversation_id=row[1],
@@ -143,6 +143,7 @@ def message_of(row: Row) -> Message:
         parts=_load(_parts, row[9]) if row[9] else (),
         person=row[10],
         in_context=bool(row[11]),
+        record=load_record(record) if record else None,
     )
 
 

@@ -43,8 +43,8 @@ FROM messages
 WHERE messages.id = :id
 
 -- name: message_page
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context
-FROM messages
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, inbox.record
+FROM messages LEFT OUTER JOIN inbox ON inbox.id = messages.turn_id AND messages.role = 'assistant'
 WHERE messages.conversation_id = :conversation_id AND messages.position > :after AND messages.position < :before ORDER BY messages.position DESC
  LIMIT :limit OFFSET 0
 
