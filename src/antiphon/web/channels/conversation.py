@@ -111,10 +111,10 @@ class NewConversationChannel(Channel):
         with _spoken():
             wish = fields.get("assistant")
             assistant = self._assistants.get(wish) if isinstance(wish, str) and wish else self._assistants.default
-            title = fields.get("title")
+            client_id, title = fields.get("client_id"), fields.get("title")
             conversation = await self._history.create(
                 socket.assigns["person"],
-                client_id=str(fields.get("client_id") or ""),
+                client_id=client_id if isinstance(client_id, str) else "",
                 assistant=assistant.name,
                 title=title if isinstance(title, str) else "",
             )
