@@ -94,16 +94,18 @@ class Blocks:
         return []
 
     def _take_code(self, line: str) -> list[Block]:
+        text = line.strip()
+        if text.startswith(self._fence) and not text.strip(self._fence[0]):
+            self._lines.append(line)
+            self._fence = ""
+            return [] if self._list else self._finish()
         done: list[Block] = []
         # Never beside an empty line: it would be lost where the two pieces meet.
-        if not self._list and len(self._lines) > CODE_LINES and line.strip() and self._lines[-1].strip():
+        if not self._list and len(self._lines) > CODE_LINES and text and self._lines[-1].strip():
             opener, fence = self._lines[0], self._fence
             done = self._finish(continues=True)
             self._lines, self._fence = [opener], fence
         self._lines.append(line)
-        if line.strip().startswith(self._fence) and not line.strip().strip(self._fence[0]):
-            self._fence = ""
-            done += [] if self._list else self._finish()
         return done
 
     def _cut_sentences(self, line: str) -> tuple[str, list[Block]]:

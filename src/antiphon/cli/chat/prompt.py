@@ -25,14 +25,19 @@ class Prompt:
     `wake` may be called by any thread: `on_wake` is then called in the main thread, and prints inside `above`.
     """
 
-    def __init__(self, on_wake: Callable[[], None], on_stop: Callable[[], None], *, plain: bool) -> None:
+    def __init__(self, on_wake: Callable[[], None], on_stop: Callable[[], None], *, plain: bool, dumb: bool) -> None:
         self._on_wake = on_wake
         self._on_stop = on_stop
+        self._dumb = dumb
         self._readline = _readline()
         self._prompt = PROMPT if plain or self._readline is None else _COLOURED
         self._reading = False
+        self._drawn = False
         if self._readline is not None:
             self._readline.set_pre_input_hook(self._opened)
+            # Tab is a character that people paste, and there is nothing to complete.
+            self._readline.parse_and_bind("tab: self-insert")
+            self._readline.parse_and_bind(f"set enable-bracketed-paste {'off' if dumb else 'on'}")
         self.unfinished = ""
         """What stood on the line when Ctrl-C was pressed."""
 
@@ -44,7 +49,7 @@ class Prompt:
         return "\n".join(lines)
 
     def wake(self) -> None:
-        if self._reading and sys.platform != "win32":
+        if self._drawn and sys.platform != "win32":
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
     @contextmanager
@@ -61,15 +66,15 @@ class Prompt:
                 signal.signal(number, handler)
 
     def _read_line(self, prompt: str) -> str:
-        self._reading = self._readline is None
+        self._reading, self._drawn = True, self._readline is None
         try:
             return input(prompt)
         finally:
-            self._reading = False
+            self._reading = self._drawn = False
 
     def _opened(self) -> None:
         """Called by readline once the prompt stands and before the first key."""
-        self._reading = True
+        self._drawn = True
         self._on_wake()
 
     def _interrupt(self, *_: Any) -> None:
@@ -80,7 +85,7 @@ class Prompt:
         raise KeyboardInterrupt
 
     def _woken(self, *_: Any) -> None:
-        if self._reading:
+        if self._drawn:
             self._on_wake()
 
     @property
@@ -90,9 +95,12 @@ class Prompt:
     @contextmanager
     def above(self) -> Iterator[None]:
         """What is printed inside stands above the line that is being typed."""
-        width = os.get_terminal_size().columns
-        rows = sum(cell_len(line) // width + 1 for line in f"{PROMPT}{self._typed}".split("\n"))
-        sys.stdout.write("\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "") + "\x1b[J")
+        if self._dumb:
+            sys.stdout.write("\n")
+        else:
+            width = os.get_terminal_size().columns
+            rows = sum(cell_len(line) // width + 1 for line in f"{PROMPT}{self._typed}".split("\n"))
+            sys.stdout.write("\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "") + "\x1b[J")
         yield
         if (redraw := _redraw()) is not None:
             redraw()
@@ -112,7 +120,8 @@ def silent_keys() -> Iterator[None]:
     keys = sys.stdin.fileno()
     before = termios.tcgetattr(keys)
     silent = list(before)
-    silent[3] &= ~termios.ECHO
+    # Not by lines either: a Ctrl-D pressed meanwhile has to reach the prompt as a key.
+    silent[3] &= ~(termios.ECHO | termios.ICANON)
     termios.tcsetattr(keys, termios.TCSANOW, silent)
     try:
         yield
@@ -127,9 +136,6 @@ def _readline() -> ModuleType | None:
     except ImportError:
         return None
     readline.clear_history()
-    readline.parse_and_bind("set enable-bracketed-paste on")
-    # Tab is a character that people paste, and there is nothing to complete.
-    readline.parse_and_bind("tab: self-insert")
     return readline
 
 

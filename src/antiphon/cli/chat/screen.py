@@ -1,6 +1,5 @@
 """What the terminal shows. Nothing is printed twice, and nothing that is printed changes."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -40,7 +39,12 @@ class Screen:
     @property
     def plain(self) -> bool:
         """Whether colours are not wanted, or not possible."""
-        return self._console.no_color or self._console.is_dumb_terminal or "NO_COLOR" in os.environ
+        return self._console.no_color or self.dumb
+
+    @property
+    def dumb(self) -> bool:
+        """Whether the terminal knows nothing but characters and lines."""
+        return self._console.is_dumb_terminal
 
     def greet(self, opening: Opening) -> None:
         head = Text.assemble(

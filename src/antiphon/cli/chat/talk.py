@@ -96,8 +96,7 @@ class Talk:
                 channel = self._channel or await self._begin()
                 receipt = await channel.push("message", {"text": text, "client_id": key})
             except PushError as error:
-                reason = error.response.get("reason") if isinstance(error.response, Mapping) else None
-                self._release(NotSent(reason=printable(reason or error.public)))
+                self._release(NotSent(reason=_reason(error)))
                 return
             except (ServiceError, TimeoutError):
                 # The same key again: the server knows a message that it has taken.
@@ -132,7 +131,7 @@ class Talk:
         try:
             reply: Mapping[str, Any] = await channel.join()
         except PushError as error:
-            raise NotFoundError(f"The conversation {conversation} does not exist, or no longer does.") from error
+            raise NotFoundError(_reason(error)) from error
         self._channel = channel
         return reply
 
@@ -179,3 +178,9 @@ class Talk:
                 return await response.json()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ServiceError(f"{url} gave no answer that an Antiphon gives: is {self._url} one?") from error
+
+
+def _reason(refusal: PushError) -> str:
+    """The server's own sentence."""
+    reason = refusal.response.get("reason") if isinstance(refusal.response, Mapping) else None
+    return printable(reason or refusal.public)

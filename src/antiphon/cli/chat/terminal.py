@@ -41,7 +41,9 @@ class Terminal:
         self._awaited: str | None = None
         self._waits = False
         self._stops = 0
-        self._prompt = Prompt(self._on_wake, lambda: self._events.put(StopAsked()), plain=screen.plain)
+        self._prompt = Prompt(
+            self._on_wake, lambda: self._events.put(StopAsked()), plain=screen.plain, dumb=screen.dumb
+        )
 
     def tell(self, event: Event) -> None:
         self._events.put(event)
