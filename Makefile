@@ -48,7 +48,7 @@ fix: $(DONE)/dev ## formats and repairs what can be repaired
 	@$(BIN)/ruff check --fix-only --quiet $(CODE); $(BIN)/ruff format --quiet $(CODE)
 
 bench: $(DONE)/dev ## measures what we claim and writes benchmarks/results
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 lock: $(DONE)/dev ## renews the lock files from pyproject.toml
 	@$(BIN)/uv pip compile -q $(LOCKED) pyproject.toml -o requirements.lock

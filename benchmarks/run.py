@@ -1,72 +1,74 @@
-"""Measures what we claim beside what others do: `make bench`, or `python benchmarks/run.py logs` for one.
+"""Measures what we claim beside what stands under it: `make bench`, or `python -m benchmarks.run token` for one.
 
-Each `bench_<name>.py` here has a function `cases()` that returns callables by name, ours first; each does one unit of
-work. Rounds of all cases alternate, so that a change of the machine's mood hits them alike; the figure is the median of
-CPU time (not of elapsed time) a unit. Results are kept as data in `results/<name>.json`.
+Rounds of all cases alternate, so that a change of the machine's mood hits them alike; the figure is the median of the
+rounds, and the ratio is to the module's `REFERENCE`, measured in the same run. Results are kept as data in
+`results/<name>.json`. `--once` runs one small round of everything and keeps nothing: it shows that all cases work.
 """
 
 import json
 import platform
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 HERE = Path(__file__).parent
-ROUNDS = 15
-SECONDS_A_ROUND = 0.05
-
-Case = Callable[[], object]
+SMALL = 0.02
 
 
-def cpu_seconds(case: Case, units: int) -> float:
-    began = time.process_time()
-    for _ in range(units):
-        case()
-    return (time.process_time() - began) / units
+def measure(bench: ModuleType, rounds: int, scale: float) -> dict[str, list[float]]:
+    """Every round of every case, in the module's `UNIT`."""
+    with bench.cases(scale) as cases:
+        figures: dict[str, list[float]] = {name: [] for name in cases}
+        for _ in range(rounds):
+            for name, case in cases.items():
+                figures[name].append(case())
+    return figures
 
 
-def units_for(case: Case) -> int:
-    """How many units fill a round."""
-    units = 1
-    while (took := cpu_seconds(case, units) * units) < SECONDS_A_ROUND / 4:
-        units *= 2
-    return max(1, round(units * SECONDS_A_ROUND / took))
+def show(name: str, bench: ModuleType, medians: dict[str, float]) -> None:
+    print(f"{name}: {bench.UNIT}")
+    for case, figure in medians.items():
+        print(f"  {figure:10.2f}  {figure / medians[bench.REFERENCE]:7.2f} ×  {case}")
+    print(flush=True)
 
 
-def measure(cases: dict[str, Case]) -> dict[str, float]:
-    """The median of microseconds a unit, by case."""
-    units = {name: units_for(case) for name, case in cases.items()}
-    rounds: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(ROUNDS):
-        for name, case in cases.items():
-            rounds[name].append(cpu_seconds(case, units[name]) * 1e6)
-    return {name: statistics.median(figures) for name, figures in rounds.items()}
-
-
-def run(name: str) -> None:
-    figures = measure(import_module(f"bench_{name}").cases())
-    ours = next(iter(figures.values()))
-    print(f"{name}: microseconds of CPU a unit")
-    for case, figure in figures.items():
-        print(f"  {figure:10.2f}  {figure / ours:6.2f} ×  {case}")
-    machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
-    results = {"microseconds": {case: round(figure, 3) for case, figure in figures.items()}, "on": machine}
+def keep(name: str, bench: ModuleType, rounds: dict[str, list[float]], medians: dict[str, float]) -> None:
+    reference = medians[bench.REFERENCE]
+    results = {
+        "unit": bench.UNIT,
+        "reference": bench.REFERENCE,
+        "cases": {
+            case: {
+                "median": round(medians[case], 3),
+                "least": round(min(figures), 3),
+                "most": round(max(figures), 3),
+                "ratio": round(medians[case] / reference, 3),
+            }
+            for case, figures in rounds.items()
+        },
+        "rounds": max(map(len, rounds.values())),
+        "on": {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()},
+    }
     (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n")
+    (HERE / "results" / f"{name}.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
 
 
-def main() -> None:
-    sys.path.insert(0, str(HERE))
+def main(arguments: list[str]) -> None:
+    once = "--once" in arguments
     known = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
-    wanted = sys.argv[1:] or known
+    wanted = [name for name in arguments if name != "--once"] or known
     if unknown := set(wanted) - set(known):
         sys.exit(f"There is no benchmark named {', '.join(sorted(unknown))}; known are: {', '.join(known)}.")
     for name in wanted:
-        run(name)
+        bench = import_module(f"benchmarks.bench_{name}")
+        rounds = measure(bench, 1 if once else bench.ROUNDS, SMALL if once else 1.0)
+        medians = {case: statistics.median(figures) for case, figures in rounds.items()}
+        show(name, bench, medians)
+        if not once:
+            keep(name, bench, rounds, medians)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
