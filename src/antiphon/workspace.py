@@ -1,6 +1,7 @@
 """The workspace: builds everything in one visible order, starts it, stops it in reverse. It alone knows all."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -40,9 +41,9 @@ from antiphon.runtime.lifecycle import Lifecycle
 from antiphon.runtime.registry import Registry
 from antiphon.settings import Config
 from antiphon.storage.base import ConversationStore, NoteStore
-from antiphon.storage.open import open_store
+from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry import health, metrics
-from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.logs import get_logger, setup_logging
 from antiphon.tools.base import tool_registry
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
@@ -74,6 +75,7 @@ class Workspace:
         self.config = config if config is not None else Config.load()
         self.metrics = metrics.adopt()
         self.health = health.adopt()
+        self._claim = open_claim(self.config.database)
         self.store = open_store(self.config.database)
         self.providers = ProviderRegistry(self.config.providers, environ=self.config.environ)
         self.prompts = PromptManager()
@@ -126,10 +128,12 @@ class Workspace:
     # --- life -----------------------------------------------------------------------------------------------------
 
     def run(self, on_ready: Callable[[], None] | None = None) -> None:
-        """Serves everything that is configured until SIGINT or SIGTERM. `on_ready` is called once it listens."""
+        """Serves everything that is configured until SIGINT or SIGTERM. `on_ready` is called once it listens; without
+        it the terminal is told where that is and which model answers."""
+        setup_logging("DEBUG" if self.config.debug else self.config.log_level, self.config.logs_as)
         runner = asyncio.Runner(loop_factory=_fast_loop())
         with runner, suppress(KeyboardInterrupt):
-            runner.run(self.serve(on_ready))
+            runner.run(self.serve(on_ready or self._greet))
 
     async def serve(self, on_ready: Callable[[], None] | None = None) -> None:
         """As `run`, inside a running loop."""
@@ -163,6 +167,16 @@ class Workspace:
             pubsub.release(self.pubsub)
             metrics.release(self.metrics)
             health.release(self.health)
+
+    def _greet(self) -> None:
+        facts = (
+            ("Antiphon", self.url),
+            ("Model", f"{self.default_model}: {self.model_reason}"),
+            ("Data", self.data),
+        )
+        bold, plain = ("\x1b[1;36m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
+        lines = [f"  {bold}{label:<9}{plain}{fact}\n" for label, fact in facts]
+        sys.stderr.write("".join([*lines, "  Ctrl-C stops.\n"]))
 
     # --- building -------------------------------------------------------------------------------------------------
 
@@ -227,6 +241,7 @@ class Workspace:
 
     def _order(self) -> Lifecycle:
         order = Lifecycle()
+        order.add("the database", self._take_claim, self._release_claim)
         order.add("the store", self.store.start, self.store.stop)
         order.add("the models", self._choose_model, self.providers.stop)
         order.add("the assistants", self._check_assistants)
@@ -236,6 +251,12 @@ class Workspace:
         for name, adapter in self.adapters.items():
             order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)
         return order
+
+    async def _take_claim(self) -> None:
+        self._claim.take(self.server.url if self.server.bound else None)
+
+    async def _release_claim(self) -> None:
+        self._claim.release()
 
     async def _choose_model(self) -> None:
         self._detected = await detect(self.providers, self.config.default_model, probe=self.config.detect_local_models)

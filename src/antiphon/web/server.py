@@ -45,6 +45,10 @@ class WebServer:
         port = self._socket.getsockname()[1] if self._socket else self._settings.port
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
+    @property
+    def bound(self) -> bool:
+        return self._socket is not None
+
     def bind(self) -> None:
         """Takes the port, so that what follows cannot fail for it. Raises `ConfigError` with what to do."""
         settings = self._settings

@@ -14,6 +14,7 @@ from antiphon.cli.chat.screen import Screen
 from antiphon.cli.chat.talk import Talk
 from antiphon.cli.chat.terminal import Terminal
 from antiphon.settings import Config
+from antiphon.storage.open import open_claim
 from antiphon.telemetry.logs import setup_logging
 
 KEPT_LINES = 200
@@ -28,16 +29,27 @@ def chat(path: Path | None, *, url: str | None, conversation: str | None, assist
     person = sys.stdin.isatty() and sys.stdout.isatty()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    with _log(debug, held=person), Network() as network:
-        if url is not None:
-            _talk(network, url, conversation, assistant, go_on=f"antiphon chat --url {url}" if person else None)
-            return
-        house = LocalHouse(Config.load(path, server={"host": "127.0.0.1", "port": 0}))
-        try:
-            here = network.run(house.start())
-            _talk(network, here, conversation, assistant, go_on="antiphon chat" if person else None)
-        finally:
-            network.run(house.stop())
+    with _log(debug, held=person), Network() as network, _reached(network, path, url) as (where, command):
+        _talk(network, where, conversation, assistant, go_on=command if person else None)
+
+
+@contextmanager
+def _reached(network: Network, path: Path | None, url: str | None) -> Iterator[tuple[str, str]]:
+    """A server to talk to, and the command that leads to it: the one given, the one that answers from our database
+    already, or one in this process."""
+    if url is not None:
+        yield url, f"antiphon chat --url {url}"
+        return
+    config = Config.load(path, server={"host": "127.0.0.1", "port": 0})
+    holder = open_claim(config.database).holder()
+    if holder is not None and holder.url is not None:
+        yield holder.url, "antiphon chat"
+        return
+    house = LocalHouse(config)
+    try:
+        yield network.run(house.start()), "antiphon chat"
+    finally:
+        network.run(house.stop())
 
 
 def _talk(network: Network, url: str, conversation: str | None, assistant: str | None, *, go_on: str | None) -> None:

@@ -1,0 +1,96 @@
+"""One process at a time answers from a SQLite file: a second one would end the turns that the first is running.
+
+The claim is a lock of the operating system on a file beside the database, so it ends with the process, however that
+ends. The file tells who holds it, which is how a terminal finds the server that is running already.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.errors import ServiceError
+from antiphon.storage.sqlite.connection import prepare
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+
+class Holder(Struct, frozen=True):
+    """Who answers from a database. `url` is None where it does not listen."""
+
+    pid: int
+    url: str | None = None
+
+
+class Claim:
+    """The right to answer from the file `database`. A database in memory (None) needs none."""
+
+    def __init__(self, database: Path | None) -> None:
+        self._database = database
+        self._path = database.with_name(f"{database.name}.lock") if database else None
+        self._file: IO[bytes] | None = None
+
+    def take(self, url: str | None = None) -> None:
+        """Raises `ServiceError` naming the process that has it."""
+        if self._database is None or self._path is None or self._file is not None:
+            return
+        prepare(self._database)
+        file = _open(self._path)
+        if not _lock(file):
+            file.close()
+            raise ServiceError(f"{_of(self.holder())} answers from this database already. Use it, or stop it first.")
+        file.truncate(0)
+        file.write(msgspec.json.encode(Holder(os.getpid(), url)))
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Gives it back; the file stays, because removing it would race with the next who takes it."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.truncate(0)
+            file.close()
+
+    def holder(self) -> Holder | None:
+        """Who has it now; None when nobody has."""
+        if self._path is None or not self._path.exists():
+            return None
+        with _open(self._path) as file:
+            if _lock(file):
+                return None
+            file.seek(0)
+            try:
+                return msgspec.json.decode(file.read(), type=Holder)
+            except (OSError, msgspec.DecodeError):  # it is being written, or on Windows not to be read
+                return Holder(0)
+
+
+def _open(path: Path) -> IO[bytes]:
+    """For reading and writing, made when missing, readable by its owner only."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether the lock was free and is now ours, until the file is closed."""
+    try:
+        if sys.platform == "win32":
+            file.seek(1024)  # behind the text, which stays readable
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            file.seek(0)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _of(holder: Holder | None) -> str:
+    if holder is None or holder.pid == 0:
+        return "Another Antiphon"
+    return f"Another Antiphon (process {holder.pid}{f', {holder.url}' if holder.url else ''})"
