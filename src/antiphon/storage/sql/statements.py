@@ -131,9 +131,7 @@ MESSAGE_ADD = InsertRow(messages)
 MESSAGE_BY_ID = select(*_MESSAGE).where(messages.c.id == _text("id"))
 MESSAGE_PAGE = (
     select(*_MESSAGE, inbox.c.record)
-    .select_from(
-        messages.outerjoin(inbox, and_(inbox.c.id == messages.c.turn_id, messages.c.role == _is("assistant")))
-    )
+    .select_from(messages.outerjoin(inbox, and_(inbox.c.id == messages.c.turn_id, messages.c.role == _is("assistant"))))
     .where(
         messages.c.conversation_id == _text("conversation_id"),
         messages.c.position > _number("after"),
