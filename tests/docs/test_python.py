@@ -43,8 +43,7 @@ def test_it_runs(program: str, start: Callable[..., Popen[str]], tmp_path: Path,
         assert process.poll() is None, (tmp_path / "stderr").read_text()
         process.send_signal(signal.SIGINT)
     code, said = process.wait(20), (tmp_path / "stderr").read_text()
-    # asyncio.run hands Ctrl-C on to whoever wrote the program; Workspace.run does not.
-    assert code == 0 or ("asyncio.run(" in program and said.endswith("KeyboardInterrupt\n")), said
+    assert code == 0, said
 
 
 def test_there_is_something_to_run() -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -10,6 +11,16 @@ import uvicorn
 from antiphon.errors import ServiceError
 
 _DRAIN_SECONDS = 5
+
+
+class Listener(uvicorn.Server):
+    """uvicorn, which ends when it has stopped: it would raise the signal again, and kill whoever closes things then."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
 
 class Server:
@@ -51,7 +62,7 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = Listener(config)
         self._task = loop.create_task(self._uvicorn.serve(sockets=[self._listener]))
         while not self._uvicorn.started and not self._task.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0)

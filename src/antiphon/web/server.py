@@ -3,13 +3,13 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from antiphon.errors import ConfigError, ServiceError
+from antiphon.realtime.server import Listener
 from antiphon.web.config import ServerSettings
 
 
@@ -85,20 +85,13 @@ class WebServer:
         self._server.should_exit = True
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, which tells when it listens and lets the house drain before the sockets are closed."""
+class _Server(Listener):
+    """A listener that tells when it listens and lets the house drain before the sockets are closed."""
 
     def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._drain = drain
         self.on_ready: Callable[[], None] = lambda: None
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, which raises the signals again in the end: that would kill us before the store is closed."""
-        with super().capture_signals():
-            yield
-            self._captured_signals.clear()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
