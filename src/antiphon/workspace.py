@@ -99,7 +99,7 @@ class Workspace:
         }
         self.router = self._build_flow()
         self.server = self._build_server()
-        self._lifecycle = self._order()
+        self._lifecycle = Lifecycle()
 
     @property
     def url(self) -> str:
@@ -152,6 +152,9 @@ class Workspace:
         """Starts everything but the listener. Raises `ConfigError` or `ServiceError` naming the part that failed."""
         if not len(self.assistants):
             self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
+        if not self._lifecycle.running:
+            # Here and not in the constructor: adapters are added in between.
+            self._lifecycle = self._order()
         await self._lifecycle.start()
         self.health.register("store", self.store.check)
         self.health.drain(False)
