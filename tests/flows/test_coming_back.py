@@ -118,7 +118,8 @@ async def test_a_cursor_gives_what_was_missed_and_no_more(here: Workspace, visit
     # Its answer changed the status of question 5, so that comes along.
     assert await since("5") == ([5, 6, 7, 8], True)
     assert await since("0") == (list(range(1, 9)), True)
-    for stranger in ("9", "-1", "x", 7, None, [], {"turn_id": "unknown", "seq": 3}, {"seq": 1}):
+    strangers: tuple[Any, ...] = ("9", "-1", "x", 7, None, [], {"turn_id": "unknown", "seq": 3}, {"seq": 1})
+    for stranger in strangers:
         assert await since(stranger) == (list(range(1, 9)), False)
 
 

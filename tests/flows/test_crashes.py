@@ -35,6 +35,11 @@ def in_database(folder: Path, query: str) -> list[tuple[Any, ...]]:
         database.close()
 
 
+async def rejoined(visitor: Visitor) -> None:
+    joins = visitor.joins
+    await visitor.see(lambda: visitor.joins > joins)
+
+
 async def settled(visitor: Visitor) -> list[dict[str, Any]]:
     """The messages, once every question has an outcome."""
 
@@ -111,8 +116,7 @@ async def test_kills_at_random_moments_lose_and_double_nothing(
             try:
                 receipts[client_id] = await visitor.say(text, client_id)
             except (ServiceError, TimeoutError):
-                joins = visitor.joins
-                await visitor.see(lambda: visitor.joins > joins)
+                await rejoined(visitor)
 
     senders: list[asyncio.Task[None]] = []
     for _ in range(12):
@@ -124,10 +128,11 @@ async def test_kills_at_random_moments_lose_and_double_nothing(
             senders.append(asyncio.create_task(send(f"m{number}", text)))
             await asyncio.sleep(dice.choice([0, 0, 0.002]))
         await asyncio.sleep(dice.random() * 0.4)
-        joins = visitor.joins
+        back = asyncio.create_task(rejoined(visitor))
+        await asyncio.sleep(0)
         served.kill()
         served.start()
-        await visitor.see(lambda: visitor.joins > joins)  # noqa: B023 - awaited here
+        await back
     async with asyncio.timeout(30):
         await asyncio.gather(*senders)
     again = await visitors.enter(served.url, visitor.conversation_id)

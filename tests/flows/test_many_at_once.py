@@ -112,11 +112,13 @@ class Work:
             found.stored_bytes += sum(len(chunk.text) for chunk in chunks)
             await append(turn_id, chunks)
 
-        phoenix.topics.publish, inbox.append = counted, stored  # type: ignore[method-assign]
+        phoenix.topics.publish = counted  # type: ignore[method-assign,assignment]
+        inbox.append = stored  # type: ignore[method-assign]
         try:
             await visitor.ask(text)
         finally:
-            phoenix.topics.publish, inbox.append = publish, append  # type: ignore[method-assign]
+            phoenix.topics.publish = publish  # type: ignore[method-assign]
+            inbox.append = append  # type: ignore[method-assign]
         return found
 
 

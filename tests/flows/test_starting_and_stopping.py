@@ -1,4 +1,4 @@
-"""`antiphon serve` as people and service managers meet it: quick to start, clear when it cannot, gentle when it stops."""
+"""`antiphon serve` as people meet it: quick to start, clear when it cannot, gentle when it stops."""
 
 import json
 import os
