@@ -5,8 +5,8 @@ people leave.
 """
 
 import pytest
-from playwright.async_api import expect
-from tests.browser.conftest import Person
+from playwright.async_api import Browser, Error, expect
+from tests.browser.conftest import House, Person
 
 ELSEWHERE = "http://127.0.0.2:9/pixel.png"
 SIGN = "window.pwned = true"
@@ -97,3 +97,20 @@ async def test_a_flood_without_spaces_or_line_ends_does_not_break_the_frame(pers
     assert not await person.width_overflows()
     await person.ask("!echo ```\n" + "W" * 3000 + "\n```\n\n| " + "W" * 3000 + " |\n| - |\n| x |")
     assert not await person.width_overflows()
+
+
+async def test_what_would_go_wrong_is_noticed(house: House, browser: Browser) -> None:
+    """The policy holds, and what these tests listen to tells of it."""
+    person = Person(await browser.new_context(), house)
+    page = await person.open()
+    await page.evaluate("address => { new Image().src = address; }", ELSEWHERE)
+    await page.evaluate("setTimeout(() => { throw new Error('on purpose'); })")
+    await page.evaluate("document.body.append(Object.assign(document.createElement('style'), { textContent: 'p {}' }))")
+    with pytest.raises(Error, match="TrustedHTML"):
+        await page.evaluate("document.createElement('p').innerHTML = '<b>x</b>'")
+    await expect(page.get_by_test_id("starter")).to_have_count(4)
+    told = " ".join(person.problems)
+    assert "on purpose" in told
+    assert "img-src" in told
+    assert "style-src" in told
+    await person.context.close()
