@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.box import ROUNDED
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live as LiveRegion
 from rich.panel import Panel
 from rich.text import Text
@@ -88,16 +88,18 @@ class Screen:
 
     def show(self, view: AnswerView) -> None:
         """Prints what is finished of an answer, and draws the rest where there is a region for it."""
-        for piece in view.finished():
-            self._console.print(piece)
+        finished = view.finished()
         if self._region is not None:
-            self._region.update(view.live(self._console), refresh=True)
+            # Before the printing, which draws the region anew below what it prints: all in one write.
+            self._region.update(view.live(self._console), refresh=not finished)
+        if finished:
+            self._console.print(Group(*finished))
 
     def close(self, view: AnswerView) -> None:
         """Prints the rest of an answer that is over."""
-        for piece in view.finished():
-            self._console.print(piece)
-        self._console.print()
+        if self._region is not None:
+            self._region.update(Text())
+        self._console.print(Group(*view.finished(), Text()))
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
