@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/stamps
 PAGE := src/antiphon/web/static/index.html
 PAGE_SOURCES := $(wildcard hatch_build.py ui/index.html ui/package-lock.json ui/*.config.ts ui/tsconfig.json) \
-	$(shell find ui/src ui/public -type f 2>/dev/null)
+	$(shell find ui/src ui/docs -type f 2>/dev/null)
 CODE := src tests $(wildcard benchmarks/*.py examples/*.py hatch_build.py)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -103,7 +103,7 @@ def hash_of_sources(ui: Path) -> str:
 
 def _sources(ui: Path) -> Iterator[Path]:
     yield from sorted(path for path in ui.iterdir() if path.is_file() and not path.name.startswith("."))
-    yield from sorted(path for path in (ui / "src").rglob("*") if path.is_file())
+    yield from sorted(path for folder in ("src", "docs") for path in (ui / folder).rglob("*") if path.is_file())
 
 
 def _static(root: Path) -> Path:

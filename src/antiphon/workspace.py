@@ -218,7 +218,7 @@ class Workspace:
 
     def _build_server(self) -> WebServer:
         person = everybody_is_local(self.store.people)
-        api = FastAPI(title="Antiphon", version=__version__, docs_url="/docs", redoc_url=None)
+        api = FastAPI(title="Antiphon", version=__version__, docs_url=None, redoc_url=None)
         answer_problems(api)
         api.include_router(conversation_routes(self.history, self.router, person), prefix="/api/v1")
         api.include_router(

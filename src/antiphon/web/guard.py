@@ -16,17 +16,9 @@ from antiphon.web.problems import problem
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-POLICY = b"default-src 'none'; frame-ancestors 'none'"
-"""What answers may load that bring no policy of their own (the page does): they are data and need nothing."""
-
-DOCS_POLICY = (
-    b"default-src 'none'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
-    b"style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data: https://fastapi.tiangolo.com; "
-    b"connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""For `/docs`, which FastAPI makes with an inline script and Swagger UI from its usual address."""
-
 HEADERS: Mapping[bytes, bytes] = {
+    # For answers that bring no policy of their own, as the pages do: they are data and load nothing.
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
     b"cross-origin-opener-policy": b"same-origin",
@@ -47,10 +39,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        policy = DOCS_POLICY if scope["path"] == "/docs" else POLICY
         refusal = self._refusal(scope)
         answer = self._app if refusal is None else problem(403, "Forbidden", refusal)
-        await answer(scope, receive, _with_headers(send, policy))
+        await answer(scope, receive, _with_headers(send))
 
     def _refusal(self, scope: Scope) -> str | None:
         """The sentence for whoever is turned away."""
@@ -80,13 +71,12 @@ def _name_in(host: str) -> str:
         return ""
 
 
-def _with_headers(send: Send, policy: bytes) -> Send:
-    headers = {b"content-security-policy": policy, **HEADERS}
+def _with_headers(send: Send) -> Send:
 
     async def complete(message: Message) -> None:
         if message["type"] == "http.response.start":
             present = {name.lower() for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *(pair for pair in headers.items() if pair[0] not in present)]
+            message["headers"] = [*message["headers"], *(pair for pair in HEADERS.items() if pair[0] not in present)]
         await send(message)
 
     return complete

@@ -3,26 +3,24 @@
 import gzip
 import hashlib
 import mimetypes
-from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-from msgspec import Struct
 
 STATIC = Path(__file__).parent / "static"
 
 COMPRESS_FROM = 1024
 """Bytes below which gzip gains nothing."""
 
-SECURITY_HEADERS: Mapping[str, str] = {
-    # Nothing from elsewhere, no inline code: what a model writes cannot load or run anything.
-    "content-security-policy": (
-        "default-src 'self'; img-src 'self' data:; style-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-}
+_SAME_ORIGIN = (
+    "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+PAGE_POLICY = f"{_SAME_ORIGIN}; style-src 'self'; require-trusted-types-for 'script'"
+"""Nothing from elsewhere, no inline code: what a model writes cannot load or run anything."""
+
+DOCS_POLICY = f"{_SAME_ORIGIN}; style-src 'self' 'unsafe-inline'"
+"""Swagger UI sets styles of its own and knows no trusted types; it shows our schema and nothing a model wrote."""
 
 NOT_BUILT = (
     b"<!doctype html><title>Antiphon</title><h1>The page is not built</h1>"
@@ -30,47 +28,55 @@ NOT_BUILT = (
 )
 
 
-class Asset(Struct, frozen=True):
-    """One file, ready to send: plain and, where it is worth it, compressed."""
+@dataclass(frozen=True)
+class Asset:
+    """One file, ready to send."""
 
     body: bytes
-    compressed: bytes | None
     headers: tuple[tuple[bytes, bytes], ...]
     etag: str
+    is_text: bool
+
+    @cached_property
+    def compressed(self) -> bytes | None:
+        """Its gzip form, made when it is first asked for; None where that gains nothing."""
+        return gzip.compress(self.body, 6, mtime=0) if self.is_text and len(self.body) >= COMPRESS_FROM else None
 
 
 class StaticPage:
-    """The page's files by path. Paths below `/c/` are deep links into the page and get its first file."""
+    """The page's files by path. Paths below `/c/` are deep links into the page and get its first file; `/docs` is a
+    page of its own."""
 
     def __init__(self, folder: Path = STATIC) -> None:
         self._assets = {
-            "/" + path.relative_to(folder).as_posix(): _load(path, immutable="assets" in path.parts)
+            "/" + path.relative_to(folder).as_posix(): _load(path, path.relative_to(folder).parts[0])
             for path in sorted(folder.rglob("*"))
             if path.is_file() and not path.name.startswith(".")
         }
-        self._index = self._assets.get("/index.html") or _asset(NOT_BUILT, "text/html; charset=utf-8", immutable=False)
+        self._index = self._assets.get("/index.html") or _asset(NOT_BUILT, "text/html", PAGE_POLICY, "no-cache")
+        self._docs = self._assets.get("/docs/index.html", self._index)
 
     def find(self, path: str) -> Asset | None:
         if path == "/" or path.startswith("/c/"):
             return self._index
-        return self._assets.get(path)
+        return self._docs if path == "/docs" else self._assets.get(path)
 
 
-def _load(path: Path, *, immutable: bool) -> Asset:
+def _load(path: Path, folder: str) -> Asset:
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    text = kind.startswith("text/") or kind.endswith(("javascript", "json", "xml", "svg+xml"))
-    return _asset(path.read_bytes(), f"{kind}; charset=utf-8" if text else kind, immutable=immutable)
+    # Vite names assets by their content, so they never change; the rest is asked for every time.
+    keep = "public, max-age=31536000, immutable" if folder == "assets" else "no-cache"
+    return _asset(path.read_bytes(), kind, DOCS_POLICY if folder == "docs" else PAGE_POLICY, keep)
 
 
-def _asset(body: bytes, kind: str, *, immutable: bool) -> Asset:
+def _asset(body: bytes, kind: str, policy: str, keep: str) -> Asset:
+    is_text = kind.startswith("text/") or kind.endswith(("javascript", "json", "xml"))
     etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
     headers = {
-        "content-type": kind,
+        "content-type": f"{kind}; charset=utf-8" if is_text else kind,
         "etag": etag,
-        # Vite names assets by their content, so they never change; the rest is asked for every time.
-        "cache-control": "public, max-age=31536000, immutable" if immutable else "no-cache",
+        "cache-control": keep,
         "vary": "accept-encoding",
-        **SECURITY_HEADERS,
+        "content-security-policy": policy,
     }
-    squeezed = gzip.compress(body, 9, mtime=0) if len(body) >= COMPRESS_FROM and "charset" in kind else None
-    return Asset(body, squeezed, tuple((name.encode(), value.encode()) for name, value in headers.items()), etag)
+    return Asset(body, tuple((name.encode(), value.encode()) for name, value in headers.items()), etag, is_text)
