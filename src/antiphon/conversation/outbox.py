@@ -84,16 +84,23 @@ class Outbox:
         """Tries once; returns the delivery as it is to be tried again, None when there is nothing more to do."""
         target = delivery.target
         adapter = self._adapters.get(target.adapter)
+        if adapter is None:
+            return await self._failed(delivery, AdapterError(f"The adapter {target.adapter} is not configured here."))
         try:
-            if adapter is None:
-                raise AdapterError(f"The adapter {target.adapter} is not configured here.")
             if not adapter.capabilities.idempotent:
                 await self._store.sending(delivery.id)
             platform_id = await adapter.send_message(target, delivery.message)
-            await self._store.delivered(delivery.id, platform_id=platform_id)
         except AntiphonError as error:
             return await self._failed(delivery, error)
+        except Exception as error:  # a named boundary: an adapter is a stranger's code and must not take the flow down
+            log.exception("outbox.adapter_crashed", delivery_id=delivery.id, adapter=target.adapter)
+            return await self._failed(delivery, AdapterError(f"The adapter {target.adapter} crashed: {error!r}."))
         self._deliveries.labels(target.adapter, "delivered").inc()
+        try:
+            await self._store.delivered(delivery.id, platform_id=platform_id)
+        except ServiceError as trouble:
+            # It is out there: sending it again would double it.
+            log.warning("outbox.not_recorded", delivery_id=delivery.id, error=str(trouble))
         return None
 
     async def _failed(self, delivery: Delivery, error: AntiphonError) -> Delivery | None:
