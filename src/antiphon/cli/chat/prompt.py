@@ -19,7 +19,7 @@ _COLOURED = "\001\x1b[1;36m\002› \001\x1b[0m\002"
 _PASTE_SECONDS = 0.02
 
 
-class Prompt:
+class LinePrompt:
     """Reads messages in the main thread. Ctrl-C at the prompt raises `KeyboardInterrupt`, elsewhere it calls `on_stop`.
 
     `wake` may be called by any thread: `on_wake` is then called in the main thread, and prints inside `above`.

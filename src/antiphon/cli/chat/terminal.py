@@ -20,7 +20,7 @@ from antiphon.cli.chat.events import (
     TurnTool,
 )
 from antiphon.cli.chat.network import Network
-from antiphon.cli.chat.prompt import Prompt, silent_keys
+from antiphon.cli.chat.prompt import LinePrompt, silent_keys
 from antiphon.cli.chat.screen import Screen
 from antiphon.cli.chat.talk import Opening, Talk
 
@@ -41,7 +41,7 @@ class Terminal:
         self._awaited: str | None = None
         self._waits = False
         self._stops = 0
-        self._prompt = Prompt(
+        self._prompt = LinePrompt(
             self._on_wake, lambda: self._events.put(StopAsked()), plain=screen.plain, dumb=screen.dumb
         )
 
