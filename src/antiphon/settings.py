@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import yaml
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from antiphon.assistants.config import AssistantSettings
 from antiphon.errors import ConfigError
@@ -76,9 +76,10 @@ class Config(BaseSettings):
         if not file.is_file() and (path or "ANTIPHON_CONFIG" in variables):
             raise ConfigError(f"The configuration file {file} does not exist.")
         _refuse_unknown_variables(variables)
-        values = _merge(_read(file), _Variables(cls, variables)(), arguments)
         try:
-            config = cls(**values)
+            config = cls(**_merge(_read(file), _Variables(cls, variables)(), arguments))
+        except SettingsError as error:
+            raise ConfigError(f"A section or list in one variable must be JSON: {error}.") from None
         except ValidationError as error:
             raise ConfigError(" ".join(_explain(error))) from None
         config._environ = variables

@@ -81,8 +81,8 @@ class Commands:
         A text is a command when it begins with a slash and a word: `/etc/hosts` and `/ 2` are messages.
         An unknown command matches a refusal that names the nearest valid one.
         """
-        word, _, argument = text.strip().partition(" ")
-        name = word[1:].lower()
+        word, *rest = text.split(None, 1) or [""]
+        name, argument = word[1:].lower(), " ".join(rest)
         if not word.startswith("/") or not name.isidentifier():
             return None
         return self._by_name.get(name) or _unknown(name, tuple(self._by_name)), argument.strip()

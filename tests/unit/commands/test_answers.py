@@ -1,0 +1,115 @@
+"""What each command answers, and what it asks the house to change."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from antiphon.commands import help, model, reset, status, why
+from antiphon.commands.base import Command, CommandCall, CommandOutcome
+from antiphon.domain import Conversation, Person, Target, Turn, TurnRecord, Usage, now
+from antiphon.errors import ModuleError
+
+
+class House:
+    """Knows two models and the last turn."""
+
+    def __init__(self, last: TurnRecord | None = None, models: Sequence[str] = ("demo", "openai:gpt-5")) -> None:
+        self.last = last
+        self._models = models
+
+    def commands(self) -> Sequence[Command]:
+        return [help.command, model.command]
+
+    async def models(self) -> Sequence[str]:
+        return self._models
+
+    async def known_model(self, name: str) -> str:
+        if name not in self._models:
+            raise ModuleError(f"There is no model “{name}” here.")
+        return name
+
+    def selection(self, conversation: Conversation, person: Person) -> tuple[str, str]:
+        return "demo", "system"
+
+    async def last_turn(self, conversation_id: str) -> TurnRecord | None:
+        return self.last
+
+    async def status(self) -> Mapping[str, str]:
+        return {"Turns": "1 running, 0 waiting"}
+
+
+async def ask(command: Command, argument: str = "", house: House | None = None) -> CommandOutcome:
+    stamp = now()
+    call = CommandCall(
+        argument=argument,
+        turn=Turn(
+            id="t", conversation_id="c", message_id="m", ticket=1, person_id="p", text="", created_at=stamp,
+            target=Target(adapter="web", place="c"),
+        ),
+        conversation=Conversation(
+            id="c", title="", assistant="guide", created_at=stamp, updated_at=stamp, person_id="p"
+        ),
+        person=Person(id="p", name="Ada", created_at=stamp),
+        house=house or House(),
+    )  # fmt: skip
+    return await command.run(call)
+
+
+async def test_help_lists_what_can_be_typed() -> None:
+    text = (await ask(help.command)).text
+    assert "- `/help`: shows what you can type." in text
+    assert "- `/model [name] [always]`" in text
+
+
+@pytest.mark.parametrize(
+    ("argument", "changes"),
+    [
+        ("openai:gpt-5", {"model": "openai:gpt-5"}),
+        ("openai:gpt-5 ALWAYS", {"preferred_model": "openai:gpt-5"}),
+        ("default", {"model": ""}),
+        ("auto always", {"preferred_model": ""}),
+        ("always", {"refused": True}),
+        ("gpt-9", {"refused": True}),
+        ("gpt-9 always", {"refused": True}),
+        ("", {}),
+    ],
+)
+async def test_model_changes_what_it_says(argument: str, changes: dict[str, object]) -> None:
+    outcome = await ask(model.command, argument)
+    unchanged = {"model": None, "preferred_model": None, "reset_context": False, "refused": False}
+    assert {name: getattr(outcome, name) for name in unchanged} == unchanged | changes
+    assert outcome.text
+
+
+async def test_model_shows_thirty_and_counts_the_rest() -> None:
+    outcome = await ask(model.command, "", House(models=[f"many:{number}" for number in range(100)]))
+    assert outcome.text.count("- `many:") == 30
+    assert "- and 70 more" in outcome.text
+
+
+async def test_reset_changes_the_context_only() -> None:
+    outcome = await ask(reset.command)
+    assert (outcome.reset_context, outcome.model) == (True, None)
+
+
+async def test_status_shows_the_facts_in_their_order() -> None:
+    lines = (await ask(status.command)).text.splitlines()
+    assert lines == [
+        "- **Assistant**: guide",
+        "- **Model**: `demo` (chosen by: system)",
+        "- **Turns**: 1 running, 0 waiting",
+    ]
+
+
+async def test_why_tells_every_step_and_the_price() -> None:
+    assert (await ask(why.command)).text == "No model has answered in this conversation yet."
+    record = TurnRecord(
+        outcome="interrupted", assistant="guide", model="openai:gpt-5", chosen_by="person", reason="It was cut off.",
+        considered=(("conversation", "says nothing"), ("person", "prefers `openai:gpt-5`")),
+        usage=Usage(input_tokens=12, output_tokens=3, cost=0.25), elapsed_ms=1234.0,
+    )  # fmt: skip
+    text = (await ask(why.command, "", House(record))).text
+    assert "`openai:gpt-5`, as **guide**; chosen by: person" in text
+    assert "1. conversation: says nothing" in text
+    assert "It read 12 and wrote 3 tokens ($0.2500). It took 1.2 s." in text
+    assert text.endswith("It ended as interrupted: It was cut off.")

@@ -1,0 +1,122 @@
+"""Sending, where the store or the platform fails at the worst moment."""
+
+import asyncio
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import pytest
+
+from antiphon.adapters.base import Capabilities, Deliver
+from antiphon.conversation import outbox
+from antiphon.conversation.outbox import Outbox
+from antiphon.domain import ChannelMessage, Message, Target, TurnRecord, new_id, now
+from antiphon.errors import ServiceError
+from antiphon.storage.base import Delivery, Store, TurnReply
+from antiphon.telemetry.metrics import Metrics
+from tests.unit.conversation.conftest import asked
+
+
+class Post:
+    """A platform that takes everything, unless `trouble` is raised first."""
+
+    name = "pigeons"
+
+    def __init__(self, *, idempotent: bool = False) -> None:
+        self.capabilities = Capabilities(idempotent=idempotent)
+        self.sent: list[str] = []
+        self.trouble: list[Exception] = []
+
+    async def start(self, deliver: Deliver) -> None:
+        """Nothing comes in."""
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+    def parse_message(self, raw: Mapping[str, Any]) -> ChannelMessage | None:
+        return None
+
+    async def send_message(self, target: Target, message: Message) -> str | None:
+        if self.trouble:
+            raise self.trouble.pop(0)
+        self.sent.append(message.text)
+        return None
+
+
+async def written(store: Store, text: str) -> Delivery:
+    """A reply that has been stored and not been sent."""
+    accepted = await asked(store, key=text)
+    reply = TurnReply(id=new_id(), role="assistant", text=text)
+    finished = await store.inbox.finish(accepted.turn, TurnRecord(outcome="answered"), reply)
+    assert finished.message is not None
+    assert finished.delivery_id is not None
+    return Delivery(
+        id=finished.delivery_id, target=accepted.turn.target, message=finished.message, state="pending", attempts=0,
+        due_at=now(),
+    )  # fmt: skip
+
+
+async def delivered(post: Post, number: int) -> list[str]:
+    async with asyncio.timeout(10):
+        while len(post.sent) < number:
+            await asyncio.sleep(0.001)
+    return post.sent
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.001)
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_what_was_sent_is_not_sent_again_because_it_could_not_be_recorded(
+    store: Store, monkeypatch: pytest.MonkeyPatch, idempotent: bool
+) -> None:
+    post = Post(idempotent=idempotent)
+    box = Outbox(store.outbox, {"pigeons": post}, metrics=Metrics())
+
+    async def full(*args: Any, **options: Any) -> None:
+        raise ServiceError("The disk is full: make room.")
+
+    delivery = await written(store, "one")
+    with monkeypatch.context() as patch:
+        patch.setattr(store.outbox, "delivered", full)
+        await box.send(delivery)
+    await box.send(await written(store, "two"))
+    assert post.sent == ["one", "two"]
+    await box.stop()
+    # After a restart the platform decides: what may be repeated is, what may not is marked.
+    after = Outbox(store.outbox, {"pigeons": post}, metrics=Metrics())
+    await after.start()
+    assert await delivered(post, 3 if idempotent else 2) == ["one", "two"] + ["one"] * idempotent
+    await after.stop()
+    assert await store.outbox.pending() == []
+
+
+async def test_an_adapter_that_crashes_loses_one_reply_and_no_more(
+    store: Store, logged: list[MutableMapping[str, Any]]
+) -> None:
+    post = Post()
+    post.trouble = [KeyError("a stranger's mistake")]
+    box = Outbox(store.outbox, {"pigeons": post}, metrics=Metrics())
+    await box.send(await written(store, "one"))
+    await box.send(await written(store, "two"))
+    assert post.sent == ["two"]
+    assert await store.outbox.pending() == []
+    assert "outbox.adapter_crashed" in {line["event"] for line in logged}
+    await box.stop()
+
+
+async def test_a_store_that_fails_before_the_send_delays_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    post = Post()
+    box = Outbox(store.outbox, {"pigeons": post}, metrics=Metrics())
+    sending, failures = store.outbox.sending, [ServiceError("busy"), ServiceError("busy")]
+
+    async def busy(delivery_id: str) -> None:
+        if failures:
+            raise failures.pop()
+        await sending(delivery_id)
+
+    monkeypatch.setattr(store.outbox, "sending", busy)
+    await box.send(await written(store, "one"))
+    assert await delivered(post, 1) == ["one"]
+    await box.stop()

@@ -1,0 +1,144 @@
+"""Where settings come from, which source wins, and how clearly a wrong one is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from antiphon.errors import ConfigError
+from antiphon.settings import Config
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_without_anything_it_works(folder: Path) -> None:
+    config = Config.load(environ={})
+    assert (config.server.host, config.server.port) == ("127.0.0.1", 4000)
+    assert config.database.url == "sqlite:///data/antiphon.db"
+    assert config.default_model is None
+    assert config.server.is_loopback
+
+
+def test_later_sources_win_field_by_field(folder: Path) -> None:
+    (folder / "antiphon.yaml").write_text("server: {port: 1, host: '::1', drain_seconds: 1, max_body_bytes: 2000}\n")
+    (folder / ".env").write_text("ANTIPHON_SERVER__PORT=2\nANTIPHON_SERVER__HOST=localhost\nANTIPHON_DEBUG=true\n")
+    environ = {"ANTIPHON_SERVER__PORT": "3", "antiphon_server__drain_seconds": "3"}
+    config = Config.load(environ=environ, server={"port": 4})
+    assert config.server.model_dump() == {
+        "host": "localhost", "port": 4, "drain_seconds": 3.0, "max_body_bytes": 2000,
+    }  # fmt: skip
+    assert config.debug
+
+
+def test_a_file_by_name(folder: Path) -> None:
+    (folder / "mine.yaml").write_text("default_model: demo\n")
+    assert Config.load("mine.yaml", environ={}).default_model == "demo"
+    assert Config.load(environ={"ANTIPHON_CONFIG": str(folder / "mine.yaml")}).default_model == "demo"
+    for missing in (
+        lambda: Config.load("nowhere.yaml", environ={}),
+        lambda: Config.load(environ={"ANTIPHON_CONFIG": "nowhere.yaml"}),
+    ):
+        with pytest.raises(ConfigError, match=r"nowhere\.yaml does not exist"):
+            missing()
+
+
+@pytest.mark.parametrize(
+    ("yaml", "sentence"),
+    [
+        ("servr: {}", "servr is no setting. Did you mean server?"),
+        ("server: {prot: 1}", "server.prot is no setting. Did you mean server.port?"),
+        ("providers: {openai: {api_kye: x}}", "providers.openai.api_kye is no setting."),
+        ("providers: {openai: {timeouts: {conect: 1}}}", "providers.openai.timeouts.conect is no setting."),
+        ("server: {port: 99999}", "server.port: input should be less than or equal to 65535."),
+        ("server: 7", "server: input should be"),
+        ("log_level: LOUD", "log_level: input should be"),
+        ("- a\n- b", "must hold settings as `name: value`."),
+        ("server: {port: [", "line 1 is not valid YAML."),
+        ("a: b: c", "line 1 is not valid YAML."),
+    ],
+)
+def test_a_wrong_file_is_one_clear_sentence(folder: Path, yaml: str, sentence: str) -> None:
+    (folder / "antiphon.yaml").write_text(yaml)
+    with pytest.raises(ConfigError) as caught:
+        Config.load(environ={})
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "sentence"),
+    [
+        ("ANTIPHON_SERVR__PORT", "ANTIPHON_SERVR__PORT is no setting. Did you mean ANTIPHON_SERVER?"),
+        ("ANTIPHON_PORT", "ANTIPHON_PORT is no setting."),
+        ("ANTIPHON_SERVER__PROT", "server.prot is no setting. Did you mean server.port?"),
+        ("ANTIPHON_PROVIDERS__OPENAI__API_KYE", "providers.openai.api_kye is no setting."),
+    ],
+)
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_a_wrong_variable_is_refused_by_name(folder: Path, where: str, variable: str, sentence: str) -> None:
+    environ = {variable: "1"} if where == "environment" else {}
+    if where == ".env":
+        (folder / ".env").write_text(f"{variable}=1\n")
+    with pytest.raises(ConfigError) as caught:
+        Config.load(environ=environ)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_a_wrong_argument_is_refused_by_name(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"server\.prot is no setting\. Did you mean server\.port"):
+        Config.load(environ={}, server={"prot": 1})
+
+
+def test_variables_of_others_are_left_alone(folder: Path) -> None:
+    environ = {"ANTIPHON_TEST_REQUIRE": "node", "ANTIPHON_SKIP_UI": "1", "PATH": "x", "SERVER__PORT": "x"}
+    assert Config.load(environ=environ).environ == environ
+
+
+def test_a_list_or_section_in_one_variable_is_json(folder: Path) -> None:
+    origins = '["https://a.example", "//b.example"]'
+    config = Config.load(environ={"ANTIPHON_REALTIME__ORIGINS": origins, "ANTIPHON_SERVER": '{"port": 7}'})
+    assert config.realtime.origins == ("https://a.example", "//b.example")
+    assert config.server.port == 7
+
+
+def test_a_section_that_is_no_json_is_one_sentence(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="server"):
+        Config.load(environ={"ANTIPHON_SERVER": "{port"})
+
+
+def test_secrets_are_in_no_text(folder: Path) -> None:
+    secret = "sk-0123456789abcdef"
+    config = Config.load(environ={"ANTIPHON_PROVIDERS__OPENAI__API_KEY": secret})
+    section = config.providers.named("openai")
+    assert section is not None
+    assert section.api_key is not None
+    assert section.api_key.get_secret_value() == secret
+    assert secret not in repr(config) + str(config) + config.model_dump_json()
+    with pytest.raises(ConfigError) as caught:
+        Config.load(environ={"ANTIPHON_PROVIDERS__OPENAI__API_KEY": f"{secret}\n\x00"})
+    assert secret not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_the_vendors_variables_reach_the_providers(folder: Path) -> None:
+    (folder / ".env").write_text("OPENAI_API_KEY=from-file\n")
+    assert Config.load(environ={}).environ["OPENAI_API_KEY"] == "from-file"
+    assert Config.load(environ={"OPENAI_API_KEY": "mine"}).environ["OPENAI_API_KEY"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("environment", "format", "shown"),
+    [("development", "auto", "auto"), ("production", "auto", "json"), ("production", "console", "console")],
+)
+def test_logs_in_production_are_json(folder: Path, environment: str, format: str, shown: str) -> None:
+    environ = {"ANTIPHON_ENVIRONMENT": environment, "ANTIPHON_LOG_FORMAT": format}
+    assert Config.load(environ=environ).logs_as == shown
+
+
+def test_a_config_in_code_reads_nothing_around_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTIPHON_SERVER__PORT", "1")
+    (folder / ".env").write_text("ANTIPHON_SERVER__PORT=2\n")
+    assert Config().server.port == 4000
