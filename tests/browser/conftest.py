@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect
-from tests.serving import Served, Visitors
 
 from antiphon.domain import new_id
+from tests.serving import Served, Visitors
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM_ARGS = (

@@ -1,6 +1,7 @@
 """`/`: what people can ask of the house itself."""
 
 from playwright.async_api import expect
+
 from tests.browser.conftest import Person
 
 

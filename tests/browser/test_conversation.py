@@ -3,21 +3,22 @@
 import re
 
 from playwright.async_api import expect
+
 from tests.browser.conftest import House, Person, Visit
 
 
 async def test_an_answer_arrives_word_by_word_under_a_title_that_is_listed_at_once(person: Person) -> None:
-    await person.say("!slow 30 !long 60")
+    await person.say("!slow 30 !long 100")
     grown = await person.watch_growth()
-    await expect(person.see("conversation-item").first).to_have_text("!slow 30 !long 60")
-    await expect(person.see("title")).to_have_text("!slow 30 !long 60")
+    await expect(person.see("conversation-item").first).to_have_text("!slow 30 !long 100")
+    await expect(person.see("title")).to_have_text("!slow 30 !long 100")
     await expect(person.page).to_have_url(re.compile(r"/c/\w{26}$"))
     assert await person.answer.get_attribute("data-state") == "streaming"
     await expect(person.answer).to_have_attribute("data-state", "answered")
     final = await person.answer.get_by_test_id("answer-text").inner_text()
     assert final.startswith(grown.strip())
-    assert len(final.split()) == 60
-    await expect(person.see("answer-footer")).to_contain_text("demo · 60 tokens")
+    assert len(final.split()) == 100
+    await expect(person.see("answer-footer")).to_contain_text("demo · 100 tokens")
 
 
 async def test_tools_show_what_they_were_asked_and_what_they_found(person: Person) -> None:
@@ -87,7 +88,7 @@ async def test_an_answer_that_is_stopped_keeps_what_it_had_and_the_next_is_answe
 
 
 async def test_what_is_asked_meanwhile_waits_its_turn(person: Person) -> None:
-    await person.say("!slow 30 !long 60")
+    await person.say("!slow 30 !long 100")
     await person.watch_growth()
     await person.say("!echo The second.")
     await expect(person.see("message-user", state="queued")).to_contain_text("Queued")
@@ -100,7 +101,7 @@ async def test_what_is_asked_meanwhile_waits_its_turn(person: Person) -> None:
 
 
 async def test_a_reload_in_the_middle_goes_on_and_a_second_tab_sees_the_same(person: Person) -> None:
-    await person.say("!slow 30 !long 150")
+    await person.say("!slow 30 !long 250")
     grown = await person.watch_growth()
     await person.page.reload()
     after = await person.watch_growth()
@@ -116,7 +117,7 @@ async def test_a_reload_in_the_middle_goes_on_and_a_second_tab_sees_the_same(per
         await expect(tab.get_by_test_id("message-user")).to_have_count(1)
         texts.append(await tab.get_by_test_id("answer-text").inner_text())
     assert texts[0] == texts[1]
-    assert len(texts[0].split()) == 150
+    assert len(texts[0].split()) == 250
 
 
 async def test_thinking_is_folded_away_until_somebody_looks(person: Person) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
+
 from tests.browser.conftest import House, Person, Visit
 
 DESK, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 844}
@@ -163,7 +164,7 @@ async def test_a_finished_answer_is_announced_and_its_tokens_are_not(person: Per
         .observe(announcer, { childList: true, characterData: true, subtree: true });
     }"""
     await announcer.evaluate(heard)
-    await person.say("!slow 20 !long 60")
+    await person.say("!slow 30 !long 100")
     await person.watch_growth()
     await expect(log).to_have_attribute("role", "log")
     await expect(log).to_have_attribute("aria-live", "off")

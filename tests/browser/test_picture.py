@@ -3,6 +3,7 @@
 import os
 
 from playwright.async_api import expect
+
 from tests.browser.conftest import ROOT, House, Visit
 
 PICTURE = ROOT / "docs" / "images" / "page.png"

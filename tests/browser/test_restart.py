@@ -4,6 +4,7 @@ import re
 
 import aiohttp
 from playwright.async_api import Locator, expect
+
 from tests.browser.conftest import House, Person, Visit
 
 

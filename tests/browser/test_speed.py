@@ -22,7 +22,7 @@ WATCH = """log => {
 
 async def cost_of_a_token(person: Person) -> tuple[float, int]:
     """Nodes that a change in the middle of an answer touches, and how many of them were not the answer's."""
-    await person.say("!slow 10 !long 200")
+    await person.say("!slow 20 !long 400")
     await person.watch_growth()
     await person.see("log").evaluate(WATCH)
     await person.watch_growth()
