@@ -80,8 +80,7 @@ async def stored(store: Store, count: int, places: list[str]) -> int:
             message = ChannelMessage(adapter="web", place=place, account="local", key=new_id(), text="What time is it?")
             accepted = await store.inbox.accept(message, assistant="guide")
             turn = accepted.turn
-            await store.conversations.get(turn.conversation_id)
-            await store.people.get(turn.person_id)
+            await store.conversations.of_turn(turn)
             await store.conversations.context(turn, limit=20)
             await store.inbox.begin(turn.id)
             reply = TurnReply(id=new_id(), role="assistant", text=ANSWER, parts=(TextPart(text=ANSWER),))

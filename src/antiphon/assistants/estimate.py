@@ -20,7 +20,9 @@ def size(text: str) -> int:
 
 
 def message_size(message: ChatMessage) -> int:
-    total = MESSAGE_BYTES + size(message.text) + size(message.reasoning or "")
+    total = MESSAGE_BYTES + size(message.text)
+    if message.reasoning:
+        total += size(message.reasoning)
     for call in message.calls:
         total += size(call.name) + size(call.arguments)
     return total

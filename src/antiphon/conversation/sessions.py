@@ -23,11 +23,11 @@ class SessionManager:
 
     async def resolve(self, turn: Turn) -> Session:
         """Raises `ProcessingError` when the conversation was deleted after the message was accepted."""
-        conversation = await self._store.conversations.get(turn.conversation_id)
-        person = await self._store.people.get(turn.person_id)
-        if conversation is None or person is None:
+        # One unit of work for both: going to another thread and back costs more than reading a row.
+        found = await self._store.conversations.of_turn(turn)
+        if found is None:
             raise ProcessingError("This conversation was deleted before the message could be answered.")
-        return Session(conversation=conversation, person=person)
+        return Session(conversation=found[0], person=found[1])
 
     async def change(self, session: Session, outcome: CommandOutcome) -> None:
         """Carries out what a command asks for."""

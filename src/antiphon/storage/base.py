@@ -106,6 +106,10 @@ class ConversationStore(Protocol):
 
     async def get(self, conversation_id: str) -> Conversation | None: ...
 
+    async def of_turn(self, turn: Turn) -> tuple[Conversation, Person] | None:
+        """The turn's conversation and person as they are now; None when one of them was deleted."""
+        ...
+
     async def update(
         self, conversation_id: str, *, title: str | None = None, model: str | None = None, reset_context: bool = False
     ) -> Conversation | None:

@@ -114,6 +114,34 @@ async def test_a_job_that_fails_takes_no_other_with_it(lane: WriteLane, connecti
     assert connection.log == ["BEGIN IMMEDIATE", "COMMIT"]
 
 
+async def test_the_first_job_of_a_group_fails_without_those_behind_it(lane: WriteLane, tmp_path: Path) -> None:
+    await lane.run(add(1))
+    entered, leave = Event(), Event()
+
+    def half() -> Unit[None]:
+        yield "add", {"id": 2}
+        yield from held(entered, leave)
+        yield "add", {"id": 1}
+
+    first = asyncio.ensure_future(lane.run(half))
+    await asyncio.to_thread(entered.wait, 10)
+    behind = [asyncio.ensure_future(lane.run(add(number))) for number in (3, 1, 4)]
+    await asyncio.sleep(0)
+    leave.set()
+    outcomes = await asyncio.gather(first, *behind, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ValidationError, type(None), ValidationError, type(None)]
+    assert rows(tmp_path) == [1, 3, 4]
+
+
+async def test_a_lone_job_that_fails_leaves_nothing(lane: WriteLane, connection: Recorded, tmp_path: Path) -> None:
+    await lane.run(add(1))
+    with pytest.raises(ValidationError):
+        await lane.run(add(1))
+    await lane.run(add(2))
+    assert rows(tmp_path) == [1, 2]
+    assert not connection.in_transaction
+
+
 async def test_when_a_whole_group_is_lost_each_job_gets_its_own_outcome(
     lane: WriteLane, connection: Recorded, tmp_path: Path
 ) -> None:

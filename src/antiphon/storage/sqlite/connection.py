@@ -59,6 +59,8 @@ def _configure(connection: sqlite3.Connection, settings: DatabaseSettings, *, re
     if not readonly:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {settings.synchronous}")
+        # 16 MB of log: the same few pages change with every message, and a checkpoint copies each of them once.
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
     for pragma in (
         "foreign_keys = ON",
         "temp_store = MEMORY",

@@ -39,6 +39,18 @@ class Outcome(NamedTuple):
     error: Exception | None
 
 
+class Bounds(NamedTuple):
+    """The statements around one job of a group."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+
+
+_FIRST = Bounds(undo=("ROLLBACK", "BEGIN IMMEDIATE"))
+_LATER = Bounds(before=("SAVEPOINT job",), after=("RELEASE job",), undo=("ROLLBACK TO job", "RELEASE job"))
+
+
 class Lane:
     """A queue of jobs and the threads that take from it, each with its own connection, which it closes at the end."""
 
@@ -143,8 +155,10 @@ class Lane:
 class WriteLane(Lane):
     """One thread that writes. What is queued while a transaction runs is committed with it.
 
-    Each job of such a group has its own savepoint, so it fails alone. When the group as a whole is lost (SQLite rolls
-    a transaction back when the disk is full), its jobs are run again one by one, so that each gets its own outcome.
+    Each job of such a group fails alone: the first takes the transaction with it, which holds nothing else then, and
+    each later one has a savepoint (a lone job is spared its cost: SQLite keeps a copy of every page that changes).
+    When the group as a whole is lost (SQLite rolls a transaction back when the disk is full), its jobs are run again
+    one by one, so that each gets its own outcome.
     """
 
     def __init__(
@@ -188,7 +202,7 @@ class WriteLane(Lane):
         job: Job | None = first
         try:
             while job is not None:
-                outcomes.append(self._isolated(connection, job))
+                outcomes.append(self._isolated(connection, job, _LATER if outcomes else _FIRST))
                 job = self._following(len(outcomes))
             connection.execute("COMMIT")
         except sqlite3.Error:
@@ -209,19 +223,23 @@ class WriteLane(Lane):
             self._queue.put(None)  # the end of the thread, once this group is committed
         return job
 
-    def _isolated(self, connection: sqlite3.Connection, job: Job) -> Outcome:
+    def _isolated(self, connection: sqlite3.Connection, job: Job, bounds: Bounds) -> Outcome:
         """One job of a group; raises `sqlite3.Error` when the whole group is lost with it."""
-        connection.execute("SAVEPOINT job")
+        _execute(connection, bounds.before)
         try:
             value = self._perform(connection, job)
         except Exception as error:
             if isinstance(error, sqlite3.Error) and not connection.in_transaction:
                 raise
-            connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
+            _execute(connection, bounds.undo)
             return Outcome(job, None, translated(error, self._place))
-        connection.execute("RELEASE job")
+        _execute(connection, bounds.after)
         return Outcome(job, value, None)
+
+
+def _execute(connection: sqlite3.Connection, statements: tuple[str, ...]) -> None:
+    for statement in statements:
+        connection.execute(statement)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
