@@ -80,7 +80,7 @@ async def stored(store: Store, count: int, places: list[str]) -> int:
             message = ChannelMessage(adapter="web", place=place, account="local", key=new_id(), text="What time is it?")
             accepted = await store.inbox.accept(message, assistant="guide")
             turn = accepted.turn
-            await store.conversations.of_turn(turn)
+            await store.inbox.parties(turn)
             await store.conversations.context(turn, limit=20)
             await store.inbox.begin(turn.id)
             reply = TurnReply(id=new_id(), role="assistant", text=ANSWER, parts=(TextPart(text=ANSWER),))

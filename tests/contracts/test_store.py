@@ -211,13 +211,13 @@ async def test_a_turn_finds_its_conversation_and_person_as_they_are_now(store: S
     turn = (await ask(store)).turn
     await store.conversations.update(turn.conversation_id, title="Renamed")
     await store.people.prefer_model(turn.person_id, "demo:demo")
-    found = await store.conversations.of_turn(turn)
+    found = await store.inbox.parties(turn)
     assert found is not None
     conversation, person = found
     assert (conversation.id, conversation.title) == (turn.conversation_id, "Renamed")
     assert (person.id, person.preferred_model) == (turn.person_id, "demo:demo")
     await store.conversations.delete(turn.conversation_id)
-    assert await store.conversations.of_turn(turn) is None
+    assert await store.inbox.parties(turn) is None
 
 
 async def test_a_turn_whose_conversation_was_deleted_ends_without_harm(store: Store) -> None:

@@ -24,7 +24,7 @@ class SessionManager:
     async def resolve(self, turn: Turn) -> Session:
         """Raises `ProcessingError` when the conversation was deleted after the message was accepted."""
         # One unit of work for both: going to another thread and back costs more than reading a row.
-        found = await self._store.conversations.of_turn(turn)
+        found = await self._store.inbox.parties(turn)
         if found is None:
             raise ProcessingError("This conversation was deleted before the message could be answered.")
         return Session(conversation=found[0], person=found[1])

@@ -106,10 +106,6 @@ class ConversationStore(Protocol):
 
     async def get(self, conversation_id: str) -> Conversation | None: ...
 
-    async def of_turn(self, turn: Turn) -> tuple[Conversation, Person] | None:
-        """The turn's conversation and person as they are now; None when one of them was deleted."""
-        ...
-
     async def update(
         self, conversation_id: str, *, title: str | None = None, model: str | None = None, reset_context: bool = False
     ) -> Conversation | None:
@@ -149,6 +145,10 @@ class InboxStore(Protocol):
         the text), the user's message, the turn. The same (adapter, place, key) again changes nothing.
 
         For the adapter "web" the place is the id of a conversation, which must exist: `ValidationError` otherwise."""
+        ...
+
+    async def parties(self, turn: Turn) -> tuple[Conversation, Person] | None:
+        """The turn's conversation and person as they are now; None when one of them was deleted."""
         ...
 
     async def begin(self, turn_id: str) -> None:

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-from antiphon.domain import Conversation, Message, Person, Turn
+from antiphon.domain import Conversation, Message, Turn
 from antiphon.storage.base import Hit
-from antiphon.storage.sql.records import conversation_of, message_of, micros, moment, person_of, storable
+from antiphon.storage.sql.records import conversation_of, message_of, micros, moment, storable
 from antiphon.storage.sql.unit import Database, Unit, many, one
 
 _EVER = 2**62
@@ -25,9 +25,6 @@ class SqlConversations:
 
     async def get(self, conversation_id: str) -> Conversation | None:
         return await self._database.read(_get, conversation_id)
-
-    async def of_turn(self, turn: Turn) -> tuple[Conversation, Person] | None:
-        return await self._database.read(_of_turn, turn)
 
     async def update(
         self, conversation_id: str, *, title: str | None = None, model: str | None = None, reset_context: bool = False
@@ -76,12 +73,6 @@ def conversation_values(conversation: Conversation, *, last_position: int) -> di
 def _get(conversation_id: str) -> Unit[Conversation | None]:
     row = yield from one("conversation_by_id", id=conversation_id)
     return conversation_of(row) if row else None
-
-
-def _of_turn(turn: Turn) -> Unit[tuple[Conversation, Person] | None]:
-    conversation = yield from _get(turn.conversation_id)
-    row = yield from one("person_by_id", id=turn.person_id)
-    return (conversation, person_of(row)) if conversation and row else None
 
 
 def _list(person_id: str, limit: int, before: datetime | None) -> Unit[list[Conversation]]:

@@ -19,6 +19,7 @@ from antiphon.storage.sql.records import (
     message_values,
     micros,
     parts_of,
+    person_of,
     storable,
     storable_data,
     title_of,
@@ -35,6 +36,9 @@ class SqlInbox:
 
     async def accept(self, message: ChannelMessage, *, assistant: str) -> Accepted:
         return await self._database.write(_accept, message, assistant)
+
+    async def parties(self, turn: Turn) -> tuple[Conversation, Person] | None:
+        return await self._database.read(_parties, turn)
 
     async def begin(self, turn_id: str) -> None:
         await self._database.write(run, "turn_begin", id=turn_id)
@@ -152,6 +156,12 @@ def _turn_values(turn: Turn, key: str) -> dict[str, object]:
         "created_at": micros(turn.created_at),
         "ended_at": None,
     }
+
+
+def _parties(turn: Turn) -> Unit[tuple[Conversation, Person] | None]:
+    conversation = yield from one("conversation_by_id", id=turn.conversation_id)
+    person = yield from one("person_by_id", id=turn.person_id)
+    return (conversation_of(conversation), person_of(person)) if conversation and person else None
 
 
 # --- the answer ---------------------------------------------------------------------------------------------------
