@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from antiphon.commands import help, model, reset, status, why
+from antiphon.commands import help as helping
+from antiphon.commands import model, reset, status, why
 from antiphon.commands.base import Command, CommandCall, CommandOutcome
 from antiphon.domain import Conversation, Person, Target, Turn, TurnRecord, Usage, now
 from antiphon.errors import ModuleError
@@ -18,7 +19,7 @@ class House:
         self._models = models
 
     def commands(self) -> Sequence[Command]:
-        return [help.command, model.command]
+        return [helping.command, model.command]
 
     async def models(self) -> Sequence[str]:
         return self._models
@@ -56,7 +57,7 @@ async def ask(command: Command, argument: str = "", house: House | None = None) 
 
 
 async def test_help_lists_what_can_be_typed() -> None:
-    text = (await ask(help.command)).text
+    text = (await ask(helping.command)).text
     assert "- `/help`: shows what you can type." in text
     assert "- `/model [name] [always]`" in text
 

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.commands import help, model, reset, status, why
+from antiphon.commands import help as helping
+from antiphon.commands import model, reset, status, why
 from antiphon.commands.base import Commands
 
-COMMANDS = Commands([help.command, model.command, reset.command, status.command, why.command])
+COMMANDS = Commands([helping.command, model.command, reset.command, status.command, why.command])
 
 
 @pytest.mark.parametrize(

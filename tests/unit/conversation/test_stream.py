@@ -101,7 +101,7 @@ def test_what_is_stored_behind_makes_the_same_parts(events: list[tuple[str, str]
             (kind, ToolPart(call_id=value, name="n", arguments="{}", status="done") if kind == "tool" else value)
             for kind, value in events[offset : offset + size]
         ]
-        chunks += streams._chunks(pieces, offset)  # type: ignore[arg-type]
+        chunks += streams._chunks(pieces, offset)
         offset += len(pieces)
     assert [chunk.seq for chunk in chunks] == sorted({chunk.seq for chunk in chunks})
     assert "".join(chunk.text for chunk in chunks if chunk.kind == "text") == "".join(

@@ -37,12 +37,10 @@ def test_a_file_by_name(folder: Path) -> None:
     (folder / "mine.yaml").write_text("default_model: demo\n")
     assert Config.load("mine.yaml", environ={}).default_model == "demo"
     assert Config.load(environ={"ANTIPHON_CONFIG": str(folder / "mine.yaml")}).default_model == "demo"
-    for missing in (
-        lambda: Config.load("nowhere.yaml", environ={}),
-        lambda: Config.load(environ={"ANTIPHON_CONFIG": "nowhere.yaml"}),
-    ):
-        with pytest.raises(ConfigError, match=r"nowhere\.yaml does not exist"):
-            missing()
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml does not exist"):
+        Config.load("nowhere.yaml", environ={})
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml does not exist"):
+        Config.load(environ={"ANTIPHON_CONFIG": "nowhere.yaml"})
 
 
 @pytest.mark.parametrize(
@@ -130,11 +128,11 @@ def test_the_vendors_variables_reach_the_providers(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "format", "shown"),
+    ("environment", "chosen", "shown"),
     [("development", "auto", "auto"), ("production", "auto", "json"), ("production", "console", "console")],
 )
-def test_logs_in_production_are_json(folder: Path, environment: str, format: str, shown: str) -> None:
-    environ = {"ANTIPHON_ENVIRONMENT": environment, "ANTIPHON_LOG_FORMAT": format}
+def test_logs_in_production_are_json(folder: Path, environment: str, chosen: str, shown: str) -> None:
+    environ = {"ANTIPHON_ENVIRONMENT": environment, "ANTIPHON_LOG_FORMAT": chosen}
     assert Config.load(environ=environ).logs_as == shown
 
 
