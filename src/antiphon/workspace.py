@@ -174,7 +174,7 @@ class Workspace:
     def _greet(self) -> None:
         facts = (
             ("Antiphon", self.url),
-            ("Model", f"{self.default_model}: {self.model_reason}"),
+            ("Model", f"{self.default_model}. {self.model_reason}"),
             ("Data", self.data),
         )
         bold, plain = ("\x1b[1;36m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
@@ -283,7 +283,7 @@ class Workspace:
         await self.phoenix.drain()
 
     def _facts(self) -> Mapping[str, str]:
-        return {"Model by default": f"`{self.default_model}`: {self.model_reason}", "Data": f"`{self.data}`"}
+        return {"Default model": f"`{self.default_model}`. {self.model_reason}", "Data": f"`{self.data}`"}
 
     def _built_in_tools(self) -> list[AnyTool]:
         return [*(self.tools.get(name) for name in self.tools.names()), remember, recall, search_conversations]
