@@ -79,7 +79,7 @@ def test_it_says_where_it_is_and_which_model_answers(served: Served) -> None:
     lines = [line.split(maxsplit=1) for line in served.log.splitlines() if not line.startswith("{")]
     said = {line[0]: line[1] for line in lines if len(line) == 2}
     assert said["Antiphon"] == served.url
-    assert said["Model"].startswith("demo: ")
+    assert said["Model"].startswith("demo")
     assert said["Data"] == "data/antiphon.db"
     assert (served.folder / "data" / "antiphon.db").stat().st_mode & 0o077 == 0 or os.name == "nt"
 
