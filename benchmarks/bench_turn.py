@@ -82,7 +82,7 @@ async def stored(store: Store, count: int, places: list[str]) -> int:
             turn = accepted.turn
             await store.inbox.parties(turn)
             await store.conversations.context(turn, limit=20)
-            await store.inbox.begin(turn.id)
+            await store.inbox.begin(turn.id, TurnRecord(outcome="interrupted"))
             reply = TurnReply(id=new_id(), role="assistant", text=ANSWER, parts=(TextPart(text=ANSWER),))
             finished = await store.inbox.finish(turn, TurnRecord(outcome="answered", model="scripted:script"), reply)
             await store.outbox.delivered(finished.delivery_id or "")

@@ -114,7 +114,7 @@ async def test_everything_is_there_after_a_restart(database: str, tmp_path: Path
     first = DATABASES[database](tmp_path)
     await first.start()
     asked = await ask(first, "What is kept?")
-    await first.inbox.begin(asked.turn.id)
+    await first.inbox.begin(asked.turn.id, TurnRecord(outcome="interrupted"))
     await first.inbox.append(asked.turn.id, [Chunk(seq=1, kind="text", text="This")])
     note = await first.notes.add(asked.turn.person_id, "I like tea")
     await first.stop()
@@ -222,9 +222,9 @@ async def test_a_turn_finds_its_conversation_and_person_as_they_are_now(store: S
 
 async def test_a_turn_whose_conversation_was_deleted_ends_without_harm(store: Store) -> None:
     asked = await ask(store)
-    await store.inbox.begin(asked.turn.id)
+    await store.inbox.begin(asked.turn.id, TurnRecord(outcome="interrupted"))
     await store.conversations.delete(asked.conversation.id)
-    await store.inbox.begin(asked.turn.id)
+    await store.inbox.begin(asked.turn.id, TurnRecord(outcome="interrupted"))
     await store.inbox.append(asked.turn.id, [Chunk(seq=1, kind="text", text="x")])
     finished = await store.inbox.finish(asked.turn, ANSWERED, reply())
     assert (finished.message, finished.conversation, finished.delivery_id) == (None, None, None)
@@ -385,7 +385,7 @@ async def test_an_ended_turn_stays_as_it_ended(store: Store) -> None:
     first = await store.inbox.finish(asked.turn, ANSWERED, reply("first"))
     again = await store.inbox.finish(asked.turn, TurnRecord(outcome="interrupted"), reply("second"))
     assert (again.message, again.delivery_id) == (first.message, first.delivery_id)
-    await store.inbox.begin(asked.turn.id)
+    await store.inbox.begin(asked.turn.id, TurnRecord(outcome="interrupted"))
     await store.inbox.append(asked.turn.id, [Chunk(seq=9, kind="text", text="late")])
     assert await store.inbox.unfinished() == []
     assert [one.text for one in await store.conversations.messages(asked.conversation.id)] == ["Hello", "first"]
@@ -418,7 +418,7 @@ async def test_latest_is_the_last_turn_that_a_model_answered(store: Store) -> No
 
 async def test_unfinished_joins_the_chunks_into_parts(store: Store) -> None:
     asked, waiting = await ask(store, "a"), await ask(store, "b")
-    await store.inbox.begin(asked.turn.id)
+    await store.inbox.begin(asked.turn.id, TurnRecord(outcome="interrupted"))
 
     def tool(call_id: str, status: str) -> str:
         return f'{{"type":"tool","call_id":"{call_id}","name":"n","arguments":"{{}}","status":"{status}"}}'

@@ -9,10 +9,22 @@ from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
 from antiphon.assistants.selector import Choice
 from antiphon.conversation.stream import TurnStream
+from antiphon.domain import TurnRecord
 from antiphon.providers.base import ChatMessage
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.storage.base import InboxStore
 from antiphon.tools.base import ToolContext
+
+
+def record_of(assistant: Assistant, choice: Choice) -> TurnRecord:
+    """What is known of an answer before it begins, and all that is left to say when nothing more is heard of it."""
+    return TurnRecord(
+        outcome="interrupted",
+        assistant=assistant.name,
+        model=choice.model,
+        chosen_by=choice.chosen_by,
+        considered=choice.considered,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +51,7 @@ class Generation:
         )
         run = Run(assistant, provider, model, messages, context)
         # From here on a crash leaves the turn interrupted: what a tool has done is never done twice.
-        await self.inbox.begin(turn.id)
+        await self.inbox.begin(turn.id, record_of(assistant, choice))
         stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
         stream.on_cancel(run.cancel)
         ended: Ended | None = None

@@ -12,7 +12,7 @@ from antiphon.assistants.run import Ended
 from antiphon.assistants.selector import Choice, ModelSelector
 from antiphon.commands.base import CommandCall, CommandHouse, CommandOutcome, Commands
 from antiphon.conversation.ending import TurnEnding
-from antiphon.conversation.generation import Generation
+from antiphon.conversation.generation import Generation, record_of
 from antiphon.conversation.sessions import Session, SessionManager
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import NoticePart, Turn, TurnRecord, new_id
@@ -71,15 +71,8 @@ def _answer_from(
         reason = stop_reason
         parts = tuple(part for part in parts if not isinstance(part, NoticePart))
         parts = (*parts, NoticePart(code=ended.code, text=reason))
-    record = TurnRecord(
-        outcome=ended.status,
-        assistant=assistant.name,
-        model=choice.model,
-        chosen_by=choice.chosen_by,
-        considered=choice.considered,
-        reason=reason,
-        usage=ended.usage,
-    )
+    begun = record_of(assistant, choice)
+    record = structs.replace(begun, outcome=ended.status, reason=reason, usage=ended.usage)
     if ended.status == "refused":
         text = reason or "The model refused to answer."
         return record, TurnReply(id=new_id(), role="system", text=text, in_context=ended.code != "filtered")

@@ -94,7 +94,9 @@ class Outbox:
             return await self._failed(delivery, error)
         except Exception as error:  # a named boundary: an adapter is a stranger's code and must not take the flow down
             log.exception("outbox.adapter_crashed", delivery_id=delivery.id, adapter=target.adapter)
-            return await self._failed(delivery, AdapterError(f"The adapter {target.adapter} crashed: {error!r}."))
+            return await self._failed(
+                delivery, AdapterError(f"The adapter {target.adapter} crashed ({type(error).__name__}).")
+            )
         self._deliveries.labels(target.adapter, "delivered").inc()
         try:
             await self._store.delivered(delivery.id, platform_id=platform_id)

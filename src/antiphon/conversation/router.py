@@ -43,6 +43,7 @@ class Mailbox:
         self.waiting: list[tuple[int, str, TurnStream]] = []
         self.running: TurnStream | None = None
         self.worker: asyncio.Task[None] | None = None
+        self.places: set[tuple[str, str]] = set()
 
     def streams(self) -> list[TurnStream]:
         running = [self.running] if self.running else []
@@ -59,8 +60,8 @@ class Waiting(Struct, frozen=True):
 class MessageRouter:
     """Takes messages in and sees every one of them through.
 
-    `start` takes up what the last process left; `stop` lets running
-    turns finish for a while, interrupts the rest with what they have, and leaves waiting ones to the next start.
+    `start` takes up what the last process left; `stop` lets running turns finish for a while, interrupts the rest with
+    what they have, and leaves waiting ones to the next start.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class MessageRouter:
         self._mailboxes: dict[str, Mailbox] = {}
         self._by_place: dict[tuple[str, str], Mailbox] = {}
         self._accepting = False
+        self._accepting_now: set[asyncio.Task[Receipt]] = set()
         metrics = metrics or get_metrics()
         self._accepted = metrics.counter("antiphon_messages_total", "Messages accepted, by adapter.", ("adapter",))
         metrics.gauge("antiphon_turns_running", "Turns that are being answered now.").set_function(
@@ -111,6 +113,13 @@ class MessageRouter:
             raise ServiceError(
                 f"{WAITING_LIMIT} messages wait here already. Wait for an answer, or stop the running one."
             )
+        accepting = asyncio.create_task(self._accept(message), name="accept")
+        self._accepting_now.add(accepting)
+        accepting.add_done_callback(self._accepting_now.discard)
+        # A caller that gives up takes nothing back: what is stored gets into line.
+        return await asyncio.shield(accepting)
+
+    async def _accept(self, message: ChannelMessage) -> Receipt:
         accepted = await self._store.inbox.accept(message, assistant=self._default_assistant())
         turn = accepted.turn
         if not accepted.duplicate:
@@ -162,6 +171,8 @@ class MessageRouter:
     async def stop(self) -> None:
         """Closes, waits `drain_seconds` for what runs, then interrupts it. Nothing accepted is lost."""
         self._accepting = False
+        if self._accepting_now:
+            await asyncio.wait(self._accepting_now)
         for mailbox in self._mailboxes.values():
             mailbox.waiting.clear()
         workers = [box.worker for box in self._mailboxes.values() if box.worker]
@@ -182,7 +193,7 @@ class MessageRouter:
         log.warning("turn.recovered", turn_id=turn.id, conversation_id=turn.conversation_id, outcome="interrupted")
         await self._ending.end(
             turn,
-            TurnRecord(outcome="interrupted", reason=STOPPED),
+            structs.replace(unfinished.record or TurnRecord(outcome="interrupted"), reason=STOPPED),
             TurnReply(id=new_id(), role="assistant", text=text_of(parts), parts=parts),
         )
 
@@ -190,7 +201,9 @@ class MessageRouter:
 
     def _enqueue(self, turn: Turn) -> None:
         mailbox = self._mailboxes.setdefault(turn.conversation_id, Mailbox())
-        self._by_place[turn.target.adapter, turn.target.place] = mailbox
+        place = turn.target.adapter, turn.target.place
+        mailbox.places.add(place)
+        self._by_place[place] = mailbox
         stream = TurnStream(turn, self._live.broadcast, self._store.inbox)
         # Tickets and not arrival here decide: two commits may be told of in the other order.
         heapq.heappush(mailbox.waiting, (turn.ticket, turn.id, stream))
@@ -209,7 +222,7 @@ class MessageRouter:
                     mailbox.running = None
         finally:
             del self._mailboxes[conversation_id]
-            for place in [place for place, box in self._by_place.items() if box is mailbox]:
+            for place in mailbox.places:
                 del self._by_place[place]
 
     async def _run(self, stream: TurnStream) -> None:

@@ -26,11 +26,13 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 
 class Unfinished(Struct, frozen=True, kw_only=True):
-    """A turn that had not ended when the last process did. `parts` is what had been stored of its answer."""
+    """A turn that had not ended when the last process did. `parts` is what had been stored of its answer, `record` what
+    it began with, None when it had not."""
 
     turn: Turn
     state: Literal["accepted", "running"]
     parts: tuple[AnyPart, ...]
+    record: TurnRecord | None
 
 
 class TurnReply(Struct, frozen=True, kw_only=True):
@@ -151,8 +153,9 @@ class InboxStore(Protocol):
         """The turn's conversation and person as they are now; None when one of them was deleted."""
         ...
 
-    async def begin(self, turn_id: str) -> None:
-        """Marks the turn as running, so that a crash from here on leaves it interrupted and not run twice."""
+    async def begin(self, turn_id: str, record: TurnRecord) -> None:
+        """Marks the turn as running, so that a crash from here on leaves it interrupted and not run twice. `record`
+        is what is known of the answer by now."""
         ...
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:

@@ -249,10 +249,26 @@ async def test_a_turn_that_does_not_hear_is_left_to_the_next_start(store: Store,
     await after.router.stop()
 
 
+async def test_a_caller_that_gives_up_takes_nothing_back(store: Store, ear: Ear) -> None:
+    """A message that the store has taken is answered, whoever has stopped waiting for the receipt."""
+    house = House(store, ear)
+    await house.router.start()
+    caller = asyncio.create_task(house.router.deliver(letter("wait for me")))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait({caller})
+    assert caller.cancelled()
+    async with asyncio.timeout(10):
+        while not ear.of("turn_end"):
+            await asyncio.sleep(0.001)
+    assert house.order == ["wait for me"]
+    await house.router.stop()
+
+
 async def test_what_had_begun_before_a_crash_is_not_run_again(store: Store, ear: Ear) -> None:
     """A tool may have done something already: the turn is ended with what there is."""
     begun = await asked(store)
-    await store.inbox.begin(begun.turn.id)
+    await store.inbox.begin(begun.turn.id, TurnRecord(outcome="interrupted", model="demo"))
     await store.inbox.append(begun.turn.id, [Chunk(seq=1, kind="text", text="half an ")])
     house = House(store, ear)
     await house.router.start()
@@ -262,6 +278,8 @@ async def test_what_had_begun_before_a_crash_is_not_run_again(store: Store, ear:
     _, answer = await store.conversations.messages(begun.conversation.id)
     assert answer.text == "half an "
     assert isinstance(answer.parts[-1], NoticePart)
+    assert answer.record is not None
+    assert answer.record.model == "demo"
     await house.router.stop()
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from antiphon.conversation import stream as streams
 from antiphon.conversation.stream import TurnStream
-from antiphon.domain import Target, TextPart, ToolPart, Turn, now
+from antiphon.domain import Target, TextPart, ToolPart, Turn, TurnRecord, now
 from antiphon.errors import ServiceError
 from antiphon.storage.base import Chunk, Store
 from tests.unit.conversation.conftest import Ear, asked
@@ -132,7 +132,7 @@ async def test_a_store_that_fails_is_tried_again_with_the_next_piece(ear: Ear, m
 async def test_what_is_stored_behind_is_what_a_crash_leaves(store: Store, ear: Ear, monkeypatch: Any) -> None:
     monkeypatch.setattr(streams, "STORE_EVERY", 0.001)
     accepted = await asked(store)
-    await store.inbox.begin(accepted.turn.id)
+    await store.inbox.begin(accepted.turn.id, TurnRecord(outcome="interrupted"))
     stream = TurnStream(accepted.turn, ear.broadcast, store.inbox)
     play(stream, [("reasoning", "hm"), ("text", "a"), ("tool", "x"), ("text", "b"), ("tool", "y"), ("text", "c")])
     async with asyncio.timeout(5):

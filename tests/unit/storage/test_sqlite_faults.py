@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.domain import ChannelMessage
+from antiphon.domain import ChannelMessage, TurnRecord
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
@@ -117,7 +117,7 @@ async def test_a_database_that_may_only_be_read_says_so(
     with pytest.raises(ServiceError, match="write access"):
         await store.check()
     with pytest.raises(ServiceError, match="write access"):
-        await store.inbox.begin(accepted.turn.id)
+        await store.inbox.begin(accepted.turn.id, TurnRecord(outcome="interrupted"))
     assert await store.conversations.messages(accepted.conversation.id) == [accepted.message]
 
 

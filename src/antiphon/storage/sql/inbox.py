@@ -40,8 +40,8 @@ class SqlInbox:
     async def parties(self, turn: Turn) -> tuple[Conversation, Person] | None:
         return await self._database.read(_parties, turn)
 
-    async def begin(self, turn_id: str) -> None:
-        await self._database.write(run, "turn_begin", id=turn_id)
+    async def begin(self, turn_id: str, record: TurnRecord) -> None:
+        await self._database.write(run, "turn_begin", id=turn_id, new_record=dump(storable_data(record, TurnRecord)))
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
         if chunks:
@@ -254,7 +254,8 @@ def _unfinished() -> Unit[list[Unfinished]]:
     found = []
     for row in (yield from many("turn_open")):
         chunks = yield from many("chunk_list", turn_id=row[0])
-        found.append(Unfinished(turn=turn_of(row), state=row[12], parts=parts_of(chunks)))
+        record = load_record(row[13]) if row[13] else None
+        found.append(Unfinished(turn=turn_of(row), state=row[12], parts=parts_of(chunks), record=record))
     return found
 
 

@@ -173,14 +173,16 @@ TURN_BY_KEY = (
 )
 TURN_STATE = select(inbox.c.state).where(inbox.c.id == _text("id")).with_for_update()
 TURN_BEGIN = (
-    update(inbox).where(inbox.c.id == _text("id"), inbox.c.state == _is("accepted")).values(state=_is("running"))
+    update(inbox)
+    .where(inbox.c.id == _text("id"), inbox.c.state == _is("accepted"))
+    .values(state=_is("running"), record=_text("new_record"))
 )
 TURN_END = (
     update(inbox)
     .where(inbox.c.id == _text("id"))
     .values(state=_ENDED, model=_text("by_model"), record=_text("new_record"), ended_at=_number("at"))
 )
-TURN_OPEN = select(*_TURN).select_from(_turns).where(inbox.c.state != _ENDED).order_by(inbox.c.id)
+TURN_OPEN = select(*_TURN, inbox.c.record).select_from(_turns).where(inbox.c.state != _ENDED).order_by(inbox.c.id)
 TURN_LATEST = (
     select(inbox.c.record)
     .where(inbox.c.conversation_id == _text("conversation_id"), inbox.c.state == _ENDED, inbox.c.model.is_not(None))

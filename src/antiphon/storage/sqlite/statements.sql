@@ -71,13 +71,13 @@ FROM inbox
 WHERE inbox.id = :id
 
 -- name: turn_begin
-UPDATE inbox SET state='running' WHERE inbox.id = :id AND inbox.state = 'accepted'
+UPDATE inbox SET state='running', record=:new_record WHERE inbox.id = :id AND inbox.state = 'accepted'
 
 -- name: turn_end
 UPDATE inbox SET state='ended', model=:by_model, record=:new_record, ended_at=:at WHERE inbox.id = :id
 
 -- name: turn_open
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.state != 'ended' ORDER BY inbox.id
 
