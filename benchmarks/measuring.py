@@ -83,7 +83,7 @@ def process(*arguments: str, ready: str, folder: Path, **variables: str) -> Iter
     try:
         yield running.pid, _awaited(running, log, re.compile(ready))
     finally:
-        running.terminate()
+        running.kill()  # nothing of it is kept, and a polite end takes its time
         running.wait(_PATIENCE)
 
 
