@@ -13,7 +13,13 @@ from typing import Any, Literal, get_args
 import yaml
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from antiphon.assistants.config import AssistantSettings
 from antiphon.errors import ConfigError
