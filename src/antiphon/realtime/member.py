@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,8 @@ class Member:
     """
 
     __slots__ = (
-        "_busy", "_channel", "_farewell", "_grace", "_held", "_inbox", "_leaving", "_on_ended", "_ref", "_route",
-        "_state", "_stop", "_task", "cursor", "join_ref", "receive", "socket", "topic", "wire_ref",
+        "_busy", "_channel", "_farewell", "_grace", "_held", "_held_bytes", "_inbox", "_leaving", "_on_ended", "_ref",
+        "_route", "_state", "_stop", "_task", "cursor", "join_ref", "receive", "socket", "topic", "wire_ref",
     )  # fmt: skip
 
     def __init__(self, socket: "Socket", route: "Route", frame: InboundFrame) -> None:
@@ -57,6 +57,7 @@ class Member:
         self._grace: asyncio.TimerHandle | None = None
         self._inbox: deque[InboundFrame] | None = None
         self._held: list[Batch] | None = None
+        self._held_bytes = 0
         self._on_ended: Callable[[], None] | None = None
 
     @property
@@ -88,7 +89,7 @@ class Member:
         return await channel.on_join(payload, socket)
 
     def _join_done(self, result: Any, error: BaseException | None) -> None:
-        resumed, self._busy, self._task = self._task is not None, False, None
+        self._busy, self._task = False, None
         if self._state is ENDED:
             # The connection went away meanwhile; a join that succeeded all the same is torn down like any other.
             self._say_goodbye() if error is None else self._now_ended()
@@ -98,8 +99,7 @@ class Member:
             self._enter(answer)
         else:
             self._refuse(answer)
-        if resumed:
-            self._pump()
+        self._pump()
 
     def _join_answer(self, result: Any, error: BaseException | None) -> tuple[Reply, bytes]:
         encode = partial(self.socket.serializer.reply, self.join_ref, self._ref, self.topic)
@@ -143,10 +143,11 @@ class Member:
             self.socket.app.topics.add(self.topic, self)
 
     def _hold(self, batch: Batch) -> None:
-        held = self._held or []
-        held.append(batch)
-        self._held = held
-        if sum(len(body) for kept in held for body in kept.bodies) > self.socket.app.config.blocked_bytes:
+        if self._held is None:
+            return
+        self._held.append(batch)
+        self._held_bytes += sum(map(len, batch.bodies))
+        if self._held_bytes > self.socket.app.config.blocked_bytes:
             self.socket.give_up_slow_join(self.topic)
 
     def _release_held(self) -> None:
@@ -228,18 +229,19 @@ class Member:
 
     def _pump(self) -> None:
         """Goes on with the frames that queued while the channel was busy."""
-        while self._inbox and not self._busy:
-            frame = self._inbox.popleft()
+        while self._inbox and self._state is JOINED and self._inbox[0].event != JOIN:
+            if self._busy:
+                return
             self.socket.count_queued(-1)
-            if self._state is JOINED and frame.event != JOIN:
-                self._handle(frame)
-                continue
-            # The rest belongs to whatever comes after this channel.
-            rest, self._inbox = self._inbox, None
-            self.socket.count_queued(-len(rest))
-            for later in (frame, *rest):
-                self.socket.receive(later)
-            return
+            self._handle(self._inbox.popleft())
+        # The rest belongs to whatever comes after this channel, and does not wait for its `on_leave`.
+        for frame in self._drop_inbox():
+            self.socket.receive(frame)
+
+    def _drop_inbox(self) -> Iterable[InboundFrame]:
+        dropped, self._inbox = self._inbox or (), None
+        self.socket.count_queued(-len(dropped))
+        return dropped
 
     # Sending
 
@@ -287,18 +289,14 @@ class Member:
     def replace(self, then: Callable[[], None]) -> None:
         """Ends the channel in favour of a new join and calls `then`; a running handler gets some grace first."""
         self._on_ended = then
-        if self._inbox:
-            self.socket.count_queued(-len(self._inbox))
-            self._inbox = None
+        self._drop_inbox()
         grace = self.socket.app.config.replace_seconds
         self._grace = asyncio.get_running_loop().call_later(grace, self._cancel)
         self._end("replaced", None)
 
     def connection_lost(self) -> None:
         """The connection is gone: a join is given up, a handler may finish, then the channel learns of it (DC-1)."""
-        if self._inbox:
-            self.socket.count_queued(-len(self._inbox))
-            self._inbox = None
+        self._drop_inbox()
         joining = self._state is JOINING
         self._end("closed", None)
         if joining:
@@ -329,11 +327,11 @@ class Member:
             self._say_goodbye()
 
     def _detach(self) -> None:
-        app = self.socket.app
-        if self._state is JOINED or self._held is not None:
-            app.topics.remove(self.topic, self)
+        # First: what is delivered now may be too much for the connection, whose end comes back to this.
+        joined, self._state = self._state is JOINED, ENDED
+        if joined or self._held is not None:
+            self.socket.app.topics.remove(self.topic, self)
         self._held = None
-        self._state = ENDED
         self.socket.forget(self)
 
     def _say_goodbye(self) -> None:

@@ -42,6 +42,8 @@ class Room(Channel):
             await self.push("welcome", {"topic": self.topic})
 
     async def on_leave(self, reason: str, socket: Any) -> None:
+        if self.topic.startswith("room:slow_leave"):
+            await self.gate("leave")
         await self.ends.put((self.topic, reason))
 
     def gate(self, name: str) -> Awaitable[Any]:

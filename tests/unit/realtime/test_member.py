@@ -110,6 +110,46 @@ async def test_jn_6_three_joins_back_to_back(live: Any, wire: Any) -> None:
     await wire.expect(ok("3", "4", "room:1"))
 
 
+@pytest.mark.parametrize("deny", [False, True])
+async def test_jn_6_what_queues_behind_a_join_that_waits_for_its_predecessor_is_handled(
+    live: Any, wire: Any, deny: bool
+) -> None:
+    await wire.join("room:1", join_ref="1")
+    await wire.send(
+        ["1", "2", "room:1", "gated", {"gate": "first"}],
+        ["5", "5", "room:1", "phx_join", {"deny": "no"} if deny else {}],
+        ["5", "6", "room:1", "echo", {"n": 6}],
+        ["5", "7", "room:1", "echo", {"n": 7}],
+    )
+    await wire.nothing_more()
+    live.open("first")
+    await wire.expect(
+        failed("5", "5", "room:1", "no") if deny else ok("5", "5", "room:1"),
+        ["1", "1", "room:1", "phx_close", {}],
+        failed(None, "6", "room:1", "unmatched topic") if deny else ok("5", "6", "room:1", {"n": 6}),
+        failed(None, "7", "room:1", "unmatched topic") if deny else ok("5", "7", "room:1", {"n": 7}),
+    )
+
+
+@pytest.mark.parametrize("end", ["phx_leave", "crash"])
+async def test_what_queues_behind_an_end_does_not_wait_for_the_farewell(live: Any, wire: Any, end: str) -> None:
+    topic = "room:slow_leave"
+    await wire.send(
+        ["1", "1", topic, "phx_join", {"gate": "first"}],
+        ["1", "3", topic, end, {}],
+        ["5", "5", topic, "phx_join", {}],
+        ["5", "6", topic, "echo", {"n": 6}],
+    )
+    await wire.nothing_more()
+    live.open("first")
+    async with asyncio.timeout(5):
+        while await wire.receive() != ok("5", "6", topic, {"n": 6}):
+            pass
+    assert live.ends.empty()
+    live.open("leave")
+    assert await live.ended() == (topic, "left" if end == "phx_leave" else "crashed")
+
+
 async def test_jn_8_leave_with_a_join_right_behind(wire: Any) -> None:
     await wire.join("room:1", join_ref="1")
     await wire.send(["1", "2", "room:1", "phx_leave", {}], ["3", "3", "room:1", "phx_join", {}])

@@ -331,6 +331,22 @@ async def test_bc_11_a_client_that_takes_nothing_for_too_long_is_let_go(serve: A
     assert b'antiphon_ws_closed_total{code="1013"} 1.0' in live.metrics.render()
 
 
+async def test_a_channel_that_leaves_more_behind_than_its_client_takes_ends_once(serve: Any, raw: Any) -> None:
+    live = await serve(blocked_bytes=64 * 1024)
+    kept = live.room()
+    live.app.route("kept", lambda: kept)
+    slow = await raw(live, receive_buffer=4096)
+    slow.write(1, b'["1","1","kept","phx_join",{}]')
+    await slow.frame()
+    live.app.broadcast("kept", "message", {"text": "x" * 8_000_000})
+    await asyncio.sleep(0.01)
+    live.app.broadcast("kept", "message", {"text": "x" * 100_000})
+    kept.stop()
+    assert await live.ended() == ("kept", "normal")
+    assert live.ends.empty()
+    assert b'antiphon_ws_closed_total{code="1013"} 1.0' in live.metrics.render()
+
+
 async def test_a_client_that_was_slow_and_recovers_misses_nothing(serve: Any, raw: Any) -> None:
     live = await serve(blocked_bytes=64 * 1024 * 1024)
     slow = await raw(live, receive_buffer=4096)
