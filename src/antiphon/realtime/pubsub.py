@@ -46,11 +46,12 @@ class PubSub:
             self._subscriptions.append(_Subscription(TopicPattern(pattern), handler, loop, stepper, self))
 
     async def unsubscribe(self, pattern: str, handler: Subscriber) -> None:
-        """Removes every subscription of `handler` to exactly this pattern; none is fine (PS-4)."""
+        """Removes every subscription of `handler` to exactly this pattern, with what waits; none is fine (PS-4)."""
         with self._lock:
-            self._subscriptions = [
-                found for found in self._subscriptions if found.pattern.text != pattern or found.handler != handler
-            ]
+            ended = [each for each in self._subscriptions if each.pattern.text == pattern and each.handler == handler]
+            self._subscriptions = [each for each in self._subscriptions if each not in ended]
+        for subscription in ended:
+            subscription.forget()
 
     async def publish(self, topic: str, message: Any) -> int:
         """Hands `message` to every subscriber of the topic, waits for none, returns how many there are."""
@@ -67,8 +68,10 @@ class PubSub:
     async def stop(self) -> None:
         """Forgets all subscribers and cancels what those of this loop still do."""
         with self._lock:
-            self._subscriptions = []
+            ended, self._subscriptions = self._subscriptions, []
             stepper = self._steppers.pop(asyncio.get_running_loop(), None)
+        for subscription in ended:
+            subscription.forget()
         if stepper is not None:
             await stepper.stop()
 
@@ -110,11 +113,17 @@ class _Subscription:
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._work)
 
-    def _work(self) -> None:
+    def forget(self) -> None:
+        """Drops what waits."""
+        self._waiting.clear()
+
+    def _work(self, _: object = None) -> None:
         while self._waiting and not self._busy:
             topic, message = self._waiting.popleft()
             self._busy = True
-            self._stepper.run(self._call(topic, message), self._handled)
+            task = self._stepper.run(self._call(topic, message), self._handled)
+            if task is not None:
+                task.add_done_callback(self._work)
 
     async def _call(self, topic: str, message: Any) -> None:
         answer = self.handler(topic, message)
@@ -126,9 +135,6 @@ class _Subscription:
         if error is not None and not isinstance(error, asyncio.CancelledError):
             self._owner.count_failed()
             log.error("pubsub.subscriber_failed", pattern=self.pattern.text, exc_info=error)
-        # Called from within `_work` when nothing waited; its loop goes on by itself then.
-        if self._waiting:
-            self._loop.call_soon(self._work)
 
 
 def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:

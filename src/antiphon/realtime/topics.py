@@ -176,8 +176,9 @@ class Topics:
         budget = self._slice
         for topic in list(self.unsettled):
             budget -= topic.sweep(budget)
-            if topic.settled:
-                self.unsettled.pop(topic, None)
+            self.unsettled.pop(topic, None)
+            if not topic.settled and topic.members:
+                self.unsettled[topic] = None  # behind the others: one that is never quiet must not starve them
             if budget <= 0:
                 break
         if self.unsettled and not self._scheduled:

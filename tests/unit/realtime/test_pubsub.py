@@ -127,14 +127,38 @@ async def test_another_thread_may_publish(pubsub: PubSub) -> None:
     thread.join()
 
 
-async def test_stop_cancels_what_still_runs(pubsub: PubSub) -> None:
+async def test_after_unsubscribing_nothing_comes_of_what_waited(pubsub: PubSub) -> None:
+    gate, seen = asyncio.Event(), []
+
     async def waits(topic: str, message: Any) -> None:
+        seen.append(message)
+        await gate.wait()
+
+    await pubsub.subscribe("t", waits)
+    for number in range(3):
+        await pubsub.publish("t", number)
+    await pubsub.unsubscribe("t", waits)
+    gate.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert seen == [0]
+
+
+async def test_stop_cancels_what_still_runs_and_forgets_what_waits(pubsub: PubSub) -> None:
+    seen = []
+
+    async def waits(topic: str, message: Any) -> None:
+        seen.append(message)
         await asyncio.Event().wait()
 
     await pubsub.subscribe("t", waits)
     await pubsub.publish("t", 1)
+    await pubsub.publish("t", 2)
     await pubsub.stop()
-    assert await pubsub.publish("t", 2) == 0
+    assert await pubsub.publish("t", 3) == 0
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert seen == [1]
 
 
 def test_the_getter_gives_what_the_running_application_uses() -> None:

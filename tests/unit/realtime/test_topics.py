@@ -85,6 +85,19 @@ async def test_a_large_topic_is_served_in_slices_and_other_work_passes() -> None
     assert all(member.got == [b"1", b"2"] for member in members)
 
 
+async def test_a_topic_that_is_never_quiet_does_not_starve_the_others() -> None:
+    topics = Topics(2)
+    for _ in range(3):
+        topics.add("busy", FakeMember())  # type: ignore[arg-type]
+    topics.add("quiet", quiet := FakeMember())  # type: ignore[arg-type]
+    for number in range(10):
+        topics.publish("busy", b"x")
+        if not number:
+            topics.publish("quiet", b"1")
+        await asyncio.sleep(0)
+    assert quiet.got == [b"1"]
+
+
 def test_a_topic_without_members_is_forgotten() -> None:
     topics, member = Topics(10), FakeMember()
     topics.add("t", member)  # type: ignore[arg-type]
