@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Literal, Self
 
 import aiohttp
@@ -22,6 +21,16 @@ Status = Literal["connected", "reconnecting", "closed"]
 _RECONNECT_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _REJOIN_SECONDS = (1.0, 2.0, 5.0, 10.0)
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    """The payload of a reply."""
+
+    status: str
+    response: Any
+
+
+_decoder = msgspec.json.Decoder(tuple[str | None, str | None, str, str, Any])
 
 
 class PushError(ProcessingError):
@@ -71,7 +80,7 @@ class PhoenixClient:
         self._session = aiohttp.ClientSession()
         try:
             self._socket = await self._open()
-        except ServiceError:
+        except BaseException:
             await self._session.close()
             raise
         self._runner = asyncio.create_task(self._run(self._socket))
@@ -82,8 +91,7 @@ class PhoenixClient:
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.cancel()
-            with suppress(asyncio.CancelledError):
-                await runner
+            await asyncio.wait([runner])
             self._tell("closed")
         for channel in self._channels.values():
             channel.cancel_rejoin()
@@ -101,12 +109,16 @@ class PhoenixClient:
         await self.close()
 
     def channel(self, topic: str, payload: JoinPayload | None = None) -> "ClientChannel":
-        """The channel of a topic, not joined yet. A callable payload is asked again for every re-join."""
+        """The channel of a topic, not joined yet, in place of an earlier one. A callable payload is asked again for
+        every re-join."""
+        if topic in self._channels:
+            self.forget(self._channels[topic])
         self._channels[topic] = ClientChannel(self, topic, payload or {})
         return self._channels[topic]
 
     def forget(self, channel: "ClientChannel") -> None:
-        """The channel was left: it is not joined again."""
+        """The channel is over: it is not joined again."""
+        channel.cancel_rejoin()
         if self._channels.get(channel.topic) is channel:
             del self._channels[channel.topic]
 
@@ -189,14 +201,19 @@ class PhoenixClient:
                 return
 
     def _dispatch(self, text: str) -> None:
-        join_ref, ref, topic, event, payload = msgspec.json.decode(text)
+        try:
+            join_ref, ref, topic, event, payload = _decoder.decode(text)
+            reply = msgspec.convert(payload, _Reply) if event == REPLY else None
+        except msgspec.DecodeError as error:
+            log.warning("realtime.client_bad_frame", problem=str(error))
+            return
         channel = self._channels.get(topic)
-        if event == REPLY:
+        if reply is not None:
             if channel is not None:
-                channel.answered(ref, payload["status"], payload["response"])
-            answer = self._replies.get(ref)
+                channel.answered(ref, reply.status, reply.response)
+            answer = self._replies.get(ref or "")
             if answer is not None and not answer.done():
-                answer.set_result((payload["status"], payload["response"]))
+                answer.set_result((reply.status, reply.response))
         elif channel is not None:
             channel.receive(join_ref, event, payload)
 
@@ -251,7 +268,6 @@ class ClientChannel:
 
     async def leave(self) -> None:
         """Leaves for good."""
-        self.cancel_rejoin()
         self.joined = False
         self._client.forget(self)
         await self._client.call(self._join_ref, self._client.next_ref(), self.topic, LEAVE, {})

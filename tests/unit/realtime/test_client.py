@@ -167,6 +167,34 @@ async def test_a_channel_that_crashed_is_joined_again(live: Any, client_of: Any,
     assert await channel.push("echo", {"n": 1}) == {"n": 1}
 
 
+async def test_a_channel_made_anew_takes_the_place_of_one_that_is_coming_back(live: Any, client_of: Any) -> None:
+    """Whoever tries again after a break must not be displaced for ever by the attempt before."""
+    client = await client_of(live)
+    first = client.channel("room:1", {"gate": "first"})
+    joining = asyncio.create_task(first.join())
+    await live.reached("first")
+    first.reconnected()
+    second = client.channel("room:1")
+    joining.cancel()
+    live.open("first")
+    await second.join()
+    for _ in range(3):
+        assert await second.push("echo", {"n": 1}, timeout=1) == {"n": 1}
+        await asyncio.sleep(0.01)
+    assert second.joined
+    assert live.app.members("room:1") == 1
+
+
+@pytest.mark.parametrize("frame", ["no JSON", "{}", "[1]", '[null, "1", "phoenix", "phx_reply", {}]'])
+async def test_a_frame_that_is_none_is_passed_over(live: Any, client_of: Any, frame: str) -> None:
+    client = await client_of(live)
+    channel = client.channel("room:1")
+    await channel.join()
+    for connection in live.app.connections:
+        connection.send(frame.encode())
+    assert await channel.push("echo", {"n": 1}, timeout=1) == {"n": 1}
+
+
 async def test_heartbeats_keep_the_connection_up(serve: Any, client_of: Any) -> None:
     live = await serve(idle_seconds=0.3)
     states: list[str] = []
