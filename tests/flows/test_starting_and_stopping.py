@@ -214,6 +214,21 @@ async def test_an_answer_that_takes_too_long_is_interrupted_and_kept(served: Ser
     assert [message["turn_id"] for message in again.shown()][2] == waiting["turn_id"]
 
 
+async def test_a_second_ctrl_c_waits_for_nobody(served: Served, visitors: Visitors) -> None:
+    served.variables["ANTIPHON_SERVER__DRAIN_SECONDS"] = "600"
+    served.start()
+    visitor = await visitors.enter(served.url)
+    turn_id = (await visitor.say("!slow 60000 !long 5"))["turn_id"]
+    await visitor.until("turn_start", turn_id=turn_id)
+    served.process.send_signal(signal.SIGINT)
+    assert await_status(f"{served.url}/ready", 503)[0] == 503
+    assert served.stop(signal.SIGINT) == 0
+    assert "Traceback" not in served.log
+    served.start()
+    again = await visitors.enter(served.url, visitor.conversation_id)
+    assert [message["status"] for message in again.shown()] == ["interrupted", "interrupted"]
+
+
 async def test_while_it_drains_it_is_not_ready_and_takes_nothing_new(served: Served, visitors: Visitors) -> None:
     served.variables["ANTIPHON_SERVER__DRAIN_SECONDS"] = "10"
     served.start()

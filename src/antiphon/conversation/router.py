@@ -80,7 +80,7 @@ class MessageRouter:
         self._ending = ending
         self._live = live
         self._default_assistant = default_assistant
-        self._drain_seconds = drain_seconds
+        self._drain_seconds = self._patience = drain_seconds
         self._mailboxes: dict[str, Mailbox] = {}
         self._by_place: dict[tuple[str, str], Mailbox] = {}
         self._accepting = False
@@ -166,23 +166,26 @@ class MessageRouter:
                 await self._interrupt(unfinished)
             else:
                 self._enqueue(unfinished.turn)
+        self._patience = self._drain_seconds
         self._accepting = True
 
     async def stop(self) -> None:
-        """Closes, waits `drain_seconds` for what runs, then interrupts it. Nothing accepted is lost."""
+        """Closes, waits `drain_seconds` for what runs, then interrupts it. Nothing accepted is lost. Called again,
+        also while the first call waits, it waits no longer."""
         self._accepting = False
+        patience, self._patience = self._patience, 0.0
         if self._accepting_now:
             await asyncio.wait(self._accepting_now)
         for mailbox in self._mailboxes.values():
             mailbox.waiting.clear()
         workers = [box.worker for box in self._mailboxes.values() if box.worker]
         if workers:
-            await asyncio.wait(workers, timeout=self._drain_seconds)
+            await asyncio.wait(workers, timeout=patience)
         for mailbox in self._mailboxes.values():
             if mailbox.running:
                 mailbox.running.cancel(STOPPED)
         if workers:
-            _, stuck = await asyncio.wait(workers, timeout=self._drain_seconds + 1.0)
+            _, stuck = await asyncio.wait(workers, timeout=patience + 1.0)
             for worker in stuck:
                 worker.cancel()
             await asyncio.gather(*stuck, return_exceptions=True)

@@ -98,5 +98,11 @@ class _Server(Listener):
         self.on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._drain()
+        draining = asyncio.ensure_future(self._drain())
+        # uvicorn notes a second Ctrl-C here, and has no event for it.
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait({draining}, timeout=0.1)
+        if not draining.done():
+            draining.cancel()
+        await asyncio.gather(draining, return_exceptions=self.force_exit)
         await super().shutdown(sockets=sockets)

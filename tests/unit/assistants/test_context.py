@@ -26,7 +26,7 @@ from antiphon.domain import (
     new_id,
 )
 from antiphon.providers.base import ChatMessage
-from antiphon.storage.base import Accepted, TurnReply, Store
+from antiphon.storage.base import Accepted, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
 
