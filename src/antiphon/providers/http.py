@@ -22,7 +22,8 @@ _LONGEST_REFUSAL = 64 << 10
 # RuntimeError is how aiohttp says that a session or connection was closed under it.
 _LOST = (aiohttp.ClientError, OSError, RuntimeError)
 _GRACE = 0.05
-"""Seconds for the end of the body behind the last event: a connection read to its end serves again."""
+"""Seconds for the end of the body behind the last event, which is given first: a connection read to its end serves
+again."""
 
 
 def is_loopback(url: str) -> bool:
@@ -78,6 +79,7 @@ class HttpProvider:
                 for event in await self._read(response, decoder, deadline):
                     yield event
                 deadline = asyncio.get_running_loop().time() + self._timeouts.between
+            await _drain(response)
         finally:
             response.close()
 
@@ -151,10 +153,7 @@ class HttpProvider:
             return decoder.fail(self._failures.of("timeout", "silence in the middle of an answer", retryable=False))
         except _LOST:
             return decoder.cut()
-        events = decoder.feed(data) if data else decoder.end()
-        if decoder.done and data:
-            await _drain(response)
-        return events
+        return decoder.feed(data) if data else decoder.end()
 
     def _pool(self) -> aiohttp.ClientSession:
         if self._session is None:

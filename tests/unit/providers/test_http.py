@@ -150,6 +150,15 @@ async def test_a_vendor_that_never_hangs_up_is_not_waited_for(
     await asyncio.wait_for(vendor.gone.wait(), 5)
 
 
+async def test_the_end_of_an_answer_does_not_wait_for_the_end_of_its_body(
+    raw_vendor: Start, connect: Callable[..., HttpProvider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_GRACE", 60.0)
+    vendor = await raw_vendor(streamed(*HELLO, hang=True))
+    async with asyncio.timeout(5), aclosing(connect(vendor.url).stream(REQUEST)) as events:
+        assert [await anext(events) for _ in range(3)] == [TextDelta("Hel"), TextDelta("lo"), Finish("stop")]
+
+
 async def test_closing_a_stream_frees_its_connection_at_once(
     raw_vendor: Start, connect: Callable[..., HttpProvider]
 ) -> None:
