@@ -8,11 +8,9 @@ from msgspec import Struct
 from antiphon.assistants.assistant import Assistant
 from antiphon.domain import Conversation, Person
 from antiphon.errors import ConfigError
+from antiphon.providers.base import DEMO
 
 ChosenBy = Literal["conversation", "user", "channel", "assistant", "system"]
-
-DEMO = "demo"
-"""The one model that goes by its provider's name alone."""
 
 NOT_SET = "not set"
 

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from antiphon.domain import Usage
 
+DEMO = "demo"
+"""The built-in model, and its provider: the one model that goes by its provider's name alone."""
+
 ErrorKind = Literal[
     "auth",  # key missing, wrong or without permission: the operator acts
     "rate",  # too many requests: retry after `retry_after`

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from antiphon.errors import AntiphonError, ModuleError
-from antiphon.providers.registry import DEMO, ProviderRegistry
+from antiphon.providers.base import DEMO
+from antiphon.providers.registry import ProviderRegistry
 from antiphon.telemetry.logs import get_logger
 
 ASK_SECONDS = 2.0
@@ -59,9 +60,9 @@ class Catalogue:
         raise ModuleError(f"There is no model “{wish[:80]}” here. {hint}")
 
     def _usable(self) -> list[str]:
-        keyed = [name for name in self._registry.names() if self._registry.section(name).api_key is not None]
-        named = [name for name in self._registry.names() if self._registry.section(name).base_url is not None]
-        return sorted({DEMO, self._default().partition(":")[0], *keyed, *named})
+        sections = ((name, self._registry.section(name)) for name in self._registry.names())
+        set_up = [name for name, section in sections if section.api_key is not None or section.base_url is not None]
+        return sorted({DEMO, self._default().partition(":")[0], *set_up})
 
     async def _ask(self, name: str) -> list[str]:
         try:

@@ -8,9 +8,10 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from antiphon.providers.base import DEMO
 from antiphon.providers.config import key_variable
 from antiphon.providers.http import is_loopback, read_up_to
-from antiphon.providers.registry import DEMO, ProviderRegistry
+from antiphon.providers.registry import ProviderRegistry
 from antiphon.telemetry.logs import get_logger
 
 log = get_logger(__name__)

@@ -1,5 +1,6 @@
 """Finds providers by name and imports each only when it is asked for."""
 
+import asyncio
 import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -11,14 +12,12 @@ from typing import Any
 import pydantic
 
 from antiphon.errors import ConfigError, ModuleError, ValidationError
-from antiphon.providers.base import Provider
+from antiphon.providers.base import DEMO, Provider
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, with_environment
 from antiphon.providers.reliability import Retrying
 
 GROUP = "antiphon.providers"
 """Entry points of this group add providers: `name = "package.module:Factory"`, called with (name, settings)."""
-
-DEMO = "demo"
 
 _HOUSE = "antiphon.providers"
 _BUILT_IN = MappingProxyType(
@@ -89,8 +88,7 @@ class ProviderRegistry:
     async def stop(self) -> None:
         """Closes all connections; streams under way end with `Error("interrupted")`."""
         made, self._made = list(self._made.values()), {}
-        for provider in made:
-            await provider.stop()
+        await asyncio.gather(*(provider.stop() for provider in made))
 
     def _make(self, name: str) -> Provider:
         if name not in self.names():

@@ -111,6 +111,18 @@ async def test_stopping_stops_what_was_made() -> None:
     assert made._stopped
 
 
+async def test_a_vendor_that_cannot_stop_does_not_keep_the_others_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail() -> None:
+        raise OSError
+
+    providers = registry()
+    first, second = inner(providers, "openai"), inner(providers, "ollama")
+    monkeypatch.setattr(first, "stop", fail)
+    with pytest.raises(OSError):
+        await providers.stop()
+    assert second._stopped
+
+
 def test_nothing_is_imported_before_it_is_asked_for() -> None:
     code = (
         "import sys, antiphon.providers.registry as r; p = r.ProviderRegistry(environ={});"

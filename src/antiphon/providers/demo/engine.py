@@ -34,7 +34,6 @@ from antiphon.providers.demo.skills import limits, lookup, notes, other, past, s
 from antiphon.providers.demo.skills.base import Plan, Skill
 from antiphon.providers.demo.words import count, tokens
 
-MODEL = "demo"
 INTRODUCTION = (
     "*No model is configured. I am the built-in demo model: rules and search, no AI. Set `OPENAI_API_KEY` (or the key "
     "of another provider) or start Ollama, then restart.*\n\n"

@@ -3,8 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from antiphon.providers.base import Error, Event, ModelInfo, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta
-from antiphon.providers.demo.engine import MODEL, perform
+from antiphon.providers.base import (
+    DEMO,
+    Error,
+    Event,
+    ModelInfo,
+    ModelRequest,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+from antiphon.providers.demo.engine import perform
 from antiphon.providers.demo.pace import Pace, period_of
 
 _BURST = 64
@@ -18,7 +27,7 @@ _STOPPED = Error(
 class DemoProvider:
     """The demo model as a provider: `rate` in tokens a second, None or 0 for as fast as the reader reads."""
 
-    name = "demo"
+    name = DEMO
 
     def __init__(self, rate: float | None = None) -> None:
         self._rate = rate
@@ -43,7 +52,7 @@ class DemoProvider:
             yield event
 
     async def models(self) -> tuple[ModelInfo, ...]:
-        return (ModelInfo(id=MODEL),)
+        return (ModelInfo(id=DEMO),)
 
     async def stop(self) -> None:
         """Wakes every stream; each ends with `Error("interrupted")`."""

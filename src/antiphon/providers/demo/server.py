@@ -15,9 +15,9 @@ from aiohttp import web
 
 from antiphon.domain import new_id
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.providers.base import Event, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta
+from antiphon.providers.base import DEMO, Event, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta
 from antiphon.providers.demo.directives import Fault
-from antiphon.providers.demo.engine import MODEL, Script, perform
+from antiphon.providers.demo.engine import Script, perform
 from antiphon.providers.demo.faults import RETRY_AFTER, refusal
 from antiphon.providers.demo.pace import Pace, period_of
 from antiphon.providers.demo.wire import ChatBody, Chunks, completion, error_body, read_body
@@ -91,7 +91,7 @@ class DemoServer:
         if not self._admits(request):
             return _unauthorized()
         return _json(
-            {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "antiphon"}]}
+            {"object": "list", "data": [{"id": DEMO, "object": "model", "created": 0, "owned_by": "antiphon"}]}
         )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
@@ -103,8 +103,8 @@ class DemoServer:
             model_request = body.request()
         except ValidationError as error:
             return _refuse(400, str(error), "invalid_request_error", None)
-        if body.model != MODEL:
-            message = f"The model `{body.model[:100]}` does not exist. This server has `{MODEL}`."
+        if body.model != DEMO:
+            message = f"The model `{body.model[:100]}` does not exist. This server has `{DEMO}`."
             return _refuse(404, message, "invalid_request_error", "model_not_found")
         self._active += 1
         try:
