@@ -37,7 +37,7 @@ class _Credential(NamedTuple):
     replacement: str = MASK
 
 
-_VENDORS = "sk|pk|rk|gsk|xai|hf|gh[opsur]|glpat|github_pat|xox[abeprs]|xapp|npm|pypi"
+_VENDORS = "sk|pk|rk|gsk|xai|hf|gh[opsur]|glpat|github_pat|xox[abeprs]|xapp|npm|pypi|nvapi|pplx|r8"
 _BARE = ("AIza", "AKIA")
 """How the only credentials begin that are letters and digits throughout."""
 
@@ -52,7 +52,7 @@ _CREDENTIALS = (
         rf"\1 {MASK}",
     ),
     _Credential(("eyj",), re.compile(r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?")),  # JSON Web Token
-    _Credential(("-", "_"), re.compile(rf"\b(?:{_VENDORS})[-_][\w.-]{{6,}}")),
+    _Credential(("-", "_"), re.compile(rf"\b(?:{_VENDORS})[-_][\w.*-]{{6,}}")),  # with stars: a vendor's quotation
     _Credential(("aiza", "akia", "ya29."), re.compile(r"\b(?:AIza[\w-]{20,}|AKIA[A-Z0-9]{12,}|ya29\.[\w-]+)")),
     _Credential((":",), re.compile(r"(?<!\d)\d{6,12}:[\w-]{30,}")),  # Telegram
     _Credential((".",), re.compile(r"\b[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")),  # Discord
@@ -65,7 +65,7 @@ _CREDENTIALS = (
     _Credential(  # password=…, "api_key": "…", ?token=…, (b'x-api-key', b'…')
         ("token", "key", "pass", "secret", "credential"),
         re.compile(
-            r"""(token|api[_-]?key|password|passwd|passphrase|secret|credential)(["']?\s*[:=]\s*|["'],\s*)(b?["'])?"""
+            r"""(token|api[-_ ]?key|password|passwd|passphrase|secret|credential)(["']?\s*[:=]\s*|["'],\s*)(b?["'])?"""
             r"""[^\s"'&;,)}\]]+""",
             re.IGNORECASE,
         ),
