@@ -46,8 +46,7 @@ class ContextBuilder:
         system = ChatMessage(role="system", text=self._prompts.render(assistant.instructions, values))
         question = ChatMessage(role="user", text=turn.text)
         budget = self._settings.context_tokens * self._settings.bytes_per_token
-        earlier = [message for message in history if message.id != turn.message_id and _is_for_models(message)]
-        return (system, *newest(earlier, budget - messages_size((system, question))), question)
+        return (system, *newest(history, budget - messages_size((system, question))), question)
 
 
 def newest(messages: Sequence[Message], budget: float) -> list[ChatMessage]:
@@ -62,11 +61,6 @@ def newest(messages: Sequence[Message], budget: float) -> list[ChatMessage]:
     while kept and (not kept[-1] or kept[-1][0].role != "user"):
         kept.pop()  # vendors refuse a conversation that an assistant begins
     return [chat for form in reversed(kept) for chat in form]
-
-
-def _is_for_models(message: Message) -> bool:
-    """The house's own words (role system) are no part of the conversation with a model."""
-    return message.role != "system" and message.in_context
 
 
 def _forms(message: Message) -> Iterable[list[ChatMessage]]:

@@ -127,8 +127,8 @@ class ConversationStore(Protocol):
         ...
 
     async def context(self, turn: Turn, *, limit: int) -> list[Message]:
-        """The newest `limit` earlier messages a model may see for this turn, sorted by (ticket, position), the
-        turn's own message last. Messages of later tickets, before `context_from` or out of context are left out."""
+        """The newest `limit` messages that a model may see before this turn's own, sorted by (ticket, position).
+        Those of later tickets, before `context_from`, out of context or of the house itself are left out."""
         ...
 
     async def search(self, person_id: str, query: str, *, limit: int = 5, exclude: str | None = None) -> list[Hit]:

@@ -105,8 +105,7 @@ def _page(conversation_id: str, after: int, before: int | None, limit: int) -> U
 
 def _context(turn: Turn, limit: int) -> Unit[list[Message]]:
     rows = yield from many("message_context", conversation_id=turn.conversation_id, ticket=turn.ticket, limit=limit)
-    own = yield from one("message_by_id", id=turn.message_id)
-    return [message_of(row) for row in (*reversed(rows), *([own] if own else []))]
+    return [message_of(row) for row in reversed(rows)]
 
 
 def _search(person_id: str, expression: str, limit: int, exclude: str | None) -> Unit[list[Hit]]:
