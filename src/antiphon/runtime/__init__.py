@@ -1,1 +1,1 @@
-"""What runs the house: lifecycle, tasks, registry, clock."""
+"""What runs the house: lifecycle, registry, clock, what a process has once."""
