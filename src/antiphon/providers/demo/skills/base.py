@@ -30,6 +30,17 @@ def answer(thought: str, text: str, *, aside: bool = False) -> Plan:
     return Plan(thought=thought, say=lambda _: text, aside=aside)
 
 
+def asking(thought: str, wish: Wish, say: Callable[[str], str]) -> Plan:
+    """A plan of one call: `say` words what the tool answered; why it brought nothing is told as it is."""
+
+    def told(results: Results) -> str:
+        result = results[0]
+        failure = trouble(result, wish.name)
+        return say(result.text.strip()) if result and not failure else failure or ""
+
+    return Plan(thought=thought, wishes=(wish,), say=told)
+
+
 def trouble(result: ToolAnswer | None, name: str) -> str | None:
     """The sentence to say when a call brought no answer, None when it did."""
     if result is None:

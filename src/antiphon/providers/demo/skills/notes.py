@@ -4,13 +4,12 @@ import re
 
 from antiphon.providers.demo.evidence import best, passages
 from antiphon.providers.demo.reading import Reading
-from antiphon.providers.demo.skills.base import Plan, Results, answer, trouble
+from antiphon.providers.demo.skills.base import Plan, answer, asking
 from antiphon.providers.demo.words import content_words
 
 _KEEP = re.compile(
-    r"(?is)^(?:please\s+|can you\s+|could you\s+|ok,?\s+)*(?:remember|note|note down|keep in mind|don't forget|"
-    r"do not forget|"
-    r"save a note|make a note|take a note|write down)\s*(?:,|:|that\b:?|this:?|the following:?)?\s+(?P<fact>.+)$"
+    r"(?is)^(?:please\s+|can you\s+|could you\s+|ok,?\s+)*"
+    r"(?:remember|note(?: down)?|keep in mind|(?:don't|do not) forget|(?:save|make|take) a note|write down)\s*(?:,|:|that\b:?|this:?|the following:?)?\s+(?P<fact>.+)$"
 )
 _ABOUT_ME = re.compile(
     r"(?i)\b(?:what|which|tell me|show|list)\b.*\b(?:you (?:know|remember|learn(?:ed|t)?|saved|noted)|"
@@ -42,8 +41,7 @@ def plan(sentence: str, reading: Reading) -> Plan | None:
         return answer(
             "An introduction. Nothing is kept unless I am asked to.",
             f"Nice to meet you, {name}. I keep nothing on my own: say *remember that my name is {name}* and I will "
-            f"know it "
-            "in every conversation.",
+            "know it in every conversation.",
         )
     if _OWN.match(sentence[:300]):
         fact = " ".join(sentence.split()).rstrip(".!")
@@ -63,21 +61,12 @@ def _keep(fact: str, reading: Reading) -> Plan:
             "Something to remember. There is no tool for it.",
             "I cannot keep that: no `remember` tool is offered to me here. I only see what is in this conversation.",
         )
-    return Plan(
-        thought="Something to remember: I write it into your notes.",
-        wishes=(wish,),
-        say=_kept,
-    )
+    return asking("Something to remember: I write it into your notes.", wish, _kept)
 
 
-def _kept(results: Results) -> str:
+def _kept(said: str) -> str:
     """The tool's own words: only it knows whether the note was kept."""
-    result = results[0]
-    failure = trouble(result, "remember")
-    if failure or result is None:
-        return failure or ""
-    said = result.text.strip()[:1000] or "Done."
-    return f"{said}\n\nAsk me *what do you know about me?*, here or in another conversation."
+    return f"{said[:1000] or 'Done.'}\n\nAsk me *what do you know about me?*, here or in another conversation."
 
 
 def _recall(sentence: str, reading: Reading) -> Plan:
@@ -90,19 +79,12 @@ def _recall(sentence: str, reading: Reading) -> Plan:
             "A question about your notes. There is no tool to read them.",
             "I cannot look: no `recall` tool is offered to me here. I know only what is in this conversation.",
         )
-    return Plan(
-        thought=f"You ask what I know{' about ' + topic if topic else ''}: I read your notes.",
-        wishes=(wish,),
-        say=lambda results: _say(results, topic),
-    )
+    thought = f"You ask what I know{' about ' + topic if topic else ''}: I read your notes."
+    return asking(thought, wish, lambda found: _say(found, topic))
 
 
-def _say(results: Results, topic: str) -> str:
-    result = results[0]
-    failure = trouble(result, "recall")
-    if failure or result is None:
-        return failure or ""
-    notes = best(topic, passages(result.text))
+def _say(found: str, topic: str) -> str:
+    notes = best(topic, passages(found))
     if not notes:
         about = f" about *{topic}*" if topic else ""
         return f"Your notes hold nothing{about}. Tell me something: *remember that my favourite colour is green*."

@@ -9,7 +9,7 @@ import msgspec
 from antiphon.providers.base import ToolSpec
 from antiphon.providers.demo.reading import Reading, Wish
 from antiphon.providers.demo.schema import fill
-from antiphon.providers.demo.skills.base import Plan, Results, answer, trouble
+from antiphon.providers.demo.skills.base import Plan, answer, asking
 from antiphon.providers.demo.words import STOP, content_stems, content_words, rank, stems
 
 KNOWN = frozenset({"search_manual", "search_conversations", "recall", "remember", "calculator", "clock"})
@@ -34,11 +34,8 @@ def plan(sentence: str, reading: Reading) -> Plan | None:
     if arguments is None:
         return _missing(tool) if named or _named(sentence, tool) else None
     shown = msgspec.json.encode(arguments).decode()[:300]
-    return Plan(
-        thought=f"`{tool.name}` does that: I call it with `{shown}`.",
-        wishes=(Wish(name=tool.name, arguments=arguments),),
-        say=lambda results: _say(results, tool.name),
-    )
+    thought = f"`{tool.name}` does that: I call it with `{shown}`."
+    return asking(thought, Wish(name=tool.name, arguments=arguments), lambda text: _say(text, tool.name))
 
 
 def _chosen(sentence: str, candidates: list[ToolSpec]) -> ToolSpec | None:
@@ -85,12 +82,7 @@ def _kind(rule: Any) -> str:
     return f" ({kind})" if isinstance(kind, str) else ""
 
 
-def _say(results: Results, name: str) -> str:
-    result = results[0]
-    failure = trouble(result, name)
-    if failure or result is None:
-        return failure or ""
-    text = result.text.strip()
+def _say(text: str, name: str) -> str:
     if text[:1] in {"{", "["}:
         return f"`{name}` answers:\n\n```json\n{text[:5000]}\n```"
     return f"`{name}` answers:\n\n{text[:5000]}" if text else f"`{name}` is done and has nothing to add."

@@ -4,7 +4,7 @@ import re
 
 from antiphon.providers.demo.evidence import best, passages
 from antiphon.providers.demo.reading import Reading
-from antiphon.providers.demo.skills.base import Plan, Results, answer, trouble
+from antiphon.providers.demo.skills.base import Plan, answer, asking
 from antiphon.providers.demo.words import content_words, listed
 
 _SAID = re.compile(
@@ -68,19 +68,12 @@ def _search(topic: str, reading: Reading) -> Plan:
             "A question about earlier conversations. There is no tool to search them.",
             "I cannot search: no `search_conversations` tool is offered to me here. I see only this conversation.",
         )
-    return Plan(
-        thought=f"You ask what was said about *{topic}*: I search your conversations.",
-        wishes=(wish,),
-        say=lambda results: _say(results, topic),
-    )
+    thought = f"You ask what was said about *{topic}*: I search your conversations."
+    return asking(thought, wish, lambda text: _say(text, topic))
 
 
-def _say(results: Results, topic: str) -> str:
-    result = results[0]
-    failure = trouble(result, "search_conversations")
-    if failure or result is None:
-        return failure or ""
-    found = best(topic, passages(result.text))
+def _say(text: str, topic: str) -> str:
+    found = best(topic, passages(text))
     if not found:
         return f"I found nothing about *{topic}* in your conversations. Fewer or other words may find more."
     lines = [f"- {_line(hit.text)}" + (f" ({hit.label})" if hit.label else "") for hit in found[:8]]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from antiphon.providers.demo.reading import Reading
-from antiphon.providers.demo.skills.base import Plan, Results, answer, trouble
+from antiphon.providers.demo.skills.base import Plan, answer, asking
 from antiphon.providers.demo.words import listed
 
 _LEAD = re.compile(
@@ -69,11 +69,7 @@ def plan(sentence: str, reading: Reading) -> Plan | None:
             "A sum. There is no calculator among my tools.",
             f"That is a sum (`{expression}`), and no `calculator` tool is offered to me here. I do not guess numbers.",
         )
-    return Plan(
-        thought=f"A sum: I give `{expression}` to the calculator.",
-        wishes=(wish,),
-        say=lambda results: _say(results, expression),
-    )
+    return asking(f"A sum: I give `{expression}` to the calculator.", wish, lambda value: _say(value, expression))
 
 
 def _sum(text: str) -> str | None:
@@ -111,19 +107,10 @@ def _conversion(text: str) -> str | None:
     return f"{number} {source} in {target}" if re.fullmatch(r"-?\d+(?:\.\d+)?", number) else None
 
 
-def _say(results: Results, expression: str) -> str:
-    result = results[0]
-    failure = trouble(result, "calculator")
-    if failure or result is None:
-        return failure or ""
-    value = result.text.strip()
+def _say(value: str, expression: str) -> str:
     if not _NUMBER.fullmatch(value):
         return f"The calculator has no number for `{expression}`: {value[:300]}"
-    return (
-        f"`{expression}` = **{_NUMBER.sub(_rounded, value)}**"
-        if " in " in expression
-        else f"`{expression}` = **{value}**"
-    )
+    return f"`{expression}` = **{_NUMBER.sub(_rounded, value) if ' in ' in expression else value}**"
 
 
 def _rounded(number: re.Match[str]) -> str:
