@@ -20,6 +20,21 @@ async def test_a_slash_lists_the_commands_and_keys_choose_one(person: Person) ->
     await expect(person.see("message-system", state="answered")).to_contain_text("guide")
 
 
+async def test_pointer_and_keys_move_one_and_the_same_choice(person: Person) -> None:
+    await person.composer.press_sequentially("/")
+    options = person.see("slash-option")
+    chosen = person.see("slash-menu").get_by_role("option", selected=True)
+    await options.nth(2).hover()
+    await expect(chosen).to_contain_text(["/reset"])
+    await person.composer.press("ArrowDown")
+    await expect(chosen).to_contain_text(["/status"])
+    looks = "all => all.map(option => getComputedStyle(option).backgroundColor)"
+    backgrounds = await options.evaluate_all(looks)
+    assert [backgrounds.count(colour) for colour in backgrounds] == [4, 4, 4, 1, 4]
+    await person.composer.press("Enter")
+    await expect(person.composer).to_have_value("/status")
+
+
 async def test_escape_closes_the_menu_and_keeps_the_text(person: Person) -> None:
     await person.composer.press_sequentially("/h")
     await expect(person.see("slash-menu")).to_be_visible()

@@ -74,7 +74,8 @@ async def test_an_answer_that_is_stopped_keeps_what_it_had_and_the_next_is_answe
     await person.see("stop").click()
     stopped = person.see("message-assistant").first
     await expect(stopped).to_have_attribute("data-state", "interrupted")
-    await expect(stopped.get_by_test_id("answer-footer")).to_contain_text("stopped")
+    footer = stopped.get_by_test_id("answer-footer")
+    await expect(footer).to_have_text(re.compile(r"^demo · about [\d,]+ tokens · .+ · stopped$"))
     await expect(person.see("stop")).to_have_count(0)
     kept = await stopped.get_by_test_id("answer-text").inner_text()
     assert kept.startswith(grown.strip())
@@ -85,6 +86,7 @@ async def test_an_answer_that_is_stopped_keeps_what_it_had_and_the_next_is_answe
     await expect(person.answer.get_by_test_id("answer-text")).to_have_text("And now this.")
     await expect(stopped.get_by_test_id("answer-text")).to_have_text(kept)
     await expect(stopped).to_have_attribute("data-state", "interrupted")
+    await expect(footer).to_have_text(re.compile(r"^demo · about [\d,]+ tokens · .+ · stopped$"))
 
 
 async def test_what_is_asked_meanwhile_waits_its_turn(person: Person) -> None:
@@ -134,6 +136,8 @@ async def test_a_model_that_fails_is_told_in_the_conversation_which_goes_on(pers
     answer = await person.ask("!cut 8 !long 50")
     await expect(answer).to_have_attribute("data-state", "interrupted")
     await expect(answer.get_by_test_id("notice")).to_contain_text("Ask again.")
+    await expect(answer.get_by_test_id("notice").locator("code")).to_have_text("!cut")
+    await expect(answer.get_by_test_id("answer-footer")).to_have_text(re.compile(r"^demo · .+ · interrupted$"))
     answer = await person.ask("!echo All is well.")
     await expect(answer).to_contain_text("All is well.")
 

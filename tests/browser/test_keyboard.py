@@ -27,6 +27,18 @@ RING = """() => {
 }"""
 
 
+UNTIL_STILL = """log => new Promise((resolve) => {
+  let still = 0, last = log.scrollTop;
+  const look = () => {
+    still = log.scrollTop === last ? still + 1 : 0;
+    last = log.scrollTop;
+    if (still > 20) resolve();
+    else requestAnimationFrame(look);
+  };
+  look();
+})"""
+
+
 async def walk(page: Page) -> list[str]:
     """What Tab comes to, from the top of the page to its end; each of them shows that it has the focus."""
     await page.evaluate("document.activeElement.blur(), getSelection().removeAllRanges()")
@@ -133,5 +145,11 @@ async def test_a_tool_opens_and_an_answer_is_read_by_keys(person: Person) -> Non
     await person.page.keyboard.press("Home")
     await expect(person.see("message-user").first).to_be_in_viewport()
     await person.see("jump-latest").press("Enter")
+    await expect(person.see("jump-latest")).to_have_count(0)
+    await person.see("log").press("Home")
+    # As soon as it is there: in the middle of the smooth scroll.
+    await person.see("jump-latest").dispatch_event("click")
+    await person.see("log").evaluate(UNTIL_STILL)
+    assert await person.see("log").evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight") < 2
     await expect(person.see("jump-latest")).to_have_count(0)
     await expect(person.answer).to_have_attribute("data-state", re.compile("answered"))

@@ -6,8 +6,6 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/sidebar.css";
-import "./styles/messages.css";
-import "./styles/markdown.css";
 import "./styles/composer.css";
 import "./styles/overlays.css";
 

@@ -5,10 +5,10 @@
  * again after every lost connection until the server acknowledges it, which drops repetitions by `client_id`.
  */
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import type { ReadonlySignal, Signal } from "@preact/signals";
 import type { Channel, Socket } from "phoenix";
-import { NoAnswer, joinOnce, replyTo } from "./socket";
+import { NoAnswer, connection, joinOnce, replyTo } from "./socket";
 import { announce } from "./state/announcer";
 import { EMPTY_ANSWER, applyDelta, applyTool } from "./state/live";
 import type { LiveAnswer } from "./state/live";
@@ -41,6 +41,8 @@ export class Session {
   readonly id = signal<string | null>(null);
   readonly state = signal<SessionState>("new");
   readonly thread = signal<Thread>(threads.EMPTY_THREAD);
+  /** The turn that can be stopped now; while the server is away nobody would hear of it. */
+  readonly stoppable = computed(() => (connection.value === "lost" ? null : threads.runningTurn(this.thread.value)));
 
   private channel: Channel | null = null;
   private readonly writing = new Map<string, Writing>();
@@ -174,7 +176,7 @@ export class Session {
   private onTurnEnd(event: TurnEnd): void {
     this.change(threads.ended(this.thread.value, event));
     this.writing.delete(event.turn_id);
-    if (event.status === "interrupted") announce("The answer was stopped.");
+    if (event.status === "interrupted") announce(event.reason ?? "The answer was interrupted.");
   }
 
   private write(turnId: string): Writing {

@@ -2,7 +2,6 @@
 
 import { signal } from "@preact/signals";
 import type { Desk } from "./desk";
-import { runningTurn } from "./state/thread";
 
 export const drawerOpen = signal(false);
 
@@ -28,7 +27,7 @@ function focusFilter(): void {
 function onEscape(desk: Desk): void {
   if (isNarrow.value && drawerOpen.value) return closeDrawer();
   const session = desk.session.value;
-  const turn = runningTurn(session.thread.value);
+  const turn = session.stoppable.value;
   if (turn) session.cancel(turn.turn_id);
 }
 

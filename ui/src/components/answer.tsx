@@ -27,9 +27,9 @@ function PartView({ part, active }: { part: Part; active: boolean }) {
       return <ToolCard part={part} />;
     case "notice":
       return (
-        <p class="notice" data-testid="notice" data-code={part.code}>
-          {part.text}
-        </p>
+        <div class="notice" data-testid="notice" data-code={part.code}>
+          <Markdown text={part.text} />
+        </div>
       );
   }
 }
@@ -38,6 +38,12 @@ function tokens(usage: Usage | null): string | null {
   if (!usage || usage.output_tokens === 0) return null;
   const count = usage.output_tokens.toLocaleString();
   return `${usage.estimated ? "about " : ""}${count} ${usage.output_tokens === 1 ? "token" : "tokens"}`;
+}
+
+/** A person stops an answer; whatever else cuts it short interrupts it. */
+function cut(message: Message): string | null {
+  if (message.status !== "interrupted") return null;
+  return message.parts.some((part) => part.type === "notice" && part.code === "cancelled") ? "stopped" : "interrupted";
 }
 
 function CopyAnswer({ text }: { text: string }) {
@@ -67,7 +73,7 @@ function Footer({ row, message }: { row: AnswerRow; message: Message }) {
     model ? modelName(model) : null,
     tokens(ending?.usage ?? message.usage),
     elapsed != null ? duration(elapsed) : null,
-    message.status === "interrupted" ? "stopped" : null,
+    cut(message),
   ].filter(Boolean);
   return (
     <footer class="answer-footer" data-testid="answer-footer" data-model={model ?? undefined}>

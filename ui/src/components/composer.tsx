@@ -5,7 +5,6 @@ import type { Session } from "../session";
 import { completions } from "../state/slash";
 import type { Completion } from "../state/slash";
 import { draftOf, keepDraft } from "../state/storage";
-import { runningTurn } from "../state/thread";
 import { Send, Stop } from "./icons";
 import { SlashMenu } from "./slash-menu";
 
@@ -40,13 +39,13 @@ function useSlash(text: string, desk: Desk, accept: (item: Completion) => void) 
     event.preventDefault();
     return true;
   };
-  return { items, at, onKey, restart: () => (chosen.value = 0) };
+  return { items, at, onKey, choose: (index: number) => (chosen.value = index) };
 }
 
 export function Composer({ desk, session }: { desk: Desk; session: Session }) {
   const text = useSignal(draftOf(session.id.peek()));
   const field = useGrowing(text.value);
-  const turn = runningTurn(session.thread.value);
+  const turn = session.stoppable.value;
   const change = (next: string): void => {
     text.value = next;
     keepDraft(session.id.peek(), next);
@@ -66,13 +65,13 @@ export function Composer({ desk, session }: { desk: Desk; session: Session }) {
     send();
   };
   const onInput = (event: InputEvent & { currentTarget: HTMLTextAreaElement }): void => {
-    slash.restart();
+    slash.choose(0);
     change(event.currentTarget.value);
   };
   const menuOpen = slash.items.length > 0;
   return (
     <form class="composer" onSubmit={(event) => (event.preventDefault(), send())}>
-      {menuOpen && <SlashMenu items={slash.items} chosen={slash.at} onChoose={(item) => change(item.text)} />}
+      {menuOpen && <SlashMenu items={slash.items} chosen={slash.at} onPoint={slash.choose} onAccept={(item) => change(item.text)} />}
       <div class="composer-box">
         <textarea
           ref={field}

@@ -1,13 +1,13 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { IncrementalMarkdown } from "../markdown/incremental";
-import { loadRenderer, renderer } from "../markdown/load";
+import { renderer } from "../markdown/load";
 
 /** Text as Markdown; text that grows costs only its last block. */
 export function Markdown({ text }: { text: string }) {
   const root = useRef<HTMLDivElement>(null);
   const writer = useRef<IncrementalMarkdown | null>(null);
-  const Renderer = renderer.value;
-  useEffect(loadRenderer, []);
+  const Renderer = renderer.part.value;
+  useEffect(renderer.fetch, []);
   useLayoutEffect(() => {
     if (!Renderer || !root.current) return;
     writer.current ??= new Renderer(root.current);

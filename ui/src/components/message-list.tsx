@@ -11,10 +11,16 @@ import { Answer } from "./answer";
 import { HouseMessage } from "./house-message";
 import { Down } from "./icons";
 import { PendingQuestion, Question } from "./question";
+import "../styles/messages.css";
+import "../styles/markdown.css";
 
 /** Pixels from an edge that still count as being there. */
 const NEAR = 48;
 const NEAR_TOP = 400;
+/** What a person scrolls with. */
+const MOVES = ["keydown", "pointerdown", "touchmove", "wheel"];
+/** Longer than browsers take for a smooth scroll. */
+const SMOOTH_MS = 800;
 
 function RowView({ row, session, assistant }: { row: Row; session: Session; assistant: string }) {
   switch (row.kind) {
@@ -44,15 +50,17 @@ async function copyCode(event: MouseEvent): Promise<void> {
   setTimeout(() => (button.textContent = "Copy"), 1500);
 }
 
-/** Follows the end as long as the person is there; never pulls back somebody who reads further up. */
-function useFollowing(scroller: RefObject<HTMLDivElement | null>, content: RefObject<HTMLDivElement | null>, following: Signal<boolean>): void {
+/** Follows the end as long as the person is there; never pulls back somebody who reads further up. Returns the way to the end. */
+function useFollowing(scroller: RefObject<HTMLDivElement | null>, content: RefObject<HTMLDivElement | null>, following: Signal<boolean>): () => void {
+  const settled = useRef(0);
   useEffect(() => {
     const box = scroller.current;
     if (!box || !content.current) return;
     let last = box.scrollTop;
     const onScroll = (): void => {
       const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
-      if (atEnd) following.value = true;
+      if (performance.now() < settled.current) box.scrollTop = box.scrollHeight;
+      else if (atEnd) following.value = true;
       else if (box.scrollTop < last) following.value = false;
       last = box.scrollTop;
     };
@@ -61,12 +69,22 @@ function useFollowing(scroller: RefObject<HTMLDivElement | null>, content: RefOb
     });
     observer.observe(content.current);
     observer.observe(box);
-    box.addEventListener("scroll", onScroll, { passive: true });
+    const listening = new AbortController();
+    const options = { passive: true, signal: listening.signal };
+    box.addEventListener("scroll", onScroll, options);
+    // Whoever moves after the jump means it.
+    for (const input of MOVES) box.addEventListener(input, () => (settled.current = 0), options);
     return () => {
       observer.disconnect();
-      box.removeEventListener("scroll", onScroll);
+      listening.abort();
     };
   }, [scroller, content, following]);
+  return () => {
+    // A smooth scroll that is under way (Home) goes on after the jump: each of its steps leads to the end then.
+    if (!following.value) settled.current = performance.now() + SMOOTH_MS;
+    following.value = true;
+    scroller.current?.scrollTo({ top: scroller.current.scrollHeight });
+  };
 }
 
 /** Loads older messages near the top and keeps what is being read where it is. */
@@ -94,12 +112,8 @@ export function MessageList({ session, assistant }: { session: Session; assistan
   const following = useSignal(true);
   const rows = useComputed(() => rowsOf(session.thread.value));
   const thread = session.thread.value;
-  useFollowing(scroller, content, following);
+  const toEnd = useFollowing(scroller, content, following);
   const loadOlder = useHistory(scroller, session, thread.messages[0]?.id);
-  const toEnd = (): void => {
-    following.value = true;
-    scroller.current?.scrollTo({ top: scroller.current.scrollHeight });
-  };
   // Whoever sends something wants to see it.
   useLayoutEffect(toEnd, [thread.pending.at(-1)?.clientId]);
   return (

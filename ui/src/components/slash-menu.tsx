@@ -3,10 +3,11 @@ import type { Completion } from "../state/slash";
 interface Props {
   items: readonly Completion[];
   chosen: number;
-  onChoose: (item: Completion) => void;
+  onPoint: (index: number) => void;
+  onAccept: (item: Completion) => void;
 }
 
-export function SlashMenu({ items, chosen, onChoose }: Props) {
+export function SlashMenu({ items, chosen, onPoint, onAccept }: Props) {
   return (
     <ul id="slash-menu" class="menu slash-menu" role="listbox" aria-label="Commands" data-testid="slash-menu">
       {items.map((item, index) => (
@@ -19,7 +20,9 @@ export function SlashMenu({ items, chosen, onChoose }: Props) {
           data-testid="slash-option"
           // The field keeps the focus.
           onPointerDown={(event) => event.preventDefault()}
-          onClick={() => onChoose(item)}
+          // A pointer that only rests where the menu opens chooses nothing.
+          onPointerMove={() => onPoint(index)}
+          onClick={() => onAccept(item)}
         >
           <span class="menu-item-label">{item.label}</span>
           <span class="menu-item-hint">{item.hint}</span>

@@ -62,7 +62,7 @@ function questionRow(thread: Thread, message: Message, busy: boolean, stored: Se
   const waiting = turn ? turn.status === "queued" : message.status === "accepted" && !ending;
   const outcome = ending?.status ?? message.status;
   let note: string | null = null;
-  if (!stored.has(message.turn_id) && outcome === "interrupted") note = ending?.reason ?? "Stopped before an answer.";
+  if (!stored.has(message.turn_id) && outcome === "interrupted") note = ending?.reason ?? "Interrupted before an answer.";
   if (!stored.has(message.turn_id) && outcome === "refused") note = ending?.reason ?? "Not answered.";
   if (outcome === "merged") note = "Taken into the answer that was being written.";
   return { kind: "question", key: message.id, message, queued: waiting && busy, note };
