@@ -97,7 +97,8 @@ class Person:
         await self.composer.press("Enter")
 
     async def ask(self, text: str) -> Locator:
-        """Says it, waits for the end of the answer, and returns the answer."""
+        """Says it once no answer is under way, waits for the end of its answer, and returns that."""
+        await expect(self.see("message-assistant", state="streaming")).to_have_count(0)
         answered = self.see("answer-footer")
         count = await answered.count()
         await self.say(text)

@@ -19,7 +19,7 @@ from antiphon.telemetry.redaction import redact_event
 
 _HANDLER = "antiphon"
 _FORMATS = ("auto", "json", "console")
-_QUIET = ("alembic", "asyncio")
+_QUIET = ("alembic", "asyncio", "uvicorn.error")
 """Libraries whose information is of use to their own developers only; their warnings are written."""
 _OWN_HANDLERS = ("uvicorn", "uvicorn.access", "uvicorn.error", "fastapi")
 
