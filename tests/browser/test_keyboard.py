@@ -14,6 +14,8 @@ FOCUSED = """() => {
 RING = """() => {
   const around = [];
   for (let e = document.activeElement, n = 0; e && n < 3; e = e.parentElement, n++) around.push(e);
+  // In the middle of a transition both looks are the same.
+  for (const element of around) element.style.transition = "none";
   const looks = () => JSON.stringify(around.map((element) => {
     const { outline, boxShadow, borderColor, transform, clipPath } = getComputedStyle(element);
     return [outline, boxShadow, borderColor, transform, clipPath];

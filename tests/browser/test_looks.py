@@ -82,6 +82,7 @@ async def test_no_barrier_in_any_state(house: House, visit: Visit, axe: str, the
     await expect(person.see("message-assistant", state="streaming").get_by_test_id("thought")).to_be_visible()
     assert await violations(page, axe) == []
     await person.see("stop").click()
+    await expect(person.see("answer-footer")).to_have_count(1)
     await person.ask("What is 17% of 2,340?")
     await person.ask("!echo Some *words*, a [link](https://example.org) and code:\n\n```python\ndef f(): return 1\n```")
     await person.say("/help")
@@ -153,6 +154,13 @@ async def test_the_composer_grows_with_the_text_and_stops(person: Person) -> Non
     await expect(person.see("send")).to_be_in_viewport(ratio=1)
     await person.composer.fill("")
     assert await height() == one
+
+
+async def test_every_block_runs_in_the_direction_of_its_script(person: Person) -> None:
+    answer = await person.ask("!echo In English.\n\n- \u05e2\u05d1\u05e8\u05d9\u05ea\n\n```python\nx = 1\n```")
+    direction = "element => getComputedStyle(element).direction"
+    blocks = answer.locator(".markdown p, .markdown li, .markdown pre")
+    assert await blocks.evaluate_all(f"all => all.map({direction})") == ["ltr", "rtl", "ltr"]
 
 
 async def test_a_finished_answer_is_announced_and_its_tokens_are_not(person: Person) -> None:

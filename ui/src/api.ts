@@ -9,7 +9,10 @@ async function problemOf(response: Response): Promise<string> {
 }
 
 async function request(path: string, init?: RequestInit): Promise<Response> {
-  const response = await fetch(`/api/v1${path}`, { headers: { "content-type": "application/json" }, ...init });
+  const asked = fetch(`/api/v1${path}`, { headers: { "content-type": "application/json" }, ...init });
+  const response = await asked.catch(() => {
+    throw new Error("The server did not answer.");
+  });
   if (!response.ok) throw new Error(await problemOf(response));
   return response;
 }

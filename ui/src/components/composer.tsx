@@ -77,6 +77,7 @@ export function Composer({ desk, session }: { desk: Desk; session: Session }) {
           ref={field}
           id="composer"
           rows={1}
+          dir="auto"
           aria-label="Message"
           aria-autocomplete="list"
           aria-controls={menuOpen ? "slash-menu" : undefined}

@@ -13,6 +13,6 @@ export function Markdown({ text }: { text: string }) {
     writer.current ??= new Renderer(root.current);
     writer.current.update(text);
   }, [text, Renderer]);
-  if (!Renderer) return <div class="markdown plain">{text}</div>;
+  if (!Renderer) return <div class="markdown plain" dir="auto">{text}</div>;
   return <div class="markdown" ref={root} key="rendered" />;
 }

@@ -7,7 +7,7 @@ export function Question({ row }: { row: QuestionRow }) {
   const { message, queued, note } = row;
   return (
     <article class="question" aria-label="You said" data-testid="message-user" data-state={queued ? "queued" : "stored"} data-id={message.id}>
-      <div class="bubble" title={clock(message.created_at)}>
+      <div class="bubble" dir="auto" title={clock(message.created_at)}>
         {message.text}
       </div>
       {queued && <p class="question-note">Queued: answered after the current one</p>}
@@ -34,7 +34,7 @@ export function PendingQuestion({ row, session }: { row: PendingRow; session: Se
   const { entry } = row;
   return (
     <article class="question pending" aria-label="You said" data-testid="message-user" data-state={entry.state}>
-      <div class="bubble">{entry.text}</div>
+      <div class="bubble" dir="auto">{entry.text}</div>
       {entry.state === "failed" && <Failed entry={entry} session={session} />}
     </article>
   );

@@ -8,6 +8,8 @@ import { sanitize } from "./sanitize";
 function block(source: string): HTMLElement {
   const made = document.createElement("div");
   made.className = "block";
+  // Arabic and Hebrew run from the right, whatever the block before did.
+  made.dir = "auto";
   made.append(decorate(sanitize(toHtml(source))));
   return made;
 }
