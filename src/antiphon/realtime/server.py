@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 
 from antiphon.errors import ServiceError
+from antiphon.realtime.transports.http import RequestProtocol
 
 _DRAIN_SECONDS = 5
 
@@ -53,7 +54,7 @@ class Server:
         config = uvicorn.Config(
             self._answer,
             interface="asgi3",
-            http="httptools",
+            http=RequestProtocol,
             ws=self._protocol,
             lifespan="off",
             log_config=None,

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.realtime.server import Listener
+from antiphon.realtime.transports.http import RequestProtocol
 from antiphon.web.config import ServerSettings
 
 
@@ -27,10 +28,10 @@ class WebServer:
         self._socket: socket.socket | None = None
         config = uvicorn.Config(
             app,
+            http=RequestProtocol,
             ws=websocket,
             lifespan="off",
             log_config=None,
-            log_level="warning",
             access_log=False,
             server_header=False,
             # Connections that are still open when everything is told: a keep-alive client must not hold the process.

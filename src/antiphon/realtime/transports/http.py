@@ -1,0 +1,86 @@
+"""HTTP as uvicorn speaks it, with the bounds that it leaves out: how large the head of a request may grow, and how
+long a request may take to arrive. Without them one client fills the memory, and a thousand silent ones the table of
+open files.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from antiphon.realtime.transports import handshake
+from antiphon.telemetry.logs import get_logger
+
+HEAD_BYTES = 64 * 1024
+"""What may come without anything coming of it: of a head, of what stands between the pieces of a body, or behind it."""
+
+ARRIVAL_SECONDS = 30.0
+"""From the connection, or the first byte of a later request, until a request is there with its body."""
+
+log = get_logger(__name__)
+
+
+class RequestProtocol(HttpToolsProtocol):
+    """One connection, until it is handed on to the socket's own protocol. uvicorn makes it and calls it."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._unheard = 0
+        self._in_head = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._request_is_there()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unheard += len(data)
+        super().data_received(data)
+        if self._unheard > HEAD_BYTES and not self.transport.is_closing():
+            log.warning("http.head_too_large", limit=HEAD_BYTES)
+            self._refuse(431, f"The head of the request is larger than {HEAD_BYTES} bytes. Send less.")
+
+    # What the parser has found
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        if self._deadline is None:
+            self._await_request()
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._unheard = False, 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unheard = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unheard = 0
+        self._request_is_there()
+        super().on_message_complete()
+
+    # The time it takes
+
+    def _await_request(self) -> None:
+        self._deadline = self.loop.call_later(ARRIVAL_SECONDS, self._too_slow)
+
+    def _request_is_there(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._refuse(408, f"The request was not there within {ARRIVAL_SECONDS:g} seconds. Send it again.")
+
+    def _refuse(self, status: int, sentence: str) -> None:
+        # Only where no answer can have begun: before a head is whole, and behind the answer to the request before it.
+        cycle: RequestResponseCycle | None = self.cycle
+        if self._in_head and (cycle is None or cycle.response_complete):
+            self.transport.write(handshake.refuse(status, sentence))
+        self.transport.close()
