@@ -9,7 +9,8 @@ from antiphon.providers.demo.words import content_words
 
 _KEEP = re.compile(
     r"(?is)^(?:please\s+|can you\s+|could you\s+|ok,?\s+)*"
-    r"(?:remember|note(?: down)?|keep in mind|(?:don't|do not) forget|(?:save|make|take) a note|write down)\s*(?:,|:|that\b:?|this:?|the following:?)?\s+(?P<fact>.+)$"
+    r"(?:remember|note(?: down)?|keep in mind|(?:don't|do not) forget|(?:save|make|take) a note|write down)"
+    r"\s*(?:,|:|that\b:?|this:?|the following:?)?\s+(?P<fact>.+)$"
 )
 _ABOUT_ME = re.compile(
     r"(?i)\b(?:what|which|tell me|show|list)\b.*\b(?:you (?:know|remember|learn(?:ed|t)?|saved|noted)|"
