@@ -46,7 +46,7 @@ class MessageHandler:
             choice = self.selector.choose(session.conversation, session.person, assistant)
             context = await self.context.build(turn, assistant, session.conversation, session.person)
             ended = await self.generation.run(stream, assistant, choice, context)
-            record, reply = _answer_from(ended, assistant, choice, stream.stop_reason)
+            record, reply = _answer_from(ended, assistant, choice, stream.stopped)
         record = structs.replace(record, elapsed_ms=(perf_counter() - started) * 1000)
         await self.ending.end(turn, record, reply)
 
@@ -64,13 +64,11 @@ def _answer_of(outcome: CommandOutcome) -> tuple[TurnRecord, TurnReply]:
 
 
 def _answer_from(
-    ended: Ended, assistant: Assistant, choice: Choice, stop_reason: str | None
+    ended: Ended, assistant: Assistant, choice: Choice, stopped: NoticePart | None
 ) -> tuple[TurnRecord, TurnReply]:
     reason, parts = ended.reason, ended.parts
-    if ended.code == "cancelled" and stop_reason is not None:
-        reason = stop_reason
-        parts = tuple(part for part in parts if not isinstance(part, NoticePart))
-        parts = (*parts, NoticePart(code=ended.code, text=reason))
+    if ended.code == "cancelled" and stopped is not None:
+        reason, parts = stopped.text, (*(part for part in parts if not isinstance(part, NoticePart)), stopped)
     begun = record_of(assistant, choice)
     record = structs.replace(begun, outcome=ended.status, reason=reason, usage=ended.usage)
     if ended.status == "refused":

@@ -25,7 +25,9 @@ WAITING_LIMIT = 50
 """Messages of one conversation that may wait for their turn; more are refused, not dropped."""
 
 UNEXPECTED = "Something went wrong on our side while answering. The operator finds the reason in the log under {turn}."
-STOPPED = "The server stopped while this was being answered. Ask again if you still want to know."
+STOPPED = NoticePart(
+    code="stopped", text="The server stopped while this was being answered. Ask again if you still want to know."
+)
 
 log = get_logger(__name__)
 
@@ -192,11 +194,11 @@ class MessageRouter:
 
     async def _interrupt(self, unfinished: Unfinished) -> None:
         turn = unfinished.turn
-        parts = (*unfinished.parts, NoticePart(code="stopped", text=STOPPED))
+        parts = (*unfinished.parts, STOPPED)
         log.warning("turn.recovered", turn_id=turn.id, conversation_id=turn.conversation_id, outcome="interrupted")
         await self._ending.end(
             turn,
-            structs.replace(unfinished.record or TurnRecord(outcome="interrupted"), reason=STOPPED),
+            structs.replace(unfinished.record or TurnRecord(outcome="interrupted"), reason=STOPPED.text),
             TurnReply(id=new_id(), role="assistant", text=text_of(parts), parts=parts),
         )
 

@@ -15,13 +15,16 @@ import msgspec
 from msgspec import structs
 
 from antiphon.conversation.live import Broadcast, topic_of
-from antiphon.domain import AnyPart, ReasoningPart, TextPart, ToolPart, Turn
+from antiphon.domain import AnyPart, NoticePart, ReasoningPart, TextPart, ToolPart, Turn
 from antiphon.errors import ServiceError
 from antiphon.storage.base import Chunk, InboxStore
 from antiphon.telemetry.logs import get_logger
 
 STORE_EVERY = 0.25
 """Seconds between two writes of a running answer."""
+
+CANCELLED = NoticePart(code="cancelled", text="Stopped.")
+"""Why an answer ended that a person stopped."""
 
 log = get_logger(__name__)
 
@@ -38,7 +41,7 @@ class TurnStream:
         self.status: Literal["queued", "running"] = "queued"
         self.assistant: str | None = None
         self.model: str | None = None
-        self.stop_reason: str | None = None
+        self.stopped: NoticePart | None = None
         self._stop: Callable[[], None] | None = None
         self._topic = topic_of(turn.conversation_id)
         self._broadcast = broadcast
@@ -63,17 +66,17 @@ class TurnStream:
         }
         self._broadcast(self._topic, "turn_start", payload)
 
-    def cancel(self, reason: str = "Stopped.") -> None:
-        """Stops the turn, now or as soon as it begins. `reason` is shown to people; the first one counts."""
-        if self.stop_reason is None:
-            self.stop_reason = reason
+    def cancel(self, why: NoticePart = CANCELLED) -> None:
+        """Stops the turn, now or as soon as it begins. `why` is shown to people; the first one counts."""
+        if self.stopped is None:
+            self.stopped = why
             if self._stop is not None:
                 self._stop()
 
     def on_cancel(self, stop: Callable[[], None]) -> None:
         """Whom to tell when the turn is cancelled; told at once when it has been."""
         self._stop = stop
-        if self.stop_reason is not None:
+        if self.stopped is not None:
             stop()
 
     def text(self, text: str) -> None:

@@ -210,7 +210,7 @@ async def test_a_stop_interrupts_what_takes_too_long_and_leaves_what_waits(store
         stream.on_cancel(stopped.set)
         stream.text("half")
         await stopped.wait()
-        record = TurnRecord(outcome="interrupted", reason=stream.stop_reason)
+        record = TurnRecord(outcome="interrupted", reason=stream.stopped.text if stream.stopped else None)
         await house.ending.end(turn, record, TurnReply(id=new_id(), role="assistant", text="half"))
 
     house = House(store, ear, script)

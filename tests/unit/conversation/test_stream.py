@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from antiphon.conversation import stream as streams
 from antiphon.conversation.stream import TurnStream
-from antiphon.domain import Target, TextPart, ToolPart, Turn, TurnRecord, now
+from antiphon.domain import NoticePart, Target, TextPart, ToolPart, Turn, TurnRecord, now
 from antiphon.errors import ServiceError
 from antiphon.storage.base import Chunk, Store
 from tests.unit.conversation.conftest import Ear, asked
@@ -155,8 +155,9 @@ async def test_closing_stops_storing(ear: Ear) -> None:
 def test_the_first_reason_of_a_cancel_counts(ear: Ear) -> None:
     stream = TurnStream(TURN, ear.broadcast, Nowhere())  # type: ignore[arg-type]
     stops: list[str] = []
-    stream.cancel("because")
-    stream.cancel("late")
+    because = NoticePart(code="why", text="because")
+    stream.cancel(because)
+    stream.cancel()
     stream.on_cancel(lambda: stops.append("told"))
-    stream.cancel("later")
-    assert (stream.stop_reason, stops) == ("because", ["told"])
+    stream.cancel(NoticePart(code="why", text="later"))
+    assert (stream.stopped, stops) == (because, ["told"])
