@@ -77,6 +77,7 @@ async def test_an_answer_that_is_stopped_keeps_what_it_had_and_the_next_is_answe
     footer = stopped.get_by_test_id("answer-footer")
     await expect(footer).to_have_text(re.compile(r"^demo · about [\d,]+ tokens · .+ · stopped$"))
     await expect(person.see("stop")).to_have_count(0)
+    await expect(stopped.get_by_test_id("notice")).to_have_count(0)
     kept = await stopped.get_by_test_id("answer-text").inner_text()
     assert kept.startswith(grown.strip())
     assert len(kept.split()) < 600

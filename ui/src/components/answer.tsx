@@ -13,6 +13,8 @@ function partsOf(message: Message): readonly Part[] {
   return message.parts.length > 0 || !message.text ? message.parts : [{ type: "text", text: message.text }];
 }
 
+const STOPPED_BY_PERSON = "cancelled";
+
 function PartView({ part, active }: { part: Part; active: boolean }) {
   switch (part.type) {
     case "text":
@@ -26,6 +28,8 @@ function PartView({ part, active }: { part: Part; active: boolean }) {
     case "tool":
       return <ToolCard part={part} />;
     case "notice":
+      // Who stops an answer needs no box to say so: the footer signs it as stopped.
+      if (part.code === STOPPED_BY_PERSON) return null;
       return (
         <div class="notice" data-testid="notice" data-code={part.code}>
           <Markdown text={part.text} />
@@ -43,7 +47,7 @@ function tokens(usage: Usage | null): string | null {
 /** A person stops an answer; whatever else cuts it short interrupts it. */
 function cut(message: Message): string | null {
   if (message.status !== "interrupted") return null;
-  return message.parts.some((part) => part.type === "notice" && part.code === "cancelled") ? "stopped" : "interrupted";
+  return message.parts.some((part) => part.type === "notice" && part.code === STOPPED_BY_PERSON) ? "stopped" : "interrupted";
 }
 
 function CopyAnswer({ text }: { text: string }) {
