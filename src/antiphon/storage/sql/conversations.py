@@ -6,6 +6,7 @@ import msgspec
 
 from antiphon.domain import Conversation, Message, Turn
 from antiphon.storage.base import Hit
+from antiphon.storage.sql.excerpt import excerpt
 from antiphon.storage.sql.records import conversation_of, message_of, micros, moment, storable
 from antiphon.storage.sql.unit import Database, Unit, many, one
 
@@ -118,7 +119,7 @@ def _search(person_id: str, expression: str, limit: int, exclude: str | None) ->
             conversation_title=row[1],
             message_id=row[2],
             role=row[3],
-            snippet=row[4],
+            snippet=excerpt(row[4]),
             created_at=moment(row[5]),
             score=row[6],
         )

@@ -2,7 +2,7 @@
 
 -- name: search_messages
 SELECT conversations.id, conversations.title, messages.id, messages.role,
-       snippet(messages_fts, 0, '«', '»', '…', 24), messages.created_at, -bm25(messages_fts)
+       highlight(messages_fts, 0, '«', '»'), messages.created_at, -bm25(messages_fts)
 FROM messages_fts
 JOIN messages ON messages.number = messages_fts.rowid
 JOIN conversations ON conversations.id = messages.conversation_id
