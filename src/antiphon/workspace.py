@@ -31,6 +31,7 @@ from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
 from antiphon.domain import ChannelMessage
+from antiphon.providers.base import DEMO
 from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.detect import Detected, detect
 from antiphon.providers.registry import ProviderRegistry
@@ -86,7 +87,7 @@ class Workspace:
         self.live = Live(self.phoenix.broadcast, self.pubsub.publish_now)
         self.web = WebAdapter(self.live.message)
         self.adapters: dict[str, ChannelAdapter] = {self.web.name: self.web}
-        self._detected = Detected("demo", "The workspace has not been started.")
+        self._detected = Detected(DEMO, "The workspace has not been started.")
         self.catalogue = Catalogue(self.providers, lambda: self.default_model)
         self.selector = ModelSelector(
             lambda: self.default_model, self.providers.names(), self.config.assistants.platform_models

@@ -137,6 +137,7 @@ async def test_a_store_that_is_gone_is_a_problem_too(here: Workspace, http: aioh
     assert body["code"] == "service"
     assert (await http.get("/ready")).status == 503
     assert (await http.get("/health")).status == 200
+    assert (await http.head("/health")).status == (await http.head("/")).status == 200
     await here.store.start()
     assert (await http.get("/api/v1/conversations")).status == 200
 

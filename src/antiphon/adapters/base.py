@@ -36,7 +36,6 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
     streams: bool = False
     idempotent: bool = False
-    text_limit: int | None = None
 
 
 class ChannelAdapter(Protocol):

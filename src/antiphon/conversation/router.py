@@ -258,7 +258,7 @@ class MessageRouter:
         )
         try:
             await self._ending.end(turn, record, reply)
-        except ServiceError as error:
+        except AntiphonError as error:
             # The store does not take the outcome either: tell who is watching; the next start ends the turn.
             log.warning("turn.outcome_not_stored", error=str(error))
             self._live.turn_end(turn, structs.replace(record, reason=error.public), None)

@@ -6,7 +6,6 @@ the chat, and a crash loses at most `STORE_EVERY` seconds of an answer.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from msgspec import structs
 
 from antiphon.conversation.live import Broadcast, topic_of
 from antiphon.domain import AnyPart, NoticePart, ReasoningPart, TextPart, ToolPart, Turn
-from antiphon.errors import ServiceError
+from antiphon.errors import AntiphonError
 from antiphon.storage.base import Chunk, InboxStore
 from antiphon.telemetry.logs import get_logger
 
@@ -136,8 +135,7 @@ class TurnStream:
         """Stops storing behind. The turn's end stores the whole answer, so what is not written yet need not be."""
         if self._storing is not None:
             self._storing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._storing
+            await asyncio.wait({self._storing})
 
     def _store_soon(self) -> None:
         if self._storing is None or self._storing.done():
@@ -152,7 +150,7 @@ class TurnStream:
             upto = self.seq
             try:
                 await self._inbox.append(self.turn.id, _chunks(self._events[self._stored : upto], self._stored))
-            except ServiceError as error:
+            except AntiphonError as error:
                 log.warning("turn.store_behind_failed", turn_id=self.turn.id, error=str(error))
                 return
             self._stored = upto

@@ -14,6 +14,9 @@ from msgspec import Struct
 
 from antiphon.domain import AnyPart, ChannelMessage, Conversation, Message, Person, Target, Turn, TurnRecord
 
+LOCAL_ACCOUNT = ("web", "local")
+"""The account (adapter, name there) of whoever sits at this machine when nobody has to log in."""
+
 
 class Accepted(Struct, frozen=True, kw_only=True):
     """What `InboxStore.accept` did. `duplicate`: the key was known, and nothing was written."""

@@ -27,7 +27,7 @@ class WebApp:
             await self._api(scope, receive, send)
             return
         method, path = scope["method"], scope["path"]
-        if endpoint := self._hot.get((method, path)):
+        if endpoint := self._hot.get(("GET" if method == "HEAD" else method, path)):
             response = await endpoint(Request(scope, receive))
         elif method in ("GET", "HEAD") and (asset := self._page.find(path)):
             response = _page_response(asset, scope)

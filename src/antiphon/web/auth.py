@@ -3,12 +3,10 @@
 from collections.abc import Awaitable, Callable
 
 from antiphon.domain import Person
-from antiphon.storage.base import PeopleStore
+from antiphon.storage.base import LOCAL_ACCOUNT, PeopleStore
 
 CurrentPerson = Callable[[], Awaitable[Person]]
 """Finds the person behind a request or a connection."""
-
-LOCAL_ACCOUNT = ("web", "local")
 
 
 def everybody_is_local(people: PeopleStore) -> CurrentPerson:

@@ -11,7 +11,7 @@ from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import WAITING_LIMIT, MessageRouter
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import NoticePart, Turn, TurnRecord, new_id
-from antiphon.errors import ProcessingError, ServiceError
+from antiphon.errors import ProcessingError, ServiceError, ValidationError
 from antiphon.storage.base import Chunk, Store, TurnReply
 from antiphon.telemetry.metrics import Metrics
 from tests.unit.conversation.conftest import Ear, asked, letter
@@ -262,6 +262,37 @@ async def test_a_caller_that_gives_up_takes_nothing_back(store: Store, ear: Ear)
         while not ear.of("turn_end"):
             await asyncio.sleep(0.001)
     assert house.order == ["wait for me"]
+    await house.router.stop()
+
+
+async def test_nothing_that_a_store_raises_strands_the_messages_behind(
+    store: Store, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the writing behind nor the outcome of one turn may take the mailbox of its conversation down."""
+
+    died = asyncio.Event()
+
+    async def dies(*args: Any) -> Any:
+        died.set()
+        raise ValidationError("The store has changed its mind.")
+
+    async def script(turn: Turn, stream: TurnStream) -> None:
+        if turn.text == "one":
+            stream.text("half")
+            await died.wait()
+            raise ProcessingError("It did not work out.")
+        monkeypatch.undo()
+        await house.answer(turn, stream)
+
+    house = House(store, ear, script)
+    await house.router.start()
+    monkeypatch.setattr(store.inbox, "append", dies)
+    monkeypatch.setattr(store.inbox, "finish", dies)
+    for text in ("one", "two"):
+        await house.router.deliver(letter(text, key=text))
+    await house.idle()
+    assert house.order == ["one", "two"]
+    assert [end["status"] for end in ear.of("turn_end")] == ["interrupted", "answered"]
     await house.router.stop()
 
 

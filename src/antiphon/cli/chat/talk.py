@@ -98,6 +98,9 @@ class Talk:
             except PushError as error:
                 self._release(NotSent(reason=_reason(error)))
                 return
+            except NotFoundError as error:
+                self._release(NotSent(reason=error.public))
+                return
             except (ServiceError, TimeoutError):
                 # The same key again: the server knows a message that it has taken.
                 await asyncio.sleep(0.05)

@@ -1,11 +1,9 @@
 """People and their accounts on platforms."""
 
 from antiphon.domain import Person, new_id, now
+from antiphon.storage.base import LOCAL_ACCOUNT
 from antiphon.storage.sql.records import micros, person_of, storable
 from antiphon.storage.sql.unit import Database, Unit, one, run
-
-_LOCAL = ("web", "local")
-"""The account of whoever sits at this machine when nobody has to log in."""
 
 
 class SqlPeople:
@@ -42,7 +40,7 @@ def known_person(adapter: str, account: str, name: str) -> Unit[Person]:
     known = yield from _by_account(adapter, account)
     if known is not None:
         return known
-    local = (adapter, account) == _LOCAL
+    local = (adapter, account) == LOCAL_ACCOUNT
     person = Person(id="local" if local else new_id(), name=storable(name) or account, created_at=now(), operator=local)
     created_at = micros(person.created_at)
     yield (

@@ -6,6 +6,7 @@ ends. The file tells who holds it, which is how a terminal finds the server that
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +20,10 @@ if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+
+CLAIM_SECONDS = 0.2
+"""How long to try: who asks for the holder has the lock for a moment too."""
 
 
 class Holder(Struct, frozen=True):
@@ -42,7 +47,7 @@ class Claim:
             return
         prepare(self._database)
         file = _open(self._path)
-        if not _lock(file):
+        if not _lock(file, patience=CLAIM_SECONDS):
             file.close()
             raise ServiceError(f"{_of(self.holder())} answers from this database already. Use it, or stop it first.")
         file.truncate(0)
@@ -76,8 +81,17 @@ def _open(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Whether the lock was free and is now ours, until the file is closed."""
+def _lock(file: IO[bytes], patience: float = 0.0) -> bool:
+    """Whether the lock became free within `patience` seconds and is now ours, until the file is closed."""
+    give_up = time.monotonic() + patience
+    while not _lock_now(file):
+        if time.monotonic() >= give_up:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _lock_now(file: IO[bytes]) -> bool:
     try:
         if sys.platform == "win32":
             file.seek(1024)  # behind the text, which stays readable

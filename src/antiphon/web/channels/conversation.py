@@ -12,7 +12,7 @@ from antiphon.domain import Conversation, Person, new_id
 from antiphon.errors import AntiphonError, ValidationError
 from antiphon.realtime.channel import Channel, Rejected
 from antiphon.realtime.socket import Socket
-from antiphon.web.auth import LOCAL_ACCOUNT
+from antiphon.storage.base import LOCAL_ACCOUNT
 
 
 class ConversationChannel(Channel):
