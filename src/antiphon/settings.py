@@ -76,7 +76,7 @@ class Config(BaseSettings):
         """
         variables = dict(os.environ if environ is None else environ)
         folder = Path.cwd()
-        found = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
+        found = _read_variables(folder / ".env")
         variables = found | variables
         file = Path(path or variables.get("ANTIPHON_CONFIG") or folder / CONFIG_FILE)
         if not file.is_file() and (path or "ANTIPHON_CONFIG" in variables):
@@ -115,12 +115,19 @@ class _Variables(EnvSettingsSource):
         return {name.lower(): value for name, value in self._variables.items() if name.upper().startswith(PREFIX)}
 
 
+def _read_variables(file: Path) -> dict[str, str]:
+    try:
+        return {name: value for name, value in dotenv_values(file).items() if value is not None}
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text.") from error
+
+
 def _read(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         raise ConfigError(f"{file}{line} is not valid YAML.") from error

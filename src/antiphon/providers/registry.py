@@ -68,7 +68,10 @@ class ProviderRegistry:
         try:
             return with_environment(name, self._settings.named(name), self._environ)
         except pydantic.ValidationError as error:
-            raise ConfigError(f"The environment has a wrong address for {name}: {error.errors()[0]['msg']}") from None
+            problem = error.errors()[0]
+            what = "key" if "api_key" in problem["loc"] else "address"
+            why = problem["msg"].removeprefix("Value error, ")
+            raise ConfigError(f"The environment has a wrong {what} for {name}: it {why}.") from None
 
     def get(self, name: str) -> Provider:
         """The vendor, repeating what failed before its first word. Raises `ModuleError` for an unknown name."""

@@ -83,8 +83,14 @@ def test_a_section_for_nobody_is_refused() -> None:
 
 
 def test_a_wrong_address_in_the_environment_is_refused() -> None:
-    with pytest.raises(ConfigError, match="openai"):
+    with pytest.raises(ConfigError, match="wrong address for openai: it must be an address such as"):
         registry(OPENAI_BASE_URL="nonsense").get("openai")
+
+
+def test_a_wrong_key_in_the_environment_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match="wrong key for openai: it must be printable") as caught:
+        registry(OPENAI_API_KEY="sk-secret\nline").get("openai")
+    assert "sk-secret" not in str(caught.value)
 
 
 def test_others_can_add_vendors() -> None:

@@ -33,6 +33,12 @@ def test_later_sources_win_field_by_field(folder: Path) -> None:
     assert config.debug
 
 
+def test_variables_that_are_no_text_are_one_clear_sentence(folder: Path) -> None:
+    (folder / ".env").write_bytes(b"ANTIPHON_DEBUG=\xff\n")
+    with pytest.raises(ConfigError, match=r"\.env is not UTF-8 text\.$"):
+        Config.load(environ={})
+
+
 def test_a_file_by_name(folder: Path) -> None:
     (folder / "mine.yaml").write_text("default_model: demo\n")
     assert Config.load("mine.yaml", environ={}).default_model == "demo"
@@ -56,6 +62,7 @@ def test_a_file_by_name(folder: Path) -> None:
         ("- a\n- b", "must hold settings as `name: value`."),
         ("server: {port: [", "line 1 is not valid YAML."),
         ("a: b: c", "line 1 is not valid YAML."),
+        pytest.param("a: " + "[" * 20_000, "antiphon.yaml is not valid YAML.", id="deeper than a parser goes"),
     ],
 )
 def test_a_wrong_file_is_one_clear_sentence(folder: Path, yaml: str, sentence: str) -> None:
