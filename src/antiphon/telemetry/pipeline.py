@@ -127,7 +127,13 @@ class _Template:
     """Renders as the standard library would with this format, the fields behind the message."""
 
     def __init__(self, template: str) -> None:
-        self._formatter = logging.Formatter(template)
+        try:
+            self._formatter = logging.Formatter(template)
+            self._formatter.format(logging.LogRecord("", logging.INFO, "", 0, "", None, None))
+        except (KeyError, ValueError, TypeError):
+            raise ConfigError(
+                f"The log format {template!r} cannot be filled in: a field does not exist or is not text."
+            ) from None
 
     def __call__(self, _logger: Any, _method: str, event: Event, /) -> str:
         fields = dict(event)

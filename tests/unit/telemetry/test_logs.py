@@ -2,6 +2,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -206,6 +207,12 @@ def test_people_at_a_terminal_get_colours_and_pipes_get_json() -> None:
 def test_an_unknown_level_or_format_is_refused_by_name(level: str, form: str) -> None:
     with pytest.raises(ConfigError, match=r"loud|xml"):
         setup_logging(level, form)
+
+
+@pytest.mark.parametrize("template", ["%(nope)s", "%(message", "%(message)d"])
+def test_a_template_that_cannot_be_filled_in_is_refused_before_the_first_line(template: str) -> None:
+    with pytest.raises(ConfigError, match=f"log format {re.escape(repr(template))} cannot be filled in"):
+        setup_logging("info", template)
 
 
 def test_a_stream_that_fails_does_not_stop_the_work() -> None:
