@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from antiphon.domain import Conversation, Person, Turn, TurnRecord
 
+_LONGEST_NAME = 40
+"""Characters of a name that does not exist which its refusal repeats."""
+
 
 class CommandHouse(Protocol):
     """What commands may ask the house. Bound by the workspace."""
@@ -89,6 +92,7 @@ class Commands:
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> Command:
+    name = name[:_LONGEST_NAME]
     near = get_close_matches(name, known, n=1)
     hint = f"Did you mean /{near[0]}?" if near else "Type /help to see what there is."
 

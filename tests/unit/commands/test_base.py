@@ -53,3 +53,9 @@ def test_a_word_ends_at_any_space(text: str) -> None:
     assert matched is not None
     assert matched[0].name in {"help", "model"}
     assert matched[1] in {"me", "demo"}
+
+
+def test_the_refusal_of_an_endless_name_is_short() -> None:
+    matched = COMMANDS.match("/" + "a" * 90_000)
+    assert matched is not None
+    assert len(matched[0].name) < 100
