@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from antiphon.errors import ServiceError
 from antiphon.realtime.channel import Channel, Deferred, Rejected, Reply
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectInfo, Refused
@@ -201,6 +202,8 @@ class Live:
             raise Refused(int(info.params["refuse"]))
         if "gate" in info.params:
             await self.gates.setdefault(info.params["gate"], asyncio.Event()).wait()
+        if "unavailable" in info.params:
+            raise ServiceError("the store is full")
         if "crash" in info.params:
             raise RuntimeError("the secret of the connection")
         if "nonsense" in info.params:

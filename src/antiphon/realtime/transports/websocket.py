@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from antiphon.errors import ServiceError
 from antiphon.realtime.connect import ConnectInfo, Refused, decode_query, shown_headers
 from antiphon.realtime.origin import Arrival
 from antiphon.realtime.socket import Socket
@@ -152,6 +153,9 @@ class WebSocketProtocol(asyncio.Protocol):
             return
         if isinstance(error, Refused):
             self._refuse(error.status)
+        elif isinstance(error, ServiceError):
+            log.warning("realtime.connect_unavailable", error=str(error))
+            self._refuse(503)
         elif error is not None:
             log.error("realtime.connect_failed", exc_info=error)
             self._refuse(500)

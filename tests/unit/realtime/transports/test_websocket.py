@@ -101,7 +101,14 @@ async def test_tr_6_connect_sees_every_parameter(live: Any) -> None:
 
 @pytest.mark.parametrize(
     ("query", "status"),
-    [("refuse=403", 403), ("refuse=429", 429), ("crash=1", 500), ("nonsense=1", 403), ("id=seven", 403)],
+    [
+        ("refuse=403", 403),
+        ("refuse=429", 429),
+        ("unavailable=1", 503),
+        ("crash=1", 500),
+        ("nonsense=1", 403),
+        ("id=seven", 403),
+    ],
 )
 async def test_tr_9_tr_10_tr_12_how_connect_says_no(live: Any, query: str, status: int) -> None:
     assert await refused(live, f"vsn=2.0.0&{query}") == status
