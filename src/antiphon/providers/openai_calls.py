@@ -15,6 +15,7 @@ from antiphon.providers.mending import Mender
 from antiphon.providers.openai_wire import WireCall, WireFunction, read_arguments
 
 _MOST_CALLS = 256
+_MOST_CHARACTERS = 256 * 1024  # of names and arguments together: they go to every client that watches
 
 
 class _Call:
@@ -64,18 +65,20 @@ class CallAssembler:
         self._made_id = made_id
         self._calls: list[_Call] = []
         self._ids: set[str] = set()
+        self._characters = 0
 
     def __bool__(self) -> bool:
         return any(not call.is_ghost for call in self._calls)
 
     def take(self, pieces: list[WireCall]) -> list[Event]:
-        """The events of the pieces of one chunk. Raises `ProviderError` when there are too many calls."""
+        """The events of the pieces of one chunk. Raises `ProviderError` when there are too many or too large calls."""
         events: list[Event] = []
         touched: set[int] = set()
         for piece in pieces:
             function = piece.function or WireFunction()
             name = function.name if isinstance(function.name, str) else ""
             arguments = read_arguments(function.arguments)
+            self._count(name + arguments)
             call = self._find(piece, name, arguments, touched)
             touched.add(call.index)
             call.vendor_id = call.vendor_id or _valid_id(piece.id)
@@ -95,6 +98,11 @@ class CallAssembler:
             whole = ToolCall(id=call.id, name=call.name, arguments=call.arguments.strip() or "{}")
             events.append(ToolCallEnd(call.index, whole))
         return events
+
+    def _count(self, text: str) -> None:
+        self._characters += len(text)
+        if self._characters > _MOST_CHARACTERS:
+            raise ProviderError(f"tool calls of more than {_MOST_CHARACTERS} characters in one answer", kind="protocol")
 
     def _find(self, piece: WireCall, name: str, arguments: str, touched: set[int]) -> _Call:
         vendor_id = _valid_id(piece.id)
@@ -144,5 +152,5 @@ def _is_another(known: _Call, vendor_id: str, name: str, arguments: str) -> bool
 def _is_whole_object(text: str) -> bool:
     try:
         return isinstance(msgspec.json.decode(text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

@@ -69,6 +69,6 @@ def _arguments(text: str) -> str:
     try:
         if isinstance(msgspec.json.decode(text), dict):
             return text
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return msgspec.json.encode({"invalid": text}).decode()

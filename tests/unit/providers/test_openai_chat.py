@@ -57,7 +57,7 @@ def test_calls_and_their_results() -> None:
     }
 
 
-@pytest.mark.parametrize("arguments", ['{"zone": "U', "", "[1]", "null"])
+@pytest.mark.parametrize("arguments", ['{"zone": "U', "", "[1]", "null", pytest.param("[" * 100_000, id="deep")])
 def test_invalid_arguments_of_the_past_do_not_spoil_the_conversation(arguments: str) -> None:
     call = ToolCall(id="c1", name="clock", arguments=arguments)
     back = one(ChatMessage(role="assistant", calls=(call,)))["tool_calls"][0]["function"]["arguments"]

@@ -606,3 +606,15 @@ def test_byte_by_byte_gives_the_same_events(data: bytes) -> None:
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=5))
 def test_any_bytes_are_taken(data: bytes, cuts: list[int]) -> None:
     assert decode(data, cuts) == decode(data)
+
+
+@pytest.mark.parametrize("more", [{"arguments": "a" * 1000}, {"name": "n" * 1000}])
+def test_calls_without_an_end_are_not_kept(more: dict[str, str]) -> None:
+    events = decode(sse(tools(piece("clock", "{", index=0, id="a")), *[tools(piece(**more, index=0))] * 1000))
+    assert error(events).kind == "protocol"
+    assert sum(len(event.arguments) for event in events if isinstance(event, ToolCallDelta)) < 300_000
+
+
+def test_arguments_deeper_than_a_parser_goes_are_handed_over_as_they_are() -> None:
+    deep = "[" * 100_000 + "}"
+    assert calls(decode(sse(tools(piece("a", deep, index=0)), tools(piece("b", "{}", index=0))) + DONE))
