@@ -1,11 +1,19 @@
 """Steps 9 and 10 of the flow: the outcome is stored, the reply goes out, and whoever watches is told."""
 
+import asyncio
+
+from msgspec import structs
+
 from antiphon.conversation.live import Live
 from antiphon.conversation.outbox import Outbox
 from antiphon.domain import Turn, TurnRecord, now
-from antiphon.storage.base import Delivery, InboxStore, TurnReply
+from antiphon.errors import ServiceError
+from antiphon.storage.base import Delivery, Finished, InboxStore, TurnReply
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two tries to store an outcome."""
 
 log = get_logger(__name__)
 
@@ -22,9 +30,13 @@ class TurnEnding:
         self._seconds = metrics.histogram("antiphon_turn_seconds", "From the start of a turn to its stored outcome.")
         self._tokens = metrics.counter("antiphon_tokens_total", "Tokens of models.", ("model", "kind"))
 
-    async def end(self, turn: Turn, record: TurnRecord, reply: TurnReply | None) -> None:
-        """One unit of work for outcome and reply, then the sending. Raises `ServiceError` when it was not stored."""
-        finished = await self._inbox.finish(turn, record, reply)
+    async def end(self, turn: Turn, record: TurnRecord, reply: TurnReply | None, *, patient: bool = True) -> None:
+        """One unit of work for outcome and reply, then the sending.
+
+        A store that does not take them now (disk full, locked) is tried until it does, because what was told must be
+        what is stored; who watches is told at once. Without `patient` its `ServiceError` is raised.
+        """
+        finished = await self._finish(turn, record, reply, patient=patient)
         if finished.message is not None and finished.delivery_id is not None:
             await self._outbox.send(
                 Delivery(
@@ -40,6 +52,20 @@ class TurnEnding:
         if finished.conversation is not None:
             self._live.conversation("updated", finished.conversation)
         self._account(turn, record)
+
+    async def _finish(self, turn: Turn, record: TurnRecord, reply: TurnReply | None, *, patient: bool) -> Finished:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self._inbox.finish(turn, record, reply)
+            except ServiceError as error:
+                if not patient:
+                    raise
+                log.warning("turn.outcome_not_stored", turn_id=turn.id, again_in_s=pause, error=str(error))
+                if pause == FIRST_PAUSE:
+                    self._live.turn_end(turn, structs.replace(record, reason=error.public), None)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def _account(self, turn: Turn, record: TurnRecord) -> None:
         self._turns.labels(record.outcome).inc()

@@ -2,7 +2,9 @@
 
 import asyncio
 import heapq
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from msgspec import Struct, structs
@@ -11,7 +13,7 @@ from antiphon.adapters.base import Receipt
 from antiphon.assistants.answer import text_of
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.live import Live
-from antiphon.conversation.stream import TurnStream
+from antiphon.conversation.stream import CANCELLED, TurnStream
 from antiphon.domain import ChannelMessage, NoticePart, Outcome, Turn, TurnRecord, Usage, new_id
 from antiphon.errors import AntiphonError, ServiceError, ValidationError
 from antiphon.storage.base import Store, TurnReply, Unfinished
@@ -46,6 +48,14 @@ class Mailbox:
         self.running: TurnStream | None = None
         self.worker: asyncio.Task[None] | None = None
         self.places: set[tuple[str, str]] = set()
+
+    def withdraw(self, stream: TurnStream) -> bool:
+        """Takes a turn that waits out of the line; False when it does not wait."""
+        left = [entry for entry in self.waiting if entry[2] is not stream]
+        withdrawn = len(left) < len(self.waiting)
+        self.waiting = left
+        heapq.heapify(self.waiting)
+        return withdrawn
 
     def streams(self) -> list[TurnStream]:
         running = [self.running] if self.running else []
@@ -86,6 +96,7 @@ class MessageRouter:
         self._mailboxes: dict[str, Mailbox] = {}
         self._by_place: dict[tuple[str, str], Mailbox] = {}
         self._accepting = False
+        self._arriving: Counter[tuple[str, str]] = Counter()
         self._accepting_now: set[asyncio.Task[Receipt]] = set()
         metrics = metrics or get_metrics()
         self._accepted = metrics.counter("antiphon_messages_total", "Messages accepted, by adapter.", ("adapter",))
@@ -110,16 +121,22 @@ class MessageRouter:
             raise ValidationError("An empty message has no answer. Write something.")
         if len(message.text) > TEXT_LIMIT:
             raise ValidationError(f"The message has {len(message.text):,} characters; {TEXT_LIMIT:,} are the most.")
-        mailbox = self._by_place.get((message.adapter, message.place))
-        if mailbox and len(mailbox.waiting) >= WAITING_LIMIT:
+        place = message.adapter, message.place
+        mailbox = self._by_place.get(place)
+        if self._arriving[place] + (len(mailbox.waiting) if mailbox else 0) >= WAITING_LIMIT:
             raise ServiceError(
                 f"{WAITING_LIMIT} messages wait here already. Wait for an answer, or stop the running one."
             )
         accepting = asyncio.create_task(self._accept(message), name="accept")
         self._accepting_now.add(accepting)
-        accepting.add_done_callback(self._accepting_now.discard)
+        self._arriving[place] += 1
+        accepting.add_done_callback(partial(self._arrived, place))
         # A caller that gives up takes nothing back: what is stored gets into line.
         return await asyncio.shield(accepting)
+
+    def _arrived(self, place: tuple[str, str], accepting: asyncio.Task[Receipt]) -> None:
+        self._accepting_now.discard(accepting)
+        self._arriving -= Counter([place])
 
     async def _accept(self, message: ChannelMessage) -> Receipt:
         accepted = await self._store.inbox.accept(message, assistant=self._default_assistant())
@@ -137,11 +154,15 @@ class MessageRouter:
             duplicate=accepted.duplicate,
         )
 
-    def cancel(self, conversation_id: str, turn_id: str) -> bool:
-        """Stops a turn that runs or waits; what it has said is kept. False when it is neither."""
+    async def cancel(self, conversation_id: str, turn_id: str) -> bool:
+        """Stops a turn that runs or waits; what it has said is kept. False when it is neither.
+
+        A turn that waits is over when this returns. Raises `ServiceError` when that could not be stored."""
         for stream in self.turns(conversation_id):
             if stream.turn.id == turn_id:
                 stream.cancel()
+                if self._mailboxes[conversation_id].withdraw(stream):
+                    await self._withdrawn(stream.turn)
                 return True
         return False
 
@@ -192,6 +213,11 @@ class MessageRouter:
                 worker.cancel()
             await asyncio.gather(*stuck, return_exceptions=True)
 
+    async def _withdrawn(self, turn: Turn) -> None:
+        """Ends a turn that a person took back before it began; no model will read its question."""
+        reply = TurnReply(id=new_id(), role="assistant", text=CANCELLED.text, parts=(CANCELLED,), in_context=False)
+        await self._ending.end(turn, TurnRecord(outcome="interrupted", reason=CANCELLED.text), reply)
+
     async def _interrupt(self, unfinished: Unfinished) -> None:
         turn = unfinished.turn
         parts = (*unfinished.parts, STOPPED)
@@ -200,6 +226,7 @@ class MessageRouter:
             turn,
             structs.replace(unfinished.record or TurnRecord(outcome="interrupted"), reason=STOPPED.text),
             TurnReply(id=new_id(), role="assistant", text=text_of(parts), parts=parts),
+            patient=False,
         )
 
     # --- one mailbox for each conversation ------------------------------------------------------------------------
@@ -259,6 +286,6 @@ class MessageRouter:
         try:
             await self._ending.end(turn, record, reply)
         except AntiphonError as error:
-            # The store does not take the outcome either: tell who is watching; the next start ends the turn.
-            log.warning("turn.outcome_not_stored", error=str(error))
+            # Nor will the store ever take this outcome: tell who is watching; the next start ends the turn.
+            log.warning("turn.outcome_refused", error=str(error))
             self._live.turn_end(turn, structs.replace(record, reason=error.public), None)

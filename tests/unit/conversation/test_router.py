@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.conversation import ending
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import WAITING_LIMIT, MessageRouter
@@ -101,19 +102,20 @@ async def test_an_outcome_that_cannot_be_stored_is_told_and_made_up_for(
     async def full(*args: Any) -> Any:
         raise ServiceError("The disk is full: make room.")
 
+    monkeypatch.setattr(ending, "FIRST_PAUSE", 0.001)
     with monkeypatch.context() as patch:
         patch.setattr(store.inbox, "finish", full)
         receipt = await house.router.deliver(letter())
-        await house.idle()
-    (end,) = ear.of("turn_end")
-    assert (end["status"], end["message_id"], end["reason"]) == ("refused", None, "The disk is full: make room.")
-    await house.router.stop()
-    after = House(store, ear)
-    await after.router.start()
-    await after.idle()
-    assert ear.of("turn_end")[1]["turn_id"] == receipt.turn_id
+        async with asyncio.timeout(10):
+            while not ear.of("turn_end"):
+                await asyncio.sleep(0.001)
+    await house.idle()
+    told, stored = ear.of("turn_end")
+    assert (told["status"], told["message_id"], told["reason"]) == ("answered", None, "The disk is full: make room.")
+    assert (stored["turn_id"], stored["status"], stored["reason"]) == (receipt.turn_id, "answered", None)
+    assert [message.text for message in await store.conversations.messages(receipt.conversation_id)][1:] == ["HELLO"]
     assert await store.inbox.unfinished() == []
-    await after.router.stop()
+    await house.router.stop()
 
 
 async def test_a_message_that_cannot_be_stored_is_not_accepted(
@@ -249,6 +251,28 @@ async def test_a_turn_that_does_not_hear_is_left_to_the_next_start(store: Store,
     await after.router.stop()
 
 
+async def test_the_line_is_as_short_as_it_says_however_many_push_at_once(store: Store, ear: Ear) -> None:
+    gate = asyncio.Event()
+
+    async def script(turn: Turn, stream: TurnStream) -> None:
+        await gate.wait()
+        await house.answer(turn, stream)
+
+    house = House(store, ear, script)
+    await house.router.start()
+    await house.router.deliver(letter("first", key="first"))
+    await house.reached(1)
+    pushed = [house.router.deliver(letter(f"{number}", key=f"{number}")) for number in range(3 * WAITING_LIMIT)]
+    results = await asyncio.gather(*pushed, return_exceptions=True)
+    assert sum(isinstance(result, ServiceError) for result in results) == 2 * WAITING_LIMIT
+    gate.set()
+    await house.idle()
+    assert len(house.order) == 1 + WAITING_LIMIT
+    await house.router.deliver(letter("there is room again", key="later"))
+    await house.idle()
+    await house.router.stop()
+
+
 async def test_a_caller_that_gives_up_takes_nothing_back(store: Store, ear: Ear) -> None:
     """A message that the store has taken is answered, whoever has stopped waiting for the receipt."""
     house = House(store, ear)
@@ -331,13 +355,17 @@ async def test_a_turn_is_cancelled_before_during_and_not_after(store: Store, ear
     await house.reached(1)
     where = one.conversation_id
     assert [stream.turn.id for stream in house.router.turns(where)] == [one.turn_id, two.turn_id]
-    assert house.router.cancel(where, two.turn_id)
-    assert not house.router.cancel("elsewhere", one.turn_id)
-    assert house.router.cancel(where, one.turn_id)
-    assert house.router.cancel(where, one.turn_id)
+    assert await house.router.cancel(where, two.turn_id)
+    # What waited is over at once: not even a crash brings it back.
+    assert [(end["turn_id"], end["status"]) for end in ear.of("turn_end")] == [(two.turn_id, "interrupted")]
+    assert [left.turn.id for left in await store.inbox.unfinished()] == [one.turn_id]
+    assert not await house.router.cancel(where, two.turn_id)
+    assert not await house.router.cancel("elsewhere", one.turn_id)
+    assert await house.router.cancel(where, one.turn_id)
+    assert await house.router.cancel(where, one.turn_id)
     assert heard == ["one"]
     gate.set()
     await house.idle()
-    assert heard == ["one", "two"]
-    assert not house.router.cancel(where, one.turn_id)
+    assert heard == house.order == ["one"]
+    assert not await house.router.cancel(where, one.turn_id)
     await house.router.stop()

@@ -65,7 +65,9 @@ class ConversationChannel(Channel):
     @Channel.on("cancel")
     async def cancel(self, payload: Any, socket: Socket) -> dict[str, Any]:
         turn_id = _fields(payload).get("turn_id")
-        if not isinstance(turn_id, str) or not self._router.cancel(self._conversation_id, turn_id):
+        with _spoken():
+            known = isinstance(turn_id, str) and await self._router.cancel(self._conversation_id, turn_id)
+        if not known:
             raise Rejected({"reason": "This turn is over, or never was.", "code": "not_found"})
         return {}
 
