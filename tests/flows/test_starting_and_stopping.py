@@ -171,7 +171,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
 # --- stopping -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_an_answer_that_is_nearly_done_is_finished(
     served: Served, visitors: Visitors, how: signal.Signals
 ) -> None:

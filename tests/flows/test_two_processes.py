@@ -47,6 +47,13 @@ async def test_the_terminal_talks_to_the_server_that_runs_already(served: Served
     assert (await visitor.answer(turn_id))["status"] == "answered"
 
 
+async def test_a_message_beyond_the_limit_is_refused_and_not_tried_for_ever(served: Served) -> None:
+    served.start()
+    code, output, errors = await antiphon(served.folder, "chat", say="x" * 3_000_000 + "\n")
+    assert (code, output) == (1, "")
+    assert "3,000,000 characters; 100,000 are the most" in errors
+
+
 async def test_a_killed_server_leaves_its_place(served: Served) -> None:
     served.start()
     served.kill()

@@ -1,7 +1,9 @@
 """A uvicorn server for an application that runs by itself: sockets on its mount, 404 for everything else."""
 
 import asyncio
+import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,13 +17,29 @@ _DRAIN_SECONDS = 5
 
 
 class Listener(uvicorn.Server):
-    """uvicorn, which ends when it has stopped: it would raise the signal again, and kill whoever closes things then."""
+    """uvicorn, which ends when it has stopped: it would raise the signal again, and kill whoever closes things then.
+
+    A terminal that is closed (SIGHUP) stops it as SIGTERM does, unless it was started to survive that (`nohup`).
+    """
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        with super().capture_signals():
+        with super().capture_signals(), self._hangup():
             yield
             self._captured_signals.clear()
+
+    @contextmanager
+    def _hangup(self) -> Iterator[None]:
+        hangup = getattr(signal, "SIGHUP", None)
+        here = threading.current_thread() is threading.main_thread()
+        if hangup is None or not here or signal.getsignal(hangup) is not signal.SIG_DFL:
+            yield
+            return
+        signal.signal(hangup, self.handle_exit)
+        try:
+            yield
+        finally:
+            signal.signal(hangup, signal.SIG_DFL)
 
 
 class Server:

@@ -28,7 +28,7 @@ class Route(msgspec.Struct, frozen=True):
 class Socket:
     """`assigns` come from `on_connect` and are copied into every channel; `id` is what `Phoenix.disconnect` takes."""
 
-    __slots__ = ("_channels", "_queued", "app", "assigns", "id", "serializer", "transport")
+    __slots__ = ("_channels", "_queued", "_strayed", "app", "assigns", "id", "serializer", "transport")
 
     def __init__(self, app: "Phoenix", transport: Transport, serializer: SerializerV2, assigns: dict[str, Any]) -> None:
         self.app = app
@@ -38,6 +38,7 @@ class Socket:
         self.id: str | None = None
         self._channels: dict[str, Member] = {}
         self._queued = 0
+        self._strayed = False
 
     def receive(self, frame: InboundFrame) -> None:
         """Handles one frame: at once if its channel is free, else behind what that channel has waiting (MD-3)."""
@@ -84,7 +85,9 @@ class Socket:
     def _join(self, frame: InboundFrame, predecessor: Member | None) -> None:
         route = self.app.routes.find(frame.topic)
         if route is None:
-            log.warning("realtime.unmatched_topic", topic=frame.topic[:100])
+            if not self._strayed:  # once a socket: whoever tries many must not fill the log
+                self._strayed = True
+                log.warning("realtime.unmatched_topic", topic=frame.topic[:100])
             self._reply(None, frame, "error", {"reason": "unmatched topic"})
             return
         limit = self.app.config.max_channels

@@ -39,13 +39,23 @@ class WebApp:
 
 def _page_response(asset: Asset, scope: Scope) -> Response:
     headers: MutableMapping[bytes, bytes] = dict(scope["headers"])
-    if asset.etag.encode() in headers.get(b"if-none-match", b""):
+    known = headers.get(b"if-none-match", b"")
+    if known.strip() == b"*" or asset.etag.encode() in known:
         response = Response(status_code=304)
         response.raw_headers = [pair for pair in asset.headers if pair[0] != b"content-type"]
         return response
     body, extra = asset.body, []
-    if asset.compressed is not None and b"gzip" in headers.get(b"accept-encoding", b""):
+    if asset.compressed is not None and _takes_gzip(headers.get(b"accept-encoding", b"")):
         body, extra = asset.compressed, [(b"content-encoding", b"gzip")]
     response = Response(body if scope["method"] == "GET" else b"")
     response.raw_headers = [*asset.headers, *extra, (b"content-length", str(len(body)).encode())]
     return response
+
+
+def _takes_gzip(accept_encoding: bytes) -> bool:
+    """RFC 9110, 12.5.3: a weight of 0 refuses a coding, and `*` stands for those that are not named."""
+    weights: dict[bytes, bytes] = {}
+    for choice in accept_encoding.lower().replace(b" ", b"").split(b","):
+        coding, _, weight = choice.partition(b";q=")
+        weights[coding] = weight or b"1"
+    return bool(weights.get(b"gzip", weights.get(b"*", b"0")).strip(b"0."))

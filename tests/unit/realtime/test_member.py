@@ -58,8 +58,12 @@ async def test_jn_3_a_factory_that_fails_is_a_crashed_join(wire: Any) -> None:
     await wire.nothing_more()
 
 
-async def test_jn_4_a_topic_without_a_route(wire: Any) -> None:
+async def test_jn_4_a_topic_without_a_route(wire: Any, logged: list[Any]) -> None:
     assert await wire.join("nowhere") == failed(None, "1", "nowhere", "unmatched topic")
+    for _ in range(5):
+        assert (await wire.join("neither"))[4]["response"] == {"reason": "unmatched topic"}
+    warned = [line["topic"] for line in logged if line["event"] == "realtime.unmatched_topic"]
+    assert warned == ["nowhere"], "a client that tries many topics must not fill the log"
 
 
 async def test_jn_5_too_many_channels(serve: Any) -> None:

@@ -87,6 +87,15 @@ def test_the_lock_is_for_its_owner_alone(database: Path) -> None:
     claim.release()
 
 
+def test_a_lock_that_cannot_be_made_is_one_sentence(database: Path) -> None:
+    database.parent.mkdir()
+    database.with_name("antiphon.db.lock").mkdir()
+    with pytest.raises(ServiceError, match=r"beside the database cannot be written \(Is a directory\)"):
+        Claim(database).take()
+    with pytest.raises(ServiceError, match="check its folder and its disk"):
+        Claim(database).holder()
+
+
 def test_memory_needs_no_claim() -> None:
     first, second = Claim(None), Claim(None)
     first.take()

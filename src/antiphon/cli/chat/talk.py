@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from antiphon.cli.chat.events import Event, LinkChanged, NotSent, Sent
 from antiphon.cli.chat.transcript import Transcript, printable
+from antiphon.conversation.router import TEXT_LIMIT
 from antiphon.domain import new_id
 from antiphon.errors import NotFoundError, ServiceError
 from antiphon.realtime.client import ClientChannel, PhoenixClient, PushError, Status
@@ -89,6 +90,10 @@ class Talk:
     # --- sending --------------------------------------------------------------------------------------------------
 
     async def _send(self, text: str) -> None:
+        if len(text) > TEXT_LIMIT:
+            # The server would close the connection over it, again and again.
+            self._release(NotSent(reason=f"The message has {len(text):,} characters; {TEXT_LIMIT:,} are the most."))
+            return
         key = new_id()
         while True:
             await self._ready.wait()

@@ -50,9 +50,12 @@ class Claim:
         if not _lock(file, patience=CLAIM_SECONDS):
             file.close()
             raise ServiceError(f"{_of(self.holder())} answers from this database already. Use it, or stop it first.")
-        file.truncate(0)
-        file.write(msgspec.json.encode(Holder(os.getpid(), url)))
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(msgspec.json.encode(Holder(os.getpid(), url)))
+        except OSError as error:
+            file.close()
+            raise _unusable(self._path, error) from error
         self._file = file
 
     def release(self) -> None:
@@ -78,7 +81,17 @@ class Claim:
 
 def _open(path: Path) -> IO[bytes]:
     """For reading and writing, made when missing, readable by its owner only."""
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
+    try:
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> ServiceError:
+    return ServiceError(
+        f"The file {path} beside the database cannot be written ({error.strerror}): check its folder and its disk.",
+        public=f"The lock beside the database cannot be written ({error.strerror}): check its folder and its disk.",
+    )
 
 
 def _lock(file: IO[bytes], patience: float = 0.0) -> bool:

@@ -78,8 +78,8 @@ class ConversationChannel(Channel):
         with _spoken():
             messages, more = await self._history.page(
                 self._conversation_id,
-                before=_whole(fields.get("before"), None),
-                limit=_whole(fields.get("limit"), PAGE),
+                before=_given(fields, "before", None),
+                limit=_given(fields, "limit", PAGE),
             )
         return {"messages": [show_message(message) for message in messages], "more": more}
 
@@ -155,6 +155,13 @@ def _seen(since: Any) -> dict[str, int]:
         return {}
     seq = since.get("seq")
     return {str(since.get("turn_id")): seq} if isinstance(seq, int) and seq >= 0 else {}
+
+
+def _given(fields: dict[str, Any], name: str, default: Any) -> Any:
+    found = _whole(fields[name], None) if name in fields else default
+    if name in fields and found is None:
+        raise ValidationError(f"`{name}` must be a positive whole number, or left out.")
+    return found
 
 
 def _whole(value: Any, default: Any) -> Any:
