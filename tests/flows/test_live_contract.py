@@ -204,6 +204,16 @@ async def test_history_gives_pages_backwards(here: Workspace, visitors: Visitors
     assert earliest["more"] is False
 
 
+@pytest.mark.parametrize("name", ["before", "limit"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "5", True, None, [], 2**60])
+async def test_history_refuses_a_page_that_is_none(here: Workspace, visitors: Visitors, name: str, value: Any) -> None:
+    visitor = await visitors.enter(here.url)
+    with pytest.raises(PushError, match=f"`{name}` must be a positive whole number, or left out") as caught:
+        await visitor.channel.push("history", {name: value})
+    assert caught.value.response["code"] == "validation"
+    assert await visitor.channel.push("history", {}) == {"messages": [], "more": False}
+
+
 async def test_typing_reaches_the_others(here: Workspace, visitors: Visitors) -> None:
     one = await visitors.enter(here.url)
     two = await visitors.enter(here.url, one.conversation_id)

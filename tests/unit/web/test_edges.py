@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from antiphon.errors import NotFoundError, ProcessingError, ServiceError, ValidationError
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.origin import OriginPolicy
+from antiphon.web.app import WebApp
 from antiphon.web.config import ServerSettings
 from antiphon.web.guard import Guard
 from antiphon.web.limits import BodyLimit
@@ -219,6 +220,40 @@ def test_files_are_compressed_cached_and_found_by_their_path(tmp_path: Path) -> 
     assert b"immutable" in headers[script.etag][b"cache-control"]
     for path in ("/.secret", "/assets", "/../x", "/assets/../.secret", "//index.html", "/c"):
         assert page.find(path) is None
+
+
+@pytest.mark.parametrize(
+    ("accepted", "compressed"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("*", True),
+        ("br;q=1, *;q=0.1", True),
+        ("", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("br, gzip; q=0.000", False),
+        ("gzip;q=0, *", False),
+        ("*;q=0", False),
+    ],
+)
+async def test_only_who_takes_gzip_gets_it(tmp_path: Path, accepted: str, compressed: bool) -> None:
+    _, headers, body = await page_of(tmp_path).ask(method="GET", accept_encoding=accepted)
+    assert (headers.get("content-encoding") == "gzip") is compressed
+    assert (gzip.decompress(body) if compressed else body) == b"x" * 3000
+
+
+@pytest.mark.parametrize(("known", "status"), [("*", 304), ("ETAG", 304), ('"a", W/ETAG', 304), ('"a"', 200)])
+async def test_what_a_browser_has_is_not_sent_again(tmp_path: Path, known: str, status: int) -> None:
+    client = page_of(tmp_path)
+    _, headers, _ = await client.ask(method="GET")
+    found, _, body = await client.ask(method="GET", if_none_match=known.replace("ETAG", headers["etag"]))
+    assert (found, body == b"") == (status, status == 304)
+
+
+def page_of(folder: Path) -> Client:
+    (folder / "index.html").write_text("x" * 3000)
+    return Client(WebApp({}, StaticPage(folder), FastAPI(), max_body_bytes=100))
 
 
 def test_a_page_that_was_not_built_says_so(tmp_path: Path) -> None:
