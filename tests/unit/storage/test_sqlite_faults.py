@@ -121,6 +121,20 @@ async def test_a_database_that_may_only_be_read_says_so(
     assert await store.conversations.messages(accepted.conversation.id) == [accepted.message]
 
 
+async def test_a_file_that_was_taken_away_is_noticed(store: SqliteStore, database_settings: DatabaseSettings) -> None:
+    """SQLite goes on writing into a file that has no name any more: nobody would miss it until the next start."""
+    file = file_of(database_settings)
+    await store.check()
+    aside = file.rename(file.with_name("aside.db"))
+    with pytest.raises(ServiceError, match="was deleted or replaced while it is in use"):
+        await store.check()
+    file.touch()
+    with pytest.raises(ServiceError, match="put the file back"):
+        await store.check()
+    aside.rename(file)
+    await store.check()
+
+
 async def test_a_full_disk_refuses_a_message_and_goes_on_when_there_is_room(
     store: SqliteStore, database_settings: DatabaseSettings
 ) -> None:

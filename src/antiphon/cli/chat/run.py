@@ -27,8 +27,9 @@ def chat(path: Path | None, *, url: str | None, conversation: str | None, assist
     Raises `AntiphonError` when there is nobody to talk to and, without a terminal, when an answer was not given.
     """
     person = sys.stdin.isatty() and sys.stdout.isatty()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     with _log(debug, held=person), Network() as network, _reached(network, path, url) as (where, command):
         _talk(network, where, conversation, assistant, go_on=command if person else None)
 

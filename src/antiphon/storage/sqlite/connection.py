@@ -38,6 +38,15 @@ def prepare(path: Path) -> None:
         ) from error
 
 
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to now: another one has another device or inode. None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def connect(path: Path | None, settings: DatabaseSettings, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode, for use by one thread at a time. The caller closes it."""
     connection = sqlite3.connect(

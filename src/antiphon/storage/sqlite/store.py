@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import cast
 
+from antiphon.errors import ServiceError
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.current import bring_up_to_date
@@ -18,7 +19,7 @@ from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
 from antiphon.storage.sql.unit import P, T, Unit, run
 from antiphon.storage.sqlite import fulltext
-from antiphon.storage.sqlite.connection import connect, path_of, prepare
+from antiphon.storage.sqlite.connection import connect, identity_of, path_of, prepare
 from antiphon.storage.sqlite.faults import translated
 from antiphon.storage.sqlite.lane import Lane, WriteLane
 from antiphon.telemetry.logs import get_logger
@@ -43,6 +44,7 @@ class SqliteStore:
         self._settings = settings
         self._path = path_of(settings.url)
         self._place = str(self._path or ":memory:")
+        self._identity: tuple[int, int] | None = None
         texts = statements("antiphon.storage.sqlite")
         self._writer = WriteLane(
             "store-writer",
@@ -76,6 +78,12 @@ class SqliteStore:
         log.info("store.closed", database=self._place)
 
     async def check(self) -> str:
+        if self._path is not None and identity_of(self._path) != self._identity:
+            raise ServiceError(
+                f"The database {self._place} was deleted or replaced while it is in use: what is said now is lost at "
+                "the next stop. Stop, put the file back, and start again.",
+                public="The database was deleted or replaced while it is in use.",
+            )
         await self.write(run, "check_write")
         return f"SQLite {sqlite3.sqlite_version}, {self._place}"
 
@@ -103,4 +111,5 @@ class SqliteStore:
             except sqlite3.Error as error:
                 raise translated(error, self._place) from error
             opened.pop_all()
+            self._identity = identity_of(self._path) if self._path else None
             return writer, readers
