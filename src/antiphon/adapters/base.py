@@ -34,7 +34,6 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     `idempotent`: sending the same message id twice shows it once, so a send cut by a crash is repeated.
     """
 
-    streams: bool = False
     idempotent: bool = False
 
 

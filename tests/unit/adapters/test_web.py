@@ -30,5 +30,4 @@ async def test_a_reply_is_shown_to_whoever_is_there() -> None:
     )  # fmt: skip
     await adapter.send_message(Target(adapter="web", place="c1"), message)
     assert shown == [message]
-    assert adapter.capabilities.streams
     assert adapter.capabilities.idempotent
