@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from antiphon.realtime.index import TopicIndex
 from antiphon.realtime.stepper import Stepper
 from antiphon.realtime.topics import TopicPattern
 from antiphon.runtime.current import Current
@@ -29,7 +30,8 @@ class PubSub:
     def __init__(self, backlog: int = 1000, *, metrics: Metrics | None = None) -> None:
         self._backlog = backlog
         self._lock = Lock()
-        self._subscriptions: list[_Subscription] = []
+        self._subscriptions: TopicIndex[_Subscription] = TopicIndex()
+        self._numbers: dict[tuple[str, Subscriber], list[int]] = {}
         self._steppers: WeakKeyDictionary[asyncio.AbstractEventLoop, Stepper] = WeakKeyDictionary()
         metrics = metrics or get_metrics()
         self._dropped = metrics.counter("antiphon_pubsub_dropped_total", "Messages a slow subscriber never saw.")
@@ -38,18 +40,20 @@ class PubSub:
     async def subscribe(self, pattern: str, handler: Subscriber) -> None:
         """Calls `handler(topic, message)` for a topic, or for all that begin with what stands before a final `*`.
 
-        Subscribing twice delivers twice (BC-7). What the handler raises is logged and counted, and harms nobody.
+        Subscribing twice delivers twice (BC-7). What the handler raises is logged and counted, and harms nobody. The
+        handler must be hashable, as functions and methods are.
         """
-        loop = asyncio.get_running_loop()
+        loop, parsed = asyncio.get_running_loop(), TopicPattern(pattern)
         with self._lock:
             stepper = self._steppers.setdefault(loop, Stepper())
-            self._subscriptions.append(_Subscription(TopicPattern(pattern), handler, loop, stepper, self))
+            number = self._subscriptions.add(parsed, _Subscription(parsed, handler, loop, stepper, self))
+            self._numbers.setdefault((pattern, handler), []).append(number)
 
     async def unsubscribe(self, pattern: str, handler: Subscriber) -> None:
         """Removes every subscription of `handler` to exactly this pattern, with what waits; none is fine (PS-4)."""
         with self._lock:
-            ended = [each for each in self._subscriptions if each.pattern.text == pattern and each.handler == handler]
-            self._subscriptions = [each for each in self._subscriptions if each not in ended]
+            numbers = self._numbers.pop((pattern, handler), ())
+            ended = [self._subscriptions.remove(TopicPattern(pattern), number) for number in numbers]
         for subscription in ended:
             subscription.forget()
 
@@ -60,7 +64,7 @@ class PubSub:
     def publish_now(self, topic: str, message: Any) -> int:
         """`publish` for callers that are no coroutine, in any thread."""
         with self._lock:
-            found = [each for each in self._subscriptions if each.pattern.matches(topic)]
+            found = self._subscriptions.find(topic)
         for subscription in found:
             subscription.offer(topic, message, self._backlog)
         return len(found)
@@ -68,7 +72,8 @@ class PubSub:
     async def stop(self) -> None:
         """Forgets all subscribers and cancels what those of this loop still do."""
         with self._lock:
-            ended, self._subscriptions = self._subscriptions, []
+            ended, self._subscriptions = list(self._subscriptions), TopicIndex()
+            self._numbers.clear()
             stepper = self._steppers.pop(asyncio.get_running_loop(), None)
         for subscription in ended:
             subscription.forget()

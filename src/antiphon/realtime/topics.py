@@ -20,17 +20,17 @@ _GONE = sys.maxsize
 class TopicPattern:
     """A literal topic, or a prefix followed by one final `*` (MD-7)."""
 
-    __slots__ = ("_prefix", "text")
+    __slots__ = ("prefix", "text")
 
     def __init__(self, text: str) -> None:
         if not text or "*" in text[:-1]:
             raise ConfigError(f"topic pattern {text!r}: write a topic, or a prefix with one * at the very end")
         self.text = text
-        self._prefix = text[:-1] if text.endswith("*") else None
+        self.prefix = text[:-1] if text.endswith("*") else None
 
     def matches(self, topic: str) -> bool:
         """Whether the pattern covers `topic`; `room:*` covers `room:` and `room:a:b`, not `room`."""
-        return topic == self.text if self._prefix is None else topic.startswith(self._prefix)
+        return topic == self.text if self.prefix is None else topic.startswith(self.prefix)
 
 
 class TopicRoutes(Generic[Target]):
