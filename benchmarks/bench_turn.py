@@ -73,19 +73,17 @@ class Talk:
 
 
 async def stored(store: Store, count: int, places: list[str]) -> int:
-    """The store's part of so many turns: accepted, read, begun, finished."""
+    """The store's part of so many turns: accepted, begun, finished; the session is cached."""
 
     async def chat(place: str) -> None:
         for _ in range(count // len(places)):
             message = ChannelMessage(adapter="web", place=place, account="local", key=new_id(), text="What time is it?")
             accepted = await store.inbox.accept(message, assistant="guide")
             turn = accepted.turn
-            await store.inbox.parties(turn)
-            await store.conversations.context(turn, limit=20)
-            await store.inbox.begin(turn.id, TurnRecord(outcome="interrupted"))
+            await store.inbox.begin(turn, TurnRecord(outcome="interrupted"), context=20)
             reply = TurnReply(id=new_id(), role="assistant", text=ANSWER, parts=(TextPart(text=ANSWER),))
-            finished = await store.inbox.finish(turn, TurnRecord(outcome="answered", model="scripted:script"), reply)
-            await store.outbox.delivered(finished.delivery_id or "")
+            record = TurnRecord(outcome="answered", model="scripted:script")
+            await store.inbox.finish(turn, record, reply, deliver=False)
 
     await asyncio.gather(*map(chat, places))
     return count // len(places) * len(places)

@@ -198,13 +198,14 @@ class Workspace:
         )
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=self.metrics)
         handler = MessageHandler(
+            inbox=self.store.inbox,
             sessions=SessionManager(self.store),
             commands=commands,
             house=house,
             assistants=self.assistants,
-            context=ContextBuilder(self.store.conversations, self.prompts, config),
+            context=ContextBuilder(self.prompts, config),
             selector=self.selector,
-            generation=Generation(providers=self.providers, inbox=self.store.inbox, services=self._services),
+            generation=Generation(providers=self.providers, services=self._services),
             ending=ending,
         )
         return MessageRouter(

@@ -114,7 +114,7 @@ async def test_everything_is_there_after_a_restart(database: str, tmp_path: Path
     first = DATABASES[database](tmp_path)
     await first.start()
     asked = await ask(first, "What is kept?")
-    await first.inbox.begin(asked.turn.id, TurnRecord(outcome="interrupted"))
+    await first.inbox.begin(asked.turn, TurnRecord(outcome="interrupted"), context=0)
     await first.inbox.append(asked.turn.id, [Chunk(seq=1, kind="text", text="This")])
     note = await first.notes.add(asked.turn.person_id, "I like tea")
     await first.stop()
@@ -222,9 +222,9 @@ async def test_a_turn_finds_its_conversation_and_person_as_they_are_now(store: S
 
 async def test_a_turn_whose_conversation_was_deleted_ends_without_harm(store: Store) -> None:
     asked = await ask(store)
-    await store.inbox.begin(asked.turn.id, TurnRecord(outcome="interrupted"))
+    await store.inbox.begin(asked.turn, TurnRecord(outcome="interrupted"), context=0)
     await store.conversations.delete(asked.conversation.id)
-    await store.inbox.begin(asked.turn.id, TurnRecord(outcome="interrupted"))
+    await store.inbox.begin(asked.turn, TurnRecord(outcome="interrupted"), context=0)
     await store.inbox.append(asked.turn.id, [Chunk(seq=1, kind="text", text="x")])
     finished = await store.inbox.finish(asked.turn, ANSWERED, reply())
     assert (finished.message, finished.conversation, finished.delivery_id) == (None, None, None)
@@ -385,11 +385,21 @@ async def test_an_ended_turn_stays_as_it_ended(store: Store) -> None:
     first = await store.inbox.finish(asked.turn, ANSWERED, reply("first"))
     again = await store.inbox.finish(asked.turn, TurnRecord(outcome="interrupted"), reply("second"))
     assert (again.message, again.delivery_id) == (first.message, first.delivery_id)
-    await store.inbox.begin(asked.turn.id, TurnRecord(outcome="interrupted"))
+    await store.inbox.begin(asked.turn, TurnRecord(outcome="interrupted"), context=0)
     await store.inbox.append(asked.turn.id, [Chunk(seq=9, kind="text", text="late")])
     assert await store.inbox.unfinished() == []
     assert [one.text for one in await store.conversations.messages(asked.conversation.id)] == ["Hello", "first"]
     assert len(await store.outbox.pending()) == 1
+
+
+async def test_a_reply_that_nobody_has_to_deliver_is_not_in_the_outbox(store: Store) -> None:
+    asked = await ask(store)
+    first = await store.inbox.finish(asked.turn, ANSWERED, reply("here"), deliver=False)
+    assert first.delivery_id is None
+    assert await store.outbox.pending() == []
+    again = await store.inbox.finish(asked.turn, TurnRecord(outcome="interrupted"), reply("second"), deliver=False)
+    assert again == first
+    assert [one.text for one in await store.conversations.messages(asked.conversation.id)] == ["Hello", "here"]
 
 
 @pytest.mark.parametrize("outcome", ["merged", "refused", "interrupted"])
@@ -418,7 +428,7 @@ async def test_latest_is_the_last_turn_that_a_model_answered(store: Store) -> No
 
 async def test_unfinished_joins_the_chunks_into_parts(store: Store) -> None:
     asked, waiting = await ask(store, "a"), await ask(store, "b")
-    await store.inbox.begin(asked.turn.id, TurnRecord(outcome="interrupted"))
+    await store.inbox.begin(asked.turn, TurnRecord(outcome="interrupted"), context=0)
 
     def tool(call_id: str, status: str) -> str:
         return f'{{"type":"tool","call_id":"{call_id}","name":"n","arguments":"{{}}","status":"{status}"}}'
@@ -471,7 +481,8 @@ async def test_a_position_beyond_all_numbers_is_refused(store: Store) -> None:
 
 
 async def context(store: Store, asked: Accepted, limit: int = 50) -> list[str]:
-    return [one.text for one in await store.conversations.context(asked.turn, limit=limit)]
+    before = await store.inbox.begin(asked.turn, TurnRecord(outcome="interrupted"), context=limit)
+    return [one.text for one in before]
 
 
 async def test_context_is_what_a_model_may_see_of_the_past(store: Store) -> None:
@@ -558,7 +569,7 @@ async def _play(made: Store, moves: list[Move]) -> None:
         page = await made.conversations.messages(place, after=since, limit=10_000)
         assert page == [one for one in everything if one.position > since]
     may_see = sorted((ticket, position) for ticket, position, seen in model if seen and ticket >= visible_from)
-    context_of_last = await made.conversations.context(last.turn, limit=10_000)
+    context_of_last = await made.inbox.begin(last.turn, TurnRecord(outcome="interrupted"), context=10_000)
     assert [(one.ticket, one.position) for one in context_of_last] == may_see
     await made.stop()
 

@@ -32,9 +32,12 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     """What the platform can do; the flow asks this and never a platform's name.
 
     `idempotent`: sending the same message id twice shows it once, so a send cut by a crash is repeated.
+    `reads_store`: whoever is there finds every reply in our store, and sending only tells them at once; so a reply
+    needs no entry in the outbox.
     """
 
     idempotent: bool = False
+    reads_store: bool = False
 
 
 class ChannelAdapter(Protocol):

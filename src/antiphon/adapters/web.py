@@ -16,7 +16,7 @@ class WebAdapter:
     it twice does no harm."""
 
     name = "web"
-    capabilities = Capabilities(idempotent=True)
+    capabilities = Capabilities(idempotent=True, reads_store=True)
 
     def __init__(self, show: Callable[[Message], None]) -> None:
         self._show = show

@@ -10,7 +10,6 @@ from antiphon.assistants.estimate import messages_size
 from antiphon.assistants.prompts import PromptManager, PromptValues
 from antiphon.domain import Conversation, Message, Person, Turn, now
 from antiphon.providers.base import ChatMessage
-from antiphon.storage.base import ConversationStore
 
 
 class ContextBuilder:
@@ -23,23 +22,30 @@ class ContextBuilder:
 
     def __init__(
         self,
-        conversations: ConversationStore,
         prompts: PromptManager,
         settings: AssistantSettings,
         *,
         today: Callable[[], datetime] = now,
     ) -> None:
-        self._conversations = conversations
         self._prompts = prompts
         self._settings = settings
         self._today = today
 
-    async def build(
-        self, turn: Turn, assistant: Assistant, conversation: Conversation, person: Person
+    @property
+    def most_messages(self) -> int:
+        """How much of a history is looked at."""
+        return self._settings.history_messages
+
+    def build(
+        self,
+        turn: Turn,
+        assistant: Assistant,
+        conversation: Conversation,
+        person: Person,
+        history: Sequence[Message],
     ) -> tuple[ChatMessage, ...]:
-        """The prompt of a turn. Raises `ServiceError` when the store does not answer, `ConfigError` when the
+        """The prompt of a turn; `history` is what came before it, oldest first. Raises `ConfigError` when the
         assistant's prompt does not exist."""
-        history = await self._conversations.context(turn, limit=self._settings.history_messages)
         values = PromptValues(
             assistant=assistant.name, person=person.name, title=conversation.title, today=self._today()
         )

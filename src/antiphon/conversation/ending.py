@@ -6,9 +6,9 @@ from msgspec import structs
 
 from antiphon.conversation.live import Live
 from antiphon.conversation.outbox import Outbox
-from antiphon.domain import Turn, TurnRecord, now
+from antiphon.domain import Turn, TurnRecord
 from antiphon.errors import ServiceError
-from antiphon.storage.base import Delivery, Finished, InboxStore, TurnReply
+from antiphon.storage.base import Finished, InboxStore, TurnReply
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
@@ -37,17 +37,8 @@ class TurnEnding:
         what is stored; who watches is told at once. Without `patient` its `ServiceError` is raised.
         """
         finished = await self._finish(turn, record, reply, patient=patient)
-        if finished.message is not None and finished.delivery_id is not None:
-            await self._outbox.send(
-                Delivery(
-                    id=finished.delivery_id,
-                    target=turn.target,
-                    message=finished.message,
-                    state="pending",
-                    attempts=0,
-                    due_at=now(),
-                )
-            )
+        if finished.message is not None:
+            await self._outbox.reply(turn.target, finished.message, finished.delivery_id)
         self._live.turn_end(turn, record, finished.message.id if finished.message else None)
         if finished.conversation is not None:
             self._live.conversation("updated", finished.conversation)
@@ -55,9 +46,10 @@ class TurnEnding:
 
     async def _finish(self, turn: Turn, record: TurnRecord, reply: TurnReply | None, *, patient: bool) -> Finished:
         pause = FIRST_PAUSE
+        deliver = self._outbox.keeps(turn.target)
         while True:
             try:
-                return await self._inbox.finish(turn, record, reply)
+                return await self._inbox.finish(turn, record, reply, deliver=deliver)
             except ServiceError as error:
                 if not patient:
                     raise

@@ -12,7 +12,6 @@ from antiphon.conversation.stream import TurnStream
 from antiphon.domain import TurnRecord
 from antiphon.providers.base import ChatMessage
 from antiphon.providers.registry import ProviderRegistry
-from antiphon.storage.base import InboxStore
 from antiphon.tools.base import ToolContext
 
 
@@ -32,7 +31,6 @@ class Generation:
     """Runs assistants. `services` is what their tools may ask for."""
 
     providers: ProviderRegistry
-    inbox: InboxStore
     services: Mapping[type[Any], Any]
 
     async def run(
@@ -50,8 +48,6 @@ class Generation:
             services=self.services,
         )
         run = Run(assistant, provider, model, messages, context)
-        # From here on a crash leaves the turn interrupted: what a tool has done is never done twice.
-        await self.inbox.begin(turn.id, record_of(assistant, choice))
         stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
         stream.on_cancel(run.cancel)
         ended: Ended | None = None

@@ -16,13 +16,14 @@ from antiphon.conversation.generation import Generation, record_of
 from antiphon.conversation.sessions import Session, SessionManager
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import NoticePart, Turn, TurnRecord, new_id
-from antiphon.storage.base import TurnReply
+from antiphon.storage.base import InboxStore, TurnReply
 
 
 @dataclass(frozen=True, kw_only=True)
 class MessageHandler:
     """Does everything for one turn; it keeps no state between turns, so it serves any number at once."""
 
+    inbox: InboxStore
     sessions: SessionManager
     commands: Commands
     house: CommandHouse
@@ -44,7 +45,9 @@ class MessageHandler:
         else:
             assistant = self.assistants.serving(session.conversation.assistant)
             choice = self.selector.choose(session.conversation, session.person, assistant)
-            context = await self.context.build(turn, assistant, session.conversation, session.person)
+            # From here on a crash leaves the turn interrupted: what a tool has done is never done twice.
+            history = await self.inbox.begin(turn, record_of(assistant, choice), context=self.context.most_messages)
+            context = self.context.build(turn, assistant, session.conversation, session.person, history)
             ended = await self.generation.run(stream, assistant, choice, context)
             record, reply = _answer_from(ended, assistant, choice, stream.stopped)
         record = structs.replace(record, elapsed_ms=(perf_counter() - started) * 1000)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from msgspec import structs
 
 from antiphon.adapters.base import ChannelAdapter
-from antiphon.domain import now
+from antiphon.domain import Message, Target, now
 from antiphon.errors import AdapterError, AntiphonError, ServiceError
 from antiphon.storage.base import Delivery, OutboxStore
 from antiphon.telemetry.logs import get_logger
@@ -53,13 +53,28 @@ class Outbox:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
 
-    async def send(self, delivery: Delivery) -> None:
+    def keeps(self, target: Target) -> bool:
+        """Whether a reply to `target` needs an entry: not where everybody reads the store anyhow."""
+        adapter = self._adapters.get(target.adapter)
+        return adapter is None or not adapter.capabilities.reads_store
+
+    async def reply(self, target: Target, message: Message, entry: str | None) -> None:
         """Sends a reply now if its lane is free, else behind what is already on its way there. Never raises: a reply
-        that could not be sent stays in the store with its error."""
-        lane = delivery.target.adapter, delivery.target.place
+        that could not be sent stays in the store with its error. Without an `entry` it is only told."""
+        if entry is None:
+            await self._tell(target, message)
+            return
+        delivery = Delivery(id=entry, target=target, message=message, state="pending", attempts=0, due_at=now())
+        lane = target.adapter, target.place
         again = delivery if lane in self._workers else await self._attempt(delivery)
         if again is not None:
             self._enqueue(again)
+
+    async def _tell(self, target: Target, message: Message) -> None:
+        try:
+            await self._hand_over(target, message)
+        except AntiphonError as error:
+            log.warning("outbox.not_told", message_id=message.id, adapter=target.adapter, error=str(error))
 
     def _enqueue(self, delivery: Delivery) -> None:
         lane = delivery.target.adapter, delivery.target.place
@@ -82,28 +97,34 @@ class Outbox:
 
     async def _attempt(self, delivery: Delivery) -> Delivery | None:
         """Tries once; returns the delivery as it is to be tried again, None when there is nothing more to do."""
-        target = delivery.target
-        adapter = self._adapters.get(target.adapter)
-        if adapter is None:
-            return await self._failed(delivery, AdapterError(f"The adapter {target.adapter} is not configured here."))
+        adapter = self._adapters.get(delivery.target.adapter)
         try:
-            if not adapter.capabilities.idempotent:
+            if adapter is not None and not adapter.capabilities.idempotent:
                 await self._store.sending(delivery.id)
-            platform_id = await adapter.send_message(target, delivery.message)
+            platform_id = await self._hand_over(delivery.target, delivery.message)
         except AntiphonError as error:
             return await self._failed(delivery, error)
-        except Exception as error:  # a named boundary: an adapter is a stranger's code and must not take the flow down
-            log.exception("outbox.adapter_crashed", delivery_id=delivery.id, adapter=target.adapter)
-            return await self._failed(
-                delivery, AdapterError(f"The adapter {target.adapter} crashed ({type(error).__name__}).")
-            )
-        self._deliveries.labels(target.adapter, "delivered").inc()
         try:
             await self._store.delivered(delivery.id, platform_id=platform_id)
         except ServiceError as trouble:
             # It is out there: sending it again would double it.
             log.warning("outbox.not_recorded", delivery_id=delivery.id, error=str(trouble))
         return None
+
+    async def _hand_over(self, target: Target, message: Message) -> str | None:
+        """The platform's id of the message. Raises `AdapterError` or another error of ours, whatever happens."""
+        adapter = self._adapters.get(target.adapter)
+        if adapter is None:
+            raise AdapterError(f"The adapter {target.adapter} is not configured here.")
+        try:
+            platform_id = await adapter.send_message(target, message)
+        except AntiphonError:
+            raise
+        except Exception as error:  # a named boundary: an adapter is a stranger's code and must not take the flow down
+            log.exception("outbox.adapter_crashed", message_id=message.id, adapter=target.adapter)
+            raise AdapterError(f"The adapter {target.adapter} crashed ({type(error).__name__}).") from error
+        self._deliveries.labels(target.adapter, "delivered").inc()
+        return platform_id
 
     async def _failed(self, delivery: Delivery, error: AntiphonError) -> Delivery | None:
         adapter, attempts = delivery.target.adapter, delivery.attempts + 1

@@ -285,7 +285,8 @@ class MessageRouter:
         )
         try:
             await self._ending.end(turn, record, reply)
-        except AntiphonError as error:
-            # Nor will the store ever take this outcome: tell who is watching; the next start ends the turn.
-            log.warning("turn.outcome_refused", error=str(error))
-            self._live.turn_end(turn, structs.replace(record, reason=error.public), None)
+        except Exception as error:  # the same boundary: also the end of a turn must not take its conversation down
+            # Tell who is watching; the next start ends the turn.
+            told = error.public if isinstance(error, AntiphonError) else UNEXPECTED.format(turn=turn.id)
+            log.exception("turn.outcome_not_taken")
+            self._live.turn_end(turn, structs.replace(record, reason=told), None)

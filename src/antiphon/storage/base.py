@@ -61,7 +61,7 @@ class Chunk(Struct, frozen=True, kw_only=True):
 
 
 class Finished(Struct, frozen=True, kw_only=True):
-    """What `InboxStore.finish` stored. `delivery_id` is the outbox entry of the reply, None without a reply.
+    """What `InboxStore.finish` stored. `delivery_id` is the outbox entry of the reply, None when there is none.
 
     `conversation` is None when it was deleted while the turn ran: then nothing was stored and nothing is to be sent.
     """
@@ -129,11 +129,6 @@ class ConversationStore(Protocol):
         """Messages with after < position < before, the newest `limit` of them, sorted by (ticket, position)."""
         ...
 
-    async def context(self, turn: Turn, *, limit: int) -> list[Message]:
-        """The newest `limit` messages that a model may see before this turn's own, sorted by (ticket, position).
-        Those of later tickets, before `context_from`, out of context or of the house itself are left out."""
-        ...
-
     async def search(self, person_id: str, query: str, *, limit: int = 5, exclude: str | None = None) -> list[Hit]:
         """Messages of the person's conversations that match any word of `query`, best first. Any text is a legal
         query. `exclude` is a conversation that is left out."""
@@ -156,9 +151,12 @@ class InboxStore(Protocol):
         """The turn's conversation and person as they are now; None when one of them was deleted."""
         ...
 
-    async def begin(self, turn_id: str, record: TurnRecord) -> None:
+    async def begin(self, turn: Turn, record: TurnRecord, *, context: int) -> list[Message]:
         """Marks the turn as running, so that a crash from here on leaves it interrupted and not run twice. `record`
-        is what is known of the answer by now."""
+        is what is known of the answer by now.
+
+        Returns the newest `context` messages that a model may see before this turn's own, sorted by (ticket, position).
+        Those of later tickets, before `context_from`, out of context or of the house itself are left out."""
         ...
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
@@ -166,10 +164,13 @@ class InboxStore(Protocol):
         highest `seq` of an earlier call are there already and left out, as are those of a turn that has ended."""
         ...
 
-    async def finish(self, turn: Turn, record: TurnRecord, reply: TurnReply | None) -> Finished:
-        """Ends the turn: the reply and its outbox entry, the outcome on both messages, the conversation's
-        `updated_at`; drops the chunks. For a turn that has ended already it changes nothing and returns what is there.
-        A model sees a refused message later all the same, unless its reply is not `in_context`."""
+    async def finish(
+        self, turn: Turn, record: TurnRecord, reply: TurnReply | None, *, deliver: bool = True
+    ) -> Finished:
+        """Ends the turn: the reply and, if there is something to `deliver`, its outbox entry; the outcome on both
+        messages, the conversation's `updated_at`; drops the chunks. For a turn that has ended already it changes
+        nothing and returns what is there. A model sees a refused message later all the same, unless its reply is not
+        `in_context`."""
         ...
 
     async def unfinished(self) -> list[Unfinished]:

@@ -136,10 +136,10 @@ class House:
     async def prompt(self, accepted: Accepted, assistant: Assistant, **settings: Any) -> tuple[ChatMessage, ...]:
         person = await self.store.people.get(accepted.turn.person_id)
         assert person is not None
-        builder = ContextBuilder(
-            self.store.conversations, PromptManager(), AssistantSettings(**settings), today=lambda: TODAY
-        )
-        return await builder.build(accepted.turn, assistant, accepted.conversation, person)
+        builder = ContextBuilder(PromptManager(), AssistantSettings(**settings), today=lambda: TODAY)
+        record = TurnRecord(outcome="interrupted")
+        history = await self.store.inbox.begin(accepted.turn, record, context=builder.most_messages)
+        return builder.build(accepted.turn, assistant, accepted.conversation, person, history)
 
 
 @pytest.fixture

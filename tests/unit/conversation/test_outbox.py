@@ -9,9 +9,9 @@ import pytest
 from antiphon.adapters.base import Capabilities, Deliver
 from antiphon.conversation import outbox
 from antiphon.conversation.outbox import Outbox
-from antiphon.domain import ChannelMessage, Message, Target, TurnRecord, new_id, now
+from antiphon.domain import ChannelMessage, Message, Target, TurnRecord, new_id
 from antiphon.errors import ServiceError
-from antiphon.storage.base import Delivery, Store, TurnReply
+from antiphon.storage.base import Store, TurnReply
 from antiphon.telemetry.metrics import Metrics
 from tests.unit.conversation.conftest import asked
 
@@ -21,8 +21,8 @@ class Post:
 
     name = "pigeons"
 
-    def __init__(self, *, idempotent: bool = False) -> None:
-        self.capabilities = Capabilities(idempotent=idempotent)
+    def __init__(self, *, idempotent: bool = False, reads_store: bool = False) -> None:
+        self.capabilities = Capabilities(idempotent=idempotent, reads_store=reads_store)
         self.sent: list[str] = []
         self.trouble: list[Exception] = []
 
@@ -42,17 +42,14 @@ class Post:
         return None
 
 
-async def written(store: Store, text: str) -> Delivery:
+async def written(store: Store, text: str) -> tuple[Target, Message, str]:
     """A reply that has been stored and not been sent."""
     accepted = await asked(store, key=text)
     reply = TurnReply(id=new_id(), role="assistant", text=text)
     finished = await store.inbox.finish(accepted.turn, TurnRecord(outcome="answered"), reply)
     assert finished.message is not None
     assert finished.delivery_id is not None
-    return Delivery(
-        id=finished.delivery_id, target=accepted.turn.target, message=finished.message, state="pending", attempts=0,
-        due_at=now(),
-    )  # fmt: skip
+    return accepted.turn.target, finished.message, finished.delivery_id
 
 
 async def delivered(post: Post, number: int) -> list[str]:
@@ -80,8 +77,8 @@ async def test_what_was_sent_is_not_sent_again_because_it_could_not_be_recorded(
     delivery = await written(store, "one")
     with monkeypatch.context() as patch:
         patch.setattr(store.outbox, "delivered", full)
-        await box.send(delivery)
-    await box.send(await written(store, "two"))
+        await box.reply(*delivery)
+    await box.reply(*await written(store, "two"))
     assert post.sent == ["one", "two"]
     await box.stop()
     # After a restart the platform decides: what may be repeated is, what may not is marked.
@@ -98,8 +95,8 @@ async def test_an_adapter_that_crashes_loses_one_reply_and_no_more(
     post = Post()
     post.trouble = [KeyError("a stranger's mistake")]
     box = Outbox(store.outbox, {"pigeons": post}, metrics=Metrics())
-    await box.send(await written(store, "one"))
-    await box.send(await written(store, "two"))
+    await box.reply(*await written(store, "one"))
+    await box.reply(*await written(store, "two"))
     assert post.sent == ["two"]
     assert await store.outbox.pending() == []
     assert "outbox.adapter_crashed" in {line["event"] for line in logged}
@@ -117,6 +114,25 @@ async def test_a_store_that_fails_before_the_send_delays_it(store: Store, monkey
         await sending(delivery_id)
 
     monkeypatch.setattr(store.outbox, "sending", busy)
-    await box.send(await written(store, "one"))
+    await box.reply(*await written(store, "one"))
     assert await delivered(post, 1) == ["one"]
     await box.stop()
+
+
+async def test_where_everybody_reads_the_store_a_reply_is_only_told(
+    store: Store, logged: list[MutableMapping[str, Any]]
+) -> None:
+    post = Post(reads_store=True)
+    post.trouble = [KeyError("a stranger's mistake"), ServiceError("Closed for today.")]
+    box = Outbox(store.outbox, {"pigeons": post}, metrics=Metrics())
+    accepted = await asked(store, key="one")
+    assert not box.keeps(accepted.turn.target)
+    for _ in range(3):  # crashes, refuses, goes out
+        await box.reply(accepted.turn.target, accepted.message, None)
+    assert post.sent == [accepted.message.text]
+    assert [line["event"] for line in logged].count("outbox.not_told") == 2
+    await box.stop()
+
+
+async def test_an_adapter_that_is_not_here_keeps_its_replies(store: Store) -> None:
+    assert Outbox(store.outbox, {}, metrics=Metrics()).keeps(Target(adapter="pigeons", place="roof"))

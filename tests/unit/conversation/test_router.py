@@ -99,7 +99,7 @@ async def test_an_outcome_that_cannot_be_stored_is_told_and_made_up_for(
     house = House(store, ear)
     await house.router.start()
 
-    async def full(*args: Any) -> Any:
+    async def full(*args: Any, **options: Any) -> Any:
         raise ServiceError("The disk is full: make room.")
 
     monkeypatch.setattr(ending, "FIRST_PAUSE", 0.001)
@@ -289,16 +289,17 @@ async def test_a_caller_that_gives_up_takes_nothing_back(store: Store, ear: Ear)
     await house.router.stop()
 
 
+@pytest.mark.parametrize("trouble", [ValidationError("The store has changed its mind."), TypeError("a mistake")])
 async def test_nothing_that_a_store_raises_strands_the_messages_behind(
-    store: Store, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    store: Store, ear: Ear, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     """Neither the writing behind nor the outcome of one turn may take the mailbox of its conversation down."""
 
     died = asyncio.Event()
 
-    async def dies(*args: Any) -> Any:
+    async def dies(*args: Any, **options: Any) -> Any:
         died.set()
-        raise ValidationError("The store has changed its mind.")
+        raise trouble
 
     async def script(turn: Turn, stream: TurnStream) -> None:
         if turn.text == "one":
@@ -323,7 +324,7 @@ async def test_nothing_that_a_store_raises_strands_the_messages_behind(
 async def test_what_had_begun_before_a_crash_is_not_run_again(store: Store, ear: Ear) -> None:
     """A tool may have done something already: the turn is ended with what there is."""
     begun = await asked(store)
-    await store.inbox.begin(begun.turn.id, TurnRecord(outcome="interrupted", model="demo"))
+    await store.inbox.begin(begun.turn, TurnRecord(outcome="interrupted", model="demo"), context=0)
     await store.inbox.append(begun.turn.id, [Chunk(seq=1, kind="text", text="half an ")])
     house = House(store, ear)
     await house.router.start()

@@ -132,7 +132,7 @@ async def test_a_store_that_fails_is_tried_again_with_the_next_piece(ear: Ear, m
 async def test_what_is_stored_behind_is_what_a_crash_leaves(store: Store, ear: Ear, monkeypatch: Any) -> None:
     monkeypatch.setattr(streams, "STORE_EVERY", 0.001)
     accepted = await asked(store)
-    await store.inbox.begin(accepted.turn.id, TurnRecord(outcome="interrupted"))
+    await store.inbox.begin(accepted.turn, TurnRecord(outcome="interrupted"), context=0)
     stream = TurnStream(accepted.turn, ear.broadcast, store.inbox)
     play(stream, [("reasoning", "hm"), ("text", "a"), ("tool", "x"), ("text", "b"), ("tool", "y"), ("text", "c")])
     async with asyncio.timeout(5):

@@ -30,7 +30,7 @@ async def turns(store, worker):
         message = ChannelMessage(adapter="telegram", place=f"room {worker % 3}", account="ann", key=key, text=key)
         accepted = await store.inbox.accept(message, assistant="guide")
         say("accepted", key, accepted.turn.id)
-        await store.inbox.begin(accepted.turn.id, TurnRecord(outcome="interrupted"))
+        await store.inbox.begin(accepted.turn, TurnRecord(outcome="interrupted"), context=0)
         for seq in range(1, 4):
             await store.inbox.append(accepted.turn.id, [Chunk(seq=seq, kind="text", text=f"{seq} ")])
         say("appended", key)

@@ -117,7 +117,7 @@ async def test_a_database_that_may_only_be_read_says_so(
     with pytest.raises(ServiceError, match="write access"):
         await store.check()
     with pytest.raises(ServiceError, match="write access"):
-        await store.inbox.begin(accepted.turn.id, TurnRecord(outcome="interrupted"))
+        await store.inbox.begin(accepted.turn, TurnRecord(outcome="interrupted"), context=0)
     assert await store.conversations.messages(accepted.conversation.id) == [accepted.message]
 
 

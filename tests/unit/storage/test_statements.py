@@ -47,7 +47,7 @@ def test_sqlite_understands_every_statement(name: str) -> None:
         "chunk_add",
         "chunk_list",
         "conversation_list",
-        "delivery_of_turn",
+        "reply_of_turn",
         "delivery_open",
         "message_context",
         "message_page",

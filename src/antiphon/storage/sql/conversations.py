@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from antiphon.domain import Conversation, Message, Turn
+from antiphon.domain import Conversation, Message
 from antiphon.storage.base import Hit
 from antiphon.storage.sql.excerpt import excerpt
 from antiphon.storage.sql.records import conversation_of, message_of, micros, moment, storable
@@ -39,9 +39,6 @@ class SqlConversations:
         self, conversation_id: str, *, after: int = 0, before: int | None = None, limit: int = 100
     ) -> list[Message]:
         return await self._database.read(_page, conversation_id, after, before, limit)
-
-    async def context(self, turn: Turn, *, limit: int) -> list[Message]:
-        return await self._database.read(_context, turn, limit)
 
     async def search(self, person_id: str, query: str, *, limit: int = 5, exclude: str | None = None) -> list[Hit]:
         expression = self._database.expression(query)
@@ -102,11 +99,6 @@ def _page(conversation_id: str, after: int, before: int | None, limit: int) -> U
     rows = yield from many("message_page", conversation_id=conversation_id, after=after, before=until, limit=limit)
     messages = [message_of(row, row[-1]) for row in rows]
     return sorted(messages, key=lambda message: (message.ticket, message.position))
-
-
-def _context(turn: Turn, limit: int) -> Unit[list[Message]]:
-    rows = yield from many("message_context", conversation_id=turn.conversation_id, ticket=turn.ticket, limit=limit)
-    return [message_of(row) for row in reversed(rows)]
 
 
 def _search(person_id: str, expression: str, limit: int, exclude: str | None) -> Unit[list[Hit]]:

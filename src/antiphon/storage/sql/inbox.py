@@ -25,7 +25,7 @@ from antiphon.storage.sql.records import (
     title_of,
     turn_of,
 )
-from antiphon.storage.sql.unit import Database, Unit, many, one, run, sure
+from antiphon.storage.sql.unit import Database, Unit, many, one, sure
 
 
 class SqlInbox:
@@ -40,15 +40,17 @@ class SqlInbox:
     async def parties(self, turn: Turn) -> tuple[Conversation, Person] | None:
         return await self._database.read(_parties, turn)
 
-    async def begin(self, turn_id: str, record: TurnRecord) -> None:
-        await self._database.write(run, "turn_begin", id=turn_id, new_record=dump(storable_data(record, TurnRecord)))
+    async def begin(self, turn: Turn, record: TurnRecord, *, context: int) -> list[Message]:
+        return await self._database.write(_begin, turn, record, context)
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
         if chunks:
             await self._database.write(_append, turn_id, tuple(chunks))
 
-    async def finish(self, turn: Turn, record: TurnRecord, reply: TurnReply | None) -> Finished:
-        return await self._database.write(_finish, turn, record, reply)
+    async def finish(
+        self, turn: Turn, record: TurnRecord, reply: TurnReply | None, *, deliver: bool = True
+    ) -> Finished:
+        return await self._database.write(_finish, turn, record, reply, deliver)
 
     async def unfinished(self) -> list[Unfinished]:
         return await self._database.read(_unfinished)
@@ -167,6 +169,12 @@ def _parties(turn: Turn) -> Unit[tuple[Conversation, Person] | None]:
 # --- the answer ---------------------------------------------------------------------------------------------------
 
 
+def _begin(turn: Turn, record: TurnRecord, context: int) -> Unit[list[Message]]:
+    yield "turn_begin", {"id": turn.id, "new_record": dump(storable_data(record, TurnRecord))}
+    rows = yield from many("message_context", conversation_id=turn.conversation_id, ticket=turn.ticket, limit=context)
+    return [message_of(row) for row in reversed(rows)]
+
+
 def _append(turn_id: str, chunks: Sequence[Chunk]) -> Unit[None]:
     row = yield from one("chunk_last", turn_id=turn_id)
     if row is None or row[0] == "ended":
@@ -181,27 +189,23 @@ def _append(turn_id: str, chunks: Sequence[Chunk]) -> Unit[None]:
             )
 
 
-def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None) -> Unit[Finished]:
-    state = yield from one("turn_state", id=turn.id)
-    if state is None:
-        return Finished(message=None, conversation=None, delivery_id=None)
-    if state[0] == "ended":
-        return (yield from _finished_before(turn))
+def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None, deliver: bool) -> Unit[Finished]:
     at = micros(now())
-    visible = reply is None or reply.in_context
-    yield (
-        "turn_end",
-        {"id": turn.id, "by_model": record.model, "new_record": dump(storable_data(record, TurnRecord)), "at": at},
+    ended = yield from one(
+        "turn_end", id=turn.id, by_model=record.model, new_record=dump(storable_data(record, TurnRecord)), at=at
     )
+    if ended is None:
+        return (yield from _finished_before(turn))
+    visible = reply is None or reply.in_context
     yield "message_settle", {"of_message": turn.message_id, "outcome": record.outcome, "visible": visible}
     yield "chunk_drop", {"turn_id": turn.id}
     if reply is not None:
-        return (yield from _answer(turn, record, reply, at))
+        return (yield from _answer(turn, record, reply, at, deliver))
     row = yield from sure("conversation_touch", id=turn.conversation_id, at=at)
     return Finished(message=None, conversation=conversation_of(row), delivery_id=None)
 
 
-def _answer(turn: Turn, record: TurnRecord, reply: TurnReply, at: int) -> Unit[Finished]:
+def _answer(turn: Turn, record: TurnRecord, reply: TurnReply, at: int, deliver: bool) -> Unit[Finished]:
     row = yield from sure("conversation_grow", id=turn.conversation_id, at=at, new_title="")
     conversation = conversation_of(row)
     message = Message(
@@ -217,19 +221,23 @@ def _answer(turn: Turn, record: TurnRecord, reply: TurnReply, at: int) -> Unit[F
         parts=storable_data(reply.parts, PARTS),
         in_context=reply.in_context,
     )
-    delivery_id = new_id()
     yield "message_add", message_values(message)
-    yield "delivery_add", _delivery_values(delivery_id, turn, message, at)
+    delivery_id = new_id() if deliver else None
+    if delivery_id is not None:
+        yield "delivery_add", _delivery_values(delivery_id, turn, message, at)
     return Finished(message=message, conversation=conversation, delivery_id=delivery_id)
 
 
 def _finished_before(turn: Turn) -> Unit[Finished]:
-    conversation = conversation_of((yield from sure("conversation_by_id", id=turn.conversation_id)))
-    delivery = yield from one("delivery_of_turn", turn_id=turn.id)
-    if delivery is None:
-        return Finished(message=None, conversation=conversation, delivery_id=None)
-    message = message_of((yield from sure("message_by_id", id=delivery[1])))
-    return Finished(message=message, conversation=conversation, delivery_id=delivery[0])
+    conversation = yield from one("conversation_by_id", id=turn.conversation_id)
+    if conversation is None:
+        return Finished(message=None, conversation=None, delivery_id=None)
+    reply = yield from one("reply_of_turn", conversation_id=turn.conversation_id, ticket=turn.ticket, turn_id=turn.id)
+    return Finished(
+        message=message_of(reply) if reply else None,
+        conversation=conversation_of(conversation),
+        delivery_id=reply[-1] if reply else None,
+    )
 
 
 def _delivery_values(delivery_id: str, turn: Turn, message: Message, at: int) -> dict[str, object]:

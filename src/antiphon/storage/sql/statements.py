@@ -155,6 +155,16 @@ MESSAGE_CONTEXT = (
     .limit(_number("limit"))
     .offset(_FIRST)
 )
+REPLY_OF_TURN = (
+    select(*_MESSAGE, outbox.c.id)
+    .select_from(messages.outerjoin(outbox, outbox.c.turn_id == messages.c.turn_id))
+    .where(
+        messages.c.conversation_id == _text("conversation_id"),
+        messages.c.ticket == _number("ticket"),
+        messages.c.turn_id == _text("turn_id"),
+        messages.c.role != _is("user"),
+    )
+)
 MESSAGE_SETTLE = (
     update(messages)
     .where(messages.c.id == _text("of_message"))
@@ -171,7 +181,6 @@ TURN_BY_KEY = (
     .select_from(_turns)
     .where(inbox.c.adapter == _text("adapter"), inbox.c.place == _text("place"), inbox.c.key == _text("key"))
 )
-TURN_STATE = select(inbox.c.state).where(inbox.c.id == _text("id")).with_for_update()
 TURN_BEGIN = (
     update(inbox)
     .where(inbox.c.id == _text("id"), inbox.c.state == _is("accepted"))
@@ -179,8 +188,9 @@ TURN_BEGIN = (
 )
 TURN_END = (
     update(inbox)
-    .where(inbox.c.id == _text("id"))
+    .where(inbox.c.id == _text("id"), inbox.c.state != _ENDED)
     .values(state=_ENDED, model=_text("by_model"), record=_text("new_record"), ended_at=_number("at"))
+    .returning(inbox.c.id)
 )
 TURN_OPEN = select(*_TURN, inbox.c.record).select_from(_turns).where(inbox.c.state != _ENDED).order_by(inbox.c.id)
 TURN_LATEST = (
@@ -206,7 +216,6 @@ CHUNK_DROP = delete(chunks).where(chunks.c.turn_id == _text("turn_id"))
 # --- outbox -------------------------------------------------------------------------------------------------------
 
 DELIVERY_ADD = InsertRow(outbox)
-DELIVERY_OF_TURN = select(outbox.c.id, outbox.c.message_id).where(outbox.c.turn_id == _text("turn_id"))
 DELIVERY_OPEN = (
     select(*_MESSAGE, *_columns(outbox, "id adapter place thread reply_to state attempts due_at"))
     .select_from(outbox.join(messages, messages.c.id == outbox.c.message_id))

@@ -54,6 +54,11 @@ FROM messages JOIN conversations ON conversations.id = messages.conversation_id
 WHERE messages.conversation_id = :conversation_id AND messages.ticket < :ticket AND messages.ticket >= conversations.context_from AND messages.in_context = 1 AND messages.role != 'system' ORDER BY messages.ticket DESC, messages.position DESC
  LIMIT :limit OFFSET 0
 
+-- name: reply_of_turn
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1
+FROM messages LEFT OUTER JOIN outbox ON outbox.turn_id = messages.turn_id
+WHERE messages.conversation_id = :conversation_id AND messages.ticket = :ticket AND messages.turn_id = :turn_id AND messages.role != 'user'
+
 -- name: message_settle
 UPDATE messages SET status=:outcome, in_context=(messages.in_context = 1 AND :visible = 1) WHERE messages.id = :of_message
 
@@ -65,16 +70,11 @@ SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.pe
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.adapter = :adapter AND inbox.place = :place AND inbox."key" = :key
 
--- name: turn_state
-SELECT inbox.state
-FROM inbox
-WHERE inbox.id = :id
-
 -- name: turn_begin
 UPDATE inbox SET state='running', record=:new_record WHERE inbox.id = :id AND inbox.state = 'accepted'
 
 -- name: turn_end
-UPDATE inbox SET state='ended', model=:by_model, record=:new_record, ended_at=:at WHERE inbox.id = :id
+UPDATE inbox SET state='ended', model=:by_model, record=:new_record, ended_at=:at WHERE inbox.id = :id AND inbox.state != 'ended' RETURNING id
 
 -- name: turn_open
 SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
@@ -107,11 +107,6 @@ DELETE FROM chunks WHERE chunks.turn_id = :turn_id
 
 -- name: delivery_add
 INSERT INTO outbox (id, conversation_id, turn_id, message_id, adapter, place, thread, reply_to, state, attempts, due_at, error, platform_id) VALUES (:id, :conversation_id, :turn_id, :message_id, :adapter, :place, :thread, :reply_to, :state, :attempts, :due_at, :error, :platform_id)
-
--- name: delivery_of_turn
-SELECT outbox.id, outbox.message_id
-FROM outbox
-WHERE outbox.turn_id = :turn_id
 
 -- name: delivery_open
 SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
