@@ -68,6 +68,8 @@ class PhoenixClient:
         self._delays = delays
         self._on_status = on_status
         self.timeout_seconds = timeout_seconds
+        self.close_code: int | None = None
+        """With what the last connection ended, None before the first end; up to date when `on_status` is told."""
         self._session: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -171,7 +173,8 @@ class PhoenixClient:
                         self._dispatch(message.data)
             finally:
                 beat.cancel()
-            log.info("realtime.client_disconnected", code=socket.close_code)
+            self.close_code = socket.close_code
+            log.info("realtime.client_disconnected", code=self.close_code)
             self._fail_replies()
             self._tell("reconnecting")
             socket = self._socket = await self._reopen()

@@ -38,7 +38,9 @@ class PhoenixConfig(BaseModel):
     )
     close_seconds: float = Field(default=5.0, gt=0, description="How long the other side may take to answer a close.")
     replace_seconds: float = Field(
-        default=5.0, gt=0, description="Grace of a handler whose channel is joined a second time."
+        default=5.0,
+        gt=0,
+        description="Grace of a handler whose channel is joined a second time, and of what a channel does at its end.",
     )
     fan_out_slice: int = Field(
         default=2000, ge=1, description="Members served in one go before the loop does other things."

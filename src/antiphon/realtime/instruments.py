@@ -13,6 +13,9 @@ class Instruments:
         self.sockets = metrics.gauge("antiphon_ws_sockets", "Open sockets.")
         self.channels = metrics.gauge("antiphon_ws_channels", "Joined channels.")
         self.crashes = metrics.counter("antiphon_ws_channel_crashes_total", "Channels and joins ended by an exception.")
+        self.unmatched = metrics.counter(
+            "antiphon_ws_unmatched_total", "Frames for topics that nothing serves, or that were not joined."
+        )
         self.refused = metrics.counter("antiphon_ws_refused_total", "Connections refused.", ("status",))
         self.closed = metrics.counter("antiphon_ws_closed_total", "Sockets closed by the server.", ("code",))
         self.broadcasts = metrics.counter("antiphon_ws_broadcasts_total", "Broadcasts encoded.")

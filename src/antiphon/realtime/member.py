@@ -290,8 +290,7 @@ class Member:
         """Ends the channel in favour of a new join and calls `then`; a running handler gets some grace first."""
         self._on_ended = then
         self._drop_inbox()
-        grace = self.socket.app.config.replace_seconds
-        self._grace = asyncio.get_running_loop().call_later(grace, self._cancel)
+        self._give_grace(self._cancel_in_time)
         self._end("replaced", None)
 
     def connection_lost(self) -> None:
@@ -305,6 +304,20 @@ class Member:
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+    def _give_grace(self, then: Callable[[], None]) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+        self._grace = asyncio.get_running_loop().call_later(self.socket.app.config.replace_seconds, then)
+
+    def _cancel_in_time(self) -> None:
+        self._cancel()
+        self._give_grace(self._abandon)
+
+    def _abandon(self) -> None:
+        """What runs does not even end when it is cancelled: nobody waits for it any longer."""
+        log.error("realtime.channel_abandoned", topic=self.topic, reason=self._leaving)
+        self._now_ended()
 
     def _crash(self, error: BaseException) -> None:
         log.error("realtime.channel_crashed", topic=self.topic, exc_info=error)
@@ -339,6 +352,8 @@ class Member:
             self._now_ended()
         else:
             self._run(self._channel.on_leave(self._leaving, self.socket), self._left)
+            if self._busy:
+                self._give_grace(self._cancel_in_time)
 
     def _left(self, _result: Any, error: BaseException | None) -> None:
         if error is not None:
@@ -349,6 +364,7 @@ class Member:
         self._busy, self._task = False, None
         if self._grace is not None:
             self._grace.cancel()
+            self._grace = None
         then, self._on_ended = self._on_ended, None
         if then is not None:
             then()

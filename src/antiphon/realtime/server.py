@@ -14,6 +14,15 @@ from antiphon.errors import ServiceError
 from antiphon.realtime.transports.http import RequestProtocol
 
 _DRAIN_SECONDS = 5
+_BACKLOG = 2048
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens there, on the first address of that name; port 0 takes a free one. Raises `OSError`."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    listener = socket.create_server(found[0][4][:2], family=found[0][0], backlog=_BACKLOG)
+    listener.setblocking(False)
+    return listener
 
 
 class Listener(uvicorn.Server):
@@ -63,8 +72,7 @@ class Server:
         """Binds and begins to accept; raises `ServiceError` when the address is taken or not ours."""
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            self._listener = socket.create_server(found[0][4][:2], family=found[0][0], backlog=2048)
+            self._listener = await asyncio.to_thread(bind, host, port)  # may ask a name server
         except OSError as error:
             raise ServiceError(
                 f"cannot listen on {host}:{port} ({error.strerror}): choose another address or port"

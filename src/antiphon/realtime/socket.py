@@ -55,7 +55,7 @@ class Socket:
         elif frame.event == LEAVE:
             self._reply(frame.join_ref, frame, "ok", {})
         else:
-            self._reply(None, frame, "error", {"reason": "unmatched topic"})
+            self._stray(frame)
 
     def connection_lost(self) -> None:
         """Ends every channel; the transport calls it once, when the connection is gone."""
@@ -88,7 +88,7 @@ class Socket:
             if not self._strayed:  # once a socket: whoever tries many must not fill the log
                 self._strayed = True
                 log.warning("realtime.unmatched_topic", topic=frame.topic[:100])
-            self._reply(None, frame, "error", {"reason": "unmatched topic"})
+            self._stray(frame)
             return
         limit = self.app.config.max_channels
         if predecessor is None and len(self._channels) >= limit:
@@ -100,6 +100,10 @@ class Socket:
             self.app.instruments.channels.inc()
         self._channels[frame.topic] = member
         member.join(frame, predecessor)
+
+    def _stray(self, frame: InboundFrame) -> None:
+        self.app.instruments.unmatched.inc()
+        self._reply(None, frame, "error", {"reason": "unmatched topic"})
 
     def _reply(self, join_ref: Any, frame: InboundFrame, status: str, response: dict[str, Any]) -> None:
         self.transport.send(self.serializer.reply(join_ref, frame.ref, frame.topic, status, response))

@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from antiphon.errors import ConfigError, ServiceError
-from antiphon.realtime.server import Listener
+from antiphon.realtime.server import Listener, bind
 from antiphon.realtime.transports.http import RequestProtocol
 from antiphon.web.config import ServerSettings
 
@@ -58,21 +58,14 @@ class WebServer:
                 f"Antiphon does not listen on {settings.host}: nobody would have to say who they are. Use 127.0.0.1, "
                 "and put a reverse proxy that authenticates people in front of it to reach it from elsewhere."
             )
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((settings.host, settings.port))
+            self._socket = bind(settings.host, settings.port)
         except OSError as error:
-            listener.close()
             if error.errno == errno.EADDRINUSE:
                 raise ConfigError(
                     f"Port {settings.port} is in use. Stop the other program, or choose a port: PORT=4001."
                 ) from None
             raise ConfigError(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
-        listener.listen(2048)
-        listener.setblocking(False)
-        self._socket = listener
 
     async def serve(self, on_ready: Callable[[], None]) -> None:
         """Serves until SIGINT, SIGTERM or `stop`; then drains and closes. Call `bind` before."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, cast
 
 import pytest
@@ -45,6 +45,12 @@ class Room(Channel):
     async def on_leave(self, reason: str, socket: Any) -> None:
         if self.topic.startswith("room:slow_leave"):
             await self.gate("leave")
+        while (
+            self.topic.startswith("room:stubborn_leave")
+            and not self.gates.setdefault("leave", asyncio.Event()).is_set()
+        ):
+            with suppress(asyncio.CancelledError):
+                await self.gate("leave")
         await self.ends.put((self.topic, reason))
 
     def gate(self, name: str) -> Awaitable[Any]:

@@ -58,10 +58,11 @@ async def test_jn_3_a_factory_that_fails_is_a_crashed_join(wire: Any) -> None:
     await wire.nothing_more()
 
 
-async def test_jn_4_a_topic_without_a_route(wire: Any, logged: list[Any]) -> None:
+async def test_jn_4_a_topic_without_a_route(live: Any, wire: Any, logged: list[Any]) -> None:
     assert await wire.join("nowhere") == failed(None, "1", "nowhere", "unmatched topic")
     for _ in range(5):
         assert (await wire.join("neither"))[4]["response"] == {"reason": "unmatched topic"}
+    assert b"antiphon_ws_unmatched_total 6.0" in live.metrics.render()
     warned = [line["topic"] for line in logged if line["event"] == "realtime.unmatched_topic"]
     assert warned == ["nowhere"], "a client that tries many topics must not fill the log"
 
@@ -102,6 +103,30 @@ async def test_jn_6_a_running_handler_gets_some_grace_and_is_then_cancelled(serv
     await wire.send(["1", "2", "room:1", "gated", {"gate": "never"}], ["5", "5", "room:1", "phx_join", {}])
     await wire.expect(ok("5", "5", "room:1"), ["1", "1", "room:1", "phx_close", {}])
     assert await live.ended() == ("room:1", "replaced")
+
+
+@pytest.mark.parametrize("topic", ["room:slow_leave", "room:stubborn_leave"])
+async def test_a_farewell_that_never_ends_does_not_keep_anybody_from_joining_again(
+    serve: Any, topic: str, logged: list[Any]
+) -> None:
+    live = await serve(replace_seconds=0.05)
+    wire = await live.wire()
+    await wire.join(topic, join_ref="1")
+    await wire.send(["2", "2", topic, "phx_join", {}], ["2", "3", topic, "echo", {}])
+    await wire.expect(ok("2", "2", topic), ["1", "1", topic, "phx_close", {}], ok("2", "3", topic))
+    abandoned = [line["topic"] for line in logged if line["event"] == "realtime.channel_abandoned"]
+    assert abandoned == ([topic] if "stubborn" in topic else [])
+
+
+async def test_a_farewell_that_never_ends_is_cancelled_after_a_leave_too(serve: Any, logged: list[Any]) -> None:
+    live = await serve(replace_seconds=0.05)
+    wire = await live.wire()
+    await wire.join("room:slow_leave")
+    await wire.send(["1", "2", "room:slow_leave", "phx_leave", {}])
+    await wire.expect(ok("1", "2", "room:slow_leave"), ["1", "1", "room:slow_leave", "phx_close", {}])
+    async with asyncio.timeout(5):
+        while not any(line["event"] == "realtime.leave_failed" for line in logged):
+            await asyncio.sleep(0.001)
 
 
 async def test_jn_6_three_joins_back_to_back(live: Any, wire: Any) -> None:

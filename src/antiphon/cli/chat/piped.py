@@ -1,5 +1,6 @@
 """Without a terminal: each line of the input is a message, each answer is plain text on the output."""
 
+import os
 import sys
 from queue import Empty, SimpleQueue
 from typing import TextIO
@@ -79,5 +80,12 @@ class Pipe:
         return event
 
     def _write(self, text: str) -> None:
-        self._output.write(text)
-        self._output.flush()
+        try:
+            self._output.write(text)
+            self._output.flush()
+        except OSError as error:
+            # What was not written must not be tried again, and complained about, when the interpreter leaves.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._output.fileno())
+            if isinstance(error, BrokenPipeError):  # whoever read the answers has gone and wants no sentence
+                sys.exit(1)
+            raise ServiceError(f"The answer cannot be written: {error.strerror}.") from error

@@ -1,7 +1,6 @@
 """The door: finds or starts the server, and chooses between a person and a pipe."""
 
 import io
-import os
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -65,10 +64,6 @@ def _talk(network: Network, url: str, conversation: str | None, assistant: str |
             screen.leave(f"{go_on} --conversation {talk.conversation}" if talk.conversation else None)
         else:
             listener.run(talk, network)
-    except BrokenPipeError:
-        # Whoever read the answers has gone; the interpreter must not complain about it when it leaves.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     finally:
         network.run(talk.close())
 

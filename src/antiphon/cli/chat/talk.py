@@ -15,6 +15,7 @@ from antiphon.conversation.router import TEXT_LIMIT
 from antiphon.domain import new_id
 from antiphon.errors import NotFoundError, ServiceError
 from antiphon.realtime.client import ClientChannel, PhoenixClient, PushError, Status
+from antiphon.realtime.transports.frames import TOO_BIG
 from antiphon.realtime.wire import ERROR
 
 PAST = 6
@@ -48,6 +49,7 @@ class Talk:
         self._sending: asyncio.Task[None] | None = None
         self._held: list[Callable[[], list[Event]]] = []
         self._lost = False
+        self._too_big = False
         self._turn: str | None = None
 
     async def open(self) -> Opening:
@@ -97,6 +99,7 @@ class Talk:
         key = new_id()
         while True:
             await self._ready.wait()
+            self._too_big = False
             try:
                 channel = self._channel or await self._begin()
                 receipt = await channel.push("message", {"text": text, "client_id": key})
@@ -109,6 +112,9 @@ class Talk:
             except (ServiceError, TimeoutError):
                 # The same key again: the server knows a message that it has taken.
                 await asyncio.sleep(0.05)
+                if self._too_big:
+                    self._release(NotSent(reason="The server takes no message as long as this one. Send less at once."))
+                    return
                 continue
             self._turn = receipt["turn_id"]
             self._transcript.own(receipt["message_id"], receipt["turn_id"])
@@ -146,6 +152,7 @@ class Talk:
     def _on_status(self, status: Status) -> None:
         if status == "reconnecting":
             self._ready.clear()
+            self._too_big = self._client.close_code == TOO_BIG
             if not self._lost:
                 self._lost = True
                 self._tell(LinkChanged(up=False))

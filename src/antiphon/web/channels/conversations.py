@@ -8,6 +8,9 @@ from antiphon.domain import Person
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.socket import Socket
 
+EARLY_LIMIT = 1000
+"""Changes kept while the list is read: whoever has missed more reads it again."""
+
 
 class ConversationsChannel(Channel):
     """Gives the list and pushes what changes in it. Whose list that is says the socket, never the client."""
@@ -40,8 +43,10 @@ class ConversationsChannel(Channel):
     async def _changed(self, _: str, change: tuple[str, Any]) -> None:
         if self._early is None:
             await self.push(*change)
-        else:
+        elif len(self._early) < EARLY_LIMIT:
             self._early.append(change)
+        else:
+            self.socket.give_up_slow_join(self.topic)
 
     async def _unsubscribe(self) -> None:
         await self.app.pubsub.unsubscribe(self._source, self._changed)
