@@ -12,6 +12,9 @@ from antiphon.workspace import Workspace
 from tests.flows.conftest import Serving
 from tests.serving import LONGEST, Visitors
 
+NOWHERE = "/api/v1/conversations/01M7YTFAF3A5C20VBDC381VVAW"
+"""A conversation that does not exist, by an id that could."""
+
 STRANGERS = [
     "evil.example",
     "evil.example:4000",
@@ -110,12 +113,18 @@ async def test_what_there_is_to_talk_to(http: aiohttp.ClientSession) -> None:
         ("GET", "/api/v1/conversations?limit=0", None, 422),
         ("GET", "/api/v1/conversations?limit=x", None, 422),
         ("GET", "/api/v1/conversations/a%20b", None, 422),
-        ("PATCH", "/api/v1/conversations/x", b"{", 422),
-        ("PATCH", "/api/v1/conversations/x", b'{"title": ""}', 422),
-        ("PATCH", "/api/v1/conversations/x", b'{"title": "a", "owner": "me"}', 422),
-        ("PATCH", "/api/v1/conversations/x", b'{"title": "a"}', 404),
-        ("PATCH", "/api/v1/conversations/x", b'"\xff"', 400),
-        ("GET", "/api/v1/conversations/x/messages?before=0", None, 422),
+        ("PATCH", NOWHERE, b"{", 422),
+        ("PATCH", NOWHERE, b'{"title": ""}', 422),
+        ("PATCH", NOWHERE, b'{"title": " \\n "}', 422),
+        ("PATCH", NOWHERE, b'{"title": "a\\u0000b"}', 422),
+        ("PATCH", NOWHERE, b'{"title": "\\ud800"}', 422),
+        ("PATCH", NOWHERE, b'{"title": "a", "owner": "me"}', 422),
+        ("PATCH", NOWHERE, b'{"title": "a"}', 404),
+        ("PATCH", NOWHERE, b'"\xff"', 400),
+        ("GET", f"{NOWHERE}/messages?before=0", None, 422),
+        ("GET", f"{NOWHERE}/messages?before={2**53}", None, 422),
+        ("GET", f"{NOWHERE}/messages?limit=101", None, 422),
+        ("GET", NOWHERE.lower(), None, 422),
     ],
 )
 async def test_every_error_has_one_shape(
@@ -126,14 +135,24 @@ async def test_every_error_has_one_shape(
     await problem(answer, status)
 
 
+async def test_a_method_that_is_not_there_names_all_that_are(http: aiohttp.ClientSession) -> None:
+    answer = await http.put(NOWHERE)
+    await problem(answer, 405)
+    head, got = await http.head("/api/v1/models"), await http.get("/api/v1/models")
+    assert (head.status, head.headers["content-length"], await head.read()) == (200, got.headers["content-length"], b"")
+    assert answer.headers["allow"] == "DELETE, GET, PATCH, HEAD"
+
+
 async def test_what_was_sent_is_not_said_again(http: aiohttp.ClientSession) -> None:
-    answer = await http.patch("/api/v1/conversations/x", json={"title": ["the secret"]})
+    answer = await http.patch(NOWHERE, json={"title": ["the secret"]})
     assert "the secret" not in str(await problem(answer, 422))
 
 
 async def test_a_store_that_is_gone_is_a_problem_too(here: Workspace, http: aiohttp.ClientSession) -> None:
     await here.store.stop()
-    body = await problem(await http.get("/api/v1/conversations"), 503)
+    refused = await http.get("/api/v1/conversations")
+    assert int(refused.headers["retry-after"]) > 0
+    body = await problem(refused, 503)
     assert body["code"] == "service"
     assert (await http.get("/ready")).status == 503
     assert (await http.get("/health")).status == 200
@@ -225,7 +244,7 @@ async def test_the_name_that_a_proxy_brings_is_answered_when_it_is_set(house: Se
     async with house(realtime={"public_host": "chat.example"}) as workspace:
         assert (await raw(workspace.url, "GET / HTTP/1.1\nhost: chat.example")).startswith(b"HTTP/1.1 200")
         assert (await raw(workspace.url, "GET / HTTP/1.1\nhost: other.example")).startswith(b"HTTP/1.1 403")
-        change = "DELETE /api/v1/conversations/x HTTP/1.1\nhost: chat.example\norigin: https://"
+        change = f"DELETE {NOWHERE} HTTP/1.1\nhost: chat.example\norigin: https://"
         assert (await raw(workspace.url, f"{change}chat.example")).startswith(b"HTTP/1.1 404")
         assert (await raw(workspace.url, f"{change}evil.example")).startswith(b"HTTP/1.1 403")
 

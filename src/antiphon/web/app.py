@@ -32,7 +32,8 @@ class WebApp:
         elif method in ("GET", "HEAD") and (asset := self._page.find(path)):
             response = _page_response(asset, scope)
         else:
-            await self._api(scope, receive, send)
+            # What GET is answered with, HEAD is too; the protocol below keeps the body back.
+            await self._api({**scope, "method": "GET"} if method == "HEAD" else scope, receive, send)
             return
         await response(scope, receive, send)
 

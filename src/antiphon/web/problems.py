@@ -8,9 +8,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from antiphon.errors import AntiphonError, NotFoundError, ServiceError, ValidationError
 from antiphon.telemetry.logs import get_logger
+from antiphon.web.openapi import PROBLEM_TYPE, RETRY_AFTER_SECONDS, describe
 
 log = get_logger(__name__)
 
@@ -19,11 +21,12 @@ def problem(
     status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any
 ) -> JSONResponse:
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers=headers, media_type=PROBLEM_TYPE)
 
 
 def install(app: FastAPI) -> None:
-    """Lets `app` answer every error as a problem."""
+    """Lets `app` answer every error as a problem, and say so in its description."""
+    describe(app)
 
     @app.exception_handler(AntiphonError)
     async def of_the_house(_: Request, error: AntiphonError) -> JSONResponse:
@@ -31,12 +34,15 @@ def install(app: FastAPI) -> None:
         if isinstance(error, ValidationError):
             return problem(status, HTTPStatus(status).phrase, error.public, code=error.code)
         log.warning("http.failed", status=status, code=error.code, error=str(error))
-        return problem(status, HTTPStatus(status).phrase, error.public, code=error.code)
+        headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        return problem(status, HTTPStatus(status).phrase, error.public, headers=headers, code=error.code)
 
     @app.exception_handler(HTTPException)
-    async def of_the_protocol(_: Request, error: HTTPException) -> JSONResponse:
-        phrase = HTTPStatus(error.status_code).phrase
-        return problem(error.status_code, phrase, str(error.detail), headers=error.headers)
+    async def of_the_protocol(request: Request, error: HTTPException) -> JSONResponse:
+        phrase, headers = HTTPStatus(error.status_code).phrase, error.headers
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"allow": ", ".join(_methods(app, request))}
+        return problem(error.status_code, phrase, str(error.detail), headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def of_the_request(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -49,3 +55,14 @@ def install(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("http.crashed", path=request.url.path, exc_info=error)
         return problem(500, "Internal Server Error", "Something went wrong here. The log has the details.")
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """All that this path can be asked; a router names those of one route only (RFC 9110, 15.5.6)."""
+    scope = request.scope
+    found = [
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.routes)
+    ]
+    return [*found, "HEAD"] if "GET" in found else found

@@ -9,9 +9,15 @@ from antiphon.conversation.history import PAGE, TITLE_LIMIT, ConversationHistory
 from antiphon.conversation.live import show_conversation, show_message
 from antiphon.conversation.router import MessageRouter
 from antiphon.domain import Person
+from antiphon.web.api.shapes import ULID, ConversationList, ConversationShape, MessagePage
 from antiphon.web.auth import CurrentPerson
+from antiphon.web.openapi import failures
 
-Id = Annotated[str, Path(min_length=1, max_length=64, pattern="^[0-9A-Za-z_-]+$")]
+LATEST = 2**53 - 1
+"""Greater than every position, and a number that every JSON parser can read."""
+
+ConversationId = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
+Limit = Annotated[int, Query(ge=1, le=PAGE, description="The most to answer with.")]
 
 
 class Rename(BaseModel):
@@ -19,40 +25,47 @@ class Rename(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str = Field(min_length=1, max_length=TITLE_LIMIT)
+    title: str = Field(
+        max_length=TITLE_LIMIT,
+        pattern=r"^[^\x00]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$",
+        description="At least one visible character, and no NUL.",
+        examples=["Tides and times"],
+    )
 
 
 def conversation_routes(history: ConversationHistory, router: MessageRouter, current: CurrentPerson) -> APIRouter:
     """The routes over `history`, for the person that `current` finds in a request."""
-    routes = APIRouter(prefix="/conversations", tags=["conversations"])
+    routes = APIRouter(prefix="/conversations", tags=["conversations"], responses=failures(403, 422, 503))
     Me = Annotated[Person, Depends(current)]  # noqa: N806 - a type
 
-    @routes.get("")
-    async def list_conversations(me: Me, limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE) -> dict[str, Any]:
+    @routes.get("", response_model=ConversationList)
+    async def list_conversations(me: Me, limit: Limit = PAGE) -> dict[str, Any]:
         """Your conversations, the latest first."""
         return {"items": [show_conversation(item) for item in await history.of(me, limit=limit)]}
 
-    @routes.get("/{conversation_id}")
-    async def get_conversation(me: Me, conversation_id: Id) -> dict[str, Any]:
+    @routes.get("/{conversation_id}", response_model=ConversationShape, responses=failures(404))
+    async def get_conversation(me: Me, conversation_id: ConversationId) -> dict[str, Any]:
+        """One conversation, without its messages."""
         return show_conversation(await history.get(me, conversation_id))
 
-    @routes.patch("/{conversation_id}")
-    async def rename_conversation(me: Me, conversation_id: Id, change: Rename) -> dict[str, Any]:
+    @routes.patch("/{conversation_id}", response_model=ConversationShape, responses=failures(400, 404, 413))
+    async def rename_conversation(me: Me, conversation_id: ConversationId, change: Rename) -> dict[str, Any]:
+        """Gives it another title. Runs of blanks become one."""
         return show_conversation(await history.rename(me, conversation_id, change.title))
 
-    @routes.delete("/{conversation_id}", status_code=204)
-    async def delete_conversation(me: Me, conversation_id: Id) -> Response:
+    @routes.delete("/{conversation_id}", status_code=204, responses=failures(404))
+    async def delete_conversation(me: Me, conversation_id: ConversationId) -> Response:
         """Removes it with all its messages. There is no way back."""
         await history.delete(me, conversation_id)
         router.cancel_all(conversation_id)
         return Response(status_code=204)
 
-    @routes.get("/{conversation_id}/messages")
+    @routes.get("/{conversation_id}/messages", response_model=MessagePage, responses=failures(404))
     async def list_messages(
         me: Me,
-        conversation_id: Id,
-        before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
-        limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
+        conversation_id: ConversationId,
+        before: Annotated[int, Query(ge=1, le=LATEST, description="The lowest `position` you have.")] = LATEST,
+        limit: Limit = PAGE,
     ) -> dict[str, Any]:
         """The newest messages before a position, in the order in which to show them."""
         await history.get(me, conversation_id)
