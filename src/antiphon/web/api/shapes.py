@@ -1,0 +1,139 @@
+"""What the API answers with, as programs see it: each field with its type, its bounds and what it means.
+
+The conversation flow makes these objects (`conversation.live`), and the socket sends the very same ones.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from antiphon.domain import MessageStatus, Role
+
+ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
+"""https://github.com/ulid/spec: 128 bits in Crockford's base 32, upper case as we write it."""
+
+Id = Annotated[str, Field(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
+Elapsed = Annotated[float, Field(ge=0, description="Milliseconds.")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Shape(BaseModel):
+    """Base of what is answered: exactly these fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConversationShape(Shape):
+    """The record of one exchange."""
+
+    id: Id
+    title: str = Field(examples=["What is 17% of 2340?"])
+    assistant: str = Field(description="Name of the assistant that answers.", examples=["guide"])
+    adapter: str = Field(description="Where it takes place.", examples=["web"])
+    model: str | None = Field(description="Its own model, when one was chosen with `/model`.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class TextShape(Shape):
+    """Text as it is shown."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ReasoningShape(Shape):
+    """What the model showed of its thinking."""
+
+    type: Literal["reasoning"]
+    text: str
+
+
+class ToolShape(Shape):
+    """One call of a tool and what came of it."""
+
+    type: Literal["tool"]
+    call_id: str
+    name: str
+    arguments: str = Field(description="JSON text as the model wrote it.")
+    status: Literal["running", "done", "failed", "cancelled"]
+    result: str | None
+    elapsed_ms: Elapsed | None
+
+
+class NoticeShape(Shape):
+    """A sentence of the house about this message, for example why it was interrupted."""
+
+    type: Literal["notice"]
+    code: str
+    text: str
+
+
+AnyShape = Annotated[TextShape | ReasoningShape | ToolShape | NoticeShape, Field(discriminator="type")]
+
+
+class UsageShape(Shape):
+    """Tokens of the model calls behind one answer."""
+
+    input_tokens: Count
+    output_tokens: Count
+    cached_tokens: Count
+    reasoning_tokens: Count
+    cost: float | None = Field(description="US dollars; null when the price is unknown.")
+    estimated: bool = Field(description="Whether we counted because the vendor did not.")
+
+
+class MessageShape(Shape):
+    """One message. Sorted by (`ticket`, `position`), every answer stands behind its question."""
+
+    id: Id
+    conversation_id: Id
+    position: int = Field(ge=1, description="Number in the order in which messages were stored.")
+    ticket: int = Field(ge=1, description="Position of the question that this belongs to.")
+    role: Role = Field(description="`system` is the house itself speaking.")
+    text: str
+    turn_id: Id
+    status: MessageStatus = Field(description="`accepted` while a question waits; then the outcome of its turn.")
+    created_at: datetime
+    parts: list[AnyShape] = Field(description="Its pieces, in the order in which they came.")
+    person: str | None = Field(description="Id of who wrote it; null when the house or an assistant did.")
+    assistant: str | None
+    model: str | None
+    usage: UsageShape | None
+    elapsed_ms: Elapsed | None
+
+
+class AssistantShape(Shape):
+    """Somebody to talk to."""
+
+    name: str = Field(examples=["guide"])
+    description: str
+    model: str | None = Field(description="Its own model; null when it answers with the default one.")
+    tools: list[str] = Field(description="Names of the tools it may use.", examples=[["calculator", "clock"]])
+
+
+class ModelShape(Shape):
+    """A model on offer."""
+
+    id: str = Field(description="`provider:model`, or the name of a provider that has one model.", examples=["demo"])
+    provider: str
+    model: str
+
+
+class ConversationList(Shape):
+    items: list[ConversationShape]
+
+
+class MessagePage(Shape):
+    items: list[MessageShape]
+    more: bool = Field(description="Whether there are earlier ones.")
+
+
+class AssistantList(Shape):
+    items: list[AssistantShape] = Field(description="The default one first.")
+
+
+class ModelList(Shape):
+    default: str = Field(description="The one that answers unless another is chosen.", examples=["demo"])
+    items: list[ModelShape]

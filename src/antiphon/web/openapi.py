@@ -1,0 +1,85 @@
+"""What `/openapi.json` says of errors: problem details (RFC 9457) for exactly the statuses that a route can answer."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Field
+
+PROBLEM_TYPE = "application/problem+json"
+
+RETRY_AFTER_SECONDS = 2
+"""When to ask again what could not be answered now: a store that was busy or full for a moment is back by then."""
+
+_ABOUT = """The record of conversations, for programs. What happens live goes over the socket, see the page *Live*.
+
+Errors are problem details (RFC 9457). Besides those listed, a method that a path does not have is answered with 405,
+and a request that is too slow or too large to be read at all with 408 or 431."""
+
+_REASONS: Mapping[int, str] = {
+    400: "The body is no text.",
+    403: "This host name is not ours, or another site's page asked for a change.",
+    404: "There is nothing of this id, or not for this person.",
+    413: "The body is larger than `server.max_body_bytes`.",
+    422: "A parameter or the body is not acceptable; `errors` says which and why.",
+    503: "The store cannot be used now.",
+}
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a request."""
+
+    where: str = Field(examples=["query.limit"])
+    what: str = Field(examples=["Input should be greater than or equal to 1"])
+
+
+class Problem(BaseModel):
+    """An error: one sentence about what happened and what to do."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(ge=400, le=599, examples=[404])
+    detail: str = Field(examples=["This conversation does not exist, or no longer does."])
+    code: str = Field(default="", description="Name of the error for programs.", examples=["not_found"])
+    errors: list[Fault] = Field(default=[], description="Where a request is wrong.")
+
+
+def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can answer with these errors."""
+    return {status: _failure(status) for status in statuses}
+
+
+def describe(app: FastAPI) -> None:
+    """Lets `app` describe its errors as it answers them."""
+    app.openapi = partial(_schema, app)  # type: ignore[method-assign]  # the documented way to extend it
+
+
+def _failure(status: int) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "description": _REASONS[status],
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    if status == 503:
+        seconds = {"type": "integer", "minimum": 0, "examples": [RETRY_AFTER_SECONDS]}
+        answer["headers"] = {"Retry-After": {"description": "Seconds to wait.", "required": True, "schema": seconds}}
+    return answer
+
+
+def _schema(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=_ABOUT,
+            routes=app.routes,
+            tags=[
+                {"name": "conversations", "description": "Your conversations and their messages."},
+                {"name": "catalogue", "description": "Whom there is to talk to, and what answers."},
+            ],
+        )
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
+        app.openapi_schema = schema
+    return app.openapi_schema
