@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 
 import hypothesis
 import pytest
-import structlog
 
+from antiphon.telemetry import pipeline
 from tests.serving import Served, Visitors
 
 # A slow machine is no failure of what is tested.
@@ -48,13 +48,20 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[MutableMapping[str, Any]]]:
     """What the package logs during the test, each event as its fields, before anything is hidden."""
+    events: list[MutableMapping[str, Any]] = []
+    write = pipeline.write
+
+    def keep(level: int, name: str, event: str, fields: dict[str, Any]) -> None:
+        events.append({**fields, "event": event, "logger": name, "log_level": logging.getLevelName(level).lower()})
+        write(level, name, event, fields)
+
+    monkeypatch.setattr(pipeline, "write", keep)
     package = logging.getLogger("antiphon")
     level = package.level
     package.setLevel(logging.DEBUG)
-    with structlog.testing.capture_logs() as events:
-        yield events
+    yield events
     package.setLevel(level)
 
 

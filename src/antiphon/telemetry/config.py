@@ -14,7 +14,9 @@ class LogOutput(BaseModel):
 
     to: str = Field("stderr", min_length=1, description="`stderr`, `stdout`, or the path of a file.")
     level: Level | None = Field(None, description="The least that is written; `log_level` when not set.")
-    format: str = Field("auto", description="auto, console, json, or a template in the manner of logging.")
+    format: str | None = Field(
+        None, description="auto, console, json, or a template in the manner of logging; `log_format` when not set."
+    )
     max_bytes: int = Field(
         10 * 1024 * 1024, ge=0, description="A file is put aside before it grows beyond this; 0 lets it grow."
     )
@@ -22,14 +24,13 @@ class LogOutput(BaseModel):
 
 
 class LoggingSettings(BaseModel):
-    """Where the log goes. The level and format that hold for every output are `log_level` and `log_format`."""
+    """Where the log goes. `log_level` and `log_format` hold for every output that has none of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     outputs: tuple[LogOutput, ...] = Field(
         (), description="Every place the log goes to; stderr alone when there is none in the list."
     )
-    levels: dict[str, Level] = Field({}, description="Levels of single loggers, such as `antiphon.storage: DEBUG`.")
 
 
 class MonitoringSettings(BaseModel):

@@ -4,28 +4,43 @@
     with bind(turn_id=turn.id):
         log.info("turn.finished", outcome="answered", elapsed_ms=12.5)
 
-Event names are dotted and fixed, values are fields. Loggers cost nothing to make: structlog (a third of a second of
-CPU) is loaded with the first line that is written. Before `setup_logging` warnings and errors go to stderr.
+Event names are dotted and fixed, values are fields, also those given as `extra_fields={…}`. Loggers cost nothing to
+make: what writes is loaded with the first line. Before `setup_logging` warnings and errors go to stderr.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from antiphon.telemetry.config import LogOutput
 
 _fields: ContextVar[Mapping[str, Any]] = ContextVar("antiphon_log_fields")
 
 
-def setup_logging(level: str | int = "INFO", format: str = "auto", *, stream: TextIO | None = None) -> "Logger":  # noqa: A002 - the public name
-    """Sends everything that this package and other libraries log to `stream` (stderr), through one redaction.
+def setup_logging(
+    level: str | int = "INFO",
+    format: str = "auto",  # noqa: A002 - the public name
+    *,
+    structured: bool | None = None,
+    outputs: "Sequence[LogOutput | Mapping[str, Any]]" = (),
+    stream: TextIO | None = None,
+) -> "Logger":
+    """Sends everything that this package and other libraries log to every one of `outputs`, through one redaction.
 
-    `format` is `json` (a line an event), `console` (for people), `auto` (console on a terminal, else json), or a
-    template in the manner of `logging`, such as `"%(asctime)s %(levelname)s %(message)s"`. May be called again.
-    Returns the package's logger. Raises `ConfigError` for a level or format that does not exist.
+    Without outputs that is stderr. `level` and `format` hold for those that have none of their own. `format` is `json`
+    (a line an event), `console` (for people), `auto` (console on a terminal, else json), or a template in the manner
+    of `logging`, such as `"%(asctime)s %(levelname)s %(message)s"`; `structured` is short for json (True) or console
+    (False). `stream` takes the place of stderr. May be called again. Returns the package's logger. Raises
+    `ConfigError` for a level or format that does not exist and for a file that cannot be opened.
     """
-    _pipeline().configure(level, format, stream)
+    if structured is not None:
+        format = "json" if structured else "console"  # noqa: A001 - the public name
+    _pipeline().configure(level, format, outputs, stream)
     return get_logger("antiphon")
 
 
@@ -84,10 +99,13 @@ class Logger:
         """An error with the traceback of the exception that is being handled."""
         self._write(logging.ERROR, event, {"exc_info": True, **fields})
 
-    def _write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
+    def _write(self, level: int, event: str, fields: dict[str, Any]) -> None:
         if self._standard.isEnabledFor(level):
-            _pipeline().write(level, self._name, event, {**self._fields, **fields})
+            more = fields.pop("extra_fields", None)
+            told = {**self._fields, **fields, **(more if isinstance(more, Mapping) else {})}
+            _pipeline().write(level, self._name, event, told)
 
 
+@cache
 def _pipeline() -> Any:
     return import_module("antiphon.telemetry.pipeline")

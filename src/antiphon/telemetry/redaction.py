@@ -6,7 +6,7 @@ loses that part. Objects other than plain data are logged as their type, because
 """
 
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import pairwise
@@ -78,19 +78,10 @@ _CREDENTIALS = (
     ),
 )
 
-_FIXED = frozenset({"level", "logger", "timestamp"})
-_SEARCHED = frozenset({"event", "exception"})
-"""Keys that the pipeline writes: their names say nothing about what is in them."""
 
-
-def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The structlog processor: the same event, safe to write."""
-    for key, value in event.items():
-        if key in _SEARCHED:
-            event[key] = redact(value)
-        elif key not in _FIXED:
-            event[key] = _redact_field(key, value)
-    return event
+def redact_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a line as plain data, safe to write."""
+    return {key: _redact_field(key, value) for key, value in fields.items()}
 
 
 def redact(value: Any) -> Any:
@@ -103,7 +94,7 @@ def redact(value: Any) -> Any:
         case BaseException():
             return f"{type(value).__name__}: {redact_text(str(value))}"
         case Mapping():
-            return {str(key): _redact_field(str(key), item) for key, item in value.items()}
+            return redact_fields({str(key): item for key, item in value.items()})
         case list() | tuple() | set() | frozenset():
             return [redact(item) for item in value]
         case date() | timedelta() | PurePath() | UUID():
@@ -118,8 +109,10 @@ def redact_text(text: str) -> str:
         return text
     lowered = text.lower()
     for credential in _CREDENTIALS:
-        if any(hint in lowered for hint in credential.hints):
-            text = credential.pattern.sub(credential.replacement, text)
+        for hint in credential.hints:
+            if hint in lowered:
+                text = credential.pattern.sub(credential.replacement, text)
+                break
     return text
 
 

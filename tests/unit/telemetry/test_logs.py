@@ -6,28 +6,31 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from antiphon.errors import ConfigError
+from antiphon.runtime.current import Current
+from antiphon.telemetry import pipeline
+from antiphon.telemetry.config import LogOutput
 from antiphon.telemetry.logs import bind, bound, get_logger, setup_logging
 
 log = get_logger("antiphon.tests")
 
 
 @pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
+def restored_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leaves the process's logging as it was."""
     names = (None, "antiphon", "uvicorn", "uvicorn.access", "uvicorn.error", "alembic", "asyncio", "fastapi")
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     handlers = logging.getLogger().handlers[:]
+    monkeypatch.setattr(pipeline, "_current", Current(pipeline.Pipeline))
     yield
     for logger, level in before:
         logger.setLevel(level)
     logging.getLogger().handlers = handlers
-    structlog.reset_defaults()
 
 
 def test_a_test_sees_what_is_logged(logged: list[dict[str, Any]]) -> None:
@@ -226,6 +229,149 @@ def test_a_stream_that_fails_does_not_stop_the_work() -> None:
     setup_logging("info", "json", stream=closed)
     closed.close()
     log.info("unheard")
+
+
+# --- several outputs ----------------------------------------------------------------------------------------------
+
+
+def test_each_output_has_its_own_level_and_format(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    setup_logging(
+        "INFO",
+        outputs=[
+            {"to": "stderr", "format": "console", "level": "WARNING"},
+            {"to": str(tmp_path / "all.log"), "level": "DEBUG", "format": "json"},
+            LogOutput(to=str(tmp_path / "plain.log"), format="%(levelname)s %(message)s"),
+        ],
+        stream=stream,
+    )
+    log.debug("a.debug")
+    log.info("a.info", token="hunter2")
+    log.warning("a.warning")
+    logging.getLogger("library").warning("foreign")
+    everything = [json.loads(line) for line in (tmp_path / "all.log").read_text().splitlines()]
+    assert [line["event"] for line in everything] == ["a.debug", "a.info", "a.warning", "foreign"]
+    assert (tmp_path / "plain.log").read_text().splitlines() == [
+        "INFO a.info token=***",
+        "WARNING a.warning",
+        "WARNING foreign",
+    ]
+    shown = stream.getvalue().splitlines()
+    assert ["a.warning" in shown[0], "foreign" in shown[1], len(shown)] == [True, True, 2]
+
+
+def test_setting_up_again_closes_the_files(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        setup_logging(outputs=[{"to": str(tmp_path / "a.log")}, {"to": str(tmp_path / "b.log")}])
+    setup_logging(stream=io.StringIO())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize(
+    ("wanted", "wrong"),
+    [
+        ({"to": ""}, "to: "),
+        ({"level": "LOUD"}, "level: "),
+        ({"max_bytes": -1}, "max_bytes: "),
+        ({"colour": "red"}, "colour: "),
+        ({"format": "xml"}, "'xml' does not exist"),
+        ({"to": "/proc/nowhere/app.log"}, "/proc/nowhere/app.log cannot be opened"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_and_the_log_goes_on_as_it_was(
+    tmp_path: Path, wanted: dict[str, Any], wrong: str
+) -> None:
+    stream = Output()
+    setup_logging("info", "json", stream=stream)
+    with pytest.raises(ConfigError) as refused:
+        setup_logging(outputs=[{"to": str(tmp_path / "a.log")}, wanted])
+    assert wrong in str(refused.value)
+    log.info("still.here")
+    assert [line["event"] for line in stream.lines()] == ["still.here"]
+
+
+def test_an_output_that_fails_is_told_to_the_others_once_and_tells_itself_what_is_missing() -> None:
+    class Sometimes(Output):
+        full = False
+
+        def write(self, text: str) -> int:
+            if self.full:
+                raise OSError(28, "No space left on device")
+            return super().write(text)
+
+    broken, well = Sometimes(), Output()
+    sys_stdout, sys.stdout = sys.stdout, broken
+    try:
+        setup_logging("info", "json", outputs=[{"to": "stdout"}, {"to": "stderr"}], stream=well)
+        log.info("one")
+        broken.full = True
+        for _ in range(100):
+            log.info("unheard")
+        broken.full = False
+        log.info("two")
+    finally:
+        sys.stdout = sys_stdout
+    assert [line["event"] for line in broken.lines()] == ["one", "two", "log.lines_lost"]
+    assert broken.lines()[-1]["lines"] == 100
+    failed = [line for line in well.lines() if line["event"] == "log.output_failed"]
+    assert [line["where"] for line in failed] == ["stdout"]
+    assert len(well.lines()) == 103
+
+
+# --- hostile fields -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["json", "console", "%(message)s"])
+def test_nobody_forges_a_line_or_a_colour(form: str) -> None:
+    stream = io.StringIO()
+    setup_logging("info", form, stream=stream)
+    hostile = "x\nINFO forged\r\x1b[31mred\x9b1m"
+    log.info("http.host_refused", host=hostile, deep={"a": [hostile]})
+    logging.getLogger("library").warning("host %s", hostile)
+    assert len(stream.getvalue().splitlines()) == 2
+    assert not {"\x1b", "\r", "" if form == "json" else "\x9b"} & set(stream.getvalue())
+
+
+def test_fields_that_json_does_not_know_are_written_all_the_same(output: Output) -> None:
+    log.info("odd", half="\ud800", huge=2**80, nan=float("nan"), level="mine", timestamp=1, logger="x")
+    (line,) = output.lines()
+    assert (line["half"], line["huge"]) == ("\ud800", 2**80)
+    assert (line["level"], line["level_"], line["logger_"], line["timestamp_"]) == ("info", "mine", "x", 1)
+
+
+def test_a_record_whose_arguments_do_not_fit_is_written_without_them(output: Output) -> None:
+    class Secretive:
+        def __str__(self) -> str:
+            raise RuntimeError("hunter2")
+
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if handler.get_name() == "antiphon"]  # pytest's would raise
+    logging.getLogger("library").warning("two %s %s", *("one",))
+    logging.getLogger("library").warning("two %s", Secretive())
+    assert [line["event"] for line in output.lines()] == [
+        "two %s %s (its arguments do not fit)",
+        "two %s (its arguments do not fit)",
+    ]
+
+
+# --- as the documents write it ------------------------------------------------------------------------------------
+
+
+def test_the_samples_of_the_documents(output: Output) -> None:
+    setup_logging(level="INFO", structured=True, stream=output)
+    logger = get_logger(__name__, correlation_id="req-123")
+    logger.info("Operation completed", extra_fields={"user_id": 456, "password": "hunter2"})
+    (line,) = output.lines()
+    assert line.items() >= {"correlation_id": "req-123", "user_id": 456, "password": "***"}.items()
+    assert "extra_fields" not in line
+    text = io.StringIO()
+    logger = setup_logging(level="INFO", format="%(asctime)s - %(name)s - %(levelname)s - %(message)s", stream=text)
+    logger.info("started")
+    assert text.getvalue().endswith(" - antiphon - INFO - started\n")
+    setup_logging(structured=False, stream=text)
+    logger.info("for people")
+    assert not text.getvalue().splitlines()[-1].startswith("{")
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
