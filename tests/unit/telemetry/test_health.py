@@ -3,13 +3,15 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from antiphon.errors import ServiceError
 from antiphon.runtime.clock import ManualClock
-from antiphon.telemetry.health import HealthChecker, get_health_checker
+from antiphon.telemetry.health import Check, HealthChecker, get_health_checker
 
 
 def down() -> None:
@@ -170,6 +172,73 @@ def test_the_sync_form_works_again_and_again_without_a_loop() -> None:
     checker.register("plain", lambda: True)
     checker.register("async", lambda: asyncio.sleep(0))
     assert [checker.check_all().status for _ in range(3)] == ["healthy"] * 3
+
+
+async def stubborn() -> None:
+    """Ignores that it is cancelled, for a while."""
+    for _ in range(3):
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(5)
+
+
+async def blocking() -> None:
+    time.sleep(3)
+
+
+async def leaving() -> None:
+    sys.exit(1)
+
+
+@pytest.mark.parametrize("check", [endless, stubborn, blocking, leaving, lambda: time.sleep(3), lambda: sys.exit(1)])
+def test_the_sync_form_answers_within_a_second_whatever_a_check_does(check: Check) -> None:
+    checker = HealthChecker()
+    checker.register("well", lambda: True)
+    checker.register("bad", check, critical=True)
+    began = time.monotonic()
+    health = checker.check_all()
+    assert time.monotonic() - began < 1.0
+    well, bad = health.checks
+    assert (health.status, bad.healthy) == ("unhealthy", False)
+    assert well.healthy or check is blocking  # which keeps the loop from hearing of the other's answer
+
+
+async def test_a_check_that_ignores_its_end_holds_nobody_up_and_is_not_asked_again() -> None:
+    asked, release = list[int](), asyncio.Event()
+
+    async def check() -> str:
+        asked.append(1)
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        return "at last"
+
+    checker = HealthChecker(limit=0.02, cache=0.0)
+    checker.register("stubborn", check)
+    for _ in range(3):
+        assert not (await checker.acheck_all()).ready
+    assert len(asked) == 1
+    release.set()
+    while not (await checker.acheck_all()).ready:
+        await asyncio.sleep(0)
+
+
+async def test_an_error_of_ours_is_shown_as_its_sentence_and_no_detail_holds_a_secret() -> None:
+    checker = HealthChecker()
+
+    def refused() -> None:
+        raise ConnectionError("cannot reach postgresql://antiphon:hunter2@db/x")
+
+    def full() -> None:
+        raise ServiceError("The disk is full.")
+
+    checker.register("refused", refused)
+    checker.register("full", full)
+    checker.register("told", lambda: "redis://:hunter2@cache answers")
+    assert [result.detail for result in (await checker.acheck_all()).checks] == [
+        "ConnectionError: cannot reach postgresql://antiphon:***@db/x",
+        "The disk is full.",
+        "redis://:***@cache answers",
+    ]
 
 
 def test_a_function_that_never_returns_does_not_keep_the_process_alive() -> None:
