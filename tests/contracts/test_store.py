@@ -502,6 +502,10 @@ async def test_context_is_what_a_model_may_see_of_the_past(store: Store) -> None
     assert await context(store, second, limit=0) == []
     await store.inbox.finish(second.turn, TurnRecord(outcome="interrupted"), reply("half"))
     assert await context(store, later) == ["q1", "a1", "no provider", "q2", "half"]
+    behind = await store.inbox.begin(
+        later.turn, TurnRecord(outcome="interrupted"), context=50, after=second.turn.ticket - 1
+    )
+    assert [one.text for one in behind] == ["q2", "half"]
 
 
 async def test_reset_hides_what_came_before_from_models_only(store: Store) -> None:

@@ -1,14 +1,14 @@
 """What a model is given of a conversation: instructions, as much of the history as fits, and the question."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
-from antiphon.assistants.answer import replay, text_of
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.estimate import messages_size
+from antiphon.assistants.history import Histories, History, newest
 from antiphon.assistants.prompts import PromptManager, PromptValues
-from antiphon.domain import Conversation, Message, Person, Turn, now
+from antiphon.domain import Conversation, Person, Turn, now
 from antiphon.providers.base import ChatMessage
 
 
@@ -28,13 +28,9 @@ class ContextBuilder:
         today: Callable[[], datetime] = now,
     ) -> None:
         self._prompts = prompts
-        self._settings = settings
+        self._budget = settings.context_tokens * settings.bytes_per_token
         self._today = today
-
-    @property
-    def most_messages(self) -> int:
-        """How much of a history is looked at."""
-        return self._settings.history_messages
+        self.histories = Histories(settings.history_messages, self._budget)
 
     def build(
         self,
@@ -42,43 +38,13 @@ class ContextBuilder:
         assistant: Assistant,
         conversation: Conversation,
         person: Person,
-        history: Sequence[Message],
+        history: History,
     ) -> tuple[ChatMessage, ...]:
-        """The prompt of a turn; `history` is what came before it, oldest first. Raises `ConfigError` when the
-        assistant's prompt does not exist."""
+        """The prompt of a turn; `history` is what came before it. Raises `ConfigError` when the assistant's prompt
+        does not exist."""
         values = PromptValues(
             assistant=assistant.name, person=person.name, title=conversation.title, today=self._today()
         )
         system = ChatMessage(role="system", text=self._prompts.render(assistant.instructions, values))
         question = ChatMessage(role="user", text=turn.text)
-        budget = self._settings.context_tokens * self._settings.bytes_per_token
-        return (system, *newest(history, budget - messages_size((system, question))), question)
-
-
-def newest(messages: Sequence[Message], budget: float) -> list[ChatMessage]:
-    """The newest of `messages` (oldest first) that weigh at most `budget` bytes, without a gap, from a question on."""
-    kept: list[list[ChatMessage]] = []
-    for message in reversed(messages):
-        fitting = next((form for form in _forms(message) if messages_size(form) <= budget), None)
-        if fitting is None:
-            break
-        budget -= messages_size(fitting)
-        kept.append(fitting)
-    while kept and (not kept[-1] or kept[-1][0].role != "user"):
-        kept.pop()  # vendors refuse a conversation that an assistant begins
-    return [chat for form in reversed(kept) for chat in form]
-
-
-def _forms(message: Message) -> Iterable[list[ChatMessage]]:
-    """The message as it was; then, for an answer with tools, only what was said."""
-    if message.role == "user":
-        yield [ChatMessage(role="user", text=message.text)]
-        return
-    whole = replay(message.parts) if message.parts else _said(message.text)
-    yield whole
-    if any(chat.role == "tool" for chat in whole):
-        yield _said(text_of(message.parts))
-
-
-def _said(text: str) -> list[ChatMessage]:
-    return [ChatMessage(role="assistant", text=text)] if text.strip() else []
+        return (system, *newest(history, self._budget - messages_size((system, question))), question)

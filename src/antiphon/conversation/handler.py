@@ -8,6 +8,7 @@ from msgspec import structs
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
+from antiphon.assistants.history import History
 from antiphon.assistants.run import Ended
 from antiphon.assistants.selector import Choice, ModelSelector
 from antiphon.commands.base import CommandCall, CommandHouse, CommandOutcome, Commands
@@ -15,7 +16,7 @@ from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.generation import Generation, record_of
 from antiphon.conversation.sessions import Session, SessionManager
 from antiphon.conversation.stream import TurnStream
-from antiphon.domain import NoticePart, Turn, TurnRecord, new_id
+from antiphon.domain import Conversation, NoticePart, Turn, TurnRecord, new_id
 from antiphon.storage.base import InboxStore, TurnReply
 
 
@@ -46,12 +47,19 @@ class MessageHandler:
             assistant = self.assistants.serving(session.conversation.assistant)
             choice = self.selector.choose(session.conversation, session.person, assistant)
             # From here on a crash leaves the turn interrupted: what a tool has done is never done twice.
-            history = await self.inbox.begin(turn, record_of(assistant, choice), context=self.context.most_messages)
+            history = await self._begin(turn, record_of(assistant, choice), session.conversation)
             context = self.context.build(turn, assistant, session.conversation, session.person, history)
             ended = await self.generation.run(stream, assistant, choice, context)
             record, reply = _answer_from(ended, assistant, choice, stream.stopped)
         record = structs.replace(record, elapsed_ms=(perf_counter() - started) * 1000)
         await self.ending.end(turn, record, reply)
+
+    async def _begin(self, turn: Turn, record: TurnRecord, conversation: Conversation) -> History:
+        """Marks the turn as running, and returns what came before it."""
+        histories = self.context.histories
+        known = histories.of(conversation, turn)
+        news = await self.inbox.begin(turn, record, context=histories.most_messages, after=known.upto)
+        return histories.extend(known, turn, news)
 
     def _call(self, argument: str, turn: Turn, session: Session) -> CommandCall:
         return CommandCall(

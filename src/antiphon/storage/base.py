@@ -151,11 +151,12 @@ class InboxStore(Protocol):
         """The turn's conversation and person as they are now; None when one of them was deleted."""
         ...
 
-    async def begin(self, turn: Turn, record: TurnRecord, *, context: int) -> list[Message]:
+    async def begin(self, turn: Turn, record: TurnRecord, *, context: int, after: int = 0) -> list[Message]:
         """Marks the turn as running, so that a crash from here on leaves it interrupted and not run twice. `record`
         is what is known of the answer by now.
 
-        Returns the newest `context` messages that a model may see before this turn's own, sorted by (ticket, position).
+        Returns the newest `context` messages that a model may see before this turn's own and behind the ticket
+        `after`, sorted by (ticket, position).
         Those of later tickets, before `context_from`, out of context or of the house itself are left out."""
         ...
 

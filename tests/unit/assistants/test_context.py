@@ -6,19 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.config import AssistantSettings
-from antiphon.assistants.context import ContextBuilder, newest
-from antiphon.assistants.estimate import messages_size
+from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.prompts import Prompt, PromptManager
 from antiphon.domain import (
     AnyPart,
     ChannelMessage,
     Message,
-    NoticePart,
     Role,
     TextPart,
     ToolPart,
@@ -58,62 +54,6 @@ def texts(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
     return [(chat.role, chat.text) for chat in messages]
 
 
-# --- the budget ---------------------------------------------------------------------------------------------------
-
-
-def test_the_newest_messages_that_fit_are_kept_in_order() -> None:
-    history = [message(1, "user", "a" * 100), message(2, "assistant", "b"), message(3, "user", "c")]
-    assert texts(newest(history, 1000)) == [("user", "a" * 100), ("assistant", "b"), ("user", "c")]
-    assert texts(newest(history, 60)) == [("user", "c")]
-    assert newest(history, 0) == []
-
-
-def test_an_answer_whose_tool_results_are_too_much_keeps_its_text() -> None:
-    history = [message(1, "user", "find it"), message(2, "assistant", "", looked_up("x" * 5000))]
-    assert [chat.role for chat in newest(history, 6000)] == ["user", "assistant", "tool", "assistant"]
-    assert texts(newest(history, 500)) == [("user", "find it"), ("assistant", "Looking.\n\nFound.")]
-
-
-def test_an_interrupted_answer_is_given_with_its_partial_text_and_without_the_notice() -> None:
-    parts = (TextPart(text="Once upon a"), NoticePart(code="cancelled", text="The answer was stopped."))
-    history = [message(1, "user", "a story"), message(2, "assistant", "Once upon a", parts)]
-    assert texts(newest(history, 1000))[1:] == [("assistant", "Once upon a")]
-
-
-MESSAGES = st.lists(
-    st.tuples(
-        st.sampled_from(["user", "assistant"]),
-        st.text("ab ", max_size=30),
-        st.sampled_from([(), looked_up("short"), looked_up("long " * 40), (TextPart(text="plain"),)]),
-    ),
-    max_size=15,
-)
-
-
-@given(MESSAGES, st.integers(0, 1500))
-def test_whatever_fits_begins_with_a_question_and_holds_no_orphan(
-    drafts: list[tuple[Role, str, tuple[AnyPart, ...]]], budget: int
-) -> None:
-    history = [
-        message(number, role, text, parts if role == "assistant" else ())
-        for number, (role, text, parts) in enumerate(drafts, 1)
-    ]
-    kept = newest(history, budget)
-    assert messages_size(kept) <= budget
-    assert not kept or kept[0].role == "user"
-    waiting: list[str] = []
-    for chat in kept:
-        if chat.role == "tool":
-            assert chat.call_id == waiting.pop(0)
-        else:
-            assert not waiting
-            waiting = [call.id for call in chat.calls]
-    assert not waiting
-    asked = [chat.text for chat in kept if chat.role == "user"]
-    questions = [each.text for each in history if each.role == "user"]
-    assert asked == questions[len(questions) - len(asked) :]
-
-
 # --- on a real store ----------------------------------------------------------------------------------------------
 
 
@@ -138,7 +78,9 @@ class House:
         assert person is not None
         builder = ContextBuilder(PromptManager(), AssistantSettings(**settings), today=lambda: TODAY)
         record = TurnRecord(outcome="interrupted")
-        history = await self.store.inbox.begin(accepted.turn, record, context=builder.most_messages)
+        histories = builder.histories
+        news = await self.store.inbox.begin(accepted.turn, record, context=histories.most_messages)
+        history = histories.extend(histories.of(accepted.conversation, accepted.turn), accepted.turn, news)
         return builder.build(accepted.turn, assistant, accepted.conversation, person, history)
 
 

@@ -40,8 +40,8 @@ class SqlInbox:
     async def parties(self, turn: Turn) -> tuple[Conversation, Person] | None:
         return await self._database.read(_parties, turn)
 
-    async def begin(self, turn: Turn, record: TurnRecord, *, context: int) -> list[Message]:
-        return await self._database.write(_begin, turn, record, context)
+    async def begin(self, turn: Turn, record: TurnRecord, *, context: int, after: int = 0) -> list[Message]:
+        return await self._database.write(_begin, turn, record, context, after)
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
         if chunks:
@@ -169,9 +169,10 @@ def _parties(turn: Turn) -> Unit[tuple[Conversation, Person] | None]:
 # --- the answer ---------------------------------------------------------------------------------------------------
 
 
-def _begin(turn: Turn, record: TurnRecord, context: int) -> Unit[list[Message]]:
+def _begin(turn: Turn, record: TurnRecord, context: int, after: int) -> Unit[list[Message]]:
     yield "turn_begin", {"id": turn.id, "new_record": dump(storable_data(record, TurnRecord))}
-    rows = yield from many("message_context", conversation_id=turn.conversation_id, ticket=turn.ticket, limit=context)
+    place = turn.conversation_id
+    rows = yield from many("message_context", conversation_id=place, after=after, ticket=turn.ticket, limit=context)
     return [message_of(row) for row in reversed(rows)]
 
 

@@ -146,6 +146,7 @@ MESSAGE_CONTEXT = (
     .join(conversations, conversations.c.id == messages.c.conversation_id)
     .where(
         messages.c.conversation_id == _text("conversation_id"),
+        messages.c.ticket > _number("after"),
         messages.c.ticket < _number("ticket"),
         messages.c.ticket >= conversations.c.context_from,
         messages.c.in_context,
