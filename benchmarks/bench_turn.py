@@ -12,7 +12,7 @@ from typing import Any
 from antiphon.assistants.run import Run
 from antiphon.domain import ChannelMessage, TextPart, TurnRecord, new_id
 from antiphon.providers.base import ChatMessage
-from antiphon.settings import Config
+from antiphon.settings.config import Config
 from antiphon.storage.base import Store, TurnReply
 from antiphon.telemetry.logs import setup_logging
 from antiphon.tools.base import ToolContext

@@ -16,7 +16,7 @@ from typing import Any, Self
 from antiphon.adapters.base import ChannelAdapter
 from antiphon.assistants.assistant import Assistant
 from antiphon.realtime.client import ClientChannel, PhoenixClient
-from antiphon.settings import Config
+from antiphon.settings.config import Config
 from antiphon.workspace import Workspace
 
 SOURCE = Path(__file__).parents[1] / "src"

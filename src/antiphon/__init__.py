@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
     from antiphon.realtime.pubsub import get_pubsub
     from antiphon.runtime.registry import Registry
-    from antiphon.settings import Config
+    from antiphon.settings.config import Config
     from antiphon.storage.base import Store
     from antiphon.telemetry.health import get_health_checker
     from antiphon.telemetry.logs import get_logger, setup_logging
@@ -52,7 +52,7 @@ _HOMES = {
     "Channel": "realtime.channel",
     "ChannelAdapter": "adapters.base",
     "ChannelMessage": "domain",
-    "Config": "settings",
+    "Config": "settings.config",
     "ConfigError": "errors",
     "ContextBuilder": "assistants.context",
     "GitHubModelsClient": "providers.github",

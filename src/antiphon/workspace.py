@@ -40,7 +40,7 @@ from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.runtime.lifecycle import Lifecycle
 from antiphon.runtime.registry import Registry
-from antiphon.settings import Config
+from antiphon.settings.config import Config
 from antiphon.storage.base import ConversationStore, NoteStore
 from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry import health, metrics

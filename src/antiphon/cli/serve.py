@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from antiphon.settings import Config
+from antiphon.settings.config import Config
 from antiphon.workspace import Workspace
 
 

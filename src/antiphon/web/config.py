@@ -18,3 +18,13 @@ class ServerSettings(BaseModel):
     @property
     def is_loopback(self) -> bool:
         return is_loopback(self.host)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why nobody is served at this address, None when it is fit."""
+        if self.is_loopback:
+            return None
+        return (
+            f"Antiphon does not listen on {self.host}: nobody would have to say who they are. Use 127.0.0.1, and put a "
+            "reverse proxy that authenticates people in front of it to reach it from elsewhere."
+        )

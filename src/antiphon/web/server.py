@@ -53,11 +53,8 @@ class WebServer:
     def bind(self) -> None:
         """Takes the port, so that what follows cannot fail for it. Raises `ConfigError` with what to do."""
         settings = self._settings
-        if not settings.is_loopback:
-            raise ConfigError(
-                f"Antiphon does not listen on {settings.host}: nobody would have to say who they are. Use 127.0.0.1, "
-                "and put a reverse proxy that authenticates people in front of it to reach it from elsewhere."
-            )
+        if settings.refusal is not None:
+            raise ConfigError(settings.refusal)
         try:
             self._socket = bind(settings.host, settings.port)
         except OSError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.errors import ConfigError
-from antiphon.settings import Config
+from antiphon.settings.config import Config
 
 
 @pytest.fixture
@@ -52,13 +52,19 @@ def test_a_file_by_name(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("yaml", "sentence"),
     [
-        ("servr: {}", "servr is no setting. Did you mean server?"),
-        ("server: {prot: 1}", "server.prot is no setting. Did you mean server.port?"),
-        ("providers: {openai: {api_kye: x}}", "providers.openai.api_kye is no setting."),
-        ("providers: {openai: {timeouts: {conect: 1}}}", "providers.openai.timeouts.conect is no setting."),
-        ("server: {port: 99999}", "server.port: input should be less than or equal to 65535."),
-        ("server: 7", "server: input should be"),
-        ("log_level: LOUD", "log_level: input should be"),
+        ("servr: {}", "servr is no setting (antiphon.yaml:1). Did you mean server?"),
+        ("server: {prot: 1}", "server.prot is no setting (antiphon.yaml:1). Did you mean server.port?"),
+        ("providers: {openai: {api_kye: x}}", "providers.openai.api_kye is no setting (antiphon.yaml:1)."),
+        (
+            "providers: {openai: {timeouts: {conect: 1}}}",
+            "providers.openai.timeouts.conect is no setting (antiphon",
+        ),
+        ("server: {port: 99999}", "server.port (antiphon.yaml:1) must be less than or equal to 65535."),
+        ("server: 7", "server (antiphon.yaml:1) must be a section of settings, written as `name: value`."),
+        (
+            "log_level: LOUD",
+            "log_level (antiphon.yaml:1) must be “DEBUG” or “INFO” or “WARNING” or “ERROR” or “CRITICAL”.",
+        ),
         ("- a\n- b", "must hold settings as `name: value`."),
         ("server: {port: [", "line 1 is not valid YAML."),
         ("a: b: c", "line 1 is not valid YAML."),
@@ -74,26 +80,27 @@ def test_a_wrong_file_is_one_clear_sentence(folder: Path, yaml: str, sentence: s
 
 
 @pytest.mark.parametrize(
-    ("variable", "sentence"),
+    ("variable", "name", "meant"),
     [
-        ("ANTIPHON_SERVR__PORT", "ANTIPHON_SERVR__PORT is no setting. Did you mean ANTIPHON_SERVER?"),
-        ("ANTIPHON_PORT", "ANTIPHON_PORT is no setting."),
-        ("ANTIPHON_SERVER__PROT", "server.prot is no setting. Did you mean server.port?"),
-        ("ANTIPHON_PROVIDERS__OPENAI__API_KYE", "providers.openai.api_kye is no setting."),
+        ("ANTIPHON_SERVR__PORT", "ANTIPHON_SERVR__PORT", "ANTIPHON_SERVER"),
+        ("ANTIPHON_PORT", "ANTIPHON_PORT", ""),
+        ("ANTIPHON_SERVER__PROT", "server.prot", "server.port"),
+        ("ANTIPHON_PROVIDERS__OPENAI__API_KYE", "providers.openai.api_kye", "providers.openai.api_key"),
     ],
 )
 @pytest.mark.parametrize("where", ["environment", ".env"])
-def test_a_wrong_variable_is_refused_by_name(folder: Path, where: str, variable: str, sentence: str) -> None:
+def test_a_wrong_variable_is_refused_by_name(folder: Path, where: str, variable: str, name: str, meant: str) -> None:
     environ = {variable: "1"} if where == "environment" else {}
     if where == ".env":
-        (folder / ".env").write_text(f"{variable}=1\n")
+        (folder / ".env").write_text(f"# first\n{variable}=1\n")
     with pytest.raises(ConfigError) as caught:
         Config.load(environ=environ)
-    assert str(caught.value).startswith(sentence)
+    where = f"the variable {variable}" if where == "environment" else ".env:2"
+    assert str(caught.value).startswith(f"{name} is no setting ({where}).{f' Did you mean {meant}?' if meant else ''}")
 
 
 def test_a_wrong_argument_is_refused_by_name(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"server\.prot is no setting\. Did you mean server\.port"):
+    with pytest.raises(ConfigError, match=r"server\.prot is no setting \(an argument\)\. Did you mean server\.port"):
         Config.load(environ={}, server={"prot": 1})
 
 

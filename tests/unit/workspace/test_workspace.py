@@ -13,7 +13,7 @@ from antiphon.assistants.prompts import Prompt
 from antiphon.domain import ChannelMessage
 from antiphon.errors import AntiphonError, ServiceError
 from antiphon.realtime.pubsub import get_pubsub
-from antiphon.settings import Config
+from antiphon.settings.config import Config
 from antiphon.storage.base import NoteStore
 from antiphon.telemetry.health import get_health_checker
 from antiphon.telemetry.metrics import get_metrics

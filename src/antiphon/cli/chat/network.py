@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
-from antiphon.settings import Config
+from antiphon.settings.config import Config
 from antiphon.workspace import Workspace
 
 T = TypeVar("T")

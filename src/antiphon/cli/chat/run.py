@@ -12,7 +12,7 @@ from antiphon.cli.chat.piped import Pipe
 from antiphon.cli.chat.screen import Screen
 from antiphon.cli.chat.talk import Talk
 from antiphon.cli.chat.terminal import Terminal
-from antiphon.settings import Config
+from antiphon.settings.config import Config
 from antiphon.storage.open import open_claim
 from antiphon.telemetry.logs import setup_logging
 

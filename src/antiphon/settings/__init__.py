@@ -1,0 +1,1 @@
+"""The configuration: one tree composed of the sections that packages declare, and where each value in it came from."""

@@ -1,0 +1,156 @@
+"""Rules that look at a configuration as a whole: what is right by itself may be wrong together.
+
+A rule is any callable that takes the configuration and yields problems. Others than these come from the entry points
+of the group `antiphon.rules` and from the setting `rules`, which names them as `module:function`.
+"""
+
+import importlib
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from antiphon.errors import ConfigError
+from antiphon.realtime.origin import is_loopback
+from antiphon.settings import schema
+
+if TYPE_CHECKING:
+    from antiphon.settings.config import Config
+
+GROUP = "antiphon.rules"
+
+_NETWORK_FILE_SYSTEMS = frozenset(["9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "nfs", "nfs4", "smb3"])
+
+
+class Problem(Struct, frozen=True):
+    """What a rule found: the setting, and one sentence that says what is wrong and what to do. An `error` keeps the
+    house from starting, a `warning` does not."""
+
+    key: str
+    text: str
+    severity: Literal["error", "warning"] = "error"
+
+
+Rule = Callable[["Config"], Iterable[Problem]]
+
+
+def check(config: "Config") -> list[Problem]:
+    """What all rules say. Raises `ConfigError` for a rule that cannot be loaded."""
+    named = (*(point.value for point in entry_points(group=GROUP)), *config.rules)
+    further: list[Rule] = [loaded("rule", name) for name in named]
+    return [problem for rule in (*BUILT_IN, *further) for problem in rule(config)]
+
+
+def sentence(config: "Config", problem: Problem) -> str:
+    """A problem with its setting and where that was set."""
+    known = schema.at(type(config), tuple(problem.key.split("."))) is not None
+    return f"{problem.key} ({config.source(problem.key)}): {problem.text}" if known else problem.text
+
+
+def loaded(what: str, name: str) -> Any:
+    """What is called `module:name`. Raises `ConfigError` when it cannot be loaded."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"The {what} {schema.shown(name)} cannot be loaded ({type(error).__name__}); name it as module:name."
+        ) from error
+
+
+# --- the rules of the house ---------------------------------------------------------------------------------------
+
+
+def no_debugging_in_production(config: "Config") -> Iterator[Problem]:
+    if config.environment == "production" and config.debug:
+        yield Problem("debug", "Tracebacks and debug lines are written in production; set debug to false.", "warning")
+
+
+def something_is_kept_in_production(config: "Config") -> Iterator[Problem]:
+    if config.environment == "production" and config.database.url.endswith(":memory:"):
+        yield Problem("database.url", "Nothing would be kept in production; name a file or a PostgreSQL database.")
+
+
+def nobody_comes_in_unseen(config: "Config") -> Iterator[Problem]:
+    if refusal := config.server.refusal:
+        yield Problem("server.host", refusal)
+
+
+def pages_of_others_stay_out(config: "Config") -> Iterator[Problem]:
+    if config.realtime.origins == "any":
+        yield Problem(
+            "realtime.origins",
+            "Any web page that somebody here opens may talk to the house; list the pages that may.",
+            "warning",
+        )
+
+
+def the_database_is_on_a_disk_of_this_machine(config: "Config") -> Iterator[Problem]:
+    path = config.database.url.removeprefix("sqlite:///")
+    if path in {config.database.url, ":memory:"}:
+        return
+    if (kind := _file_system(Path(path).absolute())) in _NETWORK_FILE_SYSTEMS:
+        yield Problem(
+            "database.url",
+            f"SQLite's locks do not hold on a network file system ({kind}); name a local disk, or use PostgreSQL.",
+            "warning",
+        )
+
+
+def keys_travel_encrypted(config: "Config") -> Iterator[Problem]:
+    for name in config.providers.names():
+        section = config.providers.named(name)
+        url = urlsplit(section.base_url or "") if section else urlsplit("")
+        has_key = section is not None and (section.api_key is not None or bool(section.headers))
+        if has_key and url.scheme == "http" and not is_loopback(url.hostname or ""):
+            yield Problem(
+                f"providers.{name}.base_url", "The key would cross the network unencrypted; use https.", "warning"
+            )
+
+
+def secrets_are_readable_by_their_owner_only(config: "Config") -> Iterator[Problem]:
+    if sys.platform == "win32":
+        return
+    for file in config.secret_files:
+        # A folder that nobody else may enter hides its files, whatever their own permissions.
+        if _others_may(file, stat.S_IROTH) and _others_may(file.parent, stat.S_IXOTH):
+            yield Problem("secrets_dir", f"Everybody on this machine may read {file}; chmod 600 it.", "warning")
+
+
+BUILT_IN: tuple[Rule, ...] = (
+    no_debugging_in_production,
+    something_is_kept_in_production,
+    nobody_comes_in_unseen,
+    pages_of_others_stay_out,
+    the_database_is_on_a_disk_of_this_machine,
+    keys_travel_encrypted,
+    secrets_are_readable_by_their_owner_only,
+)
+
+
+def _others_may(path: Path, bit: int) -> bool:
+    try:
+        return bool(path.stat().st_mode & bit)
+    except OSError:
+        return False
+
+
+def _file_system(path: Path) -> str | None:
+    """The kind of file system that holds `path`; None where the system does not say."""
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    best, kind = "", None
+    for line in mounts.splitlines():
+        _, place, found, *_ = line.split()
+        place = place.replace("\\040", " ")
+        if len(place) >= len(best) and os.path.commonpath([place, str(path)]) == place:
+            best, kind = place, found
+    return kind
