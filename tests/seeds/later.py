@@ -5,14 +5,12 @@ import pytest
 LATER = {
     "C": "real time: presence, middleware, brokers, recovery",
     "D": "models and assistants: state, events, strategies, memory, pipelines, tools with limits",
-    "adapters": "messaging platforms, webhooks and their signatures",
-    "deployment": "several processes, images, compose file",
-    "devices": "hardware: registration, drivers, health",
-    "files": "files that people bring",
-    "plugins": "plugins of four kinds, their registry and marketplace",
-    "planned": "what Simple AI Agent only plans: dashboards, languages, voice, exports",
-    "security": "authentication, limits, encryption, quotas, audit",
-    "workflows": "workflows with steps, conditions and rollback",
+    "deployment": "deployment: several processes, images, compose file",
+    "devices": "devices: registration, drivers, health",
+    "files": "files: what people bring, read and kept",
+    "plugins": "plugins: four kinds, their registry and marketplace",
+    "security": "security: authentication, limits, encryption, quotas, audit",
+    "workflows": "workflows: steps, conditions, rollback",
 }
 
 

@@ -9,7 +9,7 @@ room.on("new_message", (message) => {
   say("new_message", message);
   room.leave().receive("ok", (response) => {
     say("left", response);
-    socket.disconnect();
+    socket.disconnect(() => process.exit(0)); // the push above waits for a reply that this room does not give
   });
 });
 

@@ -16,7 +16,9 @@ from tests.seeds.extract import DOCUMENTS, FOLDER, Block, blocks
 from tests.seeds.later import NotBuiltError
 from tests.seeds.renames import renamed
 
-PAGE = Path(__file__).parents[2] / "docs" / "seeds.md"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "antiphon"
+PAGE = ROOT / "docs" / "seeds.md"
 
 
 def sample(block_id: str) -> pytest.MarkDecorator:
@@ -73,6 +75,14 @@ def having(thing: Any, *methods: str) -> Any:
     if missing := [name for name in methods if not hasattr(thing, name)]:
         raise NotBuiltError(f"{type(thing).__name__} has no {', '.join(missing)} yet")
     return thing
+
+
+def home(place: str, *, below: Path = PACKAGE) -> Path:
+    """A file or folder of the package. Raises `NotBuiltError` when it is not there yet."""
+    path = below / place
+    if not path.exists():
+        raise NotBuiltError(f"there is no {place} yet")
+    return path
 
 
 @cache

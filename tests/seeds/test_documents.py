@@ -3,13 +3,13 @@
 import ast
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.seeds.extract import DOCUMENTS, FOLDER, Block, blocks
 from tests.seeds.later import LATER
+from tests.seeds.marks import decorated
 
 HERE = Path(__file__).parent
 
@@ -27,18 +27,6 @@ NO_PROGRAM = {
 """Blocks that are no Python to run, and what they are. The test that has their id proves what they claim."""
 
 
-def decorated(name: str) -> Iterator[tuple[str, ast.AST, list[str]]]:
-    """The first argument of each such decorator, with the test it stands on and the decorators there."""
-    for path in sorted(HERE.glob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                calls = [call for call in node.decorator_list if isinstance(call, ast.Call)]
-                names = [ast.unparse(call.func) for call in calls]
-                for call in calls:
-                    if ast.unparse(call.func) == name:
-                        yield ast.literal_eval(call.args[0]), node, names
-
-
 def test_no_document_was_changed() -> None:
     lines = (HERE / "digests.txt").read_text(encoding="utf-8").splitlines()
     table = {name: digest for digest, name in (line.split() for line in lines)}
@@ -48,16 +36,13 @@ def test_no_document_was_changed() -> None:
 
 
 def test_every_block_has_one_test_and_every_test_a_block() -> None:
-    proved = Counter(block_id for block_id, _, _ in decorated("sample"))
+    proved = Counter(block_id for block_id, _ in decorated("sample"))
     assert proved == Counter(dict.fromkeys(blocks(), 1))
 
 
 def test_the_tests_of_a_document_are_in_its_file() -> None:
-    for path in sorted(HERE.glob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "sample":
-                document = blocks()[ast.literal_eval(node.args[0])].document
-                assert path.stem == f"test_{document.replace('-', '_')}"
+    for block_id, test in decorated("sample"):
+        assert test.file == f"test_{blocks()[block_id].document.replace('-', '_')}"
 
 
 def test_what_does_not_run_says_why() -> None:
@@ -76,8 +61,8 @@ def test_every_program_compiles_where_it_stands() -> None:
 def test_only_what_a_known_part_will_bring_is_marked_for_later() -> None:
     marked = list(decorated("later"))
     assert marked
-    assert {subject for subject, _, _ in marked} <= set(LATER)
-    assert [node for _, node, names in marked if "sample" not in names] == []
+    assert {subject for subject, _ in marked} <= set(LATER)
+    assert [test.name for _, test in marked if "sample" not in test.marks] == []
 
 
 # --- the extraction is complete -----------------------------------------------------------------------------------
