@@ -92,9 +92,7 @@ async def stored(store: Store, count: int, places: list[str]) -> int:
 async def answered(talk: Talk, count: int) -> int:
     """So many answers of the loop alone: model, tool, model, without store or sockets."""
     assistant = talk.workspace.assistants.default
-    context = ToolContext(
-        person_id="p", conversation_id="c", turn_id="t", message_id="m", assistant=assistant.name, services={}
-    )
+    context = ToolContext(person_id="p", conversation_id="c", turn_id="t", message_id="m", assistant=assistant.name)
     question = (ChatMessage(role="user", text="What time is it?"),)
     for _ in range(count):
         async for _event in Run(assistant, Scripted(), "script", question, context).events():

@@ -22,9 +22,7 @@ async def loop(url: str, streams: int, tokens: int) -> int:
     """Our client and our loop, without a store and without sockets."""
     provider = CompatibleProvider("demo", ProviderSettings(base_url=url))
     assistant = Assistant("guide", instructions="Answer.")
-    context = ToolContext(
-        person_id="p", conversation_id="c", turn_id="t", message_id="m", assistant="guide", services={}
-    )
+    context = ToolContext(person_id="p", conversation_id="c", turn_id="t", message_id="m", assistant="guide")
     question = (ChatMessage(role="user", text=f"!long {tokens}"),)
 
     async def answer() -> int:

@@ -38,13 +38,20 @@ from antiphon.providers.registry import ProviderRegistry
 from antiphon.realtime import pubsub
 from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
-from antiphon.runtime.lifecycle import Lifecycle
+from antiphon.realtime.pubsub import PubSub
+from antiphon.runtime import threads
+from antiphon.runtime.clock import Clock, SystemClock
+from antiphon.runtime.container import ServiceContainer
+from antiphon.runtime.lifecycle import HealthCheck, Lifecycle
 from antiphon.runtime.registry import Registry
+from antiphon.runtime.services import add_services
 from antiphon.settings.config import Config
-from antiphon.storage.base import ConversationStore, NoteStore
+from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, Store
 from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry import health, metrics
+from antiphon.telemetry.health import HealthChecker
 from antiphon.telemetry.logs import get_logger, setup_logging
+from antiphon.telemetry.metrics import Metrics
 from antiphon.tools.base import tool_registry
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
@@ -94,13 +101,13 @@ class Workspace:
         )
         self.outbox = Outbox(self.store.outbox, self.adapters, metrics=self.metrics)
         self.history = ConversationHistory(self.store.conversations, self.live)
-        self._services: Mapping[type[Any], Any] = {
-            ConversationStore: self.store.conversations,
-            NoteStore: self.store.notes,
-        }
+        self.services = ServiceContainer()
+        performance = self.config.performance
+        self._threads = threads.adopt(threads.Threads(performance.max_workers, performance.queue_size))
         self.router = self._build_flow()
         self.server = self._build_server()
         self._lifecycle = Lifecycle()
+        self._provide()
 
     @property
     def url(self) -> str:
@@ -154,10 +161,10 @@ class Workspace:
         if not len(self.assistants):
             self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
         if not self._lifecycle.running:
-            # Here and not in the constructor: adapters are added in between.
+            # Here and not in the constructor: adapters and services are added in between.
+            self.services.build()
             self._lifecycle = self._order()
         await self._lifecycle.start()
-        self.health.register("store", self.store.check)
         self.health.drain(False)
         log.info("workspace.started", model=self.default_model, database=self.data)
 
@@ -167,9 +174,9 @@ class Workspace:
         try:
             await self._lifecycle.stop()
         finally:
-            self.health.unregister("store")
             pubsub.release(self.pubsub)
             metrics.release(self.metrics)
+            threads.release(self._threads)
             health.release(self.health)
 
     def _greet(self) -> None:
@@ -186,7 +193,7 @@ class Workspace:
 
     def _build_flow(self) -> MessageRouter:
         config = self.config.assistants
-        commands = _commands()
+        commands = _commands(self.services)
         house = House(
             commands=commands,
             catalogue=self.catalogue,
@@ -205,7 +212,7 @@ class Workspace:
             assistants=self.assistants,
             context=ContextBuilder(self.prompts, config),
             selector=self.selector,
-            generation=Generation(providers=self.providers, services=self._services),
+            generation=Generation(providers=self.providers, services=self.services),
             ending=ending,
         )
         return MessageRouter(
@@ -244,11 +251,37 @@ class Workspace:
         guard = Guard(app, names, self.phoenix.origin_policy)
         return WebServer(guard, self.phoenix.protocol_class(), self.config.server, self._drain)
 
+    def _provide(self) -> None:
+        """What tools, commands and a program's own services may ask for; any of it can be replaced before the start."""
+        parts: dict[Any, object] = {
+            Config: self.config,
+            Clock: SystemClock(),
+            Metrics: self.metrics,
+            HealthChecker: self.health,
+            PubSub: self.pubsub,
+            Phoenix: self.phoenix,
+            Store: self.store,
+            ConversationStore: self.store.conversations,
+            InboxStore: self.store.inbox,
+            OutboxStore: self.store.outbox,
+            PeopleStore: self.store.people,
+            NoteStore: self.store.notes,
+            ProviderRegistry: self.providers,
+            PromptManager: self.prompts,
+            Directory: self.assistants,
+            MessageRouter: self.router,
+        }
+        for kind, part in parts.items():
+            self.services.register_singleton(kind, part)
+
     def _order(self) -> Lifecycle:
-        order = Lifecycle()
+        limits = self.config.services
+        order = Lifecycle(watch=self.health, start_limit=limits.start_seconds, stop_limit=limits.stop_seconds)
         order.add("the database", self._take_claim, self._release_claim)
-        order.add("the store", self.store.start, self.store.stop)
+        order.add("the store", self.store.start, self.store.stop, check=HealthCheck("store", self.store.check))
         order.add("the models", self._choose_model, self.providers.stop)
+        order.add("the services", None, self.services.aclose)
+        add_services(order, self.services)
         order.add("the assistants", self._check_assistants)
         order.add("the outbox", self.outbox.start, self.outbox.stop)
         order.add("the flow", self.router.start, self.router.stop, stop_limit=2 * self.config.server.drain_seconds + 5)
@@ -272,7 +305,7 @@ class Workspace:
             if isinstance(assistant.instructions, Prompt):
                 self.prompts.find(assistant.instructions)
             for item in assistant.tools:
-                item.check(self._services)
+                item.check(self.services)
             if assistant.model is not None:
                 self.providers.resolve(assistant.model)
         for model in (self.default_model, *self.config.assistants.platform_models.values()):
@@ -291,11 +324,11 @@ class Workspace:
         return [*(self.tools.get(name) for name in self.tools.names()), remember, recall, search_conversations]
 
 
-def _commands() -> Commands:
+def _commands(services: ServiceContainer) -> Commands:
     found: Registry[Command] = Registry(
         "command", lambda module: module.command, package="antiphon.commands", group="antiphon.commands"
     )
-    return Commands([found.get(name) for name in found.names()])
+    return Commands([found.get(name) for name in found.names()], services)
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

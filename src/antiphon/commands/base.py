@@ -1,16 +1,18 @@
 """The contract of a command: what people type after a slash, and what it asks the house to do.
 
 A command changes nothing itself: it returns a `CommandOutcome`, and the flow carries it out. Every file of this
-folder holds one `command`; its name is the file's name.
+folder holds one `command`; its name is the file's name. Parameters of `run` behind the call are services: each is
+annotated with the type, as a rule a Protocol, under which the workspace provides it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from antiphon.domain import Conversation, Person, Turn, TurnRecord
+from antiphon.runtime.base import Services
 
 _LONGEST_NAME = 40
 """Characters of a name that does not exist which its refusal repeats."""
@@ -66,14 +68,18 @@ class Command(Struct, frozen=True, kw_only=True):
     name: str
     usage: str
     summary: str
-    run: Callable[[CommandCall], Awaitable[CommandOutcome]]
+    run: Callable[..., Awaitable[CommandOutcome]]
+
+    def served(self, services: Services) -> "Command":
+        """The same with its services filled in; that they are there is checked when the workspace starts."""
+        return structs.replace(self, run=services.inject(self.run, by=f"The command /{self.name}", given=1))
 
 
 class Commands:
-    """The commands of a workspace, found by what a person typed."""
+    """The commands of a workspace, found by what a person typed. `services` is what they may ask for."""
 
-    def __init__(self, commands: Sequence[Command]) -> None:
-        self._by_name = {command.name: command for command in sorted(commands, key=lambda command: command.name)}
+    def __init__(self, commands: Sequence[Command], services: Services) -> None:
+        self._by_name = {each.name: each.served(services) for each in sorted(commands, key=lambda each: each.name)}
 
     def all(self) -> tuple[Command, ...]:
         return tuple(self._by_name.values())

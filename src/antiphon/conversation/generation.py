@@ -1,9 +1,7 @@
 """Step 8 of the flow: the assistant's run, told to the live stream as it happens."""
 
-from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
@@ -12,6 +10,7 @@ from antiphon.conversation.stream import TurnStream
 from antiphon.domain import TurnRecord
 from antiphon.providers.base import ChatMessage
 from antiphon.providers.registry import ProviderRegistry
+from antiphon.runtime.base import Services
 from antiphon.tools.base import ToolContext
 
 
@@ -31,7 +30,7 @@ class Generation:
     """Runs assistants. `services` is what their tools may ask for."""
 
     providers: ProviderRegistry
-    services: Mapping[type[Any], Any]
+    services: Services
 
     async def run(
         self, stream: TurnStream, assistant: Assistant, choice: Choice, messages: tuple[ChatMessage, ...]

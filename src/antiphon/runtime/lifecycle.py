@@ -1,8 +1,9 @@
-"""Starting in order and stopping in reverse, each part within its time."""
+"""Starting in order and stopping in reverse, each part within its time, and its health watched while it runs."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -13,20 +14,44 @@ log = logging.getLogger(__name__)
 Step = Callable[[], Awaitable[object]]
 
 
+class Watch(Protocol):
+    """Who is told what to look after (`telemetry.health.HealthChecker`)."""
+
+    def register(self, name: str, check: Callable[[], object], critical: bool = True) -> None: ...
+
+    def unregister(self, name: str) -> None: ...
+
+
+class HealthCheck(Struct, frozen=True):
+    """How to see whether a part is well; `run` fails by raising or by giving False. Without one that is `critical` the
+    house is not ready for work."""
+
+    name: str
+    run: Callable[[], object]
+    critical: bool = True
+
+
 class _Part(Struct, frozen=True, kw_only=True):
     """Something with a life. The limits are in seconds."""
 
     name: str
     start: Step | None
     stop: Step | None
+    check: HealthCheck | None
     start_limit: float
     stop_limit: float
 
 
 class Lifecycle:
-    """The parts of a whole, in the order in which they depend on each other."""
+    """The parts of a whole, in the order in which they depend on each other.
 
-    def __init__(self) -> None:
+    The limits, in seconds, are those of a part that has none of its own. `watch` is told of the health checks of the
+    parts that run, and of no others.
+    """
+
+    def __init__(self, *, watch: Watch | None = None, start_limit: float = 30.0, stop_limit: float = 10.0) -> None:
+        self._watch = watch
+        self._limits = start_limit, stop_limit
         self._parts: list[_Part] = []
         self._started: list[_Part] = []
 
@@ -41,11 +66,20 @@ class Lifecycle:
         start: Step | None = None,
         stop: Step | None = None,
         *,
-        start_limit: float = 30.0,
-        stop_limit: float = 10.0,
+        check: HealthCheck | None = None,
+        start_limit: float | None = None,
+        stop_limit: float | None = None,
     ) -> None:
         """Adds a part behind those it needs. A `start` that fails or is cancelled cleans up after itself."""
-        self._parts.append(_Part(name=name, start=start, stop=stop, start_limit=start_limit, stop_limit=stop_limit))
+        part = _Part(
+            name=name,
+            start=start,
+            stop=stop,
+            check=check,
+            start_limit=self._limits[0] if start_limit is None else start_limit,
+            stop_limit=self._limits[1] if stop_limit is None else stop_limit,
+        )
+        self._parts.append(part)
 
     async def start(self) -> None:
         """Starts every part that does not run yet. When one fails, those that run are stopped and an error names it:
@@ -55,6 +89,8 @@ class Lifecycle:
             for part in waiting:
                 await self._start(part)
                 self._started.append(part)
+                if self._watch and part.check:
+                    self._watch.register(part.check.name, part.check.run, part.check.critical)
         except BaseException:
             await self._stop_all()
             raise
@@ -86,6 +122,8 @@ class Lifecycle:
         failed = []
         while self._started:
             part = self._started.pop()
+            if self._watch and part.check:
+                self._watch.unregister(part.check.name)
             if part.stop is None:
                 continue
             try:

@@ -99,22 +99,23 @@ class Signature:
         return {name: hints[name] for name in self._parameters}
 
     @cached_property
-    def injected(self) -> dict[str, type[Any]]:
-        """Arguments that a model never sees: the context itself and services (Protocol classes), by name."""
+    def services(self) -> dict[str, type[Any]]:
+        """Arguments that a model never sees: services, asked for by their Protocol class."""
         return {
             name: hint
             for name, hint in self._types.items()
-            if isinstance(hint, type) and (hint is self._context_type or getattr(hint, "_is_protocol", False))
+            if isinstance(hint, type) and getattr(hint, "_is_protocol", False)
         }
 
     @cached_property
-    def services(self) -> tuple[type[Any], ...]:
-        return tuple(hint for hint in self.injected.values() if hint is not self._context_type)
+    def contexts(self) -> tuple[str, ...]:
+        """Arguments that are the context of the call, which a model never sees either."""
+        return tuple(name for name, hint in self._types.items() if hint is self._context_type)
 
     @cached_property
     def _visible(self) -> dict[str, str]:
         """Field of the model by argument: neutral field names, because `json` or `_x` may not be fields themselves."""
-        names = [name for name in self._parameters if name not in self.injected]
+        names = [name for name in self._parameters if name not in self.services and name not in self.contexts]
         return {name: f"argument_{position}" for position, name in enumerate(names)}
 
     @cached_property

@@ -20,16 +20,19 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from antiphon.errors import ConfigError, ToolError
+from antiphon.runtime.base import Services
+from antiphon.runtime.container import ServiceContainer
 from antiphon.runtime.registry import Registry
+from antiphon.runtime.threads import Threads
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools._signature import Docstring, Signature
-from antiphon.tools._workers import Workers
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 OUTPUT_LIMIT = 32 * 1024
 _THREADS = 8  # blocking calls of one tool at once; more wait, and waiting counts against the time limit
+_WAITING = 1_000
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what every vendor of models accepts
 
 log = get_logger(__name__)
@@ -46,7 +49,7 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     turn_id: str
     message_id: str
     assistant: str
-    services: Mapping[type[Any], Any] = msgspec.field(default_factory=dict)
+    services: Services = msgspec.field(default_factory=ServiceContainer)
 
 
 class ToolResult(Struct, frozen=True, kw_only=True):
@@ -70,7 +73,7 @@ class Tool(Generic[P, R]):
     timeout: float
     output_limit: int
     _signature: Signature
-    _workers: Workers
+    _threads: Threads
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
@@ -81,15 +84,13 @@ class Tool(Generic[P, R]):
         return self._signature.schema
 
     @property
-    def requires(self) -> tuple[type[Any], ...]:
-        """The services (Protocol classes) that `ToolContext.services` must hold for this tool."""
+    def requires(self) -> Mapping[str, type[Any]]:
+        """The services (Protocol classes) that `ToolContext.services` must supply, by the parameter that wants each."""
         return self._signature.services
 
-    def check(self, services: Mapping[type[Any], Any]) -> None:
+    def check(self, services: Services) -> None:
         """Raises `ConfigError` naming what is missing or wrong, so that a start fails instead of a turn."""
-        missing = [service.__name__ for service in self.requires if service not in services]
-        if missing:
-            raise ConfigError(f"Tool {self.name} needs {' and '.join(missing)}, which nothing here provides.")
+        services.require(self.requires, by=f"Tool {self.name}")
         self.parameters  # noqa: B018 - types are resolved here
 
     async def call(self, arguments: str, context: ToolContext) -> ToolResult:
@@ -113,23 +114,22 @@ class Tool(Generic[P, R]):
         return ToolResult(text=_fit(text, self.output_limit), failed=failed, elapsed_ms=elapsed)
 
     async def _run(self, arguments: str, context: ToolContext) -> Any:
-        keywords = self._signature.read(arguments) | self._inject(context)
+        keywords = self._signature.read(arguments) | dict.fromkeys(self._signature.contexts, context)
+        if not self.requires:
+            return await self._execute(keywords)
+        async with context.services.supply(self.requires) as services:
+            return await self._execute(keywords | services)
+
+    async def _execute(self, keywords: dict[str, Any]) -> Any:
         call: Callable[..., Any] = self.function
         if self._is_async:
             return await call(**keywords)
-        value = await self._workers.run(lambda: call(**keywords))
+        value = await self._threads.run(lambda: call(**keywords))
         return await value if inspect.isawaitable(value) else value
 
     @cached_property
     def _is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
-
-    def _inject(self, context: ToolContext) -> dict[str, Any]:
-        injected = self._signature.injected
-        if not injected:
-            return {}
-        self.check(context.services)
-        return {name: context if hint is ToolContext else context.services[hint] for name, hint in injected.items()}
 
     def _blame(self, error: BaseException, context: ToolContext, *, overdue: bool) -> str:
         """Logs the failure for the developer and words it for the model."""
@@ -208,7 +208,9 @@ def _make(
     if timeout <= 0 or output_limit <= 0:
         raise ConfigError(f"Tool {name}: timeout and output_limit must be greater than 0.")
     signature = Signature(function, name, ToolContext)
-    made: Tool[P, R] = Tool(function, name, description, timeout, output_limit, signature, Workers(_THREADS))
+    # Each has its own threads, so one that hangs starves only itself.
+    threads = Threads(_THREADS, _WAITING, name=f"tool {name}")
+    made: Tool[P, R] = Tool(function, name, description, timeout, output_limit, signature, threads)
     made.__dict__.update(__doc__=function.__doc__, __module__=function.__module__, __wrapped__=function)
     return made
 

@@ -9,6 +9,7 @@ import pytest
 from antiphon.assistants.assistant import AnyTool
 from antiphon.assistants.tools import NOTHING, recall, remember, search_conversations
 from antiphon.domain import ChannelMessage
+from antiphon.runtime.container import ServiceContainer
 from antiphon.storage.base import Accepted, ConversationStore, NoteStore, Store
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
@@ -29,15 +30,18 @@ async def says(store: Store, account: str, place: str, text: str) -> Accepted:
 
 
 async def use(tool: AnyTool, store: Store, accepted: Accepted, **arguments: str) -> str:
+    services = ServiceContainer()
+    services.register_singleton(NoteStore, store.notes)
+    services.register_singleton(ConversationStore, store.conversations)
     context = ToolContext(
         person_id=accepted.turn.person_id,
         conversation_id=accepted.conversation.id,
         turn_id=accepted.turn.id,
         message_id=accepted.message.id,
         assistant="guide",
-        services={NoteStore: store.notes, ConversationStore: store.conversations},
+        services=services,
     )
-    tool.check(context.services)
+    tool.check(services)
     result = await tool.call(msgspec.json.encode(arguments).decode(), context)
     return f"failed: {result.text}" if result.failed else result.text
 

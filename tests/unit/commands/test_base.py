@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from antiphon.commands import help as helping
 from antiphon.commands import model, reset, status, why
 from antiphon.commands.base import Commands
+from antiphon.runtime.container import ServiceContainer
 
-COMMANDS = Commands([helping.command, model.command, reset.command, status.command, why.command])
+COMMANDS = Commands([helping.command, model.command, reset.command, status.command, why.command], ServiceContainer())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.runtime.container import ServiceContainer
 from antiphon.tools.base import ToolContext
 
 
@@ -11,13 +12,16 @@ def make_context() -> Callable[..., ToolContext]:
     """A context with ids of its own for turn `number`, offering `services`."""
 
     def make(number: int = 0, services: dict[type[Any], Any] | None = None) -> ToolContext:
+        container = ServiceContainer()
+        for kind, service in (services or {}).items():
+            container.register_singleton(kind, service)
         return ToolContext(
             person_id=f"person-{number}",
             conversation_id=f"conversation-{number}",
             turn_id=f"turn-{number}",
             message_id=f"message-{number}",
             assistant="guide",
-            services=services or {},
+            services=container,
         )
 
     return make

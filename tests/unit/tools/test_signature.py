@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from antiphon.errors import ConfigError
+from antiphon.runtime.container import ServiceContainer
 from antiphon.tools._signature import Docstring
 from antiphon.tools.base import ToolContext, tool
 
@@ -227,7 +228,7 @@ def test_a_callable_argument_is_named_too() -> None:
         """Takes code."""
 
     with pytest.raises(ConfigError, match=r"takes_code: argument 'code'"):
-        takes_code.check({})
+        takes_code.check(ServiceContainer())
 
 
 def test_a_name_that_cannot_be_resolved_is_told() -> None:
@@ -236,7 +237,7 @@ def test_a_name_that_cannot_be_resolved_is_told() -> None:
         """Points nowhere."""
 
     with pytest.raises(ConfigError, match=r"unresolved.*Nowhere"):
-        unresolved.check({})
+        unresolved.check(ServiceContainer())
 
 
 @pytest.mark.parametrize(
@@ -329,10 +330,10 @@ async def recall(prefix: str, notes: Notes, context: ToolContext) -> str:
 
 async def test_services_and_context_are_injected_and_invisible(make_context: Callable[..., ToolContext]) -> None:
     assert list(recall.parameters["properties"]) == ["prefix"]
-    assert recall.requires == (Notes,)
-    services = {Notes: RealNotes("milk", "meat", "salt")}
-    recall.check(services)
-    result = await recall.call('{"prefix": "m"}', make_context(7, services))
+    assert recall.requires == {"notes": Notes}
+    context = make_context(7, {Notes: RealNotes("milk", "meat", "salt")})
+    recall.check(context.services)
+    result = await recall.call('{"prefix": "m"}', context)
     assert result.text == "person-7: milk, meat"
 
 
@@ -344,8 +345,8 @@ async def test_a_model_cannot_fill_in_what_is_injected(make_context: Callable[..
 
 
 async def test_a_missing_service_is_named(context: ToolContext) -> None:
-    with pytest.raises(ConfigError, match="recall needs Notes"):
-        recall.check({})
+    with pytest.raises(ConfigError, match="Tool recall needs Notes for 'notes', which nobody provides"):
+        recall.check(context.services)
     result = await recall.call('{"prefix": "m"}', context)
     assert result.failed
     assert "Notes" in result.text

@@ -59,7 +59,7 @@ async def modest(context: ToolContext, notes: NoteStore) -> str:
     [
         (Assistant("a", instructions=Prompt("helpfull")), "There is no prompt 'helpfull'. Did you mean helpful?"),
         (Assistant("a", instructions=Prompt("helpful", 9)), "Prompt helpful has no version 9"),
-        (Assistant("a", tools=[needy]), "Tool needy needs Missing, which nothing here provides."),
+        (Assistant("a", tools=[needy]), "Tool needy needs Missing for 'service', which nobody provides."),
         (Assistant("a", model="opnai:gpt-5"), "There is no provider “opnai”. Did you mean openai?"),
         (Assistant("a", model="gpt-5"), "“gpt-5” names no model."),
     ],
