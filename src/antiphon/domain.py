@@ -226,15 +226,26 @@ class _IdClock:
     def __init__(self) -> None:
         self.lock = Lock()
         self.last = 0
+        self.chance = b""
 
     def next(self) -> int:
-        fresh = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
         with self.lock:
+            if not self.chance:
+                # For many ids at once: each call of the system lets go of the interpreter, and another thread takes it.
+                self.chance = os.urandom(1000)
+            drawn, self.chance = self.chance[:10], self.chance[10:]
+            fresh = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(drawn, "big")
             self.last = max(fresh, self.last + 1)
             return self.last
 
+    def part(self) -> None:
+        """In the child of a fork: what was drawn in advance and what comes next belongs to the parent."""
+        self.lock, self.last, self.chance = Lock(), 0, b""
+
 
 _ids = _IdClock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_ids.part)
 
 
 def new_id() -> str:

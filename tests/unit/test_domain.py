@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -64,6 +67,26 @@ def test_threads_never_get_the_same_id() -> None:
     for thread in threads:
         thread.join()
     assert len(set(ids)) == 16_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_forked_process_draws_its_own_ids() -> None:
+    program = """
+import os, sys
+from unittest import mock
+from antiphon.domain import new_id
+with mock.patch("time.time_ns", return_value=1_800_000_000_000_000_000):
+    new_id()
+    child = os.fork()
+    sys.stdout.write(new_id() + "\\n")
+    sys.stdout.flush()
+    if child:
+        os.waitpid(child, 0)
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    first, second = told.stdout.split()
+    assert first[:10] == second[:10], "the clock stands still"
+    assert first != second
 
 
 @given(USAGES, USAGES, USAGES)

@@ -136,7 +136,9 @@ class MessageRouter:
 
     def _arrived(self, place: tuple[str, str], accepting: asyncio.Task[Receipt]) -> None:
         self._accepting_now.discard(accepting)
-        self._arriving -= Counter([place])
+        self._arriving[place] -= 1
+        if not self._arriving[place]:
+            del self._arriving[place]
 
     async def _accept(self, message: ChannelMessage) -> Receipt:
         accepted = await self._store.inbox.accept(message, assistant=self._default_assistant())
