@@ -1,12 +1,12 @@
 """What every `Store` must do, through its contract alone and on a real database.
 
-A further database is one more entry of `DATABASES`: a function that makes an unstarted store in a clean place.
+A further database is one more entry of `DATABASES`, and a way to have an empty one in `place`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
+from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,22 +32,40 @@ from antiphon.errors import ServiceError, ValidationError
 from antiphon.storage.base import Accepted, Chunk, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
+from tests.postgres import Databases
 
-MakeStore = Callable[[Path], Store]
+Place = Callable[[], DatabaseSettings]
 
-DATABASES: dict[str, MakeStore] = {
-    "sqlite": lambda folder: open_store(DatabaseSettings(url=f"sqlite:///{folder}/antiphon.db")),
-    "sqlite-memory": lambda _: open_store(DatabaseSettings(url="sqlite:///:memory:")),
-}
-KEEPING = [name for name in DATABASES if name != "sqlite-memory"]
+DATABASES = ("sqlite", "sqlite-memory", "postgres")
+KEEPING = ("sqlite", "postgres")
 """Those whose content is there again after a restart."""
 
 ANSWERED = TurnRecord(outcome="answered", assistant="guide", model="demo:demo", chosen_by="system")
 
 
 @pytest.fixture(params=DATABASES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made = DATABASES[request.param](tmp_path)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Settings of a database; each call has one of its own, with nothing in it."""
+    if request.param != "postgres":
+        folder, numbers = tmp_path_factory.mktemp("store"), count()
+        memory = request.param == "sqlite-memory"
+        yield lambda: DatabaseSettings(url=f"sqlite:///{':memory:' if memory else f'{folder}/{next(numbers)}.db'}")
+        return
+    databases: Databases = request.getfixturevalue("databases")
+    made: list[str] = []
+
+    def ready() -> DatabaseSettings:
+        made.append(databases.ready())
+        return DatabaseSettings(url=made[-1])
+
+    yield ready
+    for url in made:
+        databases.drop(url)
+
+
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
+    made = open_store(place())
     await made.start()
     yield made
     await made.stop()
@@ -84,9 +102,8 @@ async def answer(store: Store, asked: Accepted, text: str = "An answer.") -> Non
 # --- life ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("database", DATABASES)
-async def test_a_store_that_does_not_run_refuses_everything(database: str, tmp_path: Path) -> None:
-    made = DATABASES[database](tmp_path)
+async def test_a_store_that_does_not_run_refuses_everything(place: Place) -> None:
+    made = open_store(place())
 
     async def refuses() -> None:
         calls: list[Callable[[], Awaitable[object]]] = [
@@ -109,9 +126,10 @@ async def test_a_store_that_does_not_run_refuses_everything(database: str, tmp_p
     await refuses()
 
 
-@pytest.mark.parametrize("database", KEEPING)
-async def test_everything_is_there_after_a_restart(database: str, tmp_path: Path) -> None:
-    first = DATABASES[database](tmp_path)
+@pytest.mark.parametrize("place", KEEPING, indirect=True)
+async def test_everything_is_there_after_a_restart(place: Place) -> None:
+    settings = place()
+    first = open_store(settings)
     await first.start()
     asked = await ask(first, "What is kept?")
     await first.inbox.begin(asked.turn, TurnRecord(outcome="interrupted"), context=0)
@@ -119,7 +137,7 @@ async def test_everything_is_there_after_a_restart(database: str, tmp_path: Path
     note = await first.notes.add(asked.turn.person_id, "I like tea")
     await first.stop()
 
-    second = DATABASES[database](tmp_path)
+    second = open_store(settings)
     await second.start()
     [open_turn] = await second.inbox.unfinished()
     assert (open_turn.turn, open_turn.state) == (asked.turn, "running")
@@ -533,12 +551,9 @@ Move = tuple[str, int]
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=st.lists(st.tuples(st.sampled_from(["ask", "answer", "hide", "refuse", "reset"]), st.integers(0, 9))))
-@pytest.mark.parametrize("database", DATABASES)
-def test_any_order_of_questions_and_answers_keeps_the_order(
-    database: str, moves: list[Move], tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_any_order_of_questions_and_answers_keeps_the_order(place: Place, moves: list[Move]) -> None:
     """Against a model in plain lists: positions, sorting, paging and context."""
-    asyncio.run(_play(DATABASES[database](tmp_path_factory.mktemp("play")), moves))
+    asyncio.run(_play(open_store(place()), moves))
 
 
 async def _play(made: Store, moves: list[Move]) -> None:

@@ -1,12 +1,16 @@
-"""Runs Alembic without a configuration file, on a connection that is given."""
+"""Runs Alembic without a configuration file, on a connection that is given, or writes what it would run."""
 
 import sqlite3
+from io import StringIO
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
+
+from antiphon.storage.migrations.current import revisions
 
 
 def config(connection: Connection | None = None) -> Config:
@@ -17,13 +21,38 @@ def config(connection: Connection | None = None) -> Config:
     return made
 
 
+def sql_of_migrations(dialect: str, since: str, to: str) -> str:
+    """What it takes to bring a database ("sqlite" or "postgresql") from one revision (or "base") to another, as SQL."""
+    made = config()
+    made.attributes["dialect"] = dialect
+    made.output_buffer = StringIO()
+    step = command.upgrade if _is_ahead(to, since) else command.downgrade
+    step(made, f"{since}:{to}", sql=True)
+    return made.output_buffer.getvalue()
+
+
 def run_migrations(connection: sqlite3.Connection, *, to: str = "head") -> None:
-    """Upgrades a SQLite database, or downgrades it when `to` is a revision behind its own (or "base").
+    """Brings a SQLite database to the revision `to`, which may be behind its own; "base" is before any.
 
     All of it is one transaction, SQLite's DDL included; a process that waited for it finds nothing left to do.
     """
-    move = command.upgrade if to == "head" else command.downgrade
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     with engine.connect() as wrapped, wrapped.begin():
         wrapped.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 itself would begin only at the first INSERT
-        move(config(wrapped), to)
+        move(wrapped, to)
+
+
+def move(connection: Connection, to: str) -> None:
+    """Brings the database of `connection` to the revision `to`, within its transaction."""
+    step = command.upgrade if _is_ahead(to, _revision(connection)) else command.downgrade
+    step(config(connection), to)
+
+
+def _revision(connection: Connection) -> str:
+    return MigrationContext.configure(connection).get_current_revision() or "base"
+
+
+def _is_ahead(to: str, since: str) -> bool:
+    """Whether the revision `to` is the same as or later than `since`."""
+    order = ["base", *revisions(), "head"]
+    return order.index(to) >= order.index(since)

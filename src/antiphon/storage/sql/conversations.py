@@ -9,6 +9,7 @@ from antiphon.storage.base import Hit
 from antiphon.storage.sql.excerpt import excerpt
 from antiphon.storage.sql.records import conversation_of, message_of, micros, moment, storable
 from antiphon.storage.sql.unit import Database, Unit, many, one
+from antiphon.storage.sql.words import marked, words_of
 
 _EVER = 2**62
 """Later than any time and position."""
@@ -41,8 +42,8 @@ class SqlConversations:
         return await self._database.read(_page, conversation_id, after, before, limit)
 
     async def search(self, person_id: str, query: str, *, limit: int = 5, exclude: str | None = None) -> list[Hit]:
-        expression = self._database.expression(query)
-        return await self._database.read(_search, person_id, expression, limit, exclude) if expression else []
+        words = words_of(query)
+        return await self._database.read(_search, person_id, words, limit, exclude) if words else []
 
     async def list(self, person_id: str, *, limit: int = 100, before: datetime | None = None) -> list[Conversation]:
         return await self._database.read(_list, person_id, limit, before)
@@ -101,17 +102,16 @@ def _page(conversation_id: str, after: int, before: int | None, limit: int) -> U
     return sorted(messages, key=lambda message: (message.ticket, message.position))
 
 
-def _search(person_id: str, expression: str, limit: int, exclude: str | None) -> Unit[list[Hit]]:
-    rows = yield from many(
-        "search_messages", person_id=person_id, expression=expression, limit=limit, exclude=exclude or ""
-    )
+def _search(person_id: str, words: str, limit: int, exclude: str | None) -> Unit[list[Hit]]:
+    """A row ends with the words that were found, which need not be those that were asked for."""
+    rows = yield from many("search_messages", person_id=person_id, words=words, limit=limit, exclude=exclude or "")
     return [
         Hit(
             conversation_id=row[0],
             conversation_title=row[1],
             message_id=row[2],
             role=row[3],
-            snippet=excerpt(row[4]),
+            snippet=excerpt(marked(row[4], row[7])),
             created_at=moment(row[5]),
             score=row[6],
         )

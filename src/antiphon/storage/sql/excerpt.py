@@ -1,6 +1,6 @@
 """The part of a found text that is worth showing.
 
-The index only marks the words: SQLite's own `snippet()` compares every match of a text with every other one, so that
+The index only finds the text: SQLite's own `snippet()` compares every match of a text with every other one, so that
 one long message of the same word over and over held up a reader for seconds.
 """
 

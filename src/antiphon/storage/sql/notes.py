@@ -7,6 +7,7 @@ from antiphon.domain import new_id, now
 from antiphon.storage.base import Note
 from antiphon.storage.sql.records import micros, note_of, storable
 from antiphon.storage.sql.unit import Database, Unit, many, one
+from antiphon.storage.sql.words import words_of
 
 
 class SqlNotes:
@@ -22,8 +23,8 @@ class SqlNotes:
         """A query without a word (only signs) finds nothing; an empty one gives the newest."""
         if not query.strip():
             return await self.list(person_id, limit=limit)
-        expression = self._database.expression(query)
-        return await self._database.read(_search, person_id, expression, limit) if expression else []
+        words = words_of(query)
+        return await self._database.read(_search, person_id, words, limit) if words else []
 
     async def delete(self, person_id: str, note_id: str) -> bool:
         return await self._database.write(_delete, person_id, note_id)
@@ -58,8 +59,8 @@ def _add(person_id: str, text: str, source_message_id: str | None) -> Unit[Note]
     return note
 
 
-def _search(person_id: str, expression: str, limit: int) -> Unit[list[Note]]:
-    rows = yield from many("search_notes", person_id=person_id, expression=expression, limit=limit)
+def _search(person_id: str, words: str, limit: int) -> Unit[list[Note]]:
+    rows = yield from many("search_notes", person_id=person_id, words=words, limit=limit)
     return [note_of(row) for row in rows]
 
 

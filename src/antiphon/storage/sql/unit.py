@@ -27,10 +27,6 @@ class Database(Protocol):
 
     async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
 
-    def expression(self, query: str) -> str:
-        """`query` in the language of the full-text index: any of its words; empty when it has none."""
-        ...
-
 
 def one(name: str, **values: Any) -> Unit[Row | None]:
     """The first row of a statement."""

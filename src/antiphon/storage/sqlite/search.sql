@@ -1,12 +1,14 @@
--- Full-text search of SQLite (FTS5), written by hand: no other database has it. See fulltext.py.
+-- Full-text search of SQLite (FTS5), written by hand: no other database has it. The words come from words_of, so that
+-- in quotes nothing in them is syntax (https://sqlite.org/fts5.html#full_text_query_syntax).
 
 -- name: search_messages
 SELECT conversations.id, conversations.title, messages.id, messages.role,
-       highlight(messages_fts, 0, '«', '»'), messages.created_at, -bm25(messages_fts)
+       messages.text, messages.created_at, -bm25(messages_fts), :words
 FROM messages_fts
 JOIN messages ON messages.number = messages_fts.rowid
 JOIN conversations ON conversations.id = messages.conversation_id
-WHERE messages_fts MATCH :expression AND conversations.person_id = :person_id AND conversations.id != :exclude
+WHERE messages_fts MATCH '"' || replace(:words, ' ', '" OR "') || '"'
+  AND conversations.person_id = :person_id AND conversations.id != :exclude
 ORDER BY bm25(messages_fts), messages.number DESC
 LIMIT :limit
 
@@ -14,6 +16,6 @@ LIMIT :limit
 SELECT notes.id, notes.person_id, notes.text, notes.source_message_id, notes.created_at
 FROM notes_fts
 JOIN notes ON notes.number = notes_fts.rowid
-WHERE notes_fts MATCH :expression AND notes.person_id = :person_id
+WHERE notes_fts MATCH '"' || replace(:words, ' ', '" OR "') || '"' AND notes.person_id = :person_id
 ORDER BY bm25(notes_fts), notes.number DESC
 LIMIT :limit

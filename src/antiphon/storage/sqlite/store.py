@@ -18,7 +18,6 @@ from antiphon.storage.sql.notes import SqlNotes
 from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
 from antiphon.storage.sql.unit import P, T, Unit, run
-from antiphon.storage.sqlite import fulltext
 from antiphon.storage.sqlite.connection import connect, identity_of, path_of, prepare
 from antiphon.storage.sqlite.faults import translated
 from antiphon.storage.sqlite.lane import Lane, WriteLane
@@ -45,7 +44,7 @@ class SqliteStore:
         self._path = path_of(settings.url)
         self._place = str(self._path or ":memory:")
         self._identity: tuple[int, int] | None = None
-        texts = statements("antiphon.storage.sqlite")
+        texts = statements("antiphon.storage.sqlite", "statements.sql", "search.sql")
         self._writer = WriteLane(
             "store-writer",
             texts,
@@ -93,9 +92,6 @@ class SqliteStore:
     async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return cast("T", await self._writer.run(partial(unit, *args, **kwargs)))
 
-    def expression(self, query: str) -> str:
-        return fulltext.expression(query)
-
     def _open(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
         if self._path is not None:
             prepare(self._path)
@@ -103,7 +99,7 @@ class SqliteStore:
             try:
                 writer = connect(self._path, self._settings)
                 opened.callback(writer.close)
-                bring_up_to_date(writer, self._place)
+                bring_up_to_date(writer, self._settings)
                 readers = []
                 for _ in range(self._settings.readers if self._path else 0):
                     readers.append(connect(self._path, self._settings, readonly=True))

@@ -11,7 +11,7 @@ depends_on = None
 _TABLES = ("notes", "outbox", "chunks", "inbox", "messages", "conversations", "accounts", "people")
 _KEY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
-_FULL_TEXT = """
+_FULL_TEXT_SQLITE = """
 CREATE VIRTUAL TABLE messages_fts USING fts5(
     text, content='messages', content_rowid='number', tokenize='unicode61 remove_diacritics 2'
 );
@@ -36,6 +36,38 @@ CREATE TRIGGER notes_lost AFTER DELETE ON notes BEGIN
 END;
 """
 
+# Signs become spaces, because PostgreSQL's parser makes one word of a path or an address; accents go without an
+# extension, which not every server has. A tsvector has a largest size, hence the cut.
+_FULL_TEXT_POSTGRESQL = r"""
+CREATE FUNCTION antiphon_words(content text) RETURNS tsvector
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURNS NULL ON NULL INPUT AS $$
+    SELECT to_tsvector('pg_catalog.simple', translate(
+        regexp_replace(normalize(left(content, 100000), NFD), '[\u0300-\u036f]', '', 'g'),
+        '!"#$&''()*+,-./:;<=>?@[\]^_`{|}~', repeat(' ', 31)))
+$$;
+
+CREATE FUNCTION antiphon_query(words text) RETURNS tsquery
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURNS NULL ON NULL INPUT AS $$
+    SELECT string_agg(quote_literal(lexeme), ' | ')::tsquery
+    FROM unnest(tsvector_to_array(antiphon_words(words))) lexeme
+$$;
+
+ALTER TABLE messages ADD COLUMN found tsvector
+    GENERATED ALWAYS AS (CASE WHEN role <> 'system' THEN antiphon_words(text) END) STORED;
+
+CREATE INDEX messages_found ON messages USING gin (found);
+
+ALTER TABLE notes ADD COLUMN found tsvector GENERATED ALWAYS AS (antiphon_words(text)) STORED;
+
+CREATE INDEX notes_found ON notes USING gin (found);
+
+DO $$ BEGIN
+    CREATE EXTENSION IF NOT EXISTS pg_trgm;
+EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported THEN
+    RAISE NOTICE 'pg_trgm may not be created here: search finds whole words only';
+END $$;
+"""
+
 
 def upgrade() -> None:
     _people()
@@ -43,18 +75,25 @@ def upgrade() -> None:
     _inbox()
     _outbox()
     _notes()
-    if op.get_bind().dialect.name == "sqlite":
-        for statement in _FULL_TEXT.split(";\nCREATE"):
+    if op.get_context().dialect.name == "sqlite":
+        for statement in _FULL_TEXT_SQLITE.split(";\nCREATE"):
             text = statement.strip().removesuffix(";")
             op.execute(text if text.startswith("CREATE") else f"CREATE {text}")
+    else:
+        for statement in _FULL_TEXT_POSTGRESQL.strip().split(";\n\n"):
+            op.execute(statement.removesuffix(";"))
 
 
 def downgrade() -> None:
-    if op.get_bind().dialect.name == "sqlite":
+    sqlite = op.get_context().dialect.name == "sqlite"
+    if sqlite:
         op.drop_table("messages_fts")
         op.drop_table("notes_fts")
     for table in _TABLES:
         op.drop_table(table)
+    if not sqlite:
+        op.execute("DROP FUNCTION antiphon_query(text)")
+        op.execute("DROP FUNCTION antiphon_words(text)")
 
 
 def _people() -> None:

@@ -1,0 +1,103 @@
+"""`PostgresStore`: the store on a PostgreSQL server."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore
+from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.migrations.postgres import bring_up_to_date
+from antiphon.storage.postgres.catalogue import Statement, catalogue
+from antiphon.storage.postgres.connection import Link, checked_url, close, connect
+from antiphon.storage.postgres.pool import Lot, Pool
+from antiphon.storage.postgres.transaction import Reading, perform
+from antiphon.storage.sql.conversations import SqlConversations
+from antiphon.storage.sql.inbox import SqlInbox
+from antiphon.storage.sql.notes import SqlNotes
+from antiphon.storage.sql.outbox import SqlOutbox
+from antiphon.storage.sql.people import SqlPeople
+from antiphon.storage.sql.unit import P, T, Unit, run
+from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.metrics import Metrics
+
+log = get_logger(__name__)
+
+
+class PostgresStore:
+    """A `Store` in a PostgreSQL database, which other processes may use at the same time.
+
+    It finds back to a server that was restarted or out of reach by itself; what is asked for meanwhile waits for a
+    moment and then fails with `ServiceError`.
+    """
+
+    conversations: ConversationStore
+    inbox: InboxStore
+    outbox: OutboxStore
+    people: PeopleStore
+    notes: NoteStore
+
+    def __init__(self, settings: DatabaseSettings, *, metrics: Metrics | None = None) -> None:
+        checked_url(settings)
+        self._settings = settings
+        self._place = settings.place
+        self._reads, self._writes = Lot("store-reader", metrics), Lot("store-writer", metrics)
+        self._pool = Pool(
+            lambda patient: connect(settings, patient=patient),
+            settings.place,
+            size=settings.connections,
+            limit=settings.queue,
+        )
+        self._version = ""
+        self._statements: Mapping[str, Statement] = {}
+        self._reading = Reading()
+        # A client that has vanished must not hold its locks for longer than anybody waits for them.
+        limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(settings.answer_seconds * 1000)}"
+        self._begin = f"BEGIN; {limit}"
+        # Without prepared statements a pooler may answer the two halves of one query from two connections.
+        pooled = not settings.statement_cache_size
+        self._begin_alone = self._begin if pooled else None
+        self._begin_reading = "BEGIN READ ONLY" if pooled else None
+        self.conversations = SqlConversations(self)
+        self.inbox = SqlInbox(self)
+        self.outbox = SqlOutbox(self)
+        self.people = SqlPeople(self)
+        self.notes = SqlNotes(self)
+
+    async def start(self) -> None:
+        link = await connect(self._settings)
+        try:
+            await bring_up_to_date(link, self._settings)
+            similar = bool(await link.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'"))
+        except BaseException:
+            await close(link)
+            raise
+        self._version = str(link.get_settings().server_version).partition(" ")[0]
+        self._statements = catalogue(similar=similar)
+        self._reading = Reading({name: one for name, one in self._statements.items() if one.reads})
+        self._pool.start(link)
+        if not similar:
+            log.warning("store.search_limited", database=self._place, missing="pg_trgm")
+        log.info("store.opened", database=self._place)
+
+    async def stop(self) -> None:
+        """Carries out what has been asked for, then closes the connections. Stopping twice is stopping once."""
+        await self._pool.stop()
+        log.info("store.closed", database=self._place)
+
+    async def check(self) -> str:
+        await self.write(run, "check_write")
+        return f"PostgreSQL {self._version}, {self._place}"
+
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        def work(link: Link) -> Awaitable[Any]:
+            return perform(link, self._reading, unit(*args, **kwargs), self._begin_reading)
+
+        return cast("T", await self._pool.run(work, self._reads))
+
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        # What is one statement is a transaction of its own.
+        begin = self._begin_alone if cast("object", unit) is run else self._begin
+
+        def work(link: Link) -> Awaitable[Any]:
+            return perform(link, self._statements, unit(*args, **kwargs), begin)
+
+        return cast("T", await self._pool.run(work, self._writes))
