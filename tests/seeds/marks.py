@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 
 class Marked(NamedTuple):
-    """A test, its file and the names of its decorators."""
+    """A test: its file, the names of its decorators, and the names that its body reads."""
 
     file: str
     name: str
     marks: tuple[str, ...]
+    reads: frozenset[str]
 
 
 @cache
@@ -23,7 +24,9 @@ def _tests() -> list[tuple[Marked, list[ast.Call]]]:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 calls = [call for call in node.decorator_list if isinstance(call, ast.Call)]
                 marks = tuple(ast.unparse(call.func) for call in calls)
-                found.append((Marked(path.stem, node.name, marks), calls))
+                inside = [each for statement in node.body for each in ast.walk(statement)]
+                reads = frozenset(each.id for each in inside if isinstance(each, ast.Name))
+                found.append((Marked(path.stem, node.name, marks, reads), calls))
     return found
 
 
