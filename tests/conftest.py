@@ -16,6 +16,8 @@ import hypothesis
 import pytest
 
 from antiphon.telemetry import pipeline
+from tests import redis_server
+from tests.postgres import GIVEN, Databases, PostgresServer, programs
 from tests.serving import Served, Visitors
 
 # A slow machine is no failure of what is tested.
@@ -137,6 +139,63 @@ def npm_ci(node: str) -> Callable[[Path], Path]:
         return folder
 
     return install
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis that stays up: the one that `ANTIPHON_TEST_REDIS` names, else one for all tests. Others use it too, so
+    every test has a prefix of its own."""
+    if redis_server.GIVEN is not None:
+        yield redis_server.GIVEN
+        return
+    with _own_redis() as server:
+        yield server.url
+
+
+@pytest.fixture
+def redis() -> Iterator[redis_server.RedisServer]:
+    """A Redis of the test's own, which it may kill, pause and fill."""
+    with _own_redis() as server:
+        yield server
+
+
+def _own_redis() -> redis_server.RedisServer:
+    if redis_server.PROGRAM is None:
+        missing("redis", "redis-server is not installed")
+    return redis_server.RedisServer()
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """Databases on a PostgreSQL server that all tests share; a test that stops a server makes its own."""
+    if GIVEN:
+        made = Databases(GIVEN)
+        yield made
+        made.drop_all()
+        return
+    if programs() is None:
+        missing("postgres", "PostgreSQL is not installed")
+    server = PostgresServer().make()
+    yield Databases(server.url())
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(databases: Databases) -> Iterator[str]:
+    """The URL of a PostgreSQL database with the schema and nothing in it, for one test."""
+    url = databases.ready()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that the test may stop, with a database `postgres`."""
+    if programs() is None:
+        missing("postgres", "PostgreSQL is not installed")
+    server = PostgresServer().make()
+    yield server
+    server.remove()
 
 
 # --- the network --------------------------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from antiphon.assistants.context import ContextBuilder
     from antiphon.assistants.prompts import PromptManager
     from antiphon.assistants.selector import ModelSelector
+    from antiphon.cache.cache import Cache, get_cache
+    from antiphon.cache.decorator import cache_result
+    from antiphon.cache.memory import CacheManager
     from antiphon.conversation.handler import MessageHandler
     from antiphon.conversation.router import MessageRouter
     from antiphon.conversation.sessions import SessionManager
@@ -49,6 +52,8 @@ _HOMES = {
     "AdapterError": "errors",
     "AntiphonError": "errors",
     "Assistant": "assistants.assistant",
+    "Cache": "cache.cache",
+    "CacheManager": "cache.memory",
     "Channel": "realtime.channel",
     "ChannelAdapter": "adapters.base",
     "ChannelMessage": "domain",
@@ -75,6 +80,8 @@ _HOMES = {
     "ToolError": "errors",
     "ValidationError": "errors",
     "Workspace": "workspace",
+    "cache_result": "cache.decorator",
+    "get_cache": "cache.cache",
     "get_health_checker": "telemetry.health",
     "get_logger": "telemetry.logs",
     "get_metrics": "telemetry.metrics",
@@ -87,6 +94,8 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "AdapterError",
     "AntiphonError",
     "Assistant",
+    "Cache",
+    "CacheManager",
     "Channel",
     "ChannelAdapter",
     "ChannelMessage",
@@ -113,6 +122,8 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ToolError",
     "ValidationError",
     "Workspace",
+    "cache_result",
+    "get_cache",
     "get_health_checker",
     "get_logger",
     "get_metrics",

@@ -14,12 +14,14 @@ from fastapi import FastAPI
 from antiphon import __version__
 from antiphon.adapters.base import ChannelAdapter, Receipt
 from antiphon.adapters.web import WebAdapter
-from antiphon.assistants.assistant import AnyTool
+from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory, built_in
 from antiphon.assistants.prompts import Prompt, PromptManager
 from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.tools import recall, remember, search_conversations
+from antiphon.cache import cache
+from antiphon.cache.cache import Cache, open_cache
 from antiphon.commands.base import Command, Commands
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.generation import Generation
@@ -46,6 +48,7 @@ from antiphon.runtime.lifecycle import HealthCheck, Lifecycle
 from antiphon.runtime.registry import Registry
 from antiphon.runtime.services import add_services
 from antiphon.settings.config import Config
+from antiphon.settings.reload import ConfigReloader
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, Store
 from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry import health, metrics
@@ -81,10 +84,14 @@ class Workspace:
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config if config is not None else Config.load()
+        self.settings = ConfigReloader(self.config, check=self._check_settings)
+        self.settings.listen(self._take_settings)
         self.metrics = metrics.adopt()
         self.health = health.adopt()
         self._claim = open_claim(self.config.database)
         self.store = open_store(self.config.database)
+        self.cache = cache.adopt(self._open_cache())
+        self.sessions = SessionManager(self.store, self.cache, ttl=self.config.sessions.ttl, metrics=self.metrics)
         self.providers = ProviderRegistry(self.config.providers, environ=self.config.environ)
         self.prompts = PromptManager()
         self.assistants = Directory()
@@ -94,13 +101,17 @@ class Workspace:
         self.live = Live(self.phoenix.broadcast, self.pubsub.publish_now)
         self.web = WebAdapter(self.live.message)
         self.adapters: dict[str, ChannelAdapter] = {self.web.name: self.web}
+        self._built_in: Assistant | None = None
         self._detected = Detected(DEMO, "The workspace has not been started.")
         self.catalogue = Catalogue(self.providers, lambda: self.default_model)
         self.selector = ModelSelector(
-            lambda: self.default_model, self.providers.names(), self.config.assistants.platform_models
+            lambda: self.default_model,
+            self.providers.names(),
+            self.config.assistants.platform_models,
+            lambda person: self.config.features.enabled("choose_model", person.id),
         )
         self.outbox = Outbox(self.store.outbox, self.adapters, metrics=self.metrics)
-        self.history = ConversationHistory(self.store.conversations, self.live)
+        self.history = ConversationHistory(self.store.conversations, self.sessions, self.live)
         self.services = ServiceContainer()
         performance = self.config.performance
         self._threads = threads.adopt(threads.Threads(performance.max_workers, performance.queue_size))
@@ -138,7 +149,8 @@ class Workspace:
     def run(self, on_ready: Callable[[], None] | None = None) -> None:
         """Serves everything that is configured until SIGINT or SIGTERM. `on_ready` is called once it listens; without
         it the terminal is told where that is and which model answers."""
-        setup_logging("DEBUG" if self.config.debug else self.config.log_level, self.config.logs_as)
+        self._set_up_log(self.config)
+        self.settings.listen(self._set_up_log)
         runner = asyncio.Runner(loop_factory=_fast_loop())
         with runner, suppress(KeyboardInterrupt):
             runner.run(self.serve(on_ready or self._greet))
@@ -147,7 +159,8 @@ class Workspace:
         """As `run`, inside a running loop."""
         self.server.bind()
         async with self:
-            await self.server.serve(on_ready or (lambda: None))
+            with self.settings.on_hangup(otherwise=self.server.stop):
+                await self.server.serve(on_ready or (lambda: None))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -159,13 +172,15 @@ class Workspace:
     async def start(self) -> None:
         """Starts everything but the listener. Raises `ConfigError` or `ServiceError` naming the part that failed."""
         if not len(self.assistants):
-            self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
+            self._built_in = self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
         if not self._lifecycle.running:
             # Here and not in the constructor: adapters and services are added in between.
             self.services.build()
             self._lifecycle = self._order()
         await self._lifecycle.start()
         self.health.drain(False)
+        for problem in self.config.problems():
+            log.warning("config.problem", setting=problem.key, problem=problem.text)
         log.info("workspace.started", model=self.default_model, database=self.data)
 
     async def stop(self) -> None:
@@ -176,8 +191,26 @@ class Workspace:
         finally:
             pubsub.release(self.pubsub)
             metrics.release(self.metrics)
+            cache.release(self.cache)
             threads.release(self._threads)
             health.release(self.health)
+
+    # --- settings that change while it runs -----------------------------------------------------------------------
+
+    def _set_up_log(self, config: Config) -> None:
+        setup_logging("DEBUG" if config.debug else config.log_level, config.logs_as)
+
+    def _check_settings(self, config: Config) -> None:
+        if config.default_model is not None:
+            self.providers.resolve(config.default_model)
+
+    async def _take_settings(self, config: Config) -> None:
+        again, self.config = config.default_model != self.config.default_model, config
+        if again:
+            await self._choose_model()
+        if self._built_in is not None:
+            self._built_in = built_in(config.assistants, self._built_in.tools)
+            self.assistants.replace(self._built_in)
 
     def _greet(self) -> None:
         facts = (
@@ -190,6 +223,10 @@ class Workspace:
         sys.stderr.write("".join([*lines, "  Ctrl-C stops.\n"]))
 
     # --- building -------------------------------------------------------------------------------------------------
+
+    def _open_cache(self) -> Cache:
+        config = self.config
+        return open_cache(config.cache, config.redis, config.performance, config.services, metrics=self.metrics)
 
     def _build_flow(self) -> MessageRouter:
         config = self.config.assistants
@@ -206,7 +243,7 @@ class Workspace:
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=self.metrics)
         handler = MessageHandler(
             inbox=self.store.inbox,
-            sessions=SessionManager(self.store),
+            sessions=self.sessions,
             commands=commands,
             house=house,
             assistants=self.assistants,
@@ -260,6 +297,7 @@ class Workspace:
             HealthChecker: self.health,
             PubSub: self.pubsub,
             Phoenix: self.phoenix,
+            Cache: self.cache,
             Store: self.store,
             ConversationStore: self.store.conversations,
             InboxStore: self.store.inbox,
@@ -269,6 +307,7 @@ class Workspace:
             ProviderRegistry: self.providers,
             PromptManager: self.prompts,
             Directory: self.assistants,
+            SessionManager: self.sessions,
             MessageRouter: self.router,
         }
         for kind, part in parts.items():
@@ -279,6 +318,8 @@ class Workspace:
         order = Lifecycle(watch=self.health, start_limit=limits.start_seconds, stop_limit=limits.stop_seconds)
         order.add("the database", self._take_claim, self._release_claim)
         order.add("the store", self.store.start, self.store.stop, check=HealthCheck("store", self.store.check))
+        cached = HealthCheck("cache", self.cache.check, critical=False)
+        order.add("the cache", None, self.cache.stop, check=cached)
         order.add("the models", self._choose_model, self.providers.stop)
         order.add("the services", None, self.services.aclose)
         add_services(order, self.services)
@@ -286,6 +327,7 @@ class Workspace:
         order.add("the outbox", self.outbox.start, self.outbox.stop)
         order.add("the flow", self.router.start, self.router.stop, stop_limit=2 * self.config.server.drain_seconds + 5)
         order.add("the sockets", None, self.phoenix.stop)
+        order.add("the settings", self.settings.start, self.settings.stop)
         for name, adapter in self.adapters.items():
             order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)
         return order

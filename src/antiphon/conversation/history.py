@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from antiphon.conversation.live import Live
+from antiphon.conversation.sessions import SessionManager
 from antiphon.domain import Conversation, Message, Person, new_id, now
 from antiphon.errors import NotFoundError, ValidationError
 from antiphon.storage.base import ConversationStore
@@ -26,8 +27,9 @@ class Page(Struct, frozen=True, kw_only=True):
 class ConversationHistory:
     """Everything about conversations that is not a turn. Every method that takes a person checks that it may."""
 
-    def __init__(self, conversations: ConversationStore, live: Live) -> None:
+    def __init__(self, conversations: ConversationStore, sessions: SessionManager, live: Live) -> None:
         self._conversations = conversations
+        self._sessions = sessions
         self._live = live
 
     async def create(self, person: Person, *, client_id: str, assistant: str, title: str = "") -> Conversation:
@@ -66,7 +68,7 @@ class ConversationHistory:
         await self.get(person, conversation_id)
         if not (title := _title(title)):
             raise ValidationError("A title needs at least one visible character.")
-        changed = await self._conversations.update(conversation_id, title=title)
+        changed = await self._sessions.update(conversation_id, title=title)
         if changed is None:
             raise NotFoundError("This conversation does not exist, or no longer does.")
         self._live.conversation("updated", changed)
@@ -74,7 +76,7 @@ class ConversationHistory:
 
     async def delete(self, person: Person, conversation_id: str) -> None:
         conversation = await self.get(person, conversation_id)
-        if await self._conversations.delete(conversation_id):
+        if await self._sessions.delete(conversation_id):
             self._live.conversation("deleted", conversation)
 
     async def page(

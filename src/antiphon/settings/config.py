@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic.config import JsonDict
 
 from antiphon.assistants.config import AssistantSettings
+from antiphon.cache.config import CacheSettings, RedisSettings
+from antiphon.conversation.config import SessionSettings
 from antiphon.errors import ConfigError
 from antiphon.providers.config import ProvidersSettings
 from antiphon.realtime.config import PhoenixConfig
@@ -77,6 +79,9 @@ class Config(BaseModel):
     rules: tuple[str, ...] = Field((), description="Further rules for the whole, as module:function.")
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    cache: CacheSettings = CacheSettings()
+    sessions: SessionSettings = SessionSettings()
     realtime: PhoenixConfig = PhoenixConfig()
     providers: ProvidersSettings = ProvidersSettings()
     assistants: AssistantSettings = AssistantSettings()
@@ -102,7 +107,7 @@ class Config(BaseModel):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files it was read from, and `.env`, which may not be there."""
+        """What it was read from, and what would have been read had it been there: a change of these changes it."""
         return self._found.files if self._found else ()
 
     @property
