@@ -14,16 +14,17 @@ import structlog
 from antiphon.cache import cache
 from antiphon.runtime.clock import SystemClock
 from antiphon.runtime.current import Current
-from antiphon.telemetry import health, metrics
+from antiphon.telemetry import health, metrics, profile
 from tests.seeds.extract import FOLDER
 
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an empty folder, and with nothing in the process's cache, metrics and checks."""
+    """In an empty folder, and with nothing in the process's cache, metrics, profile and checks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cache, "_current", Current(cache.Cache))
     monkeypatch.setattr(metrics, "_current", Current(metrics.Metrics))
+    monkeypatch.setattr(profile, "_current", Current(profile.PerformanceProfiler))
     monkeypatch.setattr(health, "_current", Current(health.HealthChecker))
 
 

@@ -34,7 +34,7 @@ PARTS = {
     "Monitoring Service": "MonitoringService",
     "Dependency Injection": "ServiceContainer",
     "Configuration Manager": "Config",
-    "Interfaces & Protocols": "runtime/service.py",
+    "Interfaces & Protocols": "runtime/base.py",
     "Exception Hierarchy": "AntiphonError",
     "Caching Utilities": "CacheManager",
     "Async Utilities": "run_async",

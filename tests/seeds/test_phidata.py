@@ -196,7 +196,8 @@ async def test_a_cache_in_redis_keeps_a_value_for_an_hour_and_for_every_process(
     try:
         assert await cache.set("rates", {"EUR": 1.08})
         assert await other.get("rates") == {"EUR": 1.08}
-        assert 3590 < int(redis.ask("TTL", "antiphon:rates").strip(":\r\n")) <= 3600
+        (name,) = re.findall(r"antiphon\S*:rates", redis.ask("KEYS", "*"))
+        assert 3590 < int(redis.ask("TTL", name).strip(":\r\n")) <= 3600
         await cache.set("brief", "value", ttl=0.01)
         async with asyncio.timeout(10):
             while await other.get("brief") is not None:
