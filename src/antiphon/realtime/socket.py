@@ -28,7 +28,7 @@ class Route(msgspec.Struct, frozen=True):
 class Socket:
     """`assigns` come from `on_connect` and are copied into every channel; `id` is what `Phoenix.disconnect` takes."""
 
-    __slots__ = ("_channels", "_queued", "_strayed", "app", "assigns", "id", "serializer", "transport")
+    __slots__ = ("_channels", "_crowded", "_queued", "_strayed", "app", "assigns", "id", "serializer", "transport")
 
     def __init__(self, app: "Phoenix", transport: Transport, serializer: SerializerV2, assigns: dict[str, Any]) -> None:
         self.app = app
@@ -38,7 +38,9 @@ class Socket:
         self.id: str | None = None
         self._channels: dict[str, Member] = {}
         self._queued = 0
+        # Warned of once a socket: whoever tries many must not fill the log.
         self._strayed = False
+        self._crowded = False
 
     def receive(self, frame: InboundFrame) -> None:
         """Handles one frame: at once if its channel is free, else behind what that channel has waiting (MD-3)."""
@@ -85,14 +87,16 @@ class Socket:
     def _join(self, frame: InboundFrame, predecessor: Member | None) -> None:
         route = self.app.routes.find(frame.topic)
         if route is None:
-            if not self._strayed:  # once a socket: whoever tries many must not fill the log
+            if not self._strayed:
                 self._strayed = True
                 log.warning("realtime.unmatched_topic", topic=frame.topic[:100])
             self._stray(frame)
             return
         limit = self.app.config.max_channels
         if predecessor is None and len(self._channels) >= limit:
-            log.error("realtime.too_many_channels", limit=limit)
+            if not self._crowded:
+                self._crowded = True
+                log.warning("realtime.too_many_channels", limit=limit)
             self._reply(frame.join_ref, frame, "error", {"reason": "too many channels joined"})
             return
         member = Member(self, route, frame)

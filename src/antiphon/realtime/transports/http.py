@@ -26,7 +26,8 @@ class RequestProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._unheard = 0
-        self._in_head = False
+        self._head_size = 0
+        self._in_body = False
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -41,27 +42,47 @@ class RequestProtocol(HttpToolsProtocol):
         self._unheard += len(data)
         super().data_received(data)
         if self._unheard > HEAD_BYTES and not self.transport.is_closing():
-            log.warning("http.head_too_large", limit=HEAD_BYTES)
-            self._refuse(431, f"The head of the request is larger than {HEAD_BYTES} bytes. Send less.")
+            self._refuse_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls when the parser stops."""
+        if self._head_size > HEAD_BYTES:
+            self._refuse_head()
+        else:
+            self._refuse(400, msg)
 
     # What the parser has found
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
+        self._head_size = 0
         if self._deadline is None:
             self._await_request()
 
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._count(len(name) + len(value) + len(": \r\n"))
+
+    def _count(self, size: int) -> None:
+        # A head that arrives in one piece is whole before `data_received` can look at its size.
+        self._head_size += size
+        if self._head_size > HEAD_BYTES:
+            raise _HeadTooLargeError
+
     def on_headers_complete(self) -> None:
-        self._in_head, self._unheard = False, 0
-        super().on_headers_complete()
+        super().on_headers_complete()  # raises where the target is none
+        self._in_body, self._unheard = True, 0
 
     def on_body(self, body: bytes) -> None:
         self._unheard = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._unheard = 0
+        self._in_body, self._unheard = False, 0
         self._request_is_there()
         super().on_message_complete()
 
@@ -78,9 +99,23 @@ class RequestProtocol(HttpToolsProtocol):
     def _too_slow(self) -> None:
         self._refuse(408, f"The request was not there within {ARRIVAL_SECONDS:g} seconds. Send it again.")
 
+    def _refuse_head(self) -> None:
+        log.warning("http.head_too_large", limit=HEAD_BYTES)
+        self._refuse(431, f"The head of the request is larger than {HEAD_BYTES} bytes. Send less.")
+
     def _refuse(self, status: int, sentence: str) -> None:
-        # Only where no answer can have begun: before a head is whole, and behind the answer to the request before it.
-        cycle: RequestResponseCycle | None = self.cycle
-        if self._in_head and (cycle is None or cycle.response_complete):
+        if self._may_answer:
             self.transport.write(handshake.refuse(status, sentence))
         self.transport.close()
+
+    @property
+    def _may_answer(self) -> bool:
+        """Whether what is written now cannot be taken for the answer to an earlier request, or for a part of one."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            return not self._in_body and self._unheard > 0
+        return self._in_body and not self.pipeline and not cycle.response_started
+
+
+class _HeadTooLargeError(Exception):
+    """Stops the parser."""
