@@ -1,9 +1,13 @@
 """The section `assistants` of the settings."""
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from antiphon.assistants.assistant import MAX_STEPS
 from antiphon.assistants.estimate import BYTES_PER_TOKEN
+
+_LIVE: JsonDict = {"live": True}
+"""A running server takes a change of these."""
 
 
 class AssistantSettings(BaseModel):
@@ -12,10 +16,18 @@ class AssistantSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field("guide", description="Of the built-in assistant, which is there when a program adds none.")
-    description: str = Field("Answers questions, calculates, and finds what was said.", description="One sentence.")
-    instructions: str = Field("", description="Of the built-in assistant; empty: the prompt `helpful`.")
+    description: str = Field(
+        "Answers questions, calculates, and finds what was said.", description="One sentence.", json_schema_extra=_LIVE
+    )
+    instructions: str = Field(
+        "", description="Of the built-in assistant; empty: the prompt `helpful`.", json_schema_extra=_LIVE
+    )
     max_steps: int = Field(
-        MAX_STEPS, ge=1, le=100, description="Rounds of tools in one turn of the built-in assistant."
+        MAX_STEPS,
+        ge=1,
+        le=100,
+        description="Rounds of tools in one turn of the built-in assistant.",
+        json_schema_extra=_LIVE,
     )
     platform_models: dict[str, str] = Field(
         {}, description="Which model answers on a platform, as `telegram: provider:model`."

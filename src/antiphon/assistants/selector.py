@@ -32,21 +32,28 @@ class ModelSelector:
     What people set goes before what an operator sets for a platform (`platform_models`, by adapter), that before
     the wish of whoever wrote the assistant, and the house's default comes last. A model that cannot be used is
     passed over and the reason noted, so that a setting gone stale costs nobody an answer. `providers` knows the
-    names of the usable providers; `default` is asked each time, because it is found out at the start.
+    names of the usable providers; `default` is asked each time, because it is found out at the start. What a person
+    chose counts for those of whom `may_choose` is true.
     """
 
     def __init__(
-        self, default: Callable[[], str], providers: Container[str], platform_models: Mapping[str, str] | None = None
+        self,
+        default: Callable[[], str],
+        providers: Container[str],
+        platform_models: Mapping[str, str] | None = None,
+        may_choose: Callable[[Person], bool] = lambda _: True,
     ) -> None:
         self._default = default
         self._providers = providers
         self._platform_models = platform_models or {}
+        self.may_choose = may_choose
 
     def choose(self, conversation: Conversation, person: Person, assistant: Assistant) -> Choice:
         """Raises `ConfigError` when no step gives a model that can be used."""
+        free = self.may_choose(person)
         steps: tuple[tuple[ChosenBy, str | None], ...] = (
-            ("conversation", conversation.model),
-            ("user", person.preferred_model),
+            ("conversation", conversation.model if free else None),
+            ("user", person.preferred_model if free else None),
             ("channel", self._platform_models.get(conversation.adapter)),
             ("assistant", assistant.model),
             ("system", self._default()),

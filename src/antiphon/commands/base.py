@@ -35,6 +35,10 @@ class CommandHouse(Protocol):
         """The model that would answer now and which step decides it."""
         ...
 
+    def may_choose(self, person: Person) -> bool:
+        """Whether this person's choice of a model counts."""
+        ...
+
     async def last_turn(self, conversation_id: str) -> TurnRecord | None: ...
 
     async def status(self) -> Mapping[str, str]:

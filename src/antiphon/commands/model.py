@@ -11,6 +11,10 @@ async def run(call: CommandCall) -> CommandOutcome:
     always = len(words) > 1 and words[-1].lower() == "always"
     if not words:
         return await _show(call)
+    if not call.house.may_choose(call.person):
+        return CommandOutcome(
+            text="The operator chooses the model here. `/model` shows which one answers.", refused=True
+        )
     name = " ".join(words[:-1] if always else words)
     if name.lower() in CLEAR:
         if always:
@@ -35,6 +39,8 @@ async def run(call: CommandCall) -> CommandOutcome:
 async def _show(call: CommandCall) -> CommandOutcome:
     current, chosen_by = call.house.selection(call.conversation, call.person)
     lines = [f"`{current}` answers here (chosen by: {chosen_by}).", ""]
+    if not call.house.may_choose(call.person):
+        return CommandOutcome(text=lines[0])
     models = await call.house.models()
     if models:
         lines += ["Models on offer:", "", *(f"- `{model}`" for model in models[:30])]

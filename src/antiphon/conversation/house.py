@@ -46,6 +46,9 @@ class House:
         choice = self._selector.choose(conversation, person, self._assistants.serving(conversation.assistant))
         return choice.model, choice.chosen_by
 
+    def may_choose(self, person: Person) -> bool:
+        return self._selector.may_choose(person)
+
     async def last_turn(self, conversation_id: str) -> TurnRecord | None:
         return await self._inbox.latest(conversation_id)
 

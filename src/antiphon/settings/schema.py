@@ -75,17 +75,18 @@ def is_secret(kind: Any) -> bool:
     return SecretStr in members(kind)
 
 
-def is_reloadable(kind: type[BaseModel], path: Path) -> bool:
-    """Whether a running server takes a change of it: the field, or a section around it, is marked as `live`."""
+def live_part(kind: type[BaseModel], path: Path) -> Path | None:
+    """The part of a path that a running server takes as a whole, None when a change of it needs a restart. A field is
+    declared so with `json_schema_extra={"live": True}`."""
     inside: Any = kind
-    for step in path:
+    for length, step in enumerate(path, 1):
         model = section(inside)
         field = model.model_fields.get(step) if model else None
         extra = field.json_schema_extra if field else None
         if isinstance(extra, dict) and extra.get("live"):
-            return True
+            return path[:length]
         inside = child(inside, step)
-    return False
+    return None
 
 
 def leaves(tree: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:

@@ -26,7 +26,8 @@ _ALIASES = {"service": "services"}
 
 class Found(Struct, frozen=True):
     """What all sources said together. `places` tells where each value was found; `variables` are those of the
-    environment with `.env` below them; `files` were read and may change; `unused` are files that set nothing."""
+    environment with `.env` below them; `files` and folders were read or would have been had they been there; `unused`
+    are files that look like settings and are not read."""
 
     values: Mapping[str, Any]
     places: Mapping[schema.Path, str]
@@ -57,15 +58,24 @@ class Sources(Struct, frozen=True):
         secrets = self._secrets(_last("secrets_dir", [*from_files, *from_dotenv, *from_environ, *arguments]))
         from_secrets, used = _set_by_secrets(kind, secrets)
         named = _last("environment", [*from_files, *from_dotenv, *from_secrets, *from_environ, *arguments])
-        overlay = _for_environment(files, str(named or "development"))
+        environment = str(named or "development")
+        overlay = _for_environment(files, environment)
         from_overlay = self._read(overlay)
         if any(path == ("environment",) for path, _, _ in from_overlay):
             raise ConfigError(f"{_names(overlay)} cannot set environment: it is read because of it.")
         values, places = _composed(
             kind, [*from_files, *from_overlay, *from_dotenv, *from_secrets, *from_environ, *arguments]
         )
-        read = (self.folder / ".env", *(path for path, _ in files), *(path for path, _ in overlay), *used)
-        return Found(values, places, variables, read, used, unused)
+        return Found(values, places, variables, self._watched(files, environment, secrets), used, unused)
+
+    def _watched(
+        self, files: list[tuple[Path, schema.Path]], environment: str, secrets: list[tuple[str, str, Path]]
+    ) -> tuple[Path, ...]:
+        named = [path for path, _ in files]
+        beside = [path for path, _ in _beside(files, environment)]
+        folders = {path.parent for _, _, path in secrets} | ({self.folder / CONFIG_FOLDER} if not self.path else set())
+        unnamed = [] if self.path else [self.folder / CONFIG_FILE]
+        return (self.folder / ".env", *unnamed, *named, *beside, *sorted(folders), *(path for _, _, path in secrets))
 
     def _files(
         self, kind: type[BaseModel], variables: Mapping[str, str]
@@ -133,8 +143,13 @@ def _in_folder(kind: type[BaseModel], folder: Path, *, every: bool) -> list[tupl
 
 def _for_environment(files: Iterable[tuple[Path, schema.Path]], environment: str) -> list[tuple[Path, schema.Path]]:
     """`antiphon.production.yaml` beside `antiphon.yaml`, and likewise for every file."""
-    beside = [(path.with_name(f"{path.stem}.{environment}{path.suffix}"), section) for path, section in files]
-    return [(path, section) for path, section in beside if "/" not in environment and path.is_file()]
+    return [(path, section) for path, section in _beside(files, environment) if path.is_file()]
+
+
+def _beside(files: Iterable[tuple[Path, schema.Path]], environment: str) -> list[tuple[Path, schema.Path]]:
+    if not environment.isalpha():
+        return []  # no environment is called so, and it is about to be refused
+    return [(path.with_name(f"{path.stem}.{environment}{path.suffix}"), section) for path, section in files]
 
 
 def _set_by(kind: type[BaseModel], variables: Iterable[tuple[str, str, str]]) -> Iterator[Leaf]:

@@ -17,6 +17,7 @@ class House:
     def __init__(self, last: TurnRecord | None = None, models: Sequence[str] = ("demo", "openai:gpt-5")) -> None:
         self.last = last
         self._models = models
+        self.bound: set[str] = set()
 
     def commands(self) -> Sequence[Command]:
         return [helping.command, model.command]
@@ -31,6 +32,9 @@ class House:
 
     def selection(self, conversation: Conversation, person: Person) -> tuple[str, str]:
         return "demo", "system"
+
+    def may_choose(self, person: Person) -> bool:
+        return person.id not in self.bound
 
     async def last_turn(self, conversation_id: str) -> TurnRecord | None:
         return self.last

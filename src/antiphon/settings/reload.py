@@ -1,0 +1,163 @@
+"""Taking changed settings into a running house: on SIGHUP, and where it is asked for when a file changes.
+
+The whole new tree is read and checked first. What may change while everything runs is taken, all at once; for the rest
+the log says that a restart is needed. Sources that are wrong change nothing.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from antiphon.errors import AntiphonError, ConfigError
+from antiphon.settings import schema
+from antiphon.settings.config import Config
+from antiphon.settings.rules import sentence
+from antiphon.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+Listener = Callable[[Config], Awaitable[None] | None]
+
+
+class ConfigReloader:
+    """Holds the configuration that counts now. `check` may refuse a new one by raising an `AntiphonError`.
+
+    `start` begins to watch the files when `watch_seconds` is set; `stop` ends that.
+    """
+
+    def __init__(self, config: Config, *, check: Callable[[Config], None] = lambda _: None) -> None:
+        self.config = config
+        self._check = check
+        self._listeners: list[Listener] = []
+        self._watching: asyncio.Task[None] | None = None
+        self._hung_up: asyncio.Task[bool] | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    def listen(self, listener: Listener) -> None:
+        """`listener` is told each configuration that takes the place of another, in the order of registration."""
+        self._listeners.append(listener)
+
+    async def reload(self) -> bool:
+        """Reads all sources again, and tells whether anything changed. Never raises for what stands in them."""
+        async with self._one_at_a_time:
+            try:
+                new = await asyncio.to_thread(self.config.reload)
+                taken = self._taken(new)
+                self._check(taken)
+            except AntiphonError as error:
+                log.warning("config.refused", reason=error.public)
+                return False
+            changed = _changed(self.config, taken)
+            if not changed:
+                return False
+            self.config = taken
+            for listener in self._listeners:
+                if (told := listener(taken)) is not None:
+                    await told
+            log.info("config.reloaded", settings=sorted(".".join(path) for path in changed))
+            return True
+
+    async def start(self) -> None:
+        if self.config.watch_seconds is not None:
+            self._watching = asyncio.create_task(self._watch(self.config.watch_seconds), name="settings")
+
+    async def stop(self) -> None:
+        for task in (self._watching, self._hung_up):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        self._watching = self._hung_up = None
+
+    @contextmanager
+    def on_hangup(self, otherwise: Callable[[], None]) -> Iterator[None]:
+        """Inside, SIGHUP reads the settings again. One that says that our terminal was closed calls `otherwise`."""
+        hangup = getattr(signal, "SIGHUP", None)
+        here = threading.current_thread() is threading.main_thread()
+        if hangup is None or not here or signal.getsignal(hangup) is not signal.SIG_DFL:
+            yield  # not ours to take, or started to survive it (nohup)
+            return
+        loop, at_terminal = asyncio.get_running_loop(), _has_terminal()
+
+        def hung_up() -> None:
+            if at_terminal and not _has_terminal():
+                otherwise()
+            else:
+                self._hung_up = loop.create_task(self.reload(), name="settings on SIGHUP")
+
+        loop.add_signal_handler(hangup, hung_up)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(hangup)
+
+    def _taken(self, new: Config) -> Config:
+        """The new configuration with the old values of what cannot change now. Raises `ConfigError` when the two do
+        not go together."""
+        taken = new
+        for path in sorted(_changed(self.config, new)):
+            part = schema.live_part(type(new), path)
+            if part is None:
+                log.warning("config.restart_needed", setting=".".join(path), source=_source(new, path))
+                taken = _with(taken, path[: _depth(self.config, path)], self.config)
+        if wrong := [sentence(taken, problem) for problem in taken.problems() if problem.severity == "error"]:
+            raise ConfigError(" ".join(wrong))
+        return taken
+
+    async def _watch(self, seconds: float) -> None:
+        seen = await asyncio.to_thread(_stamps, self.config)
+        while True:
+            await asyncio.sleep(seconds)
+            now = await asyncio.to_thread(_stamps, self.config)
+            if now != seen:
+                seen = now
+                await self.reload()
+
+
+def _has_terminal() -> bool:
+    try:
+        with Path("/dev/tty").open("rb"):
+            return True
+    except OSError:
+        return False
+
+
+def _stamps(config: Config) -> dict[Path, tuple[int, int, int] | None]:
+    """What tells a file from the one that it was: time, size and inode (secrets are replaced, not written)."""
+    stamps: dict[Path, tuple[int, int, int] | None] = {}
+    for path in config.files:
+        try:
+            found = path.stat()
+            stamps[path] = (found.st_mtime_ns, found.st_size, found.st_ino)
+        except OSError:
+            stamps[path] = None
+    return stamps
+
+
+def _changed(old: Config, new: Config) -> set[schema.Path]:
+    before, after = dict(schema.leaves(old.model_dump())), dict(schema.leaves(new.model_dump()))
+    return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+
+
+def _depth(config: Any, path: schema.Path) -> int:
+    """How many steps of a path are fields of sections; the last of them holds what changed."""
+    for length, step in enumerate(path, 1):
+        config = getattr(config, step, None)
+        if not hasattr(config, "model_fields"):
+            return length
+    return len(path)
+
+
+def _with(new: Any, path: schema.Path, old: Any) -> Any:
+    """`new` with what `old` has at `path`."""
+    kept = getattr(old, path[0], None)
+    value = kept if len(path) == 1 else _with(getattr(new, path[0]), path[1:], kept)
+    return new.model_copy(update={path[0]: value})
+
+
+def _source(config: Config, path: schema.Path) -> str:
+    return config.source(".".join(path)) if schema.at(type(config), path) is not None else "removed"
