@@ -33,6 +33,7 @@ from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
 from antiphon.domain import ChannelMessage
+from antiphon.errors import ServiceError
 from antiphon.providers.base import DEMO
 from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.detect import Detected, detect
@@ -88,7 +89,9 @@ class Workspace:
         self.settings.listen(self._take_settings)
         self.metrics = metrics.adopt()
         self.health = health.adopt()
-        self._claim = open_claim(self.config.database)
+        self._claim = open_claim(self.config.database, self._lose_claim)
+        self._lost: ServiceError | None = None
+        self._closing: asyncio.Task[None] | None = None
         self.store = open_store(self.config.database)
         self.cache = cache.adopt(self._open_cache())
         self.sessions = SessionManager(self.store, self.cache, ttl=self.config.sessions.ttl, metrics=self.metrics)
@@ -128,7 +131,7 @@ class Workspace:
     @property
     def data(self) -> str:
         """Where conversations are kept, for people."""
-        return self.config.database.url.removeprefix("sqlite:///")
+        return self.config.database.place
 
     @property
     def default_model(self) -> str:
@@ -156,11 +159,13 @@ class Workspace:
             runner.run(self.serve(on_ready or self._greet))
 
     async def serve(self, on_ready: Callable[[], None] | None = None) -> None:
-        """As `run`, inside a running loop."""
+        """As `run`, inside a running loop. Raises `ServiceError` when another process has taken the database over."""
         self.server.bind()
         async with self:
             with self.settings.on_hangup(otherwise=self.server.stop):
                 await self.server.serve(on_ready or (lambda: None))
+        if self._lost is not None:
+            raise self._lost
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -316,7 +321,7 @@ class Workspace:
     def _order(self) -> Lifecycle:
         limits = self.config.services
         order = Lifecycle(watch=self.health, start_limit=limits.start_seconds, stop_limit=limits.stop_seconds)
-        order.add("the database", self._take_claim, self._release_claim)
+        order.add("the database", self._take_claim, self._claim.release)
         order.add("the store", self.store.start, self.store.stop, check=HealthCheck("store", self.store.check))
         cached = HealthCheck("cache", self.cache.check, critical=False)
         order.add("the cache", None, self.cache.stop, check=cached)
@@ -333,10 +338,14 @@ class Workspace:
         return order
 
     async def _take_claim(self) -> None:
-        self._claim.take(self.server.url if self.server.bound else None)
+        await self._claim.take(self.server.url if self.server.bound else None)
 
-    async def _release_claim(self) -> None:
-        self._claim.release()
+    def _lose_claim(self, error: ServiceError) -> None:
+        """Another process answers from the database: this one takes no more messages and ends."""
+        self._lost = error
+        self.health.drain()
+        self.server.stop()
+        self._closing = asyncio.create_task(self.router.stop(), name="claim-lost")
 
     async def _choose_model(self) -> None:
         self._detected = await detect(self.providers, self.config.default_model, probe=self.config.detect_local_models)

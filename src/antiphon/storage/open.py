@@ -1,39 +1,46 @@
-"""From a database URL to the store that serves it."""
+"""From a database URL to the store that serves it, and to the right to answer from it."""
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
-from antiphon.errors import ConfigError
+from antiphon.errors import ConfigError, ServiceError
 from antiphon.storage.base import Store
+from antiphon.storage.claim import Claim
 from antiphon.storage.config import DatabaseSettings
-from antiphon.storage.sqlite.claim import Claim
+from antiphon.storage.sqlite.claim import FileClaim
 from antiphon.storage.sqlite.connection import path_of
 from antiphon.telemetry.metrics import Metrics
-
-_POSTGRES = "antiphon.storage.postgres.store:PostgresStore"
-_STORES = {
-    "sqlite": "antiphon.storage.sqlite.store:SqliteStore",
-    "postgresql": _POSTGRES,
-    "postgres": _POSTGRES,
-}
 
 
 def open_store(settings: DatabaseSettings, *, metrics: Metrics | None = None) -> Store:
     """The store for `settings.url`, not yet started. Raises `ConfigError` when no store serves its scheme."""
+    if is_server(settings):
+        return cast("Store", _postgres("store").PostgresStore(settings, metrics=metrics))
+    return cast("Store", import_module("antiphon.storage.sqlite.store").SqliteStore(settings, metrics=metrics))
+
+
+def open_claim(settings: DatabaseSettings, lost: Callable[[ServiceError], object] = lambda _: None) -> Claim:
+    """The claim that a process takes before it answers from this database. `lost` is called when another process has
+    taken it, which can happen on a server only."""
+    if is_server(settings):
+        return cast("Claim", _postgres("claim").PostgresClaim(settings, lost))
+    return FileClaim(path_of(settings.url))
+
+
+def is_server(settings: DatabaseSettings) -> bool:
+    """Whether the database is on a PostgreSQL server and not a SQLite file. Raises `ConfigError` when it is neither."""
     scheme = settings.url.partition(":")[0]
-    if scheme not in _STORES:
+    if scheme not in {"sqlite", "postgresql", "postgres"}:
         raise ConfigError(
             f"database.url begins with {scheme!r}, which no store serves; possible is sqlite:///path or "
             "postgresql://user:password@host:port/database."
         )
-    module, name = _STORES[scheme].split(":")
+    return scheme != "sqlite"
+
+
+def _postgres(module: str) -> Any:
     try:
-        made = getattr(import_module(module), name)
+        return import_module(f"antiphon.storage.postgres.{module}")
     except ModuleNotFoundError as error:
         raise ConfigError("PostgreSQL needs asyncpg: pip install 'antiphon[postgres]'.") from error
-    return cast("Store", made(settings, metrics=metrics))
-
-
-def open_claim(settings: DatabaseSettings) -> Claim:
-    """The claim that a process takes before it answers from this database; see `sqlite.claim`."""
-    return Claim(path_of(settings.url))

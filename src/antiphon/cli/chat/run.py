@@ -41,7 +41,7 @@ def _reached(network: Network, path: Path | None, url: str | None) -> Iterator[t
         yield url, f"antiphon chat --url {url}"
         return
     config = Config.load(path, server={"host": "127.0.0.1", "port": 0})
-    holder = open_claim(config.database).holder()
+    holder = network.run(open_claim(config.database).holder())
     if holder is not None and holder.url is not None:
         yield holder.url, "antiphon chat"
         return

@@ -1,9 +1,9 @@
-"""One process at a time answers from a SQLite file: a second one would end the turns that the first is running.
+"""The claim on a SQLite file: a lock of the operating system on a file beside the database.
 
-The claim is a lock of the operating system on a file beside the database, so it ends with the process, however that
-ends. The file tells who holds it, which is how a terminal finds the server that is running already.
+The file tells who holds it, which is how a terminal finds the server that is running already.
 """
 
+import asyncio
 import os
 import sys
 import time
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
-from msgspec import Struct
 
 from antiphon.errors import ServiceError
+from antiphon.storage.claim import Holder, taken
 from antiphon.storage.sqlite.connection import prepare
 
 if sys.platform == "win32":
@@ -26,14 +26,7 @@ CLAIM_SECONDS = 0.2
 """How long to try: who asks for the holder has the lock for a moment too."""
 
 
-class Holder(Struct, frozen=True):
-    """Who answers from a database. `url` is None where it does not listen."""
-
-    pid: int
-    url: str | None = None
-
-
-class Claim:
+class FileClaim:
     """The right to answer from the file `database`. A database in memory (None) needs none."""
 
     def __init__(self, database: Path | None) -> None:
@@ -41,15 +34,27 @@ class Claim:
         self._path = database.with_name(f"{database.name}.lock") if database else None
         self._file: IO[bytes] | None = None
 
-    def take(self, url: str | None = None) -> None:
-        """Raises `ServiceError` naming the process that has it."""
+    async def take(self, url: str | None = None) -> None:
+        await asyncio.to_thread(self._take, url)
+
+    async def release(self) -> None:
+        """The file stays, because removing it would race with the next who takes it."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.truncate(0)
+            file.close()
+
+    async def holder(self) -> Holder | None:
+        return await asyncio.to_thread(self._holder)
+
+    def _take(self, url: str | None) -> None:
         if self._database is None or self._path is None or self._file is not None:
             return
         prepare(self._database)
         file = _open(self._path)
         if not _lock(file, patience=CLAIM_SECONDS):
             file.close()
-            raise ServiceError(f"{_of(self.holder())} answers from this database already. Use it, or stop it first.")
+            raise taken(self._holder())
         try:
             file.truncate(0)
             file.write(msgspec.json.encode(Holder(os.getpid(), url)))
@@ -58,15 +63,7 @@ class Claim:
             raise _unusable(self._path, error) from error
         self._file = file
 
-    def release(self) -> None:
-        """Gives it back; the file stays, because removing it would race with the next who takes it."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.truncate(0)
-            file.close()
-
-    def holder(self) -> Holder | None:
-        """Who has it now; None when nobody has."""
+    def _holder(self) -> Holder | None:
         if self._path is None or not self._path.exists():
             return None
         with _open(self._path) as file:
@@ -115,9 +112,3 @@ def _lock_now(file: IO[bytes]) -> bool:
     except OSError:
         return False
     return True
-
-
-def _of(holder: Holder | None) -> str:
-    if holder is None or holder.pid == 0:
-        return "Another Antiphon"
-    return f"Another Antiphon (process {holder.pid}{f', {holder.url}' if holder.url else ''})"
