@@ -127,4 +127,5 @@ def _demands(kind: type, *, methods_only: bool) -> set[str]:
 
 def _has(thing: object, name: str) -> bool:
     # Looked up without running it: a property may not be usable yet. A stand-in answers for whatever it is asked.
-    return inspect.getattr_static(thing, name, _MISSING) is not _MISSING or hasattr(type(thing), "__getattr__")
+    stand_in = not isinstance(thing, type) and hasattr(type(thing), "__getattr__")
+    return stand_in or inspect.getattr_static(thing, name, _MISSING) is not _MISSING
