@@ -210,10 +210,9 @@ def test_what_is_profiled_is_timed_by_name(block: Block) -> None:
     assert samples()['antiphon_profile_seconds_count{name="function_name"}'] == 3
 
 
-async def test_the_helpers_that_are_named_without_an_example_hold_to_their_sentences(let_pass: LetPass) -> None:
-    """`run_async`, `gather_with_concurrency`, `retry_async`."""
-    loop_thread = threading.get_ident()
-    assert await public("run_async")(threading.get_ident) != loop_thread
+async def test_the_async_utilities_do_what_their_sentences_say() -> None:
+    """The document names `run_async`, `gather_with_concurrency` and `retry_async` without an example."""
+    assert await public("run_async")(threading.get_ident) != threading.get_ident()
     inside, most = 0, 0
 
     async def work(number: int) -> int:
@@ -225,8 +224,17 @@ async def test_the_helpers_that_are_named_without_an_example_hold_to_their_sente
         return number
 
     found = await public("gather_with_concurrency")(3, *(work(number) for number in range(20)))
-    assert list(found) == list(range(20))
-    assert most == 3
+    assert (found, most) == (list(range(20)), 3)
+    answers: list[Exception | str] = [ConnectionError("not yet"), "here"]
+
+    async def fetch() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert await public("retry_async")(fetch) == "here"
+    assert answers == []
 
 
 # --- Monitoring ---------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 import antiphon
 from antiphon.assistants.assistant import Assistant
 from antiphon.cache import cache as caching
+from antiphon.runtime.clock import ManualClock
 from tests.redis_server import RedisServer
 from tests.seeds.extract import Block
 from tests.seeds.later import later
@@ -104,17 +105,28 @@ async def test_a_pipeline_takes_a_text_through_its_stages(block: Block) -> None:
 
 
 @sample("phidata-9")
-async def test_what_fails_is_tried_three_times_with_growing_pauses(block: Block) -> None:
+async def test_what_fails_is_tried_three_times_with_pauses_that_double(
+    block: Block, caplog: pytest.LogCaptureFixture
+) -> None:
     handler = run(block)["error_handler"]
-    tried: list[int] = []
+    tried = 0
 
-    async def fails() -> None:
-        tried.append(len(tried))
-        raise ConnectionError("no answer")
+    async def fails(error: Exception) -> None:
+        nonlocal tried
+        tried += 1
+        raise error
 
+    caplog.set_level("INFO", "antiphon.runtime.retry")
     with pytest.raises(ConnectionError, match="no answer"):
-        await handler.run(fails)
-    assert tried == [0, 1, 2]
+        await handler.run(fails, ConnectionError("no answer"))
+    assert tried == 3
+    first, second = (record.args[2] for record in caplog.records if isinstance(record.args, tuple))
+    assert 0.1 <= float(str(first)) <= 0.2 <= float(str(second)) <= 0.3
+    tried = 0
+    too_late = antiphon.ProviderError("busy", kind="overloaded", retryable=True, retry_after=31)
+    with pytest.raises(antiphon.ProviderError):
+        await handler.run(fails, too_late)
+    assert tried == 1  # there is no time for another try within 30 seconds
 
 
 # --- Best practices -----------------------------------------------------------------------------------------------
@@ -211,30 +223,63 @@ async def test_a_cache_in_redis_keeps_a_value_for_an_hour_and_for_every_process(
 
 @sample("phidata-17")
 async def test_items_are_processed_a_hundred_at_a_time(block: Block) -> None:
-    batches: list[list[int]] = []
+    """The first of a hundred waits for the last of them, and the next hundred wait for both."""
     processor = run(block)["batch_processor"]
+    begun: list[int] = []
+    last_has_begun = asyncio.Event()
 
-    async def process(batch: list[int]) -> list[int]:
-        batches.append(list(batch))
-        return [2 * item for item in batch]
+    async def process(item: int) -> int:
+        begun.append(item)
+        if item == 99:
+            last_has_begun.set()
+        if item == 0:
+            await last_has_begun.wait()
+            await asyncio.sleep(0)
+            assert max(begun) == 99
+        return 2 * item
 
-    results = await processor.process(range(250), process)
-    assert [len(batch) for batch in batches] == [100, 100, 50]
-    assert list(results) == [2 * item for item in range(250)]
+    async with asyncio.timeout(10):
+        assert await processor.process(range(250), process) == [2 * item for item in range(250)]
+
+
+async def test_what_comes_one_by_one_is_collected_to_hundreds_for_thirty_seconds() -> None:
+    """The same processor where the items come from many callers."""
+    batches: list[int] = []
+    clock = ManualClock()
+
+    async def store(items: list[int]) -> list[int]:
+        batches.append(len(items))
+        return items
+
+    async with public("BatchProcessor")(batch_size=100, timeout=30, handle=store, clock=clock) as processor:
+        submitted = [asyncio.create_task(processor.submit(item)) for item in range(250)]
+        await asyncio.gather(*submitted[:200])
+        await clock.advance(29)
+        assert batches == [100, 100]
+        await clock.advance(2)
+        assert await asyncio.gather(*submitted) == list(range(250))
+    assert batches == [100, 100, 50]
 
 
 @sample("phidata-18")
-async def test_four_workers_take_from_a_queue_of_a_thousand(block: Block) -> None:
+async def test_four_workers_take_from_a_line_of_a_thousand(block: Block) -> None:
     processor = run(block)["async_processor"]
     inside, most = 0, 0
+    go = asyncio.Event()
 
-    async def work() -> None:
+    async def work(number: int) -> int:
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
-        await asyncio.sleep(0)
+        await go.wait()
         inside -= 1
+        return number
 
     async with processor:
-        await asyncio.gather(*(processor.submit(work) for _ in range(20)))
+        futures = [await processor.submit(work, number) for number in range(1004)]
+        one_too_many = asyncio.create_task(processor.submit(work, 1004))
+        await asyncio.sleep(0)
+        assert (inside, one_too_many.done()) == (4, False)
+        go.set()
+        assert await asyncio.gather(*futures, await one_too_many) == list(range(1005))
     assert most == 4
