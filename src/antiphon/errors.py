@@ -69,10 +69,17 @@ class ToolError(ProcessingError):
 
 
 class ServiceError(AntiphonError):
-    """A part of the house is not usable now (store closed, disk full, draining)."""
+    """A part of the house is not usable now (store closed, disk full, draining).
+
+    `retry_after` is in seconds where it is known when that may be over.
+    """
 
     code = "service"
     retryable = True
+
+    def __init__(self, message: str, *, public: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, public=public)
+        self.retry_after = retry_after
 
 
 class ProviderError(AntiphonError):
