@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from antiphon.telemetry.health import get_health_checker
     from antiphon.telemetry.logs import get_logger, setup_logging
     from antiphon.telemetry.metrics import get_metrics
+    from antiphon.telemetry.monitoring import MonitoringService
+    from antiphon.telemetry.profile import PerformanceProfiler, profile
     from antiphon.tools.base import ToolContext, tool
     from antiphon.workspace import Workspace
 
@@ -65,7 +67,9 @@ _HOMES = {
     "MessageRouter": "conversation.router",
     "ModelSelector": "assistants.selector",
     "ModuleError": "errors",
+    "MonitoringService": "telemetry.monitoring",
     "NotFoundError": "errors",
+    "PerformanceProfiler": "telemetry.profile",
     "Phoenix": "realtime.phoenix",
     "PhoenixConfig": "realtime.config",
     "ProcessingError": "errors",
@@ -86,6 +90,7 @@ _HOMES = {
     "get_logger": "telemetry.logs",
     "get_metrics": "telemetry.metrics",
     "get_pubsub": "realtime.pubsub",
+    "profile": "telemetry.profile",
     "setup_logging": "telemetry.logs",
     "tool": "tools.base",
 }
@@ -107,7 +112,9 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "MessageRouter",
     "ModelSelector",
     "ModuleError",
+    "MonitoringService",
     "NotFoundError",
+    "PerformanceProfiler",
     "Phoenix",
     "PhoenixConfig",
     "ProcessingError",
@@ -128,6 +135,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "get_logger",
     "get_metrics",
     "get_pubsub",
+    "profile",
     "setup_logging",
     "tool",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Self
 
 from fastapi import FastAPI
@@ -52,10 +53,12 @@ from antiphon.settings.config import Config
 from antiphon.settings.reload import ConfigReloader
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, Store
 from antiphon.storage.open import open_claim, open_store
-from antiphon.telemetry import health, metrics
+from antiphon.telemetry import health, metrics, profile
 from antiphon.telemetry.health import HealthChecker
 from antiphon.telemetry.logs import get_logger, setup_logging
 from antiphon.telemetry.metrics import Metrics
+from antiphon.telemetry.monitoring import MonitoringService
+from antiphon.telemetry.profile import PerformanceProfiler
 from antiphon.tools.base import tool_registry
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
@@ -89,6 +92,7 @@ class Workspace:
         self.settings.listen(self._take_settings)
         self.metrics = metrics.adopt()
         self.health = health.adopt()
+        self.profiler = profile.adopt()
         self._claim = open_claim(self.config.database, self._lose_claim)
         self._lost: ServiceError | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -119,6 +123,7 @@ class Workspace:
         performance = self.config.performance
         self._threads = threads.adopt(threads.Threads(performance.max_workers, performance.queue_size))
         self.router = self._build_flow()
+        self.monitoring = self._build_monitoring()
         self.server = self._build_server()
         self._lifecycle = Lifecycle()
         self._provide()
@@ -182,7 +187,8 @@ class Workspace:
             # Here and not in the constructor: adapters and services are added in between.
             self.services.build()
             self._lifecycle = self._order()
-        await self._lifecycle.start()
+        with self.profiler.measure("workspace.start"):
+            await self._lifecycle.start()
         self.health.drain(False)
         for problem in self.config.problems():
             log.warning("config.problem", setting=problem.key, problem=problem.text)
@@ -198,6 +204,7 @@ class Workspace:
             metrics.release(self.metrics)
             cache.release(self.cache)
             threads.release(self._threads)
+            profile.release(self.profiler)
             health.release(self.health)
 
     # --- settings that change while it runs -----------------------------------------------------------------------
@@ -267,6 +274,17 @@ class Workspace:
             metrics=self.metrics,
         )
 
+    def _build_monitoring(self) -> MonitoringService:
+        on_this_disk = self.config.database.url.startswith("sqlite:")
+        return MonitoringService(
+            self.config.monitoring,
+            checks=self.health,
+            metrics=self.metrics,
+            profiler=self.profiler,
+            folder=Path(self.data).parent if on_this_disk else Path(),
+            services=lambda: self._lifecycle.running,
+        )
+
     def _build_server(self) -> WebServer:
         person = everybody_is_local(self.store.people)
         api = FastAPI(title="Antiphon", version=__version__, docs_url=None, redoc_url=None)
@@ -284,7 +302,7 @@ class Workspace:
         self.phoenix.route("conversation:*", lambda: ConversationChannel(self.history, self.router, self.web))
         self.phoenix.route("conversations", lambda: ConversationsChannel(self.history))
         app = WebApp(
-            health_routes(self.health, self.metrics),
+            health_routes(self.monitoring),
             StaticPage(),
             api,
             max_body_bytes=self.config.server.max_body_bytes,
@@ -300,6 +318,8 @@ class Workspace:
             Clock: SystemClock(),
             Metrics: self.metrics,
             HealthChecker: self.health,
+            PerformanceProfiler: self.profiler,
+            MonitoringService: self.monitoring,
             PubSub: self.pubsub,
             Phoenix: self.phoenix,
             Cache: self.cache,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import TypeVar
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
@@ -19,6 +20,16 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of `Metrics.render()`."""
 
 Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
+
+
+class Percentiles(Struct, frozen=True, kw_only=True):
+    """Seconds within which so many of the counted were done, as exact as the buckets are: beyond the last bucket it
+    is the bound of that bucket."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
 
 
 class Metrics:
@@ -56,6 +67,13 @@ class Metrics:
         make = lambda: Histogram(name, documentation, labelnames, buckets=buckets, registry=self._registry)  # noqa: E731
         return self._instrument(Histogram, name, (tuple(labelnames), tuple(buckets)), make)
 
+    def percentiles(self) -> dict[str, Percentiles]:
+        """Of every histogram of seconds that has counted something, all its labels together, since the start."""
+        with self._lock:
+            found = [(name, made) for name, (made, _) in self._instruments.items() if name.endswith("_seconds")]
+        told = ((name, _percentiles(made)) for name, made in found if isinstance(made, Histogram))
+        return {name: percentiles for name, percentiles in told if percentiles.count}
+
     def render(self) -> bytes:
         """Everything in the Prometheus text format, for `GET /metrics`."""
         return generate_latest(self._registry)
@@ -74,6 +92,29 @@ class Metrics:
                     "use the same everywhere or choose another name."
                 )
             return found
+
+
+def _percentiles(histogram: Histogram) -> Percentiles:
+    buckets: dict[float, float] = {}
+    for sample in (sample for family in histogram.collect() for sample in family.samples):
+        if sample.name.endswith("_bucket"):
+            bound = float(sample.labels["le"])
+            buckets[bound] = buckets.get(bound, 0.0) + sample.value
+    bounds = sorted(buckets)
+    count = buckets[bounds[-1]] if bounds else 0.0
+
+    def within(part: float) -> float:
+        """As Prometheus's `histogram_quantile`: evenly spread inside a bucket."""
+        lower, below = 0.0, 0.0
+        for bound in bounds[:-1]:
+            if buckets[bound] >= part * count:
+                return lower + (bound - lower) * (part * count - below) / (buckets[bound] - below)
+            lower, below = bound, buckets[bound]
+        return lower
+
+    if not count:
+        return Percentiles(count=0, p50=0.0, p95=0.0, p99=0.0)
+    return Percentiles(count=int(count), p50=within(0.5), p95=within(0.95), p99=within(0.99))
 
 
 _current = Current(Metrics)

@@ -90,3 +90,32 @@ def test_a_process_that_only_asks_needs_no_workspace() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert "a_total 1.0" in done.stdout
+
+
+def test_percentiles_of_what_was_timed_as_prometheus_would_tell_them() -> None:
+    metrics = Metrics()
+    store = metrics.histogram("antiphon_store_seconds", "Store.", ("lane",), buckets=(1.0, 2.0, 4.0))
+    metrics.histogram("antiphon_quiet_seconds", "Nothing happened yet.")
+    metrics.histogram("antiphon_store_units", "No time.", buckets=(1, 2)).observe(1)
+    for _ in range(50):
+        store.labels("reader").observe(0.5)
+        store.labels("writer").observe(1.5)
+    told = metrics.percentiles()
+    assert list(told) == ["antiphon_store_seconds"]
+    times = told["antiphon_store_seconds"]
+    assert (times.count, times.p50) == (100, 1.0)
+    assert times.p95 == pytest.approx(1.9)
+    for _ in range(10_000):
+        store.labels("reader").observe(100.0)
+    assert metrics.percentiles()["antiphon_store_seconds"].p99 == 4.0
+
+
+def test_documents_ask_for_metrics_without_a_documentation() -> None:
+    metrics = Metrics()
+    metrics.counter("requests_total").inc()
+    metrics.gauge("active_connections").set(10)
+    metrics.histogram("request_duration").observe(0.245)
+    told = metrics.render().decode()
+    for line in ("requests_total 1.0", "active_connections 10.0", "request_duration_count 1.0"):
+        assert f"\n{line}\n" in told
+    assert "antiphon_uptime_seconds " in told
