@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,15 @@ app = typer.Typer(
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file; antiphon.yaml when there is one.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug lines.")]
+
+
+class Action(StrEnum):
+    """What `antiphon config` does."""
+
+    show = "show"
+    check = "check"
 
 
 @app.command()
@@ -43,6 +52,49 @@ def chat(
     from antiphon.cli.chat.run import chat as run
 
     run(config, url=url, conversation=conversation, assistant=assistant, debug=debug)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write it; made when it is missing.")] = Path(),
+    name: Annotated[
+        str | None, typer.Option(help="What the assistant is called; the folder's name when not given.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Which model answers, as provider:model; asked when not given.")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="Where conversations are kept; a SQLite file when not given.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing and take what is found.")] = False,
+) -> None:
+    """Begin a project: settings, an assistant with a tool, and how to start them. Nothing is overwritten."""
+    from antiphon.cli.init.run import init as run
+
+    run(folder, name=name, model=model, database=database, yes=yes)
+
+
+@app.command()
+def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Look at everything the house needs, and say what to do where it is not well."""
+    from antiphon.cli.doctor.run import doctor as run
+
+    run(config, as_json=as_json)
+
+
+@app.command("config")
+def show_config(
+    action: Annotated[
+        Action, typer.Argument(help="show: what is set and where; check: what is wrong with it.")
+    ] = Action.show,
+    config: ConfigFile = None,
+    everything: Annotated[bool, typer.Option("--all", help="Defaults too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show every setting with its source, or check them all."""
+    from antiphon.cli.config import config as run
+
+    run(config, action.value, everything=everything, as_json=as_json)
 
 
 @app.command("demo-server")

@@ -1,0 +1,207 @@
+"""What the house talks to: its database, Redis, the vendors of models, its port, and itself when it runs."""
+
+import asyncio
+import os
+import shutil
+import socket
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from antiphon.cli.doctor.finding import Check, Finding, size
+from antiphon.errors import ProviderError
+from antiphon.providers.base import DEMO
+from antiphon.providers.detect import detect
+from antiphon.providers.http import is_loopback, read_up_to
+from antiphon.providers.registry import ProviderRegistry
+from antiphon.settings.config import Config
+from antiphon.storage.migrations.current import judged, revisions, version
+from antiphon.storage.open import is_server, open_claim
+from antiphon.storage.sqlite.connection import path_of
+
+LARGE_LOG = 256_000_000
+SKEW_SECONDS = 5.0
+
+
+def checks(config: Config) -> Iterator[tuple[str, Check]]:
+    """A check for each thing that this configuration needs."""
+    yield "Database", partial(database, config)
+    if config.redis.url is not None or config.cache.url is not None:
+        yield "Cache", partial(cache, config)
+    yield "Model", partial(model, config)
+    registry = ProviderRegistry(config.providers, environ=config.environ)
+    for name in registry.names():
+        if name != DEMO and (config.providers.named(name) is not None or registry.section(name).api_key is not None):
+            yield f"Provider {name}", partial(provider, config, name)
+    yield "Port", partial(port, config)
+
+
+# --- what is kept -------------------------------------------------------------------------------------------------
+
+
+async def database(config: Config) -> Iterable[Finding]:
+    if is_server(config.database):
+        return await _postgres(config)
+    path = path_of(config.database.url)
+    if path is None:
+        return [Finding("warn", "Database", "in memory: nothing outlives the process", "Name a file in database.url.")]
+    return await asyncio.to_thread(lambda: [*_sqlite(path, config)])
+
+
+def _sqlite(path: Path, config: Config) -> Iterator[Finding]:
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    low = free < config.monitoring.disk_free_bytes
+    yield Finding(
+        "fail" if low else "ok", "Disk", f"{size(free)} free for the data", "Make room on this disk." if low else ""
+    )
+    if not path.exists():
+        writable = os.access(folder, os.W_OK | os.X_OK)
+        advice = "" if writable else f"Let this user write to {folder}, or name another place in database.url."
+        yield Finding("ok" if writable else "fail", "Database", f"{path} will be made by the first start", advice)
+        return
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=1)) as connection:
+        yield _schema(version(connection, str(path)), f"{path}, {size(path.stat().st_size)}")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            busy = "locked" in str(error)
+            advice = "" if busy else f"Let this user write to {path} and its folder."
+            yield Finding("warn" if busy else "fail", "Writing", f"not possible now: {error}", advice)
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size > LARGE_LOG:
+        yield Finding("warn", "Database log", size(log.stat().st_size), "Restart the server: it is written back then.")
+
+
+async def _postgres(config: Config) -> Iterable[Finding]:
+    module = import_module("antiphon.storage.postgres.connection")
+    link = await module.connect(config.database, name="antiphon doctor", patient=False)
+    try:
+        names = await link.fetch("SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false))")
+        tables = {row[0] for row in names}
+        stamp = await link.fetchval("SELECT version_num FROM alembic_version") if "alembic_version" in tables else None
+        server = await link.fetchval("SHOW server_version")
+        held = await link.fetchval("SELECT pg_database_size(current_database())")
+        clock = await link.fetchval("SELECT clock_timestamp()")
+    finally:
+        await module.close(link)
+    place = config.database.place
+    found = f"{place}, PostgreSQL {server}, {size(held)}"
+    return [_schema(judged(tables, stamp, place), found), *_skew("PostgreSQL", clock)]
+
+
+def _schema(revision: str | None, found: str) -> Finding:
+    newest = revisions()[-1]
+    if revision is None:
+        return Finding("ok", "Database", f"{found}, empty; the first start makes its tables")
+    if revision != newest:
+        return Finding("warn", "Database", f"{found}, schema {revision} of {newest}", "Run antiphon migrate.")
+    return Finding("ok", "Database", f"{found}, schema {revision}")
+
+
+async def cache(config: Config) -> Iterable[Finding]:
+    opened = import_module("antiphon.cache.cache").open_cache(
+        config.cache, config.redis, config.performance, config.services
+    )
+    try:
+        return [Finding("ok", "Cache", await opened.check())]
+    finally:
+        await opened.stop()
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _registry(config: Config) -> AsyncIterator[ProviderRegistry]:
+    registry = ProviderRegistry(config.providers, environ=config.environ)
+    try:
+        yield registry
+    finally:
+        await registry.stop()
+
+
+async def model(config: Config) -> Iterable[Finding]:
+    async with _registry(config) as registry:
+        detected = await detect(registry, config.default_model, probe=config.detect_local_models)
+        registry.resolve(detected.model)
+    if detected.model == DEMO and config.default_model is None:
+        return [Finding("warn", "Model", "demo: rules and search, no AI", "Set OPENAI_API_KEY or start Ollama.")]
+    return [Finding("ok", "Model", f"{detected.model}. {detected.how}")]
+
+
+async def provider(config: Config, name: str) -> Iterable[Finding]:
+    what = f"Provider {name}"
+    async with _registry(config) as registry:
+        began = time.perf_counter()
+        try:
+            models = [each.id for each in await registry.get(name).models()]
+        except ProviderError as error:
+            return [Finding("fail", what, error.public)]
+        took = f"{(time.perf_counter() - began) * 1000:.0f} ms"
+        url = registry.section(name).base_url
+    wanted = (config.default_model or "").partition(":")
+    findings = [Finding("ok", what, f"answers in {took}, {len(models)} models")]
+    if wanted[0] == name and wanted[2] not in models:
+        findings = [Finding("warn", what, f"answers in {took}, has no {wanted[2]}", "Check default_model.")]
+    return [*findings, *(await _clock(url) if url and not is_loopback(url) else [])]
+
+
+async def _clock(url: str) -> Iterable[Finding]:
+    """A vendor's clock is right: who is far from it has tokens refused and logs that do not fit together."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=True) as session:
+        try:
+            async with session.head(url, allow_redirects=False) as response:
+                return _skew(url, parsedate_to_datetime(response.headers["Date"]))
+        except (aiohttp.ClientError, KeyError, ValueError, OSError):
+            return []
+
+
+def _skew(whose: str, clock: datetime) -> list[Finding]:
+    apart = abs((datetime.now(UTC) - clock).total_seconds())
+    if apart <= SKEW_SECONDS:
+        return [Finding("ok", "Clock", f"within {SKEW_SECONDS:.0f} s of {whose}")]
+    return [Finding("warn", "Clock", f"{apart:.0f} s away from {whose}", "Set the clock of this machine (NTP).")]
+
+
+# --- the port, and who is behind it -------------------------------------------------------------------------------
+
+
+async def port(config: Config) -> Iterable[Finding]:
+    where = f"{config.server.host}:{config.server.port}"
+    holder = await open_claim(config.database).holder()
+    if holder is not None:
+        running = [Finding("ok", "Server", f"runs: {holder}")]
+        return [*running, *(await _health(holder.url) if holder.url else [])]
+    try:
+        family = socket.AF_INET6 if ":" in config.server.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((config.server.host, config.server.port))
+    except OSError as error:
+        advice = "Stop the program that has it, or choose another with server.port."
+        return [Finding("fail", "Port", f"{where}: {error.strerror}", advice)]
+    return [Finding("ok", "Port", f"{where} is free; no server runs on this database")]
+
+
+async def _health(url: str) -> Iterable[Finding]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        try:
+            async with session.get(f"{url}/health/deep", allow_redirects=False) as response:
+                body = msgspec.json.decode(await read_up_to(response, 1 << 20))
+        except (aiohttp.ClientError, OSError, ValueError):
+            return [Finding("fail", "Health", f"{url} does not answer", "Look into its log, and restart it.")]
+    failing = [f"{check['name']}: {check['detail']}" for check in body.get("checks", []) if not check["healthy"]]
+    if failing:
+        return [Finding("warn", "Health", "; ".join(failing), "See GET /health/deep and the log of the server.")]
+    return [Finding("ok", "Health", f"{body.get('status', 'healthy')} at {url}")]
