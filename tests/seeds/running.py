@@ -45,6 +45,8 @@ async def run_async(block: Block, **given: Any) -> dict[str, Any]:
 
 def prepare(block: Block, given: Mapping[str, Any]) -> tuple[FunctionType, dict[str, Any]]:
     """The block as a function, and the names that it reads and writes."""
+    if ours := sorted(given.keys() & set(antiphon.__all__)):
+        raise LookupError(f"{', '.join(ours)}: the block is to use ours, and nothing in its place")
     text = renamed(block.text)
     tree = ast.parse(text)
     for name in _imported(tree):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.seeds.running import ROOT, having, home, public
+from tests.seeds.extract import blocks
+from tests.seeds.running import ROOT, having, home, prepare, public
 
 PROGRAM = """
 from tests.seeds.later import NotBuiltError, later
@@ -46,6 +47,11 @@ def test_a_name_is_public_or_promised_or_a_mistake_of_the_test() -> None:
     assert public("Phoenix").__name__ == "Phoenix"
     with pytest.raises(LookupError, match="Phenix is neither given by the test, nor public"):
         public("Phenix")
+
+
+def test_nothing_may_stand_for_what_is_public() -> None:
+    with pytest.raises(LookupError, match="Channel: the block is to use ours"):
+        prepare(blocks()["pyphoenix-2"], {"app": None, "Channel": object})
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
