@@ -3,14 +3,14 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import cast
 
 from antiphon.errors import ServiceError
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore
 from antiphon.storage.config import DatabaseSettings
-from antiphon.storage.migrations.current import bring_up_to_date
+from antiphon.storage.migrations.current import bring_up_to_date, version
 from antiphon.storage.sql.catalogue import statements
 from antiphon.storage.sql.conversations import SqlConversations
 from antiphon.storage.sql.inbox import SqlInbox
@@ -97,6 +97,7 @@ class SqliteStore:
             prepare(self._path)
         with ExitStack() as opened:
             try:
+                self._recognise()
                 writer = connect(self._path, self._settings)
                 opened.callback(writer.close)
                 bring_up_to_date(writer, self._settings)
@@ -109,3 +110,9 @@ class SqliteStore:
             opened.pop_all()
             self._identity = identity_of(self._path) if self._path else None
             return writer, readers
+
+    def _recognise(self) -> None:
+        """Raises `ServiceError` for a file that is another program's, before the first pragma changes that file."""
+        if self._path is not None:
+            with closing(sqlite3.connect(self._path, timeout=self._settings.busy_seconds)) as connection:
+                version(connection, self._place)
