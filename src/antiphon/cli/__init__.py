@@ -1,1 +1,1 @@
-"""The command line: `antiphon serve`, `chat`, `demo-server`. Each command imports what it needs when it runs."""
+"""The command line: `antiphon serve`, `init`, `doctor` and so on. Each command imports what it needs when it runs."""

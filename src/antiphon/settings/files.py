@@ -123,10 +123,12 @@ def read_variables(path: Path) -> Iterator[tuple[str, str, str]]:
     if not path.is_file():
         return
     for found in parse_stream(io.StringIO(read_text(path))):
+        text = found.original.string
+        line = found.original.line + text[: len(text) - len(text.lstrip())].count("\n")
         if found.error:
-            raise ConfigError(f"{path}, line {found.original.line}: write NAME=value, or put a # before it.")
+            raise ConfigError(f"{path}, line {line}: write NAME=value, or put a # before it.")
         if found.key is not None and found.value is not None:
-            yield found.key, found.value, f"{path.name}:{found.original.line}"
+            yield found.key, found.value, f"{path.name}:{line}"
 
 
 def read_secrets(folder: Path) -> Iterator[tuple[str, str, Path]]:

@@ -1,17 +1,16 @@
 """Where settings come from, which source wins, and how clearly a wrong one is refused."""
 
+import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from antiphon.errors import ConfigError
-from antiphon.settings.config import Config
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+from antiphon.settings.config import SECTIONS, Config
+from antiphon.storage.config import DatabaseSettings
 
 
 def test_without_anything_it_works(folder: Path) -> None:
@@ -143,7 +142,13 @@ def test_the_vendors_variables_reach_the_providers(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("environment", "chosen", "shown"),
-    [("development", "auto", "auto"), ("production", "auto", "json"), ("production", "console", "console")],
+    [
+        ("development", "auto", "auto"),
+        ("testing", "auto", "auto"),
+        ("staging", "auto", "json"),
+        ("production", "auto", "json"),
+        ("production", "console", "console"),
+    ],
 )
 def test_logs_in_production_are_json(folder: Path, environment: str, chosen: str, shown: str) -> None:
     environ = {"ANTIPHON_ENVIRONMENT": environment, "ANTIPHON_LOG_FORMAT": chosen}
@@ -154,3 +159,89 @@ def test_a_config_in_code_reads_nothing_around_it(folder: Path, monkeypatch: pyt
     monkeypatch.setenv("ANTIPHON_SERVER__PORT", "1")
     (folder / ".env").write_text("ANTIPHON_SERVER__PORT=2\n")
     assert Config().server.port == 4000
+
+
+# --- environments -------------------------------------------------------------------------------------------------
+
+
+def test_production_depends_on_nothing_that_happens_to_listen(folder: Path) -> None:
+    assert Config(environment="production", debug=False, log_level="INFO").detect_local_models is False
+    assert Config.load(environ={"ANTIPHON_ENVIRONMENT": "production"}).detect_local_models is False
+    assert Config.load(environ={}).detect_local_models is True
+
+
+def test_a_test_leaves_nothing_behind(folder: Path) -> None:
+    config = Config.load(environ={}, environment="testing", database={"queue": 5})
+    assert (config.database.url, config.database.queue) == ("sqlite:///:memory:", 5)
+    assert Config(environment="testing", database=DatabaseSettings()).database.url == DatabaseSettings().url
+
+
+def test_what_is_set_wins_over_the_environments_defaults(folder: Path) -> None:
+    environ = {"ANTIPHON_ENVIRONMENT": "production", "ANTIPHON_DETECT_LOCAL_MODELS": "true"}
+    config = Config.load(environ=environ)
+    assert config.detect_local_models
+    assert config.source("detect_local_models") == "the variable ANTIPHON_DETECT_LOCAL_MODELS"
+
+
+# --- where a value came from --------------------------------------------------------------------------------------
+
+
+def test_each_value_tells_its_source(folder: Path) -> None:
+    (folder / "antiphon.yaml").write_text("# mine\nserver:\n  port: 1\n  host: '::1'\n")
+    (folder / ".env").write_text("\nANTIPHON_DEBUG=true\n")
+    environ = {"ANTIPHON_REALTIME": '{"max_channels": 7}', "ANTIPHON_ENVIRONMENT": "staging"}
+    config = Config.load(environ=environ, log_level="ERROR")
+    assert config.source("server.port") == "antiphon.yaml:3"
+    assert config.source("debug") == ".env:2"
+    assert config.source("realtime.max_channels") == "the variable ANTIPHON_REALTIME"
+    assert config.source("log_level") == "an argument"
+    assert config.source("database.url") == "default"
+    assert config.source("detect_local_models") == "default in staging"
+    assert config.source("server") == "antiphon.yaml:3, antiphon.yaml:4"
+    with pytest.raises(ConfigError, match=r"server\.prot is no setting\. Did you mean server\.port\?"):
+        config.source("server.prot")
+
+
+def test_all_values_are_told_and_secrets_are_not(folder: Path) -> None:
+    environ = {"ANTIPHON_PROVIDERS__OFFICE": '{"base_url": "https://m.example", "api_key": "sk-geheim-geheim"}'}
+    told = {name: (value, source) for name, value, source in Config.load(environ=environ).values()}
+    assert told["server.port"] == (4000, "default")
+    assert told["providers.office.base_url"] == ("https://m.example", "the variable ANTIPHON_PROVIDERS__OFFICE")
+    assert "geheim" not in str(told)
+
+
+def test_a_configuration_made_in_code_cannot_be_read_again() -> None:
+    config = Config(log_level="ERROR")
+    assert config.source("log_level") == "default"
+    with pytest.raises(ConfigError, match="made in code"):
+        config.reload()
+
+
+# --- sections of installed packages -------------------------------------------------------------------------------
+
+
+class Weather(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    city: str = "Lisbon"
+    days: int = 3
+
+
+def test_a_section_of_a_package_is_imported_when_its_name_occurs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {
+        SECTIONS: [
+            EntryPoint("weather", f"{__name__}:Weather", SECTIONS),
+            EntryPoint("broken", "no_such_package:Settings", SECTIONS),
+        ]
+    }
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__, ModuleType(__name__)))
+    monkeypatch.setattr(sys.modules[__name__], "Weather", Weather, raising=False)
+    monkeypatch.setattr("antiphon.settings.config.entry_points", lambda group: points.get(group, []))
+    assert Config.load(environ={}).section("weather") is None
+    config = Config.load(environ={"ANTIPHON_WEATHER__DAYS": "5"})
+    assert config.section("weather") == Weather(days=5)
+    assert config.source("weather.days") == "the variable ANTIPHON_WEATHER__DAYS"
+    with pytest.raises(ConfigError, match=r"weather\.dayz is no setting .*Did you mean weather\.days"):
+        Config.load(environ={"ANTIPHON_WEATHER__DAYZ": "5"})
+    with pytest.raises(ConfigError, match="The section no_such_package:Settings cannot be loaded"):
+        Config.load(environ={}, broken={})

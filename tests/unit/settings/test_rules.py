@@ -1,0 +1,127 @@
+"""What is right by itself and wrong together, the rules of others included."""
+
+import stat
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.errors import ConfigError
+from antiphon.settings import rules
+from antiphon.settings.config import Config
+from antiphon.settings.rules import Problem, sentence
+
+
+def severities(config: Config) -> dict[str, str]:
+    return {problem.key: problem.severity for problem in config.problems()}
+
+
+def test_the_defaults_are_right() -> None:
+    assert Config().problems() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "severity"),
+    [
+        ({"environment": "production", "debug": True}, "debug", "warning"),
+        ({"environment": "production", "database": {"url": "sqlite:///:memory:"}}, "database.url", "error"),
+        ({"server": {"host": "192.0.2.1"}}, "server.host", "error"),
+        ({"realtime": {"origins": "any"}}, "realtime.origins", "warning"),
+        (
+            {"providers": {"office": {"base_url": "http://models.example/v1", "api_key": "k"}}},
+            "providers.office.base_url",
+            "warning",
+        ),
+    ],
+)
+def test_each_rule_finds_what_it_looks_for(settings: dict[str, Any], key: str, severity: str) -> None:
+    assert severities(Config.model_validate(settings)) == {key: severity}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"environment": "staging", "debug": True},
+        {"database": {"url": "sqlite:///:memory:"}},
+        {"database": {"url": "postgresql://u@h/d"}, "environment": "production"},
+        {"providers": {"office": {"base_url": "http://127.0.0.1:9/v1", "api_key": "k"}}},
+        {"providers": {"office": {"base_url": "http://models.example/v1"}}},
+    ],
+)
+def test_no_rule_finds_what_is_not_there(settings: dict[str, Any]) -> None:
+    assert Config.model_validate(settings).problems() == []
+
+
+def test_an_error_keeps_the_house_from_starting_and_names_the_source(folder: Path) -> None:
+    (folder / "antiphon.yaml").write_text('environment: production\ndatabase:\n  url: "sqlite:///:memory:"\n')
+    with pytest.raises(ConfigError, match=r"^database\.url \(antiphon\.yaml:3\): Nothing would be kept"):
+        Config.load(environ={})
+
+
+def test_sqlite_on_a_network_file_system_is_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "_file_system", lambda path: "nfs4")
+    assert severities(Config()) == {"database.url": "warning"}
+
+
+def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = f"none / ext4 rw 0 0\nserver:/x {tmp_path}/my\\040data nfs4 rw 0 0\nnone {tmp_path}/my fuse rw 0 0\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: mounts)
+    assert rules._file_system(tmp_path / "my data" / "a.db") == "nfs4"
+    assert rules._file_system(tmp_path / "my dat" / "a.db") == "ext4"
+
+
+def test_secrets_that_everybody_may_read_are_warned_about(folder: Path) -> None:
+    secrets = folder / "secrets"
+    secrets.mkdir(mode=0o755)
+    file = secrets / "providers__openai__api_key"
+    file.write_text("k")
+    file.chmod(0o644)
+    config = Config.load(environ={"ANTIPHON_SECRETS_DIR": "secrets"})
+    (problem,) = config.problems()
+    assert str(file) in sentence(config, problem)
+    assert sentence(config, problem).startswith("secrets_dir (the variable ANTIPHON_SECRETS_DIR): ")
+    file.chmod(0o600)
+    assert config.problems() == []
+    file.chmod(0o644)
+    secrets.chmod(stat.S_IRWXU)
+    assert config.problems() == []
+
+
+def no_port_below_five(config: Config) -> Iterator[Problem]:
+    if config.server.port < 5:
+        yield Problem("server.port", "Ports below 5 are for the boss.")
+    if config.server.port == 5:
+        yield Problem("the mood", "Five is an odd number.", "warning")
+
+
+def test_a_rule_may_be_named_in_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "house_rules.py").write_text(
+        "from antiphon.settings.rules import Problem\n"
+        "def check(config):\n"
+        "    if config.server.port < 5:\n"
+        "        yield Problem('server.port', 'Ports below 5 are for the boss.')\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    (folder / "antiphon.yaml").write_text("rules: ['house_rules:check']\n")
+    assert Config.load(environ={}).problems() == []
+    with pytest.raises(ConfigError, match=r"server\.port \(an argument\): Ports below 5 are for the boss\."):
+        Config.load(environ={}, server={"port": 4})
+
+
+def test_a_package_may_bring_a_rule(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("mine", "house:rule", rules.GROUP)
+    monkeypatch.setattr(rules, "entry_points", lambda group: [point] if group == rules.GROUP else [])
+    monkeypatch.setattr(rules, "loaded", lambda what, name: no_port_below_five)
+    config = Config(server={"port": 5})
+    (problem,) = config.problems()
+    assert sentence(config, problem) == "Five is an odd number."
+
+
+@pytest.mark.parametrize(
+    "name", ["nowhere", "nowhere:rule", "antiphon.settings.rules:nothing", ":", "os.path:", "\0:x"]
+)
+def test_a_rule_that_cannot_be_loaded_is_named(folder: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        Config.load(environ={}, rules=[name])
