@@ -51,7 +51,7 @@ class StaticPage:
         self._assets = {
             "/" + path.relative_to(folder).as_posix(): _load(path, path.relative_to(folder).parts[0])
             for path in sorted(folder.rglob("*"))
-            if path.is_file() and not path.name.startswith(".")
+            if path.is_file() and not path.name.startswith(".") and _inside(path, folder)
         }
         self._index = self._assets.get("/index.html") or _asset(NOT_BUILT, "text/html", PAGE_POLICY, "no-cache")
         self._docs = self._assets.get("/docs/index.html", self._index)
@@ -60,6 +60,11 @@ class StaticPage:
         if path == "/" or path.startswith("/c/"):
             return self._index
         return self._docs if path == "/docs" else self._assets.get(path)
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    """Whether a path leads to a file of the folder: a link to elsewhere would publish what is no page of ours."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _load(path: Path, folder: str) -> Asset:
