@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 
 from antiphon.telemetry import pipeline
-from tests import redis_server
+from tests import logs, redis_server
 from tests.postgres import GIVEN, Databases, PostgresServer, programs
 from tests.serving import Served, Visitors
 
@@ -166,16 +166,24 @@ def _own_redis() -> redis_server.RedisServer:
 
 
 @pytest.fixture(scope="session")
-def databases() -> Iterator[Databases]:
+def postgres_files() -> Iterator[PostgresServer]:
+    """The files of a PostgreSQL server, from which others are started."""
+    if programs() is None:
+        missing("postgres", "PostgreSQL is not installed")
+    made = PostgresServer()
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
     """Databases on a PostgreSQL server that all tests share; a test that stops a server makes its own."""
     if GIVEN:
         made = Databases(GIVEN)
         yield made
         made.drop_all()
         return
-    if programs() is None:
-        missing("postgres", "PostgreSQL is not installed")
-    server = PostgresServer().make()
+    server = PostgresServer(request.getfixturevalue("postgres_files")).start()
     yield Databases(server.url())
     server.remove()
 
@@ -189,11 +197,9 @@ def postgres_url(databases: Databases) -> Iterator[str]:
 
 
 @pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
+def own_postgres(postgres_files: PostgresServer) -> Iterator[PostgresServer]:
     """A PostgreSQL server that the test may stop, with a database `postgres`."""
-    if programs() is None:
-        missing("postgres", "PostgreSQL is not installed")
-    server = PostgresServer().make()
+    server = PostgresServer(postgres_files).start()
     yield server
     server.remove()
 
@@ -218,6 +224,7 @@ def _guard_network(event: str, args: tuple[Any, ...]) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # An audit hook sees also what C code connects; it cannot be removed and need not be.
     sys.addaudithook(_guard_network)
+    config.pluginmanager.register(logs, "logs")
 
 
 # --- the account of what was skipped ------------------------------------------------------------------------------

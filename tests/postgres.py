@@ -24,7 +24,7 @@ from tests.serving import LONGEST
 
 GIVEN = os.environ.get("ANTIPHON_TEST_POSTGRES", "")
 
-_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "wal_level=minimal")
+_QUICK = ("fsync=off", "full_page_writes=off", "max_connections=200", "wal_level=minimal")  # a crash loses no commit
 _REST = ("max_wal_senders=0", "autovacuum=off", "shared_buffers=32MB", "unix_socket_directories=", "log_statement=none")
 _DROP = "nobody"
 """Whom a server of root runs as: PostgreSQL refuses to be root."""
@@ -43,7 +43,8 @@ def programs() -> Path | None:
 class PostgresServer:
     """A server on a free port of 127.0.0.1, which keeps its port over restarts. The user is `antiphon`."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: "PostgresServer | None" = None) -> None:
+        """With the files that `files` (which does not run) has made, or new ones: that takes longer."""
         folder = programs()
         assert folder is not None, "PostgreSQL is not installed"
         self._programs = folder
@@ -59,12 +60,15 @@ class PostgresServer:
             self.port: int = probe.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
         self._options: tuple[str, ...] = ()
+        if files is None:
+            self._make()
+        else:
+            subprocess.run([*self._as, "cp", "-R", str(files._data), str(self._data)], check=True)
 
     def url(self, database: str = "postgres", *, port: int | None = None) -> str:
         return f"postgresql://antiphon:secret-word@127.0.0.1:{port or self.port}/{database}"
 
-    def make(self) -> Self:
-        """Makes its files and starts it."""
+    def _make(self) -> None:
         password = self._folder / "password"
         password.write_text("secret-word")
         password.chmod(0o644)
@@ -72,7 +76,6 @@ class PostgresServer:
             *("initdb", "-D", str(self._data), "-U", "antiphon", "--auth=scram-sha-256", f"--pwfile={password}"),
             *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
         )
-        return self.start()
 
     def start(self, *options: str) -> Self:
         """Starts it and returns when it takes connections. `options` are settings such as `max_connections=5`."""
@@ -99,7 +102,7 @@ class PostgresServer:
         self.start(*self._options)
 
     def remove(self) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self._folder)
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -60,6 +60,6 @@ class DatabaseSettings(BaseModel):
             return rest
         try:
             parts = urlsplit(self.url)
-            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         except ValueError:
             return self.url.partition(":")[0]
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

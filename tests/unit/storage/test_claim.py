@@ -1,23 +1,32 @@
-"""One process at a time answers from a SQLite file."""
+"""One process at a time answers from a database: a SQLite file or one on a PostgreSQL server."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 
 from antiphon.errors import ServiceError
-from antiphon.storage.sqlite.claim import Claim, Holder
+from antiphon.storage.claim import Holder
+from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.open import open_claim
+from antiphon.storage.sqlite.claim import FileClaim
+from tests.postgres import PostgresServer, address_of, administer
+from tests.proxy import Proxy
 
 HOLD = """
-import sys
+import asyncio, sys
 from pathlib import Path
-from antiphon.storage.sqlite.claim import Claim
-claim = Claim(Path(sys.argv[1]))
-claim.take("http://127.0.0.1:4000")
+from antiphon.storage.sqlite.claim import FileClaim
+claim = FileClaim(Path(sys.argv[1]))
+asyncio.run(claim.take("http://127.0.0.1:4000"))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -28,76 +37,226 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "data" / "antiphon.db"
 
 
-def test_a_second_claim_is_refused_and_told_who_has_the_first(database: Path) -> None:
-    first, second = Claim(database), Claim(database)
-    assert second.holder() is None
-    first.take("http://127.0.0.1:4000")
-    assert second.holder() == Holder(os.getpid(), "http://127.0.0.1:4000")
+async def test_a_second_claim_is_refused_and_told_who_has_the_first(database: Path) -> None:
+    first, second = FileClaim(database), FileClaim(database)
+    assert await second.holder() is None
+    await first.take("http://127.0.0.1:4000")
+    assert await second.holder() == Holder(os.getpid(), "http://127.0.0.1:4000")
     with pytest.raises(ServiceError, match=rf"process {os.getpid()}, http://127\.0\.0\.1:4000.*already"):
-        second.take()
-    first.release()
-    assert second.holder() is None
-    second.take()
-    assert first.holder() == Holder(os.getpid(), None)
-    second.release()
+        await second.take()
+    await first.release()
+    assert await second.holder() is None
+    await second.take()
+    assert await first.holder() == Holder(os.getpid(), None)
+    await second.release()
 
 
-def test_taking_and_releasing_twice_changes_nothing(database: Path) -> None:
-    claim = Claim(database)
-    claim.take()
-    claim.take()
-    claim.release()
-    claim.release()
-    assert Claim(database).holder() is None
+async def test_taking_and_releasing_twice_changes_nothing(database: Path) -> None:
+    claim = FileClaim(database)
+    await claim.take()
+    await claim.take()
+    await claim.release()
+    await claim.release()
+    assert await FileClaim(database).holder() is None
 
 
-def test_a_process_that_is_killed_leaves_its_claim(database: Path) -> None:
+async def test_a_process_that_is_killed_leaves_its_claim(database: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(database)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
-        assert Claim(database).holder() == Holder(process.pid, "http://127.0.0.1:4000")
+        assert await FileClaim(database).holder() == Holder(process.pid, "http://127.0.0.1:4000")
         with pytest.raises(ServiceError):
-            Claim(database).take()
+            await FileClaim(database).take()
         process.send_signal(signal.SIGKILL)
         process.wait()
-    claim = Claim(database)
-    assert claim.holder() is None
-    claim.take()
-    claim.release()
+    claim = FileClaim(database)
+    assert await claim.holder() is None
+    await claim.take()
+    await claim.release()
 
 
-def test_a_holder_that_left_no_word_is_one_all_the_same(database: Path) -> None:
-    claim = Claim(database)
-    claim.take()
+async def test_a_holder_that_left_no_word_is_one_all_the_same(database: Path) -> None:
+    claim = FileClaim(database)
+    await claim.take()
     lock = database.with_name("antiphon.db.lock")
     lock.write_text("{")
-    assert Claim(database).holder() == Holder(0)
+    assert await FileClaim(database).holder() == Holder(0)
     with pytest.raises(ServiceError, match="Another Antiphon answers"):
-        Claim(database).take()
+        await FileClaim(database).take()
     lock.write_text(json.dumps({"pid": 1}))
-    assert Claim(database).holder() == Holder(1)
-    claim.release()
+    assert await FileClaim(database).holder() == Holder(1)
+    await claim.release()
 
 
-def test_the_lock_is_for_its_owner_alone(database: Path) -> None:
-    claim = Claim(database)
-    claim.take()
+async def test_the_lock_is_for_its_owner_alone(database: Path) -> None:
+    claim = FileClaim(database)
+    await claim.take()
     assert database.with_name("antiphon.db.lock").stat().st_mode & 0o777 == 0o600
-    claim.release()
+    await claim.release()
 
 
-def test_a_lock_that_cannot_be_made_is_one_sentence(database: Path) -> None:
+async def test_a_lock_that_cannot_be_made_is_one_sentence(database: Path) -> None:
     database.parent.mkdir()
     database.with_name("antiphon.db.lock").mkdir()
     with pytest.raises(ServiceError, match=r"beside the database cannot be written \(Is a directory\)"):
-        Claim(database).take()
+        await FileClaim(database).take()
     with pytest.raises(ServiceError, match="check its folder and its disk"):
-        Claim(database).holder()
+        await FileClaim(database).holder()
 
 
-def test_memory_needs_no_claim() -> None:
-    first, second = Claim(None), Claim(None)
-    first.take()
-    second.take()
-    assert first.holder() is None
+async def test_memory_needs_no_claim() -> None:
+    first, second = FileClaim(None), FileClaim(None)
+    await first.take()
+    await second.take()
+    assert await first.holder() is None
+
+
+# --- on a PostgreSQL server ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(postgres_url: str) -> DatabaseSettings:
+    return DatabaseSettings(url=postgres_url, connect_seconds=1, answer_seconds=1)
+
+
+async def backend_of(url: str) -> list[Any]:
+    return await administer(url, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted")
+
+
+async def until(condition: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_second_claim_on_a_server_is_refused_and_told_who_has_the_first(settings: DatabaseSettings) -> None:
+    first, second = open_claim(settings), open_claim(settings)
+    assert await second.holder() is None
+    await first.take("http://127.0.0.1:4000")
+    await first.take("http://127.0.0.1:4000")
+    assert await second.holder() == Holder(os.getpid(), "http://127.0.0.1:4000")
+    with pytest.raises(ServiceError, match=rf"process {os.getpid()}, http://127\.0\.0\.1:4000.*already"):
+        await second.take()
+    await first.release()
+    await first.release()
+    await second.take()
+    assert await first.holder() == Holder(os.getpid())
+    await second.release()
+
+
+async def test_an_address_too_long_to_be_shown_is_left_out(settings: DatabaseSettings) -> None:
+    claim = open_claim(settings)
+    await claim.take(f"http://{'long.' * 20}example:4000")
+    assert await claim.holder() == Holder(os.getpid())
+    await claim.release()
+
+
+async def test_a_holder_on_another_machine_is_named_with_it(
+    settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = open_claim(settings)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("socket.gethostname", lambda: "attic")
+        await claim.take("http://127.0.0.1:4000")
+    assert await open_claim(settings).holder() == Holder(os.getpid(), None, "attic")
+    with pytest.raises(ServiceError, match=f"process {os.getpid()} on attic"):
+        await open_claim(settings).take()
+    await claim.release()
+
+
+async def test_a_foreign_lock_with_our_number_has_no_name(settings: DatabaseSettings) -> None:
+    link = await asyncpg.connect(settings.url)
+    await link.execute("SELECT pg_advisory_lock(1634628713, 1)")
+    assert await open_claim(settings).holder() == Holder(0)
+    with pytest.raises(ServiceError, match="Another Antiphon answers"):
+        await open_claim(settings).take()
+    await link.close()
+
+
+async def test_a_claim_that_broke_is_taken_again(settings: DatabaseSettings) -> None:
+    lost: list[ServiceError] = []
+    claim = open_claim(settings, lost.append)
+    await claim.take()
+    [[before]] = await backend_of(settings.url)
+    await administer(settings.url, f"SELECT pg_terminate_backend({before})")
+
+    async def again() -> bool:
+        return [row[0] for row in await backend_of(settings.url)] not in ([], [before])
+
+    await until(again)
+    assert await open_claim(settings).holder() == Holder(os.getpid())
+    assert lost == []
+    await claim.release()
+    assert await claim.holder() is None
+
+
+async def test_a_claim_survives_a_restart_of_the_server(own_postgres: PostgresServer) -> None:
+    settings = DatabaseSettings(url=own_postgres.url(), connect_seconds=1, answer_seconds=1)
+    claim = open_claim(settings)
+    await claim.take()
+    await asyncio.to_thread(own_postgres.restart, signal.SIGKILL)
+
+    async def again() -> object:
+        return await open_claim(settings).holder()
+
+    await until(again)
+    await claim.release()
+
+
+async def test_a_claim_that_somebody_else_took_meanwhile_is_lost(settings: DatabaseSettings) -> None:
+    host, port = address_of(settings.url)
+    lost: asyncio.Future[ServiceError] = asyncio.get_running_loop().create_future()
+    async with Proxy(host, port) as proxy:
+        far = settings.model_copy(update={"url": settings.url.replace(f"{host}:{port}", f"127.0.0.1:{proxy.port}")})
+        first, second = open_claim(far, lost.set_result), open_claim(settings)
+        await first.take()
+        await proxy.refuse()
+
+        async def free() -> bool:
+            return await second.holder() is None
+
+        await until(free)
+        await second.take("http://127.0.0.1:4001")
+        await proxy.restore()
+        error = await asyncio.wait_for(lost, 20)
+        assert f"process {os.getpid()}, http://127.0.0.1:4001) answers from this database now" in str(error)
+        await first.release()
+    assert await second.holder() is not None
+    await second.release()
+
+
+async def test_what_is_left_of_an_own_connection_that_hangs_is_ended(
+    settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network swallows everything for a while: the server still sees the old connection, and its lock."""
+    monkeypatch.setattr("antiphon.storage.postgres.claim.PULSE_SECONDS", 0.1)
+    host, port = address_of(settings.url)
+    lost: list[ServiceError] = []
+    async with Proxy(host, port) as proxy:
+        url = settings.url.replace(f"{host}:{port}", f"127.0.0.1:{proxy.port}")
+        claim = open_claim(settings.model_copy(update={"url": url, "answer_seconds": 0.2}), lost.append)
+        await claim.take()
+        [[before]] = await backend_of(settings.url)
+        proxy.pause()
+        async with asyncio.timeout(20):
+            while proxy.accepted < 2:
+                await asyncio.sleep(0.01)
+        proxy.resume()
+
+        async def again() -> bool:
+            return [row[0] for row in await backend_of(settings.url)] not in ([], [before])
+
+        await until(again)
+        assert lost == []
+        await claim.release()
+
+
+async def test_a_claim_on_a_server_that_is_gone_is_one_sentence(settings: DatabaseSettings, free_port: int) -> None:
+    _, port = address_of(settings.url)
+    gone = settings.model_copy(
+        update={"url": settings.url.replace(f":{port}/", f":{free_port}/"), "connect_seconds": 0.1}
+    )
+    for call in (open_claim(gone).take, open_claim(gone).holder):
+        with pytest.raises(ServiceError, match="does not answer"):
+            await call()

@@ -22,6 +22,8 @@ from antiphon.storage.migrations.upgrade import config, run_migrations
 from antiphon.storage.open import open_store
 from antiphon.storage.schema import metadata
 
+SETTINGS = DatabaseSettings()
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
@@ -52,7 +54,7 @@ def test_the_migrated_schema_is_the_declared_one(database: sqlite3.Connection) -
 def test_the_snapshot_for_new_databases_is_what_migrations_make(database: sqlite3.Connection, tmp_path: Path) -> None:
     run_migrations(database)
     with closing(sqlite3.connect(tmp_path / "fresh.db", isolation_level=None)) as fresh:
-        bring_up_to_date(fresh, "fresh")
+        bring_up_to_date(fresh, SETTINGS)
         assert schema_of(fresh) == schema_of(database)
         assert fresh.execute("SELECT version_num FROM alembic_version").fetchall() == [(revisions()[-1],)]
 
@@ -62,7 +64,7 @@ def test_down_and_up_again_gives_the_same_schema(database: sqlite3.Connection) -
     before = schema_of(database)
     run_migrations(database, to="base")
     assert [name for name, _ in schema_of(database)] == ["alembic_version"]
-    bring_up_to_date(database, "here")
+    bring_up_to_date(database, SETTINGS)
     assert schema_of(database) == before
 
 
@@ -79,7 +81,7 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
     before = schema_of(database)
     database.execute("CREATE TABLE outbox (in_the_way)")
     with pytest.raises(Exception, match="outbox"):
-        bring_up_to_date(database, "here")
+        bring_up_to_date(database, SETTINGS)
     database.execute("DROP TABLE outbox")
     assert schema_of(database) == before
 
@@ -153,9 +155,9 @@ def test_a_race_for_the_first_start_is_decided_inside_the_transaction(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first look finds an empty file; when the lock is had, another process has filled it."""
-    real, looks = current._version, iter(["empty"])
-    monkeypatch.setattr(current, "_version", lambda *of: None if next(looks, "") == "empty" else real(*of))
+    real, looks = current.version, iter(["empty"])
+    monkeypatch.setattr(current, "version", lambda *of: None if next(looks, "") == "empty" else real(*of))
     run_migrations(database)
     before = schema_of(database)
-    bring_up_to_date(database, "here")
+    bring_up_to_date(database, SETTINGS)
     assert schema_of(database) == before

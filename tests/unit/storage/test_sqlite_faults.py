@@ -28,13 +28,13 @@ def file_of(settings: DatabaseSettings) -> Path:
 # --- the settings -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", ["mysql://x", "postgresql://localhost/antiphon", "", "data.db", "sqlite"])
+@pytest.mark.parametrize("url", ["mysql://x", "", "data.db"])
 def test_an_unknown_database_is_refused_with_what_is_possible(url: str) -> None:
     with pytest.raises(ConfigError, match="sqlite:///"):
         open_store(DatabaseSettings(url=url))
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:data.db", "sqlite:///a.db?mode=ro"])
+@pytest.mark.parametrize("url", ["sqlite", "sqlite://", "sqlite:///", "sqlite:data.db", "sqlite:///a.db?mode=ro"])
 def test_a_malformed_sqlite_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match=r"database\.url"):
         open_store(DatabaseSettings(url=url))

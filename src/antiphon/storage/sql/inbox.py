@@ -35,7 +35,7 @@ class SqlInbox:
         self._database = database
 
     async def accept(self, message: ChannelMessage, *, assistant: str) -> Accepted:
-        return await self._database.write(_accept, message, assistant)
+        return await self._database.write(_accept, message, assistant, new_id())
 
     async def parties(self, turn: Turn) -> tuple[Conversation, Person] | None:
         return await self._database.read(_parties, turn)
@@ -62,14 +62,14 @@ class SqlInbox:
 # --- accept -------------------------------------------------------------------------------------------------------
 
 
-def _accept(message: ChannelMessage, assistant: str) -> Unit[Accepted]:
+def _accept(message: ChannelMessage, assistant: str, turn_id: str) -> Unit[Accepted]:
     known = yield from one("turn_by_key", adapter=message.adapter, place=message.place, key=message.key)
     if known is not None:
-        return (yield from _accepted_before(turn_of(known)))
+        return (yield from _accepted_before(turn_of(known), turn_id))
     person = yield from known_person(message.adapter, message.account, message.sender)
     conversation, position, created = yield from _next_position(message, person, assistant)
     turn = Turn(
-        id=new_id(),
+        id=turn_id,
         conversation_id=conversation.id,
         message_id=new_id(),
         ticket=position,
@@ -96,15 +96,16 @@ def _accept(message: ChannelMessage, assistant: str) -> Unit[Accepted]:
     return Accepted(turn=turn, message=question, conversation=conversation, created=created, duplicate=False)
 
 
-def _accepted_before(turn: Turn) -> Unit[Accepted]:
+def _accepted_before(turn: Turn, turn_id: str) -> Unit[Accepted]:
+    """The turn with this id is what this very call stored, before its connection broke: no duplicate."""
     message = yield from sure("message_by_id", id=turn.message_id)
     conversation = yield from sure("conversation_by_id", id=turn.conversation_id)
     return Accepted(
         turn=turn,
         message=message_of(message),
         conversation=conversation_of(conversation),
-        created=False,
-        duplicate=True,
+        created=turn.id == turn_id and turn.ticket == 1 and turn.target.adapter != "web",
+        duplicate=turn.id != turn_id,
     )
 
 
