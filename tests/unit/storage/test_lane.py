@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.storage.sql.unit import Unit, one, run
+from antiphon.storage.sql.unit import Unit, many, one, run
+from antiphon.storage.sqlite import lane as module
 from antiphon.storage.sqlite.lane import Lane, WriteLane
 from antiphon.telemetry.metrics import Metrics
 
@@ -20,6 +21,8 @@ STATEMENTS = {
     "add": "INSERT INTO things (id) VALUES (:id)",
     "count": "SELECT count(*) FROM things",
     "fill": "INSERT INTO things (id, data) VALUES (:id, zeroblob(:size))",
+    "note": "INSERT INTO notes (things) SELECT count(*) FROM things",
+    "noted": "SELECT things FROM notes",
 }
 
 
@@ -41,13 +44,14 @@ def connection(tmp_path: Path) -> Recorded:
     )
     made.execute("PRAGMA journal_mode = WAL")
     made.execute("CREATE TABLE things (id INTEGER PRIMARY KEY, data BLOB)")
+    made.execute("CREATE TABLE notes (things)")
     made.log = []
     return made
 
 
 @pytest.fixture
 async def lane(connection: Recorded) -> AsyncIterator[WriteLane]:
-    made = WriteLane("test", STATEMENTS, "a.db", limit=400, checkpoint_seconds=60)
+    made = WriteLane("test", STATEMENTS, "a.db", limit=400, upkeep="note", checkpoint_seconds=60)
     made.start([connection])
     yield made
     await made.stop()
@@ -204,7 +208,7 @@ async def test_a_full_disk_fails_what_does_not_fit_and_heals_by_itself(
 
 async def test_what_waits_fails_and_is_grouped_is_counted(connection: Recorded) -> None:
     metrics = Metrics()
-    lane = WriteLane("counted", STATEMENTS, "a.db", limit=10, checkpoint_seconds=60, metrics=metrics)
+    lane = WriteLane("counted", STATEMENTS, "a.db", limit=10, upkeep="note", checkpoint_seconds=60, metrics=metrics)
     lane.start([connection])
     task, leave = await holding(lane)
     waiting = [asyncio.ensure_future(lane.run(job)) for job in (add(1), add(1))]
@@ -258,7 +262,7 @@ async def test_another_writer_is_waited_for_and_then_named(
 
 
 async def test_quiet_writes_the_log_back(connection: Recorded, tmp_path: Path) -> None:
-    lane = WriteLane("test", STATEMENTS, "a.db", limit=10, checkpoint_seconds=0.01)
+    lane = WriteLane("test", STATEMENTS, "a.db", limit=10, upkeep="note", checkpoint_seconds=0.01)
     lane.start([connection])
     await lane.run(add(1))
     before = (tmp_path / "a.db").stat().st_size
@@ -299,7 +303,7 @@ async def test_readers_see_one_moment_and_never_wait_for_the_writer(lane: WriteL
 
 def test_a_loop_that_has_gone_is_no_crash(connection: Recorded, tmp_path: Path) -> None:
     """A program that forgot to stop its store still ends, and its work is done."""
-    lane = WriteLane("test", STATEMENTS, "a.db", limit=10, checkpoint_seconds=60)
+    lane = WriteLane("test", STATEMENTS, "a.db", limit=10, upkeep="note", checkpoint_seconds=60)
     entered, leave = Event(), Event()
 
     async def forget() -> None:
@@ -314,3 +318,52 @@ def test_a_loop_that_has_gone_is_no_crash(connection: Recorded, tmp_path: Path) 
     leave.set()
     asyncio.run(lane.stop())
     assert rows(tmp_path) == [1]
+
+
+# --- what is put off ----------------------------------------------------------------------------------------------
+
+
+async def noted(lane: WriteLane) -> list[int]:
+    return [row[0] for row in await lane.run(partial(many, "noted"))]
+
+
+async def test_what_was_put_off_is_done_when_it_is_quiet(lane: WriteLane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.01)
+    await asyncio.gather(*(lane.run(add(number)) for number in range(5)))
+    async with asyncio.timeout(10):
+        while 5 not in await noted(lane):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_writer_that_is_never_idle_does_what_was_put_off_all_the_same(
+    lane: WriteLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUIET_SECONDS", 3600)
+    monkeypatch.setattr(module, "BUSY_UNITS", 20)
+    for number in range(50):
+        await lane.run(add(number))
+    assert await noted(lane) == [20, 40]
+
+
+async def test_who_writes_nothing_has_put_off_nothing(
+    lane: WriteLane, connection: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.001)
+    statements = list[str]()
+    connection.set_trace_callback(statements.append)
+    await lane.run(add(1))
+    async with asyncio.timeout(10):
+        while not any("INTO notes" in statement for statement in statements):
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)  # many times the quiet that it waits for
+    assert sum("INTO notes" in statement for statement in statements) == 1
+
+
+async def test_what_was_put_off_and_fails_stops_nobody(
+    lane: WriteLane, connection: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_UNITS", 1)
+    connection.execute("DROP TABLE notes")
+    for number in range(3):
+        await lane.run(add(number))
+    assert await lane.run(partial(many, "count")) == [(3,)]

@@ -168,3 +168,7 @@ EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported
 END $$;
 
 INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
+
+-- Running upgrade 0001 -> 0002
+
+UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';

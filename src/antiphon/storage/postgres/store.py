@@ -93,6 +93,8 @@ class PostgresStore:
 
         return cast("T", await self._pool.run(work, self._reads))
 
+    find = read  # its index is always up to date
+
     async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         # What is one statement is a transaction of its own.
         begin = self._begin_alone if cast("object", unit) is run else self._begin

@@ -43,7 +43,7 @@ class SqlConversations:
 
     async def search(self, person_id: str, query: str, *, limit: int = 5, exclude: str | None = None) -> list[Hit]:
         words = words_of(query)
-        return await self._database.read(_search, person_id, words, limit, exclude) if words else []
+        return await self._database.find(_search, person_id, words, limit, exclude) if words else []
 
     async def list(self, person_id: str, *, limit: int = 100, before: datetime | None = None) -> list[Conversation]:
         return await self._database.read(_list, person_id, limit, before)
@@ -53,7 +53,8 @@ def _create(conversation: Conversation) -> Unit[tuple[Conversation, bool]]:
     place = conversation.place or conversation.id
     row = yield from one("conversation_by_place", adapter=conversation.adapter, place=place)
     if row is not None:
-        return conversation_of(row), False
+        known = conversation_of(row)
+        return known, known.id == conversation.id  # stored by this very call, before its connection broke
     new = msgspec.structs.replace(conversation, place=place, title=storable(conversation.title))
     yield "conversation_add", conversation_values(new, last_position=0)
     return new, True

@@ -1,8 +1,13 @@
 """Units of work without I/O: generators that yield statements and are sent the rows.
 
 So each unit is written once, and a database runs it whole, in its own way: SQLite as one job of its writer thread,
-a server as one transaction of a pooled connection. A unit may be run again from its beginning when its
-transaction was lost; it therefore changes nothing but the database.
+a server as one transaction of a pooled connection.
+
+A unit may be run again from its beginning when its transaction was lost; it therefore changes nothing but the database.
+When a connection breaks during COMMIT nobody knows whether it happened, so each unit also finds what it did itself and
+does it no second time: `accept` by the id of the turn that its caller chose, `create` by that of the conversation, a
+note by its digest, an account by its name, `append` by the numbers of the chunks, `finish` because the turn has ended;
+the others set what is set already. Only a deletion cannot tell its own work from another's, and returns False then.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -24,6 +29,10 @@ class Database(Protocol):
     """What runs units of work. Each call is one transaction, or raises `ServiceError` or `ValidationError`."""
 
     async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+    async def find(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `read`, for what searches the full-text index: all that has been written by now is found."""
+        ...
 
     async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
 

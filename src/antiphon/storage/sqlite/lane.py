@@ -21,6 +21,10 @@ from antiphon.telemetry.metrics import Metrics, get_metrics
 _LARGEST_GROUP = 256
 """Units in one transaction: bounds how long the first of them waits for its commit."""
 
+QUIET_SECONDS = 0.5
+"""After so long without work the writer does what was put off; a busy one does it after so many units: """
+BUSY_UNITS = 1_000
+
 _WAITING = "The database is closed: start the store before using it, and use nothing of it after it was stopped."
 _FULL = "Too much work waits for the database: try again in a moment."
 
@@ -168,11 +172,15 @@ class WriteLane(Lane):
         place: str,
         *,
         limit: int,
+        upkeep: str,
         checkpoint_seconds: float,
         metrics: Metrics | None = None,
     ) -> None:
+        """`upkeep` is a statement that is run when there is time, after something was written."""
         metrics = metrics or get_metrics()
         super().__init__(name, statements, place, limit=limit, metrics=metrics)
+        self._upkeep = upkeep
+        self._put_off = 0
         self._checkpoint_seconds = checkpoint_seconds
         self._sizes = metrics.histogram(
             "antiphon_store_group_units", "Units of work committed together.", buckets=(1, 2, 5, 10, 20, 50, 100, 256)
@@ -183,15 +191,26 @@ class WriteLane(Lane):
             outcomes = self._group(connection, job)
             self._sizes.observe(len(outcomes))
             self._answer(outcomes)
+            self._put_off += len(outcomes)
+            if self._put_off >= BUSY_UNITS:
+                self._keep_up(connection)
         connection.close()  # the last connection writes the log back into the file
 
     def _next(self, connection: sqlite3.Connection) -> Job | None:
-        try:
+        if self._put_off:
+            with suppress(Empty):
+                return self._queue.get(timeout=QUIET_SECONDS)
+            self._keep_up(connection)
+        with suppress(Empty):
             return self._queue.get(timeout=self._checkpoint_seconds)
-        except Empty:
-            with suppress(sqlite3.Error):  # the log stays longer; whatever is wrong will meet the next job
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            return self._queue.get()
+        with suppress(sqlite3.Error):  # the log stays longer; whatever is wrong will meet the next job
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        return self._queue.get()
+
+    def _keep_up(self, connection: sqlite3.Connection) -> None:
+        self._put_off = 0
+        with suppress(sqlite3.Error):  # it is put off once more, and whatever is wrong will meet the next job
+            connection.execute(self._statements[self._upkeep])
 
     def _group(self, connection: sqlite3.Connection, first: Job) -> list[Outcome]:
         try:

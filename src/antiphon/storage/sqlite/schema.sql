@@ -145,19 +145,6 @@ CREATE VIRTUAL TABLE messages_fts USING fts5(
     text, content='messages', content_rowid='number', tokenize='unicode61 remove_diacritics 2'
 );
 
-CREATE TRIGGER messages_found AFTER INSERT ON messages WHEN new.role != 'system' BEGIN
-    INSERT INTO messages_fts(rowid, text) VALUES (new.number, new.text);
-END;
-
-CREATE TRIGGER messages_lost AFTER DELETE ON messages WHEN old.role != 'system' BEGIN
-    INSERT INTO messages_fts(messages_fts, rowid, text) VALUES ('delete', old.number, old.text);
-END;
-
-CREATE TRIGGER messages_changed AFTER UPDATE OF text ON messages WHEN old.role != 'system' BEGIN
-    INSERT INTO messages_fts(messages_fts, rowid, text) VALUES ('delete', old.number, old.text);
-    INSERT INTO messages_fts(rowid, text) VALUES (new.number, new.text);
-END;
-
 CREATE VIRTUAL TABLE notes_fts USING fts5(
     text, content='notes', content_rowid='number', tokenize='unicode61 remove_diacritics 2'
 );
@@ -170,4 +157,15 @@ CREATE TRIGGER notes_lost AFTER DELETE ON notes BEGIN
     INSERT INTO notes_fts(notes_fts, rowid, text) VALUES ('delete', old.number, old.text);
 END;
 
-INSERT INTO alembic_version VALUES ('0001');
+CREATE TRIGGER messages_lost AFTER DELETE ON messages
+WHEN old.role != 'system' AND EXISTS (SELECT 1 FROM messages_fts_docsize WHERE id = old.number) BEGIN
+    INSERT INTO messages_fts(messages_fts, rowid, text) VALUES ('delete', old.number, old.text);
+END;
+
+CREATE TRIGGER messages_changed AFTER UPDATE OF text ON messages
+WHEN old.role != 'system' AND EXISTS (SELECT 1 FROM messages_fts_docsize WHERE id = old.number) BEGIN
+    INSERT INTO messages_fts(messages_fts, rowid, text) VALUES ('delete', old.number, old.text);
+    INSERT INTO messages_fts(rowid, text) VALUES (new.number, new.text);
+END;
+
+INSERT INTO alembic_version VALUES ('0002');
