@@ -61,7 +61,7 @@ class HealthChecker:
     """Runs the checks. `limit` is the time of a round, in which all run at once, and `cache` how long its answer
     holds, both in seconds, so that probes, however many, cost one round a second."""
 
-    def __init__(self, *, limit: float = 0.9, cache: float = 1.0, clock: Clock | None = None) -> None:
+    def __init__(self, *, limit: float = 0.8, cache: float = 1.0, clock: Clock | None = None) -> None:
         self._limit = limit
         self._cache = cache
         self._clock = clock or SystemClock()
