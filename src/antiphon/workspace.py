@@ -210,7 +210,8 @@ class Workspace:
     # --- settings that change while it runs -----------------------------------------------------------------------
 
     def _set_up_log(self, config: Config) -> None:
-        setup_logging("DEBUG" if config.debug else config.log_level, config.logs_as)
+        level = "DEBUG" if config.debug else config.log_level
+        setup_logging(level, config.logs_as, outputs=config.logging.outputs)
 
     def _check_settings(self, config: Config) -> None:
         if config.default_model is not None:

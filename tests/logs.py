@@ -1,0 +1,167 @@
+"""Looks through everything that is logged while the suite runs for what must never be there.
+
+Recorded as they pass: what people say to the house (through a client or an adapter), every secret that a setting holds,
+and the variables of servers that name one. Looked through at the end of each test: what this process logged, at every
+level and as it would be written, and the logs of its servers. The tests' own made-up secrets hold one of `MARKS`.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from antiphon.conversation.router import MessageRouter
+from antiphon.domain import ChannelMessage
+from antiphon.realtime.client import ClientChannel
+from antiphon.telemetry import pipeline
+from antiphon.telemetry.formats import render_json
+from antiphon.telemetry.logs import Logger
+from tests import serving
+
+MARKS = ("hunter2", "secret-word", "sk-demo-", "my diary")
+SHORTEST = 12
+"""Shorter texts may occur by chance."""
+MOST = 500
+"""Texts looked for in one test."""
+SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
+SECRET_IN_URL = re.compile(r"://[^:/@]*:([^@/]+)@")
+SOURCE = re.compile(r'(^\s*File "[^\n]*)\n[^\n]*', re.MULTILINE)
+"""A traceback quotes the line of code, which in a test may well hold the text."""
+
+
+class LogWatch:
+    """What was said, what is secret and what was logged, during one test."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.servers: list[serving.Served] = []
+        self._never: dict[str, None] = dict.fromkeys(MARKS)
+
+    def never(self, text: object) -> None:
+        """Nothing that is logged may hold this text."""
+        if isinstance(text, str) and len(text) >= SHORTEST and len(self._never) < MOST:
+            self._never[text] = None
+
+    def never_of(self, variables: Mapping[str, str]) -> None:
+        """As `never`, of each variable that names a secret or holds an address with one."""
+        for name, value in variables.items():
+            if SECRET_NAME.search(name):
+                self.never(value)
+            for password in SECRET_IN_URL.findall(value):
+                self.never(password)
+
+    def write(self, level: int, line: Mapping[str, Any]) -> None:
+        """Takes a line as an output of the pipeline does."""
+        exception = line.get("exception")
+        self.lines.append(render_json({**line, "exception": SOURCE.sub(r"\1", exception)} if exception else line))
+
+    def leaks(self) -> list[str]:
+        """The lines that hold what they must not, each with the text."""
+        written = [*self.lines, *(line for server in self.servers for line in server.log.split("\n"))]
+        together = "\n".join(written)
+        found = []
+        for text in self._never:
+            shapes = {text, msgspec.json.encode(text).decode()[1:-1], repr(text)[1:-1]}
+            if any(shape in together for shape in shapes):
+                found += [f"{text[:60]!r} in: {line[:600]}" for line in written if any(s in line for s in shapes)][:3]
+        return found
+
+    @property
+    def texts(self) -> int:
+        return len(self._never) - len(MARKS)
+
+
+class _Total:
+    """What was looked through in the whole session."""
+
+    tests = lines = texts = leaks = 0
+
+
+TOTAL = pytest.StashKey[_Total]()
+
+
+@pytest.fixture(autouse=True)
+def log_watch(request: pytest.FixtureRequest) -> Iterator[LogWatch]:
+    """Fails the test, whatever else it proves, when something was logged that must not be."""
+    total = request.config.stash.setdefault(TOTAL, _Total())
+    watch = LogWatch()
+    with watching(watch):
+        yield watch
+    leaks = watch.leaks()
+    total.tests += 1
+    total.lines += len(watch.lines) + sum(server.log.count("\n") for server in watch.servers)
+    total.texts += watch.texts
+    total.leaks += len(leaks)
+    if leaks:
+        pytest.fail("The log holds what it must not:\n" + "\n".join(leaks), pytrace=False)
+
+
+@contextmanager
+def watching(watch: LogWatch) -> Iterator[None]:
+    """Shows `watch` all that is said, secret or logged meanwhile."""
+    handler = pipeline._Records(watch)  # type: ignore[arg-type]  # it needs no more than `write`
+    handler.set_name("leak watch")
+    root = logging.getLogger()
+    root.addHandler(handler)
+    with pytest.MonkeyPatch.context() as patch:
+        _see(
+            patch,
+            Logger,
+            "_write",
+            lambda log, level, event, fields: watch.write(level, _as_written(log, level, event, fields)),
+        )
+        _see(patch, SecretStr, "__init__", lambda _, value: watch.never(value))
+        _see(patch, ClientChannel, "push", lambda _, event, payload=None, **__: _said(watch, event, payload))
+        _see(patch, MessageRouter, "deliver", lambda _, message: _delivered(watch, message))
+        _see(patch, serving.Served, "launch", lambda server, *_: _launched(watch, server))
+        yield
+    root.removeHandler(handler)
+
+
+def _see(patch: pytest.MonkeyPatch, owner: type, name: str, look: Any) -> None:
+    """Calls `look` before each call of a method."""
+    method = getattr(owner, name)
+
+    @wraps(method)
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        look(*args, **kwargs)
+        return method(*args, **kwargs)
+
+    patch.setattr(owner, name, seen)
+
+
+def _as_written(log: Any, level: int, event: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The line as an output of any level gets it."""
+    told = {**log._fields, **fields}
+    told |= told.pop("extra_fields", {})
+    return pipeline._line(event, told, logging.getLevelName(level).lower(), log._name)
+
+
+def _said(watch: LogWatch, event: str, payload: object) -> None:
+    if event == "message" and isinstance(payload, Mapping):
+        watch.never(payload.get("text"))
+
+
+def _delivered(watch: LogWatch, message: ChannelMessage) -> None:
+    watch.never(message.text)
+
+
+def _launched(watch: LogWatch, server: serving.Served) -> None:
+    watch.never_of(server.variables)
+    if server not in watch.servers:
+        watch.servers.append(server)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    total = config.stash.get(TOTAL, _Total())
+    terminalreporter.write_line(
+        f"logs: {total.lines} lines of {total.tests} tests hold none of {total.texts} texts and secrets"
+        if not total.leaks
+        else f"logs: {total.leaks} lines hold what they must not"
+    )
