@@ -1,6 +1,5 @@
 """The contract of a cache: bytes under keys, each for a while. What is kept here may be gone at any moment."""
 
-import math
 from typing import Any, Protocol
 
 from antiphon.errors import ValidationError
@@ -54,9 +53,9 @@ class CacheBackend(Protocol):
 
 def lifetime(ttl: object) -> float:
     """`ttl` as seconds that a cache can keep something for. Raises `ValidationError` for what is no such time."""
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or math.isnan(ttl) or ttl <= 0:
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not ttl > 0:
         raise ValidationError(f"A lifetime in a cache is a number of seconds above 0, not {ttl!r:.40}.")
-    return min(float(ttl), LONGEST)
+    return float(min(ttl, LONGEST))
 
 
 def sum_of(found: Any, by: int) -> int:

@@ -12,6 +12,7 @@ from antiphon.cache.flights import Flights
 from antiphon.cache.memory import CacheManager, MemoryBackend
 from antiphon.cache.soft import SoftBackend
 from antiphon.errors import ConfigError, ModuleError, ValidationError
+from antiphon.runtime.breaker import CircuitBreaker
 from antiphon.runtime.config import PerformanceSettings, ServiceSettings
 from antiphon.runtime.current import Current
 from antiphon.telemetry.metrics import Metrics
@@ -56,15 +57,13 @@ class Cache:
     ) -> None:
         if backend not in {"memory", "redis"}:
             raise ConfigError(f"There is no cache named {backend!r:.40}; possible are memory and redis.")
-        services = services or ServiceSettings()
         self._ttl = lifetime(ttl)
         self._flights = Flights()
         self.memory = CacheManager(ttl, max_size)
         self.url = MEMORY if backend == "memory" else url or _redis_url()
         self.backend: CacheBackend = SoftBackend(
             MemoryBackend(self.memory) if backend == "memory" else _redis(self.url, settings or CacheSettings()),
-            patience=services.breaker_failures,
-            rest=services.breaker_seconds,
+            CircuitBreaker.of("The cache", services or ServiceSettings()),
             metrics=metrics,
         )
 
@@ -126,6 +125,7 @@ class Cache:
 
     async def clear(self) -> bool:
         """Removes everything, in `memory` too; in Redis what begins with the prefix. False as for `delete`."""
+        self._flights = Flights()
         self.memory.clear()
         return await self.backend.clear()
 

@@ -5,6 +5,7 @@ from typing import ParamSpec, TypeVar
 
 from antiphon.cache.base import CacheBackend
 from antiphon.errors import ServiceError
+from antiphon.runtime.breaker import CircuitBreaker
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -29,18 +30,16 @@ class SoftBackend:
     def __init__(
         self,
         backend: CacheBackend,
+        breaker: CircuitBreaker,
         *,
-        patience: int = 5,
-        rest: float = 10.0,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.name = backend.name
         self._backend = backend
-        self._patience, self._rest = patience, rest
+        self._breaker = breaker
         self._clock = clock or SystemClock()
         self._outages: dict[str, float] = {}
-        self._failed_in_a_row, self._resting_until = 0, 0.0
         metrics = metrics or get_metrics()
         requests = metrics.counter(
             "antiphon_cache_requests_total",
@@ -82,29 +81,16 @@ class SoftBackend:
 
     async def _try(self, kind: str, exchange: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """What the exchange gives, None when it fails or is spared."""
-        if self._failed_in_a_row >= self._patience and self._clock.monotonic() < self._resting_until:
-            self._failures.inc()
-            return None
         try:
-            result = await exchange(*args, **kwargs)
+            result = await self._breaker.call(exchange, *args, **kwargs)
         except ServiceError as error:
-            self._failed(kind, error)
+            self._failures.inc()
+            # Who cannot be reached does not store either: that would be no news.
+            if kind not in self._outages and "read" not in self._outages:
+                self._outages[kind] = self._clock.monotonic()
+                log.warning(_FAILED[kind], backend=self.name, error=str(error))
             return None
-        self._succeeded(kind)
+        if kind in self._outages:
+            began = self._outages.pop(kind)
+            log.info(_RECOVERED[kind], backend=self.name, after_s=round(self._clock.monotonic() - began, 3))
         return result
-
-    def _failed(self, kind: str, error: ServiceError) -> None:
-        self._failures.inc()
-        now = self._clock.monotonic()
-        self._failed_in_a_row += 1
-        self._resting_until = now + self._rest
-        if kind not in self._outages:
-            self._outages[kind] = now
-            log.warning(_FAILED[kind], backend=self.name, error=str(error))
-
-    def _succeeded(self, kind: str) -> None:
-        self._failed_in_a_row = 0
-        if self._outages:
-            began = self._outages.pop(kind, None)
-            if began is not None:
-                log.info(_RECOVERED[kind], backend=self.name, after_s=round(self._clock.monotonic() - began, 3))
