@@ -74,7 +74,7 @@ def _words(problem: Any) -> str:
     """pydantic's message as the rest of a sentence that begins with the setting."""
     text = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
     given = problem["input"]
-    if isinstance(given, str) and len(given) > 3 and given in text:
+    if isinstance(given, str) and len(given) > 7 and given in text:
         return "is not acceptable"
     for kind in ("Input", "String", "Dictionary", "Tuple", "List", "Data"):
         text = text.replace(f"{kind} should", "must").replace(f"{kind} must", "must")

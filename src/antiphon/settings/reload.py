@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from antiphon.errors import AntiphonError, ConfigError
 from antiphon.settings import schema
 from antiphon.settings.config import Config
@@ -21,6 +23,7 @@ from antiphon.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 Listener = Callable[[Config], Awaitable[None] | None]
+_Stamps = dict[Path, tuple[int, int, int] | None]
 
 
 class ConfigReloader:
@@ -63,7 +66,8 @@ class ConfigReloader:
 
     async def start(self) -> None:
         if self.config.watch_seconds is not None:
-            self._watching = asyncio.create_task(self._watch(self.config.watch_seconds), name="settings")
+            seen = await asyncio.to_thread(_stamps, self.config)
+            self._watching = asyncio.create_task(self._watch(self.config.watch_seconds, seen), name="settings")
 
     async def stop(self) -> None:
         for task in (self._watching, self._hung_up):
@@ -108,8 +112,7 @@ class ConfigReloader:
             raise ConfigError(" ".join(wrong))
         return taken
 
-    async def _watch(self, seconds: float) -> None:
-        seen = await asyncio.to_thread(_stamps, self.config)
+    async def _watch(self, seconds: float, seen: _Stamps) -> None:
         while True:
             await asyncio.sleep(seconds)
             now = await asyncio.to_thread(_stamps, self.config)
@@ -126,9 +129,9 @@ def _has_terminal() -> bool:
         return False
 
 
-def _stamps(config: Config) -> dict[Path, tuple[int, int, int] | None]:
+def _stamps(config: Config) -> _Stamps:
     """What tells a file from the one that it was: time, size and inode (secrets are replaced, not written)."""
-    stamps: dict[Path, tuple[int, int, int] | None] = {}
+    stamps: _Stamps = {}
     for path in config.files:
         try:
             found = path.stat()
@@ -147,7 +150,7 @@ def _depth(config: Any, path: schema.Path) -> int:
     """How many steps of a path are fields of sections; the last of them holds what changed."""
     for length, step in enumerate(path, 1):
         config = getattr(config, step, None)
-        if not hasattr(config, "model_fields"):
+        if not isinstance(config, BaseModel):
             return length
     return len(path)
 

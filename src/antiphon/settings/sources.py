@@ -153,15 +153,21 @@ def _beside(files: Iterable[tuple[Path, schema.Path]], environment: str) -> list
 
 
 def _set_by(kind: type[BaseModel], variables: Iterable[tuple[str, str, str]]) -> Iterator[Leaf]:
-    """What variables set, those of whole sections first. Raises `ConfigError` for a name that is no setting."""
-    ours = [(name, value, place) for name, value, place in variables if is_setting(name)]
-    for name, value, place in sorted(ours, key=lambda found: found[0].count("__")):
-        path = tuple(name[len(PREFIX) :].lower().split("__"))
-        if path[0] not in kind.model_fields:
-            raise ConfigError(
-                f"{schema.shown(name)} is no setting ({place}).{schema.nearest(path[0].upper(), _upper(kind), PREFIX)}"
-            )
+    """What variables set, those of whole sections first. Raises `ConfigError` for all names that are no setting."""
+    ours = [(_path_of(name), name, value, place) for name, value, place in variables if is_setting(name)]
+    if unknown := [_no_setting(kind, name, place) for path, name, _, place in ours if path[0] not in kind.model_fields]:
+        raise ConfigError(" ".join(unknown))
+    for path, _, value, place in sorted(ours, key=lambda found: len(found[0])):
         yield from _of_text(kind, path, value, place)
+
+
+def _path_of(name: str) -> schema.Path:
+    return tuple(name[len(PREFIX) :].lower().split("__"))
+
+
+def _no_setting(kind: type[BaseModel], name: str, place: str) -> str:
+    near = schema.nearest(_path_of(name)[0].upper(), _upper(kind), PREFIX)
+    return f"{schema.shown(name)} is no setting ({place}).{near}"
 
 
 def _upper(kind: type[BaseModel]) -> set[str]:
