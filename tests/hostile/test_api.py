@@ -99,6 +99,6 @@ def test_every_error_is_a_problem(schema: Any) -> None:
         errors = {status: answer for status, answer in operation["responses"].items() if not status.startswith("2")}
         assert {"403"} <= set(errors)
         for answer in errors.values():
-            problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+            problem = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
             assert answer["content"] == {"application/problem+json": problem}
     assert "HTTPValidationError" not in schema["components"]["schemas"]

@@ -28,14 +28,14 @@ _REASONS: Mapping[int, str] = {
 }
 
 
-class Fault(BaseModel):
+class WrongField(BaseModel):
     """One thing that is wrong with a request."""
 
     where: str = Field(examples=["query.limit"])
     what: str = Field(examples=["Input should be greater than or equal to 1"])
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """An error: one sentence about what happened and what to do."""
 
     type: str = Field(examples=["about:blank"])
@@ -43,7 +43,7 @@ class Problem(BaseModel):
     status: int = Field(ge=400, le=599, examples=[404])
     detail: str = Field(examples=["This conversation does not exist, or no longer does."])
     code: str = Field(default="", description="Name of the error for programs.", examples=["not_found"])
-    errors: list[Fault] = Field(default=[], description="Where a request is wrong.")
+    errors: list[WrongField] = Field(default=[], description="Where a request is wrong.")
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -59,7 +59,7 @@ def describe(app: FastAPI) -> None:
 def _failure(status: int) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "description": _REASONS[status],
-        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
     }
     if status == 503:
         seconds = {"type": "integer", "minimum": 0, "examples": [RETRY_AFTER_SECONDS]}
@@ -79,7 +79,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
                 {"name": "catalogue", "description": "Whom there is to talk to, and what answers."},
             ],
         )
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
+        problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["components"]["schemas"] |= {**problem.pop("$defs"), "ProblemDetails": problem}
         app.openapi_schema = schema
     return app.openapi_schema

@@ -228,3 +228,16 @@ async def answer_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     while await reader.read(1000):
         pass
     writer.close()
+
+
+async def test_it_knows_with_what_code_its_connection_ended(serve: Any, client_of: Any) -> None:
+    live = await serve(max_message_bytes=1024)
+    told: list[str] = []
+    client: PhoenixClient = await client_of(live, on_status=told.append)
+    channel = client.channel("room:1")
+    await channel.join()
+    assert client.close_code is None
+    with pytest.raises(ServiceError):
+        await channel.push("echo", {"text": "x" * 5000})
+    await until(lambda: told[:3] == ["connected", "reconnecting", "connected"])
+    assert client.close_code == 1009
