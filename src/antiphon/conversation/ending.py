@@ -10,7 +10,7 @@ from antiphon.domain import Turn, TurnRecord
 from antiphon.errors import ServiceError
 from antiphon.storage.base import Finished, InboxStore, TurnReply
 from antiphon.telemetry.logs import get_logger
-from antiphon.telemetry.metrics import Metrics, get_metrics
+from antiphon.telemetry.metrics import ANSWER_BUCKETS, Metrics, get_metrics
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds between two tries to store an outcome."""
@@ -27,7 +27,9 @@ class TurnEnding:
         self._live = live
         metrics = metrics or get_metrics()
         self._turns = metrics.counter("antiphon_turns_total", "Turns by their outcome.", ("outcome",))
-        self._seconds = metrics.histogram("antiphon_turn_seconds", "From the start of a turn to its stored outcome.")
+        self._seconds = metrics.histogram(
+            "antiphon_turn_seconds", "From the start of a turn to its stored outcome.", buckets=ANSWER_BUCKETS
+        )
         self._tokens = metrics.counter("antiphon_tokens_total", "Tokens of models.", ("model", "kind"))
 
     async def end(self, turn: Turn, record: TurnRecord, reply: TurnReply | None, *, patient: bool = True) -> None:

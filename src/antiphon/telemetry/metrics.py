@@ -19,6 +19,9 @@ from antiphon.runtime.current import Current
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of `Metrics.render()`."""
 
+ANSWER_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Seconds, for what waits for a model: some answers take minutes."""
+
 Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
 
 

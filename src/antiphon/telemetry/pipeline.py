@@ -121,6 +121,8 @@ class _Records(logging.Handler):
         self._pipeline = pipeline
 
     def emit(self, record: logging.LogRecord) -> None:
+        if sys.is_finalizing():  # nothing can be imported any more, and what is told now (by asyncio) concerns nobody
+            return
         try:
             event = record.getMessage()
         except Exception:  # noqa: BLE001 - whatever the arguments raise when they are shown

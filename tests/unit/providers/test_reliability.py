@@ -4,6 +4,7 @@ import pytest
 
 from antiphon.providers.base import Error, ErrorKind, Event, Finish, ModelInfo, ModelRequest, Provider, TextDelta
 from antiphon.providers.reliability import Retrying
+from antiphon.telemetry.metrics import Metrics
 
 REQUEST = ModelRequest(model="m", messages=())
 ANSWER: list[Event] = [TextDelta("Hello"), Finish("stop")]
@@ -103,3 +104,15 @@ async def test_the_rest_is_the_providers() -> None:
     assert (retrying.name, await retrying.models()) == ("acme", (ModelInfo(id="m"),))
     await retrying.stop()
     assert provider.stopped
+
+
+async def test_the_times_of_an_answer_are_counted_and_those_of_a_failure_are_not() -> None:
+    metrics = Metrics()
+    provider = Scripted([TextDelta("a"), TextDelta("b"), Finish("stop")], failed("server", retryable=False))
+    retrying = Retrying(provider, metrics=metrics)
+    for _ in range(2):
+        assert [event async for event in retrying.stream(REQUEST)]
+    times = metrics.percentiles()
+    names = ("antiphon_model_seconds", "antiphon_model_first_seconds", "antiphon_model_token_seconds")
+    assert [times[name].count for name in names] == [1, 1, 1]
+    assert 'antiphon_model_seconds_count{provider="acme"} 1.0' in metrics.render().decode()
