@@ -97,6 +97,25 @@ def show_config(
     run(config, action.value, everything=everything, as_json=as_json)
 
 
+@app.command()
+def migrate(
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="REVISION", help="Which schema to go to, also back; the newest when not given."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; code 1 when something is to be done.")
+    ] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Change nothing; print the SQL it takes.")] = False,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Bring the database to the schema of this version, or to another one."""
+    from antiphon.cli.migrate import migrate as run
+
+    run(config, to=to, check=check, sql=sql, debug=debug)
+
+
 @app.command("demo-server")
 def demo_server(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

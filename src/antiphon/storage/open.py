@@ -1,4 +1,4 @@
-"""From a database URL to the store that serves it, and to the right to answer from it."""
+"""From a database URL to the store that serves it, the right to answer from it, and what changes its schema."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -8,6 +8,7 @@ from antiphon.errors import ConfigError, ServiceError
 from antiphon.storage.base import Store
 from antiphon.storage.claim import Claim
 from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.migrations.base import Migrator
 from antiphon.storage.sqlite.claim import FileClaim
 from antiphon.storage.sqlite.connection import path_of
 from antiphon.telemetry.metrics import Metrics
@@ -16,16 +17,23 @@ from antiphon.telemetry.metrics import Metrics
 def open_store(settings: DatabaseSettings, *, metrics: Metrics | None = None) -> Store:
     """The store for `settings.url`, not yet started. Raises `ConfigError` when no store serves its scheme."""
     if is_server(settings):
-        return cast("Store", _postgres("store").PostgresStore(settings, metrics=metrics))
-    return cast("Store", import_module("antiphon.storage.sqlite.store").SqliteStore(settings, metrics=metrics))
+        return cast("Store", _load("postgres.store").PostgresStore(settings, metrics=metrics))
+    return cast("Store", _load("sqlite.store").SqliteStore(settings, metrics=metrics))
 
 
 def open_claim(settings: DatabaseSettings, lost: Callable[[ServiceError], object] = lambda _: None) -> Claim:
     """The claim that a process takes before it answers from this database. `lost` is called when another process has
     taken it, which can happen on a server only."""
     if is_server(settings):
-        return cast("Claim", _postgres("claim").PostgresClaim(settings, lost))
+        return cast("Claim", _load("postgres.claim").PostgresClaim(settings, lost))
     return FileClaim(path_of(settings.url))
+
+
+def open_migrator(settings: DatabaseSettings) -> Migrator:
+    """What shows and changes the schema of this database."""
+    if is_server(settings):
+        return cast("Migrator", _load("migrations.upgrade_postgres").PostgresMigrator(settings))
+    return cast("Migrator", _load("migrations.upgrade").SqliteMigrator(settings))
 
 
 def is_server(settings: DatabaseSettings) -> bool:
@@ -39,8 +47,9 @@ def is_server(settings: DatabaseSettings) -> bool:
     return scheme != "sqlite"
 
 
-def _postgres(module: str) -> Any:
+def _load(module: str) -> Any:
+    """A module of this package, when it is needed: asyncpg is an extra, and Alembic takes longer than a start."""
     try:
-        return import_module(f"antiphon.storage.postgres.{module}")
+        return import_module(f"antiphon.storage.{module}")
     except ModuleNotFoundError as error:
         raise ConfigError("PostgreSQL needs asyncpg: pip install 'antiphon[postgres]'.") from error

@@ -1,6 +1,8 @@
 """Runs Alembic without a configuration file, on a connection that is given, or writes what it would run."""
 
+import asyncio
 import sqlite3
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -8,9 +10,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from antiphon.storage.migrations.current import revisions
+from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.migrations.current import revisions, version
+from antiphon.storage.sqlite.connection import connect, path_of, prepare
+from antiphon.storage.sqlite.faults import translated
 
 
 def config(connection: Connection | None = None) -> Config:
@@ -56,3 +62,38 @@ def _is_ahead(to: str, since: str) -> bool:
     """Whether the revision `to` is the same as or later than `since`."""
     order = ["base", *revisions(), "head"]
     return order.index(to) >= order.index(since)
+
+
+class SqliteMigrator:
+    """The schema of a SQLite file."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+        self._path = path_of(settings.url)
+
+    async def found(self) -> str | None:
+        return await asyncio.to_thread(self._found)
+
+    async def move(self, to: str) -> None:
+        await asyncio.to_thread(self._move, to)
+
+    def sql(self, since: str | None, to: str) -> str:
+        return sql_of_migrations("sqlite", since or "base", to)
+
+    def _found(self) -> str | None:
+        if self._path is None or not self._path.exists():
+            return None
+        try:
+            with closing(connect(self._path, self._settings, readonly=True)) as connection:
+                return version(connection, self._settings.place)
+        except sqlite3.Error as error:
+            raise translated(error, self._settings.place) from error
+
+    def _move(self, to: str) -> None:
+        if self._path is not None:
+            prepare(self._path)
+        try:
+            with closing(connect(self._path, self._settings)) as connection:
+                run_migrations(connection, to=to)
+        except (sqlite3.Error, DBAPIError) as error:
+            raise translated(getattr(error, "orig", error), self._settings.place) from error
