@@ -1,16 +1,13 @@
 """What the database held after each death, and what it must hold in the end because of that."""
 
-import shutil
-import sqlite3
 from collections import Counter, defaultdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.crashing.courier import Platform
 from tests.crashing.crowd import Crowd
 from tests.crashing.points import Point
+from tests.crashing.records import Records, Rows
 
-Rows = list[tuple[Any, ...]]
 TURNS = "SELECT id, key, state, adapter FROM inbox"
 DELIVERIES = "SELECT turn_id, id, state, adapter FROM outbox"
 MESSAGES = (
@@ -19,24 +16,6 @@ MESSAGES = (
 
 ARRIVAL = (1, 2, 3)
 """What is stored already may arrive again, and then these steps find it as it is."""
-
-
-class SqliteRecords:
-    """Reads a copy, so that what the dead process left is mended by the next one and not by the reader."""
-
-    def __init__(self, folder: Path) -> None:
-        self._data = folder / "data"
-        self._copy = folder / "copy"
-
-    async def read(self, *queries: str) -> list[Rows]:
-        shutil.copytree(self._data, self._copy, dirs_exist_ok=True)
-        database = sqlite3.connect(self._copy / "antiphon.db")
-        try:
-            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            return [database.execute(query).fetchall() for query in queries]
-        finally:
-            database.close()
-            shutil.rmtree(self._copy)
 
 
 class Death(NamedTuple):
@@ -56,7 +35,7 @@ class Death(NamedTuple):
 class Chronicle:
     """Follows every turn through every death."""
 
-    def __init__(self, records: SqliteRecords) -> None:
+    def __init__(self, records: Records) -> None:
         self._records = records
         self._known: set[str] = set()
         self._running: set[str] = set()

@@ -39,12 +39,12 @@ class Life:
 class Lives:
     """Begins lives, between `async with`. `url` is where all of them listen, known from the first one on."""
 
-    def __init__(self, folder: Path, platform: str, **variables: str) -> None:
+    def __init__(self, folder: Path, platform: str, database: str) -> None:
         self.url = ""
         self.life: Life | None = None
         self._folder = folder
         self._platform = platform
-        self._variables = variables
+        self._database = database
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -58,7 +58,8 @@ class Lives:
                 cwd=self._folder,
                 env=environment(
                     self._folder,
-                    **{"PYTHONPATH": f"{SOURCE}{os.pathsep}{SOURCE.parent}", **self._variables},
+                    PYTHONPATH=f"{SOURCE}{os.pathsep}{SOURCE.parent}",
+                    ANTIPHON_DATABASE__URL=self._database,
                 ),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

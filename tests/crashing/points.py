@@ -15,6 +15,8 @@ ACCEPTED: frozenset[Found] = frozenset({"accepted"})
 RUNNING: frozenset[Found] = frozenset({"running"})
 ENDED: frozenset[Found] = frozenset({"ended"})
 DURABLE: frozenset[Found] = ACCEPTED | RUNNING | ENDED
+BEGUN: frozenset[Found] = RUNNING | ENDED
+"""What is stored behind an answer may come when it has ended, and is left out."""
 UNENDED: frozenset[Found] = ACCEPTED | RUNNING
 """A command is answered without ever being marked as running."""
 
@@ -68,7 +70,7 @@ POINTS: tuple[Point, ...] = (
     *_around(7, "antiphon.assistants.context:ContextBuilder.build", RUNNING),
     *_around(8, f"{STREAM}.start", RUNNING, "before", "after"),
     *_around(8, f"{STREAM}.text", RUNNING, "before", "after"),
-    *_unit(8, f"{INBOX}.append", RUNNING, RUNNING, statements=2),
+    *_unit(8, f"{INBOX}.append", BEGUN, BEGUN, statements=2),
     *_around(8, "tests.crashing.courier:Bell.ring", RUNNING),
     *_around(8, f"{GENERATION}.run", RUNNING, "after"),
     *_around(9, f"{INBOX}.finish", UNENDED, "before"),

@@ -48,6 +48,7 @@ LOADED_BY_NAME = (
     "antiphon.providers.demo",
     "antiphon.storage.sql",
     "antiphon.storage.sqlite",
+    "antiphon.storage.postgres",
 )
 
 _turn: ContextVar[str] = ContextVar("turn", default="")

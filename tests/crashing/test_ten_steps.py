@@ -7,23 +7,24 @@ from typing import Any
 
 import pytest
 
-from tests.crashing.chronicle import Chronicle, SqliteRecords
+from tests.crashing.chronicle import Chronicle
 from tests.crashing.conftest import TABLE
 from tests.crashing.courier import Platform
 from tests.crashing.crowd import Crowd
 from tests.crashing.lives import Lives
 from tests.crashing.points import Point, in_some_order
+from tests.crashing.records import Records
 from tests.serving import Visitors
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_whatever_it_dies_of_every_message_has_one_outcome(
-    tmp_path: Path, visitors: Visitors, seed: int, record_property: Any
+    tmp_path: Path, records: Records, visitors: Visitors, seed: int, record_property: Any
 ) -> None:
     dice = Random(seed)
-    chronicle = Chronicle(SqliteRecords(tmp_path))
-    async with Platform() as platform, Lives(tmp_path, platform.url) as lives:
+    chronicle = Chronicle(records)
+    async with Platform() as platform, Lives(tmp_path, platform.url, records.url) as lives:
         crowd = Crowd(visitors, platform, dice)
         life = await lives.begin()
         await crowd.gather(lives.url)
