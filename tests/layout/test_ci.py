@@ -13,6 +13,8 @@ FAKES = {
     "apt-get": 'echo "apt-get $*" >&2',
     "sudo": 'shift; exec "$@"',
     "chromium": "exit 0",
+    "initdb": "exit 0",
+    "redis-server": "exit 0",
 }
 
 
@@ -43,20 +45,20 @@ def run(root: Path, folder: Path, *absent: str, **environment: str) -> subproces
 
 def test_a_machine_that_has_everything_installs_nothing(root: Path, tmp_path: Path) -> None:
     done = run(root, tmp_path / "bin")
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", "make test with chromium,node\n")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "make test with chromium,node,postgres,redis\n")
 
 
 def test_what_is_missing_is_installed_without_questions(root: Path, tmp_path: Path) -> None:
-    done = run(root, tmp_path / "bin", "chromium")
+    done = run(root, tmp_path / "bin", "chromium", "redis-server")
     assert done.returncode == 0
     assert "apt-get -qq update" in done.stderr
-    assert "Installing chromium fonts-dejavu-core" in done.stdout
-    assert done.stdout.endswith("make test with chromium,node\n")
+    assert "Installing chromium fonts-dejavu-core redis-server" in done.stdout
+    assert done.stdout.endswith("make test with chromium,node,postgres,redis\n")
 
 
 def test_other_requirements_may_be_named(root: Path, tmp_path: Path) -> None:
-    done = run(root, tmp_path / "bin", ANTIPHON_TEST_REQUIRE="chromium,node,postgres")
-    assert done.stdout == "make test with chromium,node,postgres\n"
+    done = run(root, tmp_path / "bin", ANTIPHON_TEST_REQUIRE="chromium")
+    assert done.stdout == "make test with chromium\n"
 
 
 def test_without_a_way_to_install_it_says_what_is_missing(root: Path, tmp_path: Path) -> None:
