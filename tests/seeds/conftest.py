@@ -9,12 +9,11 @@ from types import FrameType
 from typing import Any
 
 import pytest
-import structlog
 
 from antiphon.cache import cache
 from antiphon.runtime.clock import SystemClock
 from antiphon.runtime.current import Current
-from antiphon.telemetry import health, metrics, profile
+from antiphon.telemetry import health, metrics, pipeline, profile
 from tests.seeds.extract import FOLDER
 
 
@@ -29,16 +28,16 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def restored_logging() -> Iterator[None]:
+def restored_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leaves the process's logging as it was."""
     names = (None, "antiphon", "uvicorn", "uvicorn.access", "uvicorn.error", "alembic", "asyncio", "fastapi")
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     handlers = logging.getLogger().handlers[:]
+    monkeypatch.setattr(pipeline, "_current", Current(pipeline.Pipeline))
     yield
     for logger, level in before:
         logger.setLevel(level)
     logging.getLogger().handlers = handlers
-    structlog.reset_defaults()
 
 
 @pytest.fixture

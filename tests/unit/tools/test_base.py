@@ -5,7 +5,7 @@ import contextvars
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,13 +13,14 @@ from typing import Any
 
 import msgspec
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from antiphon.errors import ModuleError, ToolError
 from antiphon.tools.base import Tool, ToolContext, ToolResult, tool, tool_registry
+
+Logged = list[MutableMapping[str, Any]]
 
 
 class Pydantic(BaseModel):
@@ -187,16 +188,15 @@ async def test_a_tool_error_is_told_to_the_model_in_its_public_words(
     ids=lambda error: type(error).__name__,
 )
 async def test_any_other_error_is_kept_from_the_model_and_logged_without_its_message(
-    make: Callable[[BaseException], Tool[..., Any]], error: BaseException, context: ToolContext
+    make: Callable[[BaseException], Tool[..., Any]], error: BaseException, context: ToolContext, logged: Logged
 ) -> None:
-    with structlog.testing.capture_logs() as logs:
-        result = await make(error).call("{}", context)
+    result = await make(error).call("{}", context)
     assert result.failed
     assert "log" in result.text
-    assert [entry["event"] for entry in logs] == ["tool.failed"]
-    assert (logs[0]["tool"], logs[0]["turn_id"]) == ("fail", "turn-0")
-    assert __file__ in logs[0]["stack"] or "StopIteration" in type(error).__name__
-    assert "the secret" not in result.text + str(logs)
+    assert [entry["event"] for entry in logged] == ["tool.failed"]
+    assert (logged[0]["tool"], logged[0]["turn_id"]) == ("fail", "turn-0")
+    assert __file__ in logged[0]["stack"] or "StopIteration" in type(error).__name__
+    assert "the secret" not in result.text + str(logged)
 
 
 NUMBERS = st.integers() | st.floats()
@@ -227,17 +227,18 @@ def test_no_arguments_whatever_raise(arguments: str) -> None:
 # --- time ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_blocking_function_is_given_up_at_its_limit(gate: threading.Event, context: ToolContext) -> None:
+async def test_a_blocking_function_is_given_up_at_its_limit(
+    gate: threading.Event, context: ToolContext, logged: Logged
+) -> None:
     @tool(timeout=0.05)
     def hang() -> None:
         """Hangs."""
         gate.wait()
 
-    with structlog.testing.capture_logs() as logs:
-        result = await hang.call("{}", context)
+    result = await hang.call("{}", context)
     assert result.failed
     assert "limit of 0.05 s" in result.text
-    assert [entry["event"] for entry in logs] == ["tool.overdue"]
+    assert [entry["event"] for entry in logged] == ["tool.overdue"]
     assert not gate.is_set()
 
 
