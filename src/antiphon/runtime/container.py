@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from functools import wraps
 from importlib import import_module
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast, overload
 
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.runtime import wiring
@@ -93,15 +93,27 @@ class ServiceContainer:
 
     # --- resolving ------------------------------------------------------------------------------------------------
 
-    def resolve(self, kind: type[T]) -> T:
+    @overload
+    def resolve(self, kind: type[T]) -> T: ...
+
+    @overload
+    def resolve(self, kind: Any) -> Any: ...
+
+    def resolve(self, kind: Any) -> Any:
         """The service of that type. Raises `ConfigError` when nobody provides it, or only `aresolve` or a scope can."""
         found = self._made.get(kind, _ABSENT) if self._plan is not None else _ABSENT
-        return cast("T", self._get(kind, None) if found is _ABSENT else found)
+        return self._get(kind, None) if found is _ABSENT else found
 
-    async def aresolve(self, kind: type[T]) -> T:
+    @overload
+    async def aresolve(self, kind: type[T]) -> T: ...
+
+    @overload
+    async def aresolve(self, kind: Any) -> Any: ...
+
+    async def aresolve(self, kind: Any) -> Any:
         """As `resolve`, also for what async factories make."""
         found = self._made.get(kind, _ABSENT) if self._plan is not None else _ABSENT
-        return cast("T", await self._aget(kind, None) if found is _ABSENT else found)
+        return await self._aget(kind, None) if found is _ABSENT else found
 
     def scope(self) -> "ServiceScope":
         """For one piece of work, as `async with container.scope() as scope`: what is registered as scoped is made once
@@ -211,11 +223,23 @@ class ServiceScope:
         child, self._child = self._child, None
         await _close([child])
 
-    def resolve(self, kind: type[T]) -> T:
-        return cast("T", self._container._get(kind, self._open()))  # noqa: SLF001
+    @overload
+    def resolve(self, kind: type[T]) -> T: ...
 
-    async def aresolve(self, kind: type[T]) -> T:
-        return cast("T", await self._container._aget(kind, self._open()))  # noqa: SLF001
+    @overload
+    def resolve(self, kind: Any) -> Any: ...
+
+    def resolve(self, kind: Any) -> Any:
+        return self._container._get(kind, self._open())  # noqa: SLF001
+
+    @overload
+    async def aresolve(self, kind: type[T]) -> T: ...
+
+    @overload
+    async def aresolve(self, kind: Any) -> Any: ...
+
+    async def aresolve(self, kind: Any) -> Any:
+        return await self._container._aget(kind, self._open())  # noqa: SLF001
 
     def _open(self) -> Any:
         if self._child is None:
@@ -286,7 +310,10 @@ async def _close(containers: Iterable[Any]) -> None:
 
 
 def _source(recipe: Recipe, needs: Mapping[str, Any], made: dict[Any, Any]) -> Callable[..., Any]:
-    """The maker in the form in which dishka reads it: what it needs, and nothing else, as keywords."""
+    """The maker in the form in which dishka reads it: what it needs, and nothing else, as keywords.
+
+    What an earlier graph has made is given on; that graph closes it.
+    """
     maker, kind = recipe.maker, recipe.kind
 
     def keep(value: Any) -> Any:
@@ -301,10 +328,16 @@ def _source(recipe: Recipe, needs: Mapping[str, Any], made: dict[Any, Any]) -> C
         return made[kind] if kind in made else keep(await maker(**services))
 
     def lend(**services: Any) -> Generator[Any]:
+        if kind in made:
+            yield made[kind]
+            return
         with contextmanager(maker)(**services) as value:
             yield keep(value)
 
     async def alend(**services: Any) -> AsyncGenerator[Any]:
+        if kind in made:
+            yield made[kind]
+            return
         async with asynccontextmanager(maker)(**services) as value:
             yield keep(value)
 

@@ -119,10 +119,18 @@ async def gather_with_concurrency(limit: int, *awaitables: Awaitable[T] | Iterab
     sources = [[each] if isinstance(each, Awaitable) else each for each in awaitables]
     waiting = enumerate(chain.from_iterable(sources))
     results: dict[int, T] = {}
+    failed = False
 
     async def work(first: tuple[int, Awaitable[T]]) -> None:
-        for place, awaitable in chain([first], waiting):
-            results[place] = await awaitable
+        nonlocal failed
+        try:
+            for place, awaitable in chain([first], waiting):
+                results[place] = await awaitable
+                if failed:  # its cancellation comes only when something here waits
+                    return
+        except BaseException:
+            failed = True
+            raise
 
     workers = [asyncio.create_task(work(first)) for _, first in zip(range(limit), waiting, strict=False)]
     try:

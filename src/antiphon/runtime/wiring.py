@@ -79,7 +79,7 @@ def made_by(factory: Callable[..., Any], kind: Any) -> Any:
     result = _hints(factory).get("return")
     if typing.get_origin(result) in _GENERATORS:
         result = typing.get_args(result)[0]
-    return result if isinstance(result, type) and result is not type(None) else kind
+    return result if isinstance(result, type) and result not in {Any, type(None)} else kind
 
 
 def lacking(thing: object, kind: Any) -> list[str]:

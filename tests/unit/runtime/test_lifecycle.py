@@ -1,10 +1,11 @@
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
 from antiphon.errors import ConfigError, ProviderError, ServiceError
-from antiphon.runtime.lifecycle import Lifecycle
+from antiphon.runtime.lifecycle import HealthCheck, Lifecycle
 
 
 class Diary:
@@ -13,7 +14,7 @@ class Diary:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def add(self, life: Lifecycle, name: str, *, start: object = None, stop: object = None, **limits: float) -> None:
+    def add(self, life: Lifecycle, name: str, *, start: object = None, stop: object = None, **limits: Any) -> None:
         life.add(name, self._step(f"start {name}", start), self._step(f"stop {name}", stop), **limits)
 
     def _step(self, line: str, then: object):  # type: ignore[no-untyped-def]
@@ -121,3 +122,50 @@ async def test_a_part_that_does_not_stop_does_not_keep_the_others_from_it(caplog
         "lifecycle.stop_failed: web",
         "lifecycle.stop_failed: socket",
     ]
+
+
+class Watch:
+    """Who is watched now, and what was said while it stopped."""
+
+    def __init__(self) -> None:
+        self.checks: dict[str, tuple[Any, bool]] = {}
+
+    def register(self, name: str, check: Any, critical: bool = True) -> None:
+        self.checks[name] = check, critical
+
+    def unregister(self, name: str) -> None:
+        del self.checks[name]
+
+
+async def test_what_runs_is_watched_and_nothing_else() -> None:
+    watch, seen = Watch(), list[list[str]]()
+    life = Lifecycle(watch=watch)
+
+    async def look() -> None:
+        seen.append(list(watch.checks))
+
+    life.add("the store", look, look, check=HealthCheck("store", check := object))
+    life.add("a device", look, look, check=HealthCheck("device", object, critical=False))
+    await life.start()
+    assert watch.checks == {"store": (check, True), "device": (object, False)}
+    await life.stop()
+    assert seen == [[], ["store"], ["store"], []], "neither before it runs nor while it stops"
+
+
+async def test_what_could_not_start_is_not_watched() -> None:
+    watch = Watch()
+    diary, life = Diary(), Lifecycle(watch=watch)
+    life.add("the store", check=HealthCheck("store", object))
+    diary.add(life, "socket", start=OSError("taken"), check=HealthCheck("socket", object))
+    with pytest.raises(ServiceError, match="Could not start socket"):
+        await life.start()
+    assert watch.checks == {}
+
+
+async def test_limits_are_those_of_the_whole_unless_a_part_has_its_own() -> None:
+    diary, life = Diary(), Lifecycle(start_limit=0.01, stop_limit=0.01)
+    diary.add(life, "patient", stop="hang", stop_limit=0.02)
+    diary.add(life, "slow", start="hang")
+    with pytest.raises(ServiceError, match=r"slow: it was not ready within 0\.01 seconds"):
+        await life.start()
+    assert diary.lines == ["start patient", "start slow", "stop patient"]
