@@ -154,6 +154,8 @@ async def test_a_request_inside_another_is_never_answered(server: Served, reques
         (UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"x"), 400),
         (UPGRADE.replace(b"vsn=2.0.0", b"vsn=%zz"), 400),
         (UPGRADE.replace(b"vsn=2.0.0", b"vsn=" + b"9" * 5000), 403),
+        (UPGRADE.replace(b"vsn=2.0.0", b"vsn=" + b"9" * 5000 + b".0.0"), 403),
+        (UPGRADE.replace(b"Host: localhost", b"Host: localhost:" + b"9" * 5000 + b"\r\nOrigin: http://localhost"), 403),
         (UPGRADE.replace(b"vsn=2.0.0", b"vsn=2.0.0&a" + b"[b]" * 500 + b"=1"), 400),
         (UPGRADE.replace(b"Host: localhost", b"Host: evil.example\r\nOrigin: http://evil.example"), 403),
         (UPGRADE, 101),

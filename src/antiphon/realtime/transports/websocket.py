@@ -70,7 +70,12 @@ class WebSocketProtocol(asyncio.Protocol):
                 self._take(self._socket, data)
         elif self._request is None:
             self._request = handshake.parse_request(data)
-            self._shake_hands(self._request)
+            try:
+                self._shake_hands(self._request)
+            except Exception:
+                # This is not yet the protocol of the connection: nobody would tell it that the connection ended.
+                log.exception("realtime.handshake_failed")
+                self._refuse(500)
         elif self._early is not None:
             # The client did not wait for the answer; what it says is kept, and no more of it is read.
             self._early.append(data)
