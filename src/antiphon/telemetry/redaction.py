@@ -56,7 +56,7 @@ _CREDENTIALS = (
     _Credential(("aiza", "akia", "ya29."), re.compile(r"\b(?:AIza[\w-]{20,}|AKIA[A-Z0-9]{12,}|ya29\.[\w-]+)")),
     _Credential((":",), re.compile(r"(?<!\d)\d{6,12}:[\w-]{30,}")),  # Telegram
     _Credential((".",), re.compile(r"\b[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")),  # Discord
-    _Credential(("://",), re.compile(r"(://[^\s/:@]*):[^\s@/]+@"), rf"\1:{MASK}@"),
+    _Credential(("://",), re.compile(r"(://[^\s/:@]*):[^\s/]+@"), rf"\1:{MASK}@"),
     _Credential(  # headers that are secret as a whole
         ("cookie", "authorization"),
         re.compile(r"""(cookie|authorization)(["']?\s*[:=]\s*|["'],\s*)(?:b?["'])?[^\n'"]+""", re.IGNORECASE),
@@ -94,7 +94,7 @@ def redact(value: Any) -> Any:
         case BaseException():
             return f"{type(value).__name__}: {redact_text(str(value))}"
         case Mapping():
-            return redact_fields({str(key): item for key, item in value.items()})
+            return {redact_text(str(key)): _redact_field(str(key), item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [redact(item) for item in value]
         case date() | timedelta() | PurePath() | UUID():

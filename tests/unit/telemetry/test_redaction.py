@@ -1,3 +1,6 @@
+import io
+import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.domain import TextPart
+from antiphon.telemetry import pipeline
 from antiphon.telemetry.redaction import redact, redact_fields, redact_text
 
 
@@ -153,3 +157,84 @@ def test_whatever_is_logged_becomes_plain_json(fields: dict[str, Any]) -> None:
 def test_no_surroundings_bring_a_secret_out(before: str, secret: str, after: str) -> None:
     shown = str(redact({"x": [f"{before} Bearer {secret} {after}"]}))
     assert secret not in shown or secret in before + after
+
+
+# --- whatever the secret, wherever it stands ----------------------------------------------------------------------
+
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+CHANCE = st.text(LETTERS, min_size=24, max_size=40)
+PASSWORD = st.builds("Zq{}".format, st.text(LETTERS + "!$%^*_+=~.-:@", min_size=6, max_size=30))
+
+BY_SHAPE = st.one_of(
+    st.builds("{}{}".format, st.sampled_from(
+        ["sk-", "sk-proj-", "sk-ant-api03-", "sk_live_", "rk_test_", "pk_live_", "gsk_", "xai-", "hf_", "ghp_", "gho_",
+         "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "xapp-", "npm_", "pypi-", "nvapi-", "pplx-", "r8_",
+         "ya29.", "AIza"]
+    ), CHANCE),
+    st.builds("AKIA{}".format, st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", min_size=16, max_size=16)),
+    st.builds("eyJ{}.{}.{}".format, CHANCE, CHANCE, CHANCE),
+    st.builds("{}:{}".format, st.integers(10**8, 10**10 - 1), st.text(LETTERS, min_size=35, max_size=35)),
+)  # fmt: skip
+"""Secrets that can be told by what they look like."""
+
+BY_PLACE = st.one_of(
+    st.builds("{}://{}:{{}}@{}".format, st.sampled_from(["postgresql", "redis", "https", "amqp+ssl", "mongodb"]),
+              st.sampled_from(["", "antiphon", "a.user"]), st.sampled_from(["db", "10.0.0.1:5432/x", "h/0?ssl=1"])),
+    st.sampled_from([
+        "Authorization: Bearer {}", "authorization=Basic {}", "Proxy-Authorization: {}", "Cookie: sid={}; lang=de",
+        "Set-Cookie: session={}; HttpOnly", "(b'cookie', b'{}')", "{{'Authorization': '{}'}}", "x-api-key: {}",
+        "password={}", "'passwd': '{}'", '"client_secret": "{}"', "?access_token={}&x=1", "api_key = {}", "apikey:{}",
+        "passphrase: {}", "token={}",
+    ]),
+)  # fmt: skip
+"""Places at which anything is a secret."""
+
+SURROUNDINGS = st.sampled_from(["{}", "could not reach {} (refused)", "a\n{}\nb", "[{}]", "401: {}; try again", "<{}>"])
+
+
+def logged_in_every_way(text: str) -> Iterator[str]:
+    """The lines that come of a text in a field, deep inside, in an exception with its cause, and of another library."""
+    output = io.StringIO()
+    outlets = pipeline.Pipeline()
+    outlets.configure("debug", "json", (), output)
+    try:
+        raise ValueError(text) from ConnectionError(text)
+    except ValueError as error:
+        for fields in ({"detail": text}, {"at": [{"deep": (text,)}, {text: 1}]}, {"error": error}, {"exc_info": True}):
+            outlets.write(logging.INFO, pipeline._line(text, fields, "info"))
+    record = logging.LogRecord("library", logging.WARNING, "", 0, "saw %s", (text,), None)
+    pipeline._Records(outlets).emit(record)
+    yield from output.getvalue().splitlines()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def untouched_logging() -> Iterator[None]:
+    root, package = logging.getLogger(), logging.getLogger("antiphon")
+    before = root.handlers[:], root.level, package.level
+    yield
+    root.handlers, root.level, package.level = before
+
+
+@settings(max_examples=100)
+@given(BY_SHAPE, SURROUNDINGS)
+def test_a_key_of_a_known_vendor_is_in_no_line(secret: str, around: str) -> None:
+    lines = list(logged_in_every_way(around.replace("{}", secret)))
+    assert len(lines) == 5
+    assert not [line for line in lines if secret in line]
+
+
+@settings(max_examples=150)
+@given(PASSWORD, BY_PLACE, SURROUNDINGS)
+def test_what_stands_where_secrets_stand_is_in_no_line(secret: str, place: str, around: str) -> None:
+    text = around.replace("{}", place.replace("{{", "{").replace("}}", "}").replace("{}", "\0"))
+    for line in logged_in_every_way(text.replace("\0", secret)):
+        assert secret not in line, line
+
+
+@given(PASSWORD, st.sampled_from(["password", "apiKey", "X-Api-Key", "db_password", "set-cookie", "refreshToken"]))
+def test_a_field_that_names_a_secret_hides_it_however_deep(secret: str, key: str) -> None:
+    fields: dict[str, Any] = {
+        "request": {"headers": [{key: secret}, {"nested": {key: [secret, {"x": secret}]}}]},
+        key: secret,
+    }
+    assert secret not in str(line(**fields))
