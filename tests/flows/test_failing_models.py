@@ -121,7 +121,7 @@ async def test_a_question_that_failed_is_known_to_the_next_answer(house: Serving
         visitor = await visitors.enter(workspace.url)
         for text in ("!500 one", "!filter two words of it", "/status", "!echo three"):
             await visitor.ask(text)
-        await workspace.store.conversations.update(visitor.conversation_id, model="openai:any")
+        await workspace.sessions.update(visitor.conversation_id, model="openai:any")
         await visitor.ask("four")
     assert listening.heard == ["!500 one", "!echo three", "three", "four"]
 

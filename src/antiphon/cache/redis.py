@@ -138,9 +138,9 @@ class RedisBackend:
         except ResponseError as error:
             if "not an integer" in str(error) or "would overflow" in str(error):
                 raise ValidationError(NO_NUMBER) from None
-            raise ServiceError(f"Redis at {self.where} refuses: {error}.") from error
+            raise ServiceError(f"Redis at {self.where} refuses: {_said(error)}.") from error
         except (RedisError, OSError, RuntimeError) as error:  # RuntimeError: uvloop's, for a connection that was lost
-            raise ServiceError(f"Redis at {self.where} cannot be used: {error}.") from error
+            raise ServiceError(f"Redis at {self.where} cannot be used: {_said(error)}.") from error
 
     async def _exchange(self, command: tuple[Word, ...], keys: tuple[str, ...], more: tuple[Word, ...]) -> Any:
         if not self._life:
@@ -151,6 +151,10 @@ class RedisBackend:
             result = await self._redis.execute_command(*command, *names, *more)  # type: ignore[no-untyped-call]
             if life is self._life:
                 return result
+
+
+def _said(error: Exception) -> str:
+    return str(error).rstrip(".")
 
 
 def _milliseconds(ttl: float) -> int:

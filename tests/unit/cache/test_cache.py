@@ -71,9 +71,10 @@ def test_there_is_no_other_backend() -> None:
 async def test_made_once_for_all_who_ask() -> None:
     cache, calls = Cache(), []
 
-    async def make() -> None:
+    async def make() -> int | None:
         calls.append(1)
         await asyncio.sleep(0)
+        return None
 
     assert await asyncio.gather(*(cache.get_or_set("k", make) for _ in range(100))) == [None] * 100
     assert await cache.get_or_set("k", make) is None

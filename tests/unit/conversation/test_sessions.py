@@ -44,7 +44,7 @@ class Watched:
 @pytest.fixture
 def inbox(store: Store) -> Watched:
     watched = Watched(store.inbox)
-    store.inbox = watched  # type: ignore[assignment]
+    store.inbox = watched
     return watched
 
 
