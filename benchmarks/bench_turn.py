@@ -1,4 +1,4 @@
-"""A whole turn with a tool call on SQLite, with a model that takes no time; and what it consists of."""
+"""A whole turn with a tool call, on SQLite and on PostgreSQL, with a model that takes no time; and its parts."""
 
 import asyncio
 import io
@@ -19,6 +19,7 @@ from antiphon.tools.base import ToolContext
 from antiphon.workspace import Workspace
 from benchmarks.measuring import Case, awaiting, fast_loop, spinning
 from benchmarks.scripted import Scripted, plug_in
+from tests.postgres import PostgresServer, programs
 
 UNIT = "µs of CPU a turn"
 REFERENCE = "sqlite3 alone: two rows added, one changed, twenty read, one transaction"
@@ -28,12 +29,8 @@ ANSWER = "An answer of some length, as models give it. " * 4
 
 
 @asynccontextmanager
-async def house(folder: Path) -> AsyncIterator["Talk"]:
-    config = Config(
-        default_model="scripted:script",
-        detect_local_models=False,
-        database={"url": f"sqlite:///{folder / 'turns.db'}"},
-    )
+async def house(database: str) -> AsyncIterator["Talk"]:
+    config = Config(default_model="scripted:script", detect_local_models=False, database={"url": database})
     async with Workspace(config) as workspace:
         yield Talk(workspace)
 
@@ -132,16 +129,25 @@ def cases(scale: float) -> Iterator[dict[str, Case]]:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         plug_in(folder)
         runner = opened.enter_context(fast_loop())
-        inside = house(folder)
-        talk = runner.run(inside.__aenter__())
-        opened.callback(lambda: runner.run(inside.__aexit__(None, None, None)))
-        store = talk.workspace.store
-        one, many = runner.run(talk.places(1)), runner.run(talk.places(100))
-        yield {
-            "whole turn, one after the other": awaiting(runner, lambda: talk.turns(count, one)),
-            "whole turn, 100 at once": awaiting(runner, lambda: talk.turns(count, many)),
-            "store's part, one after the other": awaiting(runner, lambda: stored(store, count, one)),
-            "store's part, 100 at once": awaiting(runner, lambda: stored(store, count, many)),
-            "loop alone": awaiting(runner, lambda: answered(talk, count)),
-            REFERENCE: spinning(bare(folder), 0.2 * scale),
-        }
+        small = _on(f"sqlite:///{folder / 'turns.db'}", "SQLite", runner, opened, count)
+        large = {}
+        if programs() is not None:
+            server = PostgresServer().start()
+            opened.callback(server.remove)
+            large = _on(server.url(), "PostgreSQL", runner, opened, count)
+        yield {**small, **large, REFERENCE: spinning(bare(folder), 0.2 * scale)}
+
+
+def _on(database: str, name: str, runner: asyncio.Runner, opened: ExitStack, count: int) -> dict[str, Case]:
+    inside = house(database)
+    talk = runner.run(inside.__aenter__())
+    opened.callback(lambda: runner.run(inside.__aexit__(None, None, None)))
+    store = talk.workspace.store
+    one, many = runner.run(talk.places(1)), runner.run(talk.places(100))
+    return {
+        f"{name}: whole turn, one after the other": awaiting(runner, lambda: talk.turns(count, one)),
+        f"{name}: whole turn, 100 at once": awaiting(runner, lambda: talk.turns(count, many)),
+        f"{name}: store's part, one after the other": awaiting(runner, lambda: stored(store, count, one)),
+        f"{name}: store's part, 100 at once": awaiting(runner, lambda: stored(store, count, many)),
+        f"{name}: loop alone": awaiting(runner, lambda: answered(talk, count)),
+    }

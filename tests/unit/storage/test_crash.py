@@ -51,18 +51,21 @@ import asyncio, sys
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.sqlite.store import SqliteStore
 from antiphon.storage.sql import inbox
+from antiphon.storage.sql.unit import Together
 from antiphon.domain import ChannelMessage
 
 def accept_and_wait():
-    unit = inbox._accept(ChannelMessage(adapter="telegram", place="room", account="ann", key="1", text="x"), "guide")
+    message = ChannelMessage(adapter="telegram", place="room", account="ann", key="1", text="x")
+    unit = inbox._accept(message, "guide", "turn")
     rows = None
     try:
         while True:
             step = next(unit) if rows is None else unit.send(rows)
-            if step[0] == sys.argv[2]:
-                print("inside", flush=True)
-                sys.stdin.read()
-            rows = yield step
+            for each in step.steps if isinstance(step, Together) else (step,):
+                if each[0] == sys.argv[2]:
+                    print("inside", flush=True)
+                    sys.stdin.read()
+                rows = yield each
     except StopIteration as end:
         return end.value
 

@@ -47,7 +47,7 @@ def test_every_statement_is_used_and_every_used_one_exists() -> None:
     source = "".join(inspect.getsource(module) for module in USERS)
     named = set(re.findall(r'"([a-z]+_[a-z_]+)"', source))
     assert set(SQLITE) <= named
-    calls = set(re.findall(r'(?:one\(|sure\(|many\(|run,?|yield \(?)\s*"([a-z_]+)"', source))
+    calls = set(re.findall(r'(?:one\(|sure\(|many\(|run,?|yield \(?|= |\()\s*"([a-z]+_[a-z_]+)"[,)]', source))
     assert calls <= set(SQLITE)
     assert calls == set(SQLITE) - ONLY_SQLITE
 

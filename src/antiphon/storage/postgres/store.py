@@ -1,21 +1,22 @@
 """`PostgresStore`: the store on a PostgreSQL server."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.postgres import bring_up_to_date
-from antiphon.storage.postgres.catalogue import Statement, catalogue
+from antiphon.storage.postgres.catalogue import catalogue
 from antiphon.storage.postgres.connection import Link, checked_url, close, connect
 from antiphon.storage.postgres.pool import Lot, Pool
-from antiphon.storage.postgres.transaction import Reading, perform
+from antiphon.storage.postgres.statements import Statements
+from antiphon.storage.postgres.transaction import perform
 from antiphon.storage.sql.conversations import SqlConversations
 from antiphon.storage.sql.inbox import SqlInbox
 from antiphon.storage.sql.notes import SqlNotes
 from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
-from antiphon.storage.sql.unit import P, T, Unit, run
+from antiphon.storage.sql.unit import Alone, P, T, Unit, run
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics
 
@@ -47,8 +48,7 @@ class PostgresStore:
             limit=settings.queue,
         )
         self._version = ""
-        self._statements: Mapping[str, Statement] = {}
-        self._reading = Reading()
+        self._statements = self._reading = Statements({})
         # A client that has vanished must not hold its locks for longer than anybody waits for them.
         limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(settings.answer_seconds * 1000)}"
         self._begin = f"BEGIN; {limit}"
@@ -71,8 +71,9 @@ class PostgresStore:
             await close(link)
             raise
         self._version = str(link.get_settings().server_version).partition(" ")[0]
-        self._statements = catalogue(similar=similar)
-        self._reading = Reading({name: one for name, one in self._statements.items() if one.reads})
+        known = catalogue(similar=similar)
+        self._statements = Statements(known)
+        self._reading = Statements({name: one for name, one in known.items() if one.reads})
         self._pool.start(link)
         if not similar:
             log.warning("store.search_limited", database=self._place, missing="pg_trgm")
@@ -96,8 +97,7 @@ class PostgresStore:
     find = read  # its index is always up to date
 
     async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        # What is one statement is a transaction of its own.
-        begin = self._begin_alone if cast("object", unit) is run else self._begin
+        begin = self._begin_alone if isinstance(unit, Alone) else self._begin
 
         def work(link: Link) -> Awaitable[Any]:
             return perform(link, self._statements, unit(*args, **kwargs), begin)

@@ -25,7 +25,7 @@ from antiphon.storage.sql.records import (
     title_of,
     turn_of,
 )
-from antiphon.storage.sql.unit import Database, Unit, many, one, sure
+from antiphon.storage.sql.unit import Alone, Database, Row, Unit, many, one, sure, there, together
 
 
 class SqlInbox:
@@ -91,8 +91,7 @@ def _accept(message: ChannelMessage, assistant: str, turn_id: str) -> Unit[Accep
         created_at=turn.created_at,
         person=person.id,
     )
-    yield "message_add", message_values(question)
-    yield "turn_add", _turn_values(turn, message.key)
+    yield from together(("message_add", message_values(question)), ("turn_add", _turn_values(turn, message.key)))
     return Accepted(turn=turn, message=question, conversation=conversation, created=created, duplicate=False)
 
 
@@ -170,10 +169,15 @@ def _parties(turn: Turn) -> Unit[tuple[Conversation, Person] | None]:
 # --- the answer ---------------------------------------------------------------------------------------------------
 
 
+@Alone
 def _begin(turn: Turn, record: TurnRecord, context: int, after: int) -> Unit[list[Message]]:
-    yield "turn_begin", {"id": turn.id, "new_record": dump(storable_data(record, TurnRecord))}
-    place = turn.conversation_id
-    rows = yield from many("message_context", conversation_id=place, after=after, ticket=turn.ticket, limit=context)
+    rows = yield from together(
+        ("turn_begin", {"id": turn.id, "new_record": dump(storable_data(record, TurnRecord))}),
+        (
+            "message_context",
+            {"conversation_id": turn.conversation_id, "after": after, "ticket": turn.ticket, "limit": context},
+        ),
+    )
     return [message_of(row) for row in reversed(rows)]
 
 
@@ -199,16 +203,18 @@ def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None, deliver: bo
     if ended is None:
         return (yield from _finished_before(turn))
     visible = reply is None or reply.in_context
-    yield "message_settle", {"of_message": turn.message_id, "outcome": record.outcome, "visible": visible}
-    yield "chunk_drop", {"turn_id": turn.id}
-    if reply is not None:
-        return (yield from _answer(turn, record, reply, at, deliver))
-    row = yield from sure("conversation_touch", id=turn.conversation_id, at=at)
-    return Finished(message=None, conversation=conversation_of(row), delivery_id=None)
+    settle = "message_settle", {"of_message": turn.message_id, "outcome": record.outcome, "visible": visible}
+    drop = "chunk_drop", {"turn_id": turn.id}
+    if reply is None:
+        rows = yield from together(settle, drop, ("conversation_touch", {"id": turn.conversation_id, "at": at}))
+        return Finished(message=None, conversation=conversation_of(there(rows)), delivery_id=None)
+    grow = "conversation_grow", {"id": turn.conversation_id, "at": at, "new_title": ""}
+    rows = yield from together(settle, drop, grow)
+    return (yield from _answer(turn, record, reply, there(rows), deliver))
 
 
-def _answer(turn: Turn, record: TurnRecord, reply: TurnReply, at: int, deliver: bool) -> Unit[Finished]:
-    row = yield from sure("conversation_grow", id=turn.conversation_id, at=at, new_title="")
+def _answer(turn: Turn, record: TurnRecord, reply: TurnReply, row: Row, deliver: bool) -> Unit[Finished]:
+    """Stores the reply in its conversation, which has grown by it to `row`."""
     conversation = conversation_of(row)
     message = Message(
         id=reply.id,
@@ -223,10 +229,12 @@ def _answer(turn: Turn, record: TurnRecord, reply: TurnReply, at: int, deliver: 
         parts=storable_data(reply.parts, PARTS),
         in_context=reply.in_context,
     )
-    yield "message_add", message_values(message)
-    delivery_id = new_id() if deliver else None
-    if delivery_id is not None:
-        yield "delivery_add", _delivery_values(delivery_id, turn, message, at)
+    add = "message_add", message_values(message)
+    if not deliver:
+        yield add
+        return Finished(message=message, conversation=conversation, delivery_id=None)
+    delivery_id = new_id()
+    yield from together(add, ("delivery_add", _delivery_values(delivery_id, turn, message)))
     return Finished(message=message, conversation=conversation, delivery_id=delivery_id)
 
 
@@ -242,7 +250,7 @@ def _finished_before(turn: Turn) -> Unit[Finished]:
     )
 
 
-def _delivery_values(delivery_id: str, turn: Turn, message: Message, at: int) -> dict[str, object]:
+def _delivery_values(delivery_id: str, turn: Turn, message: Message) -> dict[str, object]:
     return {
         "id": delivery_id,
         "conversation_id": turn.conversation_id,
@@ -251,7 +259,7 @@ def _delivery_values(delivery_id: str, turn: Turn, message: Message, at: int) ->
         **msgspec.structs.asdict(turn.target),
         "state": "pending",
         "attempts": 0,
-        "due_at": at,
+        "due_at": micros(message.created_at),
         "error": None,
         "platform_id": None,
     }

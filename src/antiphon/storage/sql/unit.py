@@ -11,7 +11,7 @@ the others set what is set already. Only a deletion cannot tell its own work fro
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from antiphon.errors import ValidationError
 
@@ -22,7 +22,25 @@ Row = Sequence[Any]
 Step = tuple[str, Mapping[str, Any]]
 """The name of a statement (`statements.py` in small letters) and its parameters."""
 
-Unit = Generator[Step, list[Row], T]
+
+class Together(NamedTuple):
+    """Statements that neither change the same rows nor see each other's changes, so that a server may be given them in
+    one message; the rows that come back are those of the last one."""
+
+    steps: tuple[Step, ...]
+
+
+Unit = Generator[Step | Together, list[Row], T]
+
+
+class Alone(Generic[P, T]):
+    """Decorator of a unit with a single step: it is a transaction without being begun and committed as one."""
+
+    def __init__(self, unit: Callable[P, Unit[T]]) -> None:
+        self._unit = unit
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Unit[T]:
+        return self._unit(*args, **kwargs)
 
 
 class Database(Protocol):
@@ -45,15 +63,25 @@ def one(name: str, **values: Any) -> Unit[Row | None]:
 
 def sure(name: str, **values: Any) -> Unit[Row]:
     """The first row of a statement about something that was there a moment ago."""
-    row = yield from one(name, **values)
-    if row is None:
+    return there((yield name, values))
+
+
+def there(rows: list[Row]) -> Row:
+    """The first of `rows`, which are about something that was there a moment ago."""
+    if not rows:
         raise ValidationError("The conversation of this message has been deleted in this moment.")
-    return row
+    return rows[0]
 
 
 def many(name: str, **values: Any) -> Unit[list[Row]]:
     return (yield name, values)
 
 
+@Alone
 def run(name: str, **values: Any) -> Unit[None]:
     yield name, values
+
+
+def together(*steps: Step) -> Unit[list[Row]]:
+    """The rows of the last of `steps`; see `Together`."""
+    return (yield Together(steps))

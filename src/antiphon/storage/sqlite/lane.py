@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from antiphon.errors import ServiceError
-from antiphon.storage.sql.unit import Unit
+from antiphon.storage.sql.unit import Together, Unit
 from antiphon.storage.sqlite.faults import translated
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
@@ -130,9 +130,11 @@ class Lane:
         statements, execute = self._statements, connection.execute
         unit = job.begin()
         try:
-            name, values = next(unit)
+            step = next(unit)
             while True:
-                name, values = unit.send(execute(statements[name], values).fetchall())
+                for name, values in step.steps if isinstance(step, Together) else (step,):
+                    rows = execute(statements[name], values).fetchall()
+                step = unit.send(rows)
         except StopIteration as end:
             return end.value
 
