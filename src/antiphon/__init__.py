@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from antiphon.adapters.base import ChannelAdapter
     from antiphon.assistants.assistant import Assistant
+    from antiphon.assistants.base import Agent
     from antiphon.assistants.context import ContextBuilder
     from antiphon.assistants.prompts import PromptManager
     from antiphon.assistants.selector import ModelSelector
@@ -37,7 +38,15 @@ if TYPE_CHECKING:
     from antiphon.realtime.config import PhoenixConfig
     from antiphon.realtime.phoenix import Phoenix
     from antiphon.realtime.pubsub import get_pubsub
+    from antiphon.runtime.base import BaseService, Repository, Service
+    from antiphon.runtime.batch import BatchProcessor
+    from antiphon.runtime.breaker import CircuitBreaker
+    from antiphon.runtime.container import ServiceContainer
+    from antiphon.runtime.processor import AsyncProcessor
     from antiphon.runtime.registry import Registry
+    from antiphon.runtime.retry import ErrorHandler, retry_async
+    from antiphon.runtime.tasks import gather_with_concurrency
+    from antiphon.runtime.threads import run_async
     from antiphon.settings.config import Config
     from antiphon.storage.base import Store
     from antiphon.telemetry.health import get_health_checker
@@ -52,16 +61,22 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AdapterError": "errors",
+    "Agent": "assistants.base",
     "AntiphonError": "errors",
     "Assistant": "assistants.assistant",
+    "AsyncProcessor": "runtime.processor",
+    "BaseService": "runtime.base",
+    "BatchProcessor": "runtime.batch",
     "Cache": "cache.cache",
     "CacheManager": "cache.memory",
     "Channel": "realtime.channel",
     "ChannelAdapter": "adapters.base",
     "ChannelMessage": "domain",
+    "CircuitBreaker": "runtime.breaker",
     "Config": "settings.config",
     "ConfigError": "errors",
     "ContextBuilder": "assistants.context",
+    "ErrorHandler": "runtime.retry",
     "GitHubModelsClient": "providers.github",
     "MessageHandler": "conversation.handler",
     "MessageRouter": "conversation.router",
@@ -76,7 +91,10 @@ _HOMES = {
     "PromptManager": "assistants.prompts",
     "ProviderError": "errors",
     "Registry": "runtime.registry",
+    "Repository": "runtime.base",
     "SUPPORTED_MODELS": "providers.github",
+    "Service": "runtime.base",
+    "ServiceContainer": "runtime.container",
     "ServiceError": "errors",
     "SessionManager": "conversation.sessions",
     "Store": "storage.base",
@@ -85,28 +103,37 @@ _HOMES = {
     "ValidationError": "errors",
     "Workspace": "workspace",
     "cache_result": "cache.decorator",
+    "gather_with_concurrency": "runtime.tasks",
     "get_cache": "cache.cache",
     "get_health_checker": "telemetry.health",
     "get_logger": "telemetry.logs",
     "get_metrics": "telemetry.metrics",
     "get_pubsub": "realtime.pubsub",
     "profile": "telemetry.profile",
+    "retry_async": "runtime.retry",
+    "run_async": "runtime.threads",
     "setup_logging": "telemetry.logs",
     "tool": "tools.base",
 }
 
 __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "AdapterError",
+    "Agent",
     "AntiphonError",
     "Assistant",
+    "AsyncProcessor",
+    "BaseService",
+    "BatchProcessor",
     "Cache",
     "CacheManager",
     "Channel",
     "ChannelAdapter",
     "ChannelMessage",
+    "CircuitBreaker",
     "Config",
     "ConfigError",
     "ContextBuilder",
+    "ErrorHandler",
     "GitHubModelsClient",
     "MessageHandler",
     "MessageRouter",
@@ -121,7 +148,10 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "PromptManager",
     "ProviderError",
     "Registry",
+    "Repository",
     "SUPPORTED_MODELS",
+    "Service",
+    "ServiceContainer",
     "ServiceError",
     "SessionManager",
     "Store",
@@ -130,12 +160,15 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ValidationError",
     "Workspace",
     "cache_result",
+    "gather_with_concurrency",
     "get_cache",
     "get_health_checker",
     "get_logger",
     "get_metrics",
     "get_pubsub",
     "profile",
+    "retry_async",
+    "run_async",
     "setup_logging",
     "tool",
 ]

@@ -1,0 +1,31 @@
+"""The contract of whoever answers."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from antiphon.assistants.prompts import Prompt
+from antiphon.tools.base import Tool
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """Somebody who answers people and uses tools, as others see it; an `Assistant` is one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str:
+        """One sentence on what to ask it."""
+        ...
+
+    @property
+    def instructions(self) -> str | Prompt: ...
+
+    @property
+    def model(self) -> str | None:
+        """Its wish, as `provider:model`; None when it has none."""
+        ...
+
+    @property
+    def tools(self) -> Sequence[Tool[..., object]]: ...
