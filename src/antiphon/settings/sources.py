@@ -87,7 +87,7 @@ class Sources(Struct, frozen=True):
             if place.is_dir():
                 return _in_folder(kind, place, every=True), ()
             if not place.is_file():
-                raise ConfigError(f"The configuration file {place} does not exist.")
+                raise ConfigError(f"The configuration file {named} does not exist.")
             return [(place, ())], ()
         place = self.folder / CONFIG_FILE
         unused = tuple(path for path in [place.with_suffix(".yml"), place.with_suffix(".json")] if path.is_file())
