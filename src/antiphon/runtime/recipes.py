@@ -114,7 +114,7 @@ class Plan:
         """A type that nobody provides, in words, with the nearest one that somebody does."""
         known = {name_of(each): each for each in self._recipes}
         name = name_of(kind)
-        near = get_close_matches(name, known, n=1)
+        near = get_close_matches(name, known, n=1, cutoff=0.7)
         if near == [name]:
             return f"{kind.__module__}.{name} (not the one of {known[name].__module__})"
         return f"{name} (is {near[0]} meant?)" if near else name

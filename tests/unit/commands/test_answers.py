@@ -1,14 +1,16 @@
 """What each command answers, and what it asks the house to change."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import pytest
 
 from antiphon.commands import help as helping
 from antiphon.commands import model, reset, status, why
-from antiphon.commands.base import Command, CommandCall, CommandOutcome
+from antiphon.commands.base import Command, CommandCall, CommandOutcome, Commands
 from antiphon.domain import Conversation, Person, Target, Turn, TurnRecord, Usage, now
-from antiphon.errors import ModuleError
+from antiphon.errors import ConfigError, ModuleError
+from antiphon.runtime.container import ServiceContainer
 
 
 class House:
@@ -118,3 +120,33 @@ async def test_why_tells_every_step_and_the_price() -> None:
     assert "1. conversation: says nothing" in text
     assert "It read 12 and wrote 3 tokens ($0.2500). It took 1.2 s." in text
     assert text.endswith("It ended as interrupted: It was cut off.")
+
+
+class Weather(Protocol):
+    async def today(self) -> str: ...
+
+
+class Sunny:
+    async def today(self) -> str:
+        return "sunny"
+
+
+async def tell(call: CommandCall, weather: Weather, *, unit: str = "°C") -> CommandOutcome:
+    return CommandOutcome(text=f"{await weather.today()}, 21 {unit} in {call.argument}")
+
+
+WEATHER = Command(name="weather", usage="/weather <city>", summary="tells the weather.", run=tell)
+
+
+async def test_a_command_is_given_the_services_that_it_is_annotated_with() -> None:
+    services = ServiceContainer()
+    (served,) = Commands([WEATHER], services).all()
+    services.register_singleton(Weather, Sunny())
+    assert (await ask(served, "Lisbon")).text == "sunny, 21 °C in Lisbon"
+
+
+def test_a_command_whose_service_is_missing_fails_the_build() -> None:
+    services = ServiceContainer()
+    Commands([WEATHER], services)
+    with pytest.raises(ConfigError, match="The command /weather needs Weather for 'weather', which nobody provides"):
+        services.build()

@@ -261,7 +261,7 @@ def test_a_generator_for_everybody_is_refused_for_nothing_says_when_it_ends(cont
 # --- what a build says --------------------------------------------------------------------------------------------
 
 
-class NotesStore:
+class Notices:
     pass
 
 
@@ -282,14 +282,14 @@ class Chatty:
 
 
 def test_everything_that_is_missing_is_named_at_once_with_the_nearest_name(container: ServiceContainer) -> None:
-    container.register(NotesStore)
+    container.register(Notices)
     container.register(Desk)
     container.register(Chatty)
     with pytest.raises(ConfigError) as caught:
         container.build()
     assert str(caught.value) == (
-        "Desk needs Notes (is NotesStore meant?) for 'notes' and Lamp for 'lamp', which nobody provides; "
-        "Chatty needs str for 'host' and Notes (is NotesStore meant?) for 'notes', which nobody provides. "
+        "Desk needs Notes (is Notices meant?) for 'notes' and Lamp for 'lamp', which nobody provides; "
+        "Chatty needs str for 'host' and Notes (is Notices meant?) for 'notes', which nobody provides. "
         "Register what is missing before the start."
     )
 
@@ -319,8 +319,8 @@ def test_what_is_made_once_cannot_keep_what_ends_with_a_scope(container: Service
 
 
 def test_what_nobody_provides_is_named_when_it_is_asked_for(container: ServiceContainer) -> None:
-    container.register(NotesStore)
-    with pytest.raises(ConfigError, match=r"Nobody provides Notes \(is NotesStore meant\?\)"):
+    container.register(Notices)
+    with pytest.raises(ConfigError, match=r"Nobody provides Notes \(is Notices meant\?\)"):
         container.resolve(Notes)
 
 
