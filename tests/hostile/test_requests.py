@@ -215,6 +215,42 @@ async def test_many_that_never_finish_keep_nobody_waiting(server: Served) -> Non
         await caller.__aexit__()
 
 
+WIRE = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30) | st.sampled_from(
+    [
+        "vsn=" + "9" * 5000 + ".0.0",
+        "vsn=2.0.0&" + "a[]=1&" * 500,
+        "vsn=2.0.0&a[b][c]=%00",
+        "vsn[]=2.0.0",
+        "[::1]:99999",
+        "%2",
+    ]
+)
+
+
+@pytest.mark.timeout(SECONDS)
+def test_no_handshake_is_more_than_refused(server: Served) -> None:
+    with asyncio.Runner() as runner:
+
+        async def shake(request: bytes) -> list[int]:
+            async with Caller(server) as caller:
+                await caller.says(request)
+                await caller.hears(b"\r\n\r\n")
+            return caller.statuses
+
+        @settings(max_examples=150 * EFFORT)
+        @given(
+            query=WIRE, host=st.just("localhost") | WIRE, origin=WIRE, key=st.just("dGhlIHNhbXBsZSBub25jZQ==") | WIRE
+        )
+        def attack(query: str, host: str, origin: str, key: str) -> None:
+            head = (
+                f"GET /socket/websocket?{query} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n"
+            )
+            rest = f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+            assert set(runner.run(shake((head + rest).encode()))) <= {101, 400, 403}
+
+        attack()
+
+
 # --- whatever else there is ---------------------------------------------------------------------------------------
 
 LINES = st.sampled_from([
