@@ -228,7 +228,7 @@ async def test_without_arguments_it_watches_this_process() -> None:
 
 
 async def test_it_costs_next_to_nothing_at_rest(tmp_path: Path) -> None:
-    """Counted are beats and samples, a second of them: a tenth of a percent of a processor is a millisecond."""
+    """As many samples in a second as in half a minute by default, and the beats of that second."""
     service = MonitoringService(
         MonitoringSettings(interval_seconds=0.2), checks=HealthChecker(), metrics=Metrics(), folder=tmp_path
     )
@@ -238,6 +238,4 @@ async def test_it_costs_next_to_nothing_at_rest(tmp_path: Path) -> None:
     await asyncio.sleep(1.0)
     spent = time.process_time() - began
     await service.stop()
-    samples = 5
-    # At the default interval one sample in five seconds: a twenty-fifth of these.
-    assert spent / samples / 5 < 0.004, f"{spent:.4f} s for {samples} samples and four beats"
+    assert spent < 0.02
