@@ -14,6 +14,9 @@ MESSAGES = (
     "SELECT turn_id, role, status, text, conversation_id, position FROM messages ORDER BY conversation_id, position"
 )
 
+Table = Counter[tuple[Point | None, str, str]]
+"""How often what was found after a death came to which end."""
+
 ARRIVAL = (1, 2, 3)
 """What is stored already may arrive again, and then these steps find it as it is."""
 
@@ -59,7 +62,7 @@ class Chronicle:
         if point is not None and (key or turn_id) and not again:
             assert found in point.found, f"after a kill {point} the turn was {found}, not one of {set(point.found)}"
 
-    async def judge(self, crowd: Crowd, platform: Platform) -> Counter[tuple[Point | None, str, str]]:
+    async def judge(self, crowd: Crowd, platform: Platform) -> Table:
         """Holds the end against all that was found, and returns how often what was found came to which end."""
         turns, deliveries, messages = await self._records.read(TURNS, DELIVERIES, MESSAGES)
         replies = _one_reply_each(turns, messages)
@@ -76,10 +79,8 @@ class Chronicle:
         _rung_once(platform, crowd, keys, outcomes)
         return self._table(keys, outcomes, {turn_id: state for turn_id, _, state, _ in deliveries})
 
-    def _table(
-        self, keys: dict[str, str], outcomes: dict[str, str], entries: dict[str, str]
-    ) -> Counter[tuple[Point | None, str, str]]:
-        table: Counter[tuple[Point | None, str, str]] = Counter()
+    def _table(self, keys: dict[str, str], outcomes: dict[str, str], entries: dict[str, str]) -> Table:
+        table: Table = Counter()
         for death in self.deaths:
             turn_id = death.turn_id or keys.get(death.key or "")
             if turn_id is None:

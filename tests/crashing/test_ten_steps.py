@@ -1,52 +1,86 @@
 """`kill -9` at every step: every accepted message has exactly one outcome, and nothing is answered or sent twice."""
 
+import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from tests.crashing.chronicle import Chronicle
-from tests.crashing.conftest import TABLE
+from tests.crashing.chronicle import Chronicle, Table
+from tests.crashing.conftest import TABLE, NewRecords
 from tests.crashing.courier import Platform
 from tests.crashing.crowd import Crowd
 from tests.crashing.lives import Lives
 from tests.crashing.points import Point, in_some_order
 from tests.crashing.records import Records
 from tests.serving import Visitors
+from tests.soaking import SOAK_SECONDS, rounds
+
+ANY_MOMENT = 5
+"""Kills of each round that come from outside, at a time that nothing decides but chance."""
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.timeout(240 + SOAK_SECONDS)
 async def test_whatever_it_dies_of_every_message_has_one_outcome(
-    tmp_path: Path, records: Records, visitors: Visitors, seed: int, record_property: Any
+    tmp_path: Path, new_records: NewRecords, record_property: Any
 ) -> None:
-    dice = Random(seed)
+    """Each round goes through all points in another order, on a database of its own."""
+    table: Table = Counter()
+    for seed in rounds(2):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        with new_records(folder) as records:
+            try:
+                table += await die_everywhere(folder, records, Random(seed))
+            except BaseException as error:
+                error.add_note(f"in the round with seed {seed}")
+                raise
+    record_property(TABLE, [(*point_of(point), found, end, times) for (point, found, end), times in table.items()])
+
+
+def point_of(point: Point | None) -> tuple[str, str]:
+    return (f"{point.step or 'start':>5}", str(point)) if point else ("", "at any moment")
+
+
+async def die_everywhere(folder: Path, records: Records, dice: Random) -> Table:
     chronicle = Chronicle(records)
-    async with Platform() as platform, Lives(tmp_path, platform.url, records.url) as lives:
-        crowd = Crowd(visitors, platform, dice)
+    async with (
+        Platform() as platform,
+        Lives(folder, platform.url, records.url) as lives,
+        somebody(platform, dice) as crowd,
+    ):
         life = await lives.begin()
         await crowd.gather(lives.url)
         life.kill()
         await life.over.wait()
-        for point in in_some_order(dice):
-            occurrence = dice.randint(1, 4) if point.step else 1
+        deaths: list[Point | None] = [*in_some_order(dice)]
+        for _ in range(ANY_MOMENT):
+            deaths.insert(dice.randrange(len(deaths)), None)
+        for point in deaths:
+            occurrence = dice.randint(1, 4) if point and point.step else 1
             life = await lives.begin(point, occurrence, dice.randrange(2**32))
+            if point is None:
+                asyncio.get_running_loop().call_later(dice.random() / 5, life.kill)
             await crowd.talk(life)
             assert life.status == -9, lives.log[-4000:]
             await chronicle.died(point, life.who)
         life = await lives.begin()
         await crowd.last_words()
-        await crowd.close()
         assert await life.stop() == 0
-        table = await chronicle.judge(crowd, platform)
-    record_property(TABLE, rows(table))
+        assert "Traceback" not in lives.log
+        return await chronicle.judge(crowd, platform)
 
 
-def rows(table: Counter[tuple[Point | None, str, str]]) -> list[tuple[str, str, str, str, int]]:
-    found = [
-        (f"{point.step or 'start':>5}" if point else "", str(point or "at any moment"), before, end, times)
-        for (point, before, end), times in table.items()
-    ]
-    return sorted(found)
+@asynccontextmanager
+async def somebody(platform: Platform, dice: Random) -> AsyncIterator[Crowd]:
+    visitors = Visitors()
+    crowd = Crowd(visitors, platform, dice)
+    try:
+        yield crowd
+    finally:
+        await crowd.close()
+        await visitors.close()
