@@ -120,7 +120,7 @@ async def test_conversations_go_on(
     await answers(visitor, "from the cache")
     assert (await numbers(cached))['antiphon_sessions_total{found="cache"}'] >= 1
     await fault(redis, proxy)
-    for number in range(8):
+    for number in range(4):
         await answers(visitor, f"during {number}")
     assert (await visitor.ask("/model demo:demo"))["status"] == "answered"
     assert (await visitor.ask("/why"))["status"] == "answered"

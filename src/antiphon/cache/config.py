@@ -28,7 +28,7 @@ class CacheSettings(BaseModel):
         "antiphon", min_length=1, max_length=100, description="Begins every key in Redis, so that houses can share one."
     )
     timeout: float = Field(
-        0.25, gt=0, le=60, description="Seconds for one exchange with Redis; a slower answer counts as no answer."
+        0.5, gt=0, le=60, description="Seconds for one exchange with Redis; a slower answer counts as no answer."
     )
     connections: int = Field(
         16, ge=1, le=1_000, description="Connections to Redis at most; who finds none free waits within the time above."

@@ -41,12 +41,12 @@ class RedisBackend:
     Raises `ConfigError` for a URL that is none.
 
     A Redis that was started again is another one, and empty: what it has kept on disk is older than what it has lost,
-    and to bring that back would undo changes. So every name tells the life of the server too.
+    and to bring that back would undo changes. So every name tells the life of the server too, where it may be asked.
     """
 
     name = "redis"
 
-    def __init__(self, url: str, *, prefix: str = "antiphon", timeout: float = 0.25, connections: int = 16) -> None:
+    def __init__(self, url: str, *, prefix: str = "antiphon", timeout: float = 0.5, connections: int = 16) -> None:
         self._url = url
         self._prefix = prefix
         self._timeout = timeout
@@ -90,8 +90,9 @@ class RedisBackend:
         return f"Redis at {self.where}"
 
     async def stop(self) -> None:
-        redis, self._redis, self._loop = self._redis, self._client(), None
-        await redis.aclose()
+        redis, loop, self._redis, self._loop = self._redis, self._loop, self._client(), None
+        if loop is asyncio.get_running_loop():
+            await redis.aclose()  # those of a loop that is over went with it
 
     async def _greet(self, connection: AbstractConnection) -> None:
         """What is done with a new connection: besides what the library does, the server is asked who it is."""

@@ -20,7 +20,8 @@ _ENCODER = msgpack.Encoder()
 class Session(Struct, frozen=True, kw_only=True):
     """The view of a conversation and its user that one turn works on.
 
-    `conversation.updated_at` may be that of an earlier message: every message moves it, in the store alone.
+    What each message moves in the store alone may be as an earlier one left it: `conversation.updated_at`, and a title
+    that was made of a message.
     """
 
     conversation: Conversation

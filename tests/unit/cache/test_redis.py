@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, MutableMapping
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -220,6 +221,24 @@ async def test_a_wrong_password_is_said_and_no_password_shown(logged: Logged) ->
         await right.stop()
     assert "127.0.0.1" in str(caught.value)
     assert "battery-staple" not in f"{caught.value} {logged} {CacheSettings(url=SecretStr(url))!r}"
+
+
+async def test_over_a_socket_file() -> None:
+    with TemporaryDirectory() as folder, RedisServer("--unixsocket", f"{folder}/r") as redis:
+        cache = Cache("redis", url=f"unix://{folder}/r")
+        assert await cache.set("k", 1)
+        assert await cache.get("k") == 1
+        assert await cache.check() == f"Redis at {folder}/r"
+        assert redis.ask("DBSIZE") == ":2\r\n"
+        await cache.stop()
+
+
+async def test_a_user_who_may_not_ask_about_the_server(redis: RedisServer) -> None:
+    redis.ask("ACL", "SETUSER", "me", "on", ">word", "~antiphon:*", "+@all", "-info")
+    cache = Cache("redis", url=f"redis://me:word@127.0.0.1:{redis.port}/0")
+    assert await cache.set("k", 1)
+    assert await cache.get("k") == 1
+    await cache.stop()
 
 
 async def test_what_is_no_redis(make: Callable[..., Cache]) -> None:
