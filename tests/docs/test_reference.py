@@ -26,6 +26,8 @@ from antiphon.providers.config import ProviderSettings, ProvidersSettings, key_v
 from antiphon.providers.demo.config import DemoSettings
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.realtime.config import PhoenixConfig
+from antiphon.settings.config import ENVIRONMENTS
+from antiphon.settings.schema import leaves, live_part
 
 Row = tuple[str | None, ...]
 
@@ -52,7 +54,7 @@ def fields(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tupl
 
 def shown(value: Any) -> str:
     match value:
-        case None | "" | {}:
+        case None | "" | () | {}:
             return "none"
         case bool():
             return f"`{str(value).lower()}`"
@@ -63,17 +65,14 @@ def shown(value: Any) -> str:
     raise AssertionError(f"no way to show the default {value!r}")
 
 
-def variable(path: tuple[str, ...], default: Any) -> str | None:
-    """A mapping below a name of your own has no variable: nothing tells there that its text is JSON."""
-    return None if default == {} and path[0] == "providers" else f"ANTIPHON_{'__'.join(path).upper()}"
+def variable(path: tuple[str, ...]) -> str:
+    return f"ANTIPHON_{'__'.join(path).upper()}"
 
 
 def rows(model: type[BaseModel], *path: str) -> list[Row]:
     found: list[Row] = []
     for name, field in fields(model, path):
-        by_environment = variable(name, field.default)
-        in_environment = f"`{by_environment}`" if by_environment else "none, only in the file"
-        found.append((f"`{'.'.join(name)}`", in_environment, shown(field.default), None))
+        found.append((f"`{'.'.join(name)}`", f"`{variable(name)}`", shown(field.default), None))
     return found
 
 
@@ -85,6 +84,23 @@ def test_the_settings_of_each_section(page: Any, name: str) -> None:
 def test_the_settings_of_the_whole(page: Any) -> None:
     whole = [row for row in rows(Config) if "." not in str(row[0])]
     page(SETTINGS).holds("The whole", whole)
+
+
+def test_what_each_environment_changes(page: Any) -> None:
+    expected = [
+        (f"`{environment}`", f"`{'.'.join(path)}`", shown(value), None)
+        for environment, changes in ENVIRONMENTS.items()
+        for path, value in leaves(changes)
+    ]
+    found = page(SETTINGS).table("Environments")
+    assert [row[:3] for row in found] == [row[:3] for row in expected]
+    assert all(row[3] for row in found)
+
+
+def test_which_settings_a_running_server_takes(page: Any) -> None:
+    """What is declared as live is named, and nothing else."""
+    live = {".".join(part) for path, _ in fields(Config, ()) if (part := live_part(Config, path))}
+    assert set(re.findall(r"^- `([a-z_.]+)`", page(SETTINGS).section("While it runs"), re.MULTILINE)) == live
 
 
 def test_the_settings_of_providers(page: Any) -> None:
@@ -123,9 +139,8 @@ def test_every_variable_that_is_named_is_read(page: Any, tmp_path: Path, monkeyp
     environ = {}
     for path, field in (*fields(Config, ()), *fields(ProviderSettings, ("providers", "office"))):
         value = "http://127.0.0.1:9/v1" if path[-1] == "base_url" else field.default
-        name = variable(path, field.default)
-        if value is not None and name is not None:
-            environ[name] = value if isinstance(value, str) else json.dumps(value)
+        if value is not None:
+            environ[variable(path)] = value if isinstance(value, str) else json.dumps(value)
     config = Config.load(environ=environ)
     office = config.providers.named("office")
     assert office is not None
