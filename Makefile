@@ -25,7 +25,7 @@ export HOME := $(CURDIR)/.cache/home
 $(shell mkdir -p "$(CURDIR)/.cache/home")
 endif
 
-.PHONY: help run test check fix bench lock clean FORCE
+.PHONY: help run test soak check fix bench lock clean FORCE
 
 help: ## says what there is to type
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ run: $(DONE)/project ## serves on http://127.0.0.1:4000 (PORT=… HOST=… chang
 
 test: $(DONE)/dev ## runs every test; what a missing program makes skip is listed at the end
 	@$(BIN)/pytest $(ARGS)
+
+soak: $(DONE)/dev ## kills and crowds for hours: SECONDS=3600 for each of its tests
+	@ANTIPHON_SOAK_SECONDS=$(or $(SECONDS),3600) $(BIN)/pytest tests/crashing tests/flows/test_thousand.py $(ARGS)
 
 check: $(DONE)/dev ## format, lint, types, import contracts, budgets
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "Some files are not formatted: make fix"; exit 1; }

@@ -77,6 +77,11 @@ def test_a_machine_without_python_is_told_what_to_install(checkout: Path, tmp_pa
     assert "Traceback" not in done.stderr
 
 
+def test_a_soak_lasts_as_long_as_is_asked(checkout: Path, tmp_path: Path) -> None:
+    assert "ANTIPHON_SOAK_SECONDS=3600 " in make(checkout, "--dry-run", "soak", HOME=str(tmp_path)).stdout
+    assert "ANTIPHON_SOAK_SECONDS=7 " in make(checkout, "--dry-run", "soak", "SECONDS=7", HOME=str(tmp_path)).stdout
+
+
 def test_help_names_every_word(checkout: Path, root: Path, tmp_path: Path) -> None:
     shown = make(checkout, HOME=str(tmp_path)).stdout
     phony = next(line for line in (root / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
