@@ -42,7 +42,6 @@ from antiphon.providers.registry import ProviderRegistry
 from antiphon.realtime import pubsub
 from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
-from antiphon.realtime.pubsub import PubSub
 from antiphon.runtime import threads
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.runtime.container import ServiceContainer
@@ -54,11 +53,8 @@ from antiphon.settings.reload import ConfigReloader
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, Store
 from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry import health, metrics, profile
-from antiphon.telemetry.health import HealthChecker
 from antiphon.telemetry.logs import get_logger, setup_logging
-from antiphon.telemetry.metrics import Metrics
 from antiphon.telemetry.monitoring import MonitoringService
-from antiphon.telemetry.profile import PerformanceProfiler
 from antiphon.tools.base import tool_registry
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
@@ -314,29 +310,19 @@ class Workspace:
 
     def _provide(self) -> None:
         """What tools, commands and a program's own services may ask for; any of it can be replaced before the start."""
-        parts: dict[Any, object] = {
+        contracts: dict[Any, object] = {
             Config: self.config,
             Clock: SystemClock(),
-            Metrics: self.metrics,
-            HealthChecker: self.health,
-            PerformanceProfiler: self.profiler,
-            MonitoringService: self.monitoring,
-            PubSub: self.pubsub,
-            Phoenix: self.phoenix,
-            Cache: self.cache,
             Store: self.store,
             ConversationStore: self.store.conversations,
             InboxStore: self.store.inbox,
             OutboxStore: self.store.outbox,
             PeopleStore: self.store.people,
             NoteStore: self.store.notes,
-            ProviderRegistry: self.providers,
-            PromptManager: self.prompts,
-            Directory: self.assistants,
-            SessionManager: self.sessions,
-            MessageRouter: self.router,
         }
-        for kind, part in parts.items():
+        house = (self.metrics, self.health, self.profiler, self.monitoring, self.pubsub, self.phoenix, self.cache)
+        flow = (self.providers, self.prompts, self.assistants, self.sessions, self.router)
+        for kind, part in (*contracts.items(), *((type(part), part) for part in (*house, *flow))):
             self.services.register_singleton(kind, part)
 
     def _order(self) -> Lifecycle:

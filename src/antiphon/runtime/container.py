@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, cast, overload
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.runtime import wiring
 from antiphon.runtime.gate import Gate
-from antiphon.runtime.recipes import Lifetime, Plan, Recipe, Shape
+from antiphon.runtime.recipes import Graph, Lifetime, Recipe, Shape
 from antiphon.runtime.wiring import name_of
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class ServiceContainer:
         self._recipes: dict[Any, Recipe] = {}
         self._wanted: list[tuple[str, Mapping[str, Any]]] = []
         self._made: dict[Any, Any] = {}
-        self._plan: Plan | None = None
+        self._graph: Graph | None = None
         self._roots: list[Any] = []
         self._settled: frozenset[Any] = frozenset()
         self._closed = False
@@ -73,23 +73,23 @@ class ServiceContainer:
                     f"{name_of(recipe.kind)} may be in use already; replace it before the first service is asked for."
                 )
             self._recipes[recipe.kind] = recipe
-            self._plan = None
+            self._graph = None
 
     def build(self) -> None:
         """Checks that everything can be made; raises `ConfigError` naming who needs what. Opens a closed container."""
         with self._gate.hold():
             self._closed = False
-            self._planned()
+            self._checked()
 
-    def _planned(self) -> Plan:
+    def _checked(self) -> Graph:
         """The graph of what is registered by now. Called with the gate held."""
         if self._closed:
             raise ServiceError("The services of this program have been closed.")
-        if self._plan is None:
-            plan = Plan(self._recipes, self._wanted)
-            self._roots.append(_root(plan, self._made))
-            self._plan, self._settled = plan, frozenset(self._recipes)
-        return self._plan
+        if self._graph is None:
+            graph = Graph(self._recipes, self._wanted)
+            self._roots.append(_root(graph, self._made))
+            self._graph, self._settled = graph, frozenset(self._recipes)
+        return self._graph
 
     # --- resolving ------------------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class ServiceContainer:
 
     def resolve(self, kind: Any) -> Any:
         """The service of that type. Raises `ConfigError` when nobody provides it, or only `aresolve` or a scope can."""
-        found = self._made.get(kind, _ABSENT) if self._plan is not None else _ABSENT
+        found = self._made.get(kind, _ABSENT) if self._graph is not None else _ABSENT
         return self._get(kind, None) if found is _ABSENT else found
 
     @overload
@@ -112,7 +112,7 @@ class ServiceContainer:
 
     async def aresolve(self, kind: Any) -> Any:
         """As `resolve`, also for what async factories make."""
-        found = self._made.get(kind, _ABSENT) if self._plan is not None else _ABSENT
+        found = self._made.get(kind, _ABSENT) if self._graph is not None else _ABSENT
         return await self._aget(kind, None) if found is _ABSENT else found
 
     def scope(self) -> "ServiceScope":
@@ -122,34 +122,34 @@ class ServiceContainer:
 
     def _get(self, kind: Any, scope: Any) -> Any:
         with self._gate.hold():
-            plan = self._planned()
-            self._may(plan, kind, scope)
+            graph = self._checked()
+            self._may(graph, kind, scope)
             if kind in self._made:
                 return self._made[kind]
-            if kind in plan.asynchronous:
+            if kind in graph.asynchronous:
                 raise ConfigError(f"{name_of(kind)} is made by async code; await `aresolve({name_of(kind)})`.")
             return (scope or self._roots[-1]).get_sync(kind)
 
     async def _aget(self, kind: Any, scope: Any) -> Any:
         async with self._gate.ahold():
-            self._may(self._planned(), kind, scope)
+            self._may(self._checked(), kind, scope)
             if kind in self._made:
                 return self._made[kind]
             return await (scope or self._roots[-1]).get(kind)
 
-    def _may(self, plan: Plan, kind: Any, scope: Any) -> None:
-        if kind not in plan.order:
-            raise ConfigError(f"Nobody provides {plan.suggest(kind)}; register it before it is asked for.")
-        if scope is None and kind in plan.scoped:
+    def _may(self, graph: Graph, kind: Any, scope: Any) -> None:
+        if kind not in graph.order:
+            raise ConfigError(f"Nobody provides {graph.suggest(kind)}; register it before it is asked for.")
+        if scope is None and kind in graph.scoped:
             raise ConfigError(f"{name_of(kind)} lives in a scope; ask for it inside `async with container.scope()`.")
 
     def _child(self) -> Any:
         self._current()
         return self._roots[-1]()
 
-    def _current(self) -> Plan:
+    def _current(self) -> Graph:
         with self._gate.hold():
-            return self._planned()
+            return self._checked()
 
     # --- for functions that need services -------------------------------------------------------------------------
 
@@ -165,20 +165,20 @@ class ServiceContainer:
         if not wishes.required and not wishes.optional and inspect.iscoroutinefunction(function):
             return function
         by = by or name_of(function)
-        if self._plan is None:
+        if self._graph is None:
             self._wanted.append((by, wishes.required))
         else:
             self.require(wishes.required, by=by)
 
-        plan: Plan | None = None
+        graph: Graph | None = None
         needs: dict[str, Any] = {}
 
         @wraps(function)
         async def injected(*args: Any, **keywords: Any) -> Any:
-            nonlocal plan, needs
-            if plan is None or plan is not self._plan:
-                plan = self._current()
-                needs = plan.needs_of(wishes)
+            nonlocal graph, needs
+            if graph is None or graph is not self._graph:
+                graph = self._current()
+                needs = graph.needs_of(wishes)
             async with self.supply(needs) as services:
                 result = function(*args, **{**services, **keywords})
                 return await result if inspect.isawaitable(result) else result
@@ -197,7 +197,7 @@ class ServiceContainer:
         async with self._gate.ahold():
             roots, self._roots = self._roots, []
             self._made.clear()
-            self._plan, self._settled, self._closed = None, frozenset(), True
+            self._graph, self._settled, self._closed = None, frozenset(), True
             await _close(reversed(roots))
 
     async def __aenter__(self) -> Self:
@@ -284,14 +284,14 @@ def _is_one(recipe: Recipe, kind: type[Any]) -> bool:
     return recipe.lifetime == "singleton" and isinstance(recipe.makes, type) and not wiring.lacking(recipe.makes, kind)
 
 
-def _root(plan: Plan, made: dict[Any, Any]) -> Any:
+def _root(graph: Graph, made: dict[Any, Any]) -> Any:
     dishka = import_module("dishka")
     provider = dishka.Provider()
-    for kind, recipe in plan.order.items():
+    for kind, recipe in graph.order.items():
         provider.provide(
-            _source(recipe, plan.needs[kind], made),
+            _source(recipe, graph.needs[kind], made),
             provides=kind,
-            scope=dishka.Scope.REQUEST if kind in plan.scoped else dishka.Scope.APP,
+            scope=dishka.Scope.REQUEST if kind in graph.scoped else dishka.Scope.APP,
             cache=recipe.lifetime != "transient",
         )
     return dishka.make_async_container(provider, lock_factory=None)  # the gate is the lock

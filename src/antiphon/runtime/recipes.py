@@ -75,7 +75,7 @@ def _satisfies(thing: Any, kind: Any) -> None:
         raise ConfigError(f"{name_of(made)} cannot stand for {name_of(kind)}: it has no {' and no '.join(lacking)}.")
 
 
-class Plan:
+class Graph:
     """The recipes in an order in which each comes behind those that it needs, else as they were registered.
 
     Raises `ConfigError` for what is missing, goes in a circle, or would outlive what it needs.
