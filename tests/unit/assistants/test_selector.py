@@ -36,6 +36,17 @@ def choose(models: Mapping[str, str], providers: tuple[str, ...] = PROVIDERS) ->
     return selector.choose(conversation, person, Assistant("guide", model=models.get("assistant")))
 
 
+def test_what_people_chose_does_not_count_for_those_who_may_not_choose() -> None:
+    conversation = Conversation(
+        id="c", title="", assistant="guide", created_at=now(), updated_at=now(), person_id="p", model="one:c"
+    )
+    selector = ModelSelector(lambda: "demo", PROVIDERS, may_choose=lambda person: person.id != "p")
+    for person, expected in (("p", ("demo", "system")), ("q", ("one:c", "conversation"))):
+        asking = Person(id=person, name="Ada", created_at=now(), preferred_model="one:u")
+        choice = selector.choose(conversation, asking, Assistant("guide"))
+        assert (choice.model, choice.chosen_by) == expected
+
+
 @pytest.mark.parametrize("number", range(len(MODELS)))
 def test_the_first_step_that_is_set_decides_and_says_what_was_not(number: int) -> None:
     steps = list(MODELS)

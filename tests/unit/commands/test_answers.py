@@ -88,6 +88,16 @@ async def test_model_changes_what_it_says(argument: str, changes: dict[str, obje
     assert outcome.text
 
 
+@pytest.mark.parametrize("argument", ["openai:gpt-5", "openai:gpt-5 always", "default"])
+async def test_who_may_not_choose_a_model_is_told_and_changes_nothing(argument: str) -> None:
+    house = House()
+    house.bound.add("p")
+    outcome = await ask(model.command, argument, house)
+    assert (outcome.refused, outcome.model, outcome.preferred_model) == (True, None, None)
+    assert "The operator chooses" in outcome.text
+    assert "/model <name>" not in (await ask(model.command, "", house)).text
+
+
 async def test_model_shows_thirty_and_counts_the_rest() -> None:
     outcome = await ask(model.command, "", House(models=[f"many:{number}" for number in range(100)]))
     assert outcome.text.count("- `many:") == 30

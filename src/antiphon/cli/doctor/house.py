@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 
 from antiphon.cli.doctor.finding import Check, Finding, size
-from antiphon.errors import ProviderError
+from antiphon.errors import AntiphonError, ProviderError
 from antiphon.providers.base import DEMO
 from antiphon.providers.detect import detect
 from antiphon.providers.http import is_loopback, read_up_to
@@ -179,7 +179,10 @@ def _skew(whose: str, clock: datetime) -> list[Finding]:
 
 async def port(config: Config) -> Iterable[Finding]:
     where = f"{config.server.host}:{config.server.port}"
-    holder = await open_claim(config.database).holder()
+    try:
+        holder = await open_claim(config.database).holder()
+    except AntiphonError:
+        holder = None  # what is wrong with the database is told where it is looked at
     if holder is not None:
         running = [Finding("ok", "Server", f"runs: {holder}")]
         return [*running, *(await _health(holder.url) if holder.url else [])]

@@ -65,7 +65,7 @@ async def _asked(what: str, check: Check) -> Iterable[Finding]:
         async with asyncio.timeout(PATIENCE):
             return [*await check()]
     except TimeoutError:
-        return [Finding("fail", what, f"no answer within {PATIENCE:.0f} s", "Check its address and the network.")]
+        return [Finding("fail", what, f"no answer within {PATIENCE:g} s", "Check its address and the network.")]
     except AntiphonError as error:
         return [Finding("fail", what, error.public)]
     except Exception as error:  # noqa: BLE001 - half of the house may be broken, and the other half is asked for

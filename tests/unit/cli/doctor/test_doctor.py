@@ -1,0 +1,200 @@
+"""What the doctor says of a house that is well, half broken, or not to be understood; never a secret."""
+
+import json
+import socket
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from antiphon.cli.doctor import house, machine, run
+from antiphon.cli.doctor.finding import Finding, size
+from antiphon.cli.main import app
+from antiphon.providers.demo.server import DemoServer
+from antiphon.settings.config import Config
+from tests.serving import serving
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    """A folder and a port of its own, and no keys of this machine."""
+    monkeypatch.chdir(tmp_path)
+    for variable in ("OPENAI_API_KEY", "OPENROUTER_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("ANTIPHON_SERVER__PORT", str(free_port))
+    monkeypatch.setenv("ANTIPHON_DETECT_LOCAL_MODELS", "false")
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+async def found() -> dict[str, Finding]:
+    return {finding.what: finding for finding in await run.examine(None)}
+
+
+async def test_a_new_house_is_well() -> None:
+    findings = await found()
+    assert {finding.mark for finding in findings.values()} <= {"ok", "warn"}
+    assert findings["Database"].found == "data/antiphon.db will be made by the first start"
+    assert "is free" in findings["Port"].found
+    assert findings["Model"].mark == "warn"
+    assert "OPENAI_API_KEY" in findings["Model"].advice
+
+
+async def test_a_running_server_is_found_and_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(tmp_path) as workspace:
+        monkeypatch.setenv("ANTIPHON_DATABASE__URL", workspace.config.database.url)
+        findings = await found()
+        assert workspace.url in findings["Server"].found
+        assert findings["Health"].mark == "ok"
+        assert findings["Database"].mark == "ok"
+        assert "schema 0" in findings["Database"].found
+        workspace.health.register("lamp", lambda: False, critical=False)
+        assert "lamp: the check failed" in (await found())["Health"].found
+
+
+async def test_settings_that_are_wrong_hide_only_what_depends_on_them(tmp_path: Path) -> None:
+    (tmp_path / "antiphon.yaml").write_text("servr: {}\n")
+    findings = await found()
+    assert findings["Settings"].mark == "fail"
+    assert "Did you mean server?" in findings["Settings"].found
+    assert findings["Python"].mark == "ok"
+    assert "Database" not in findings
+
+
+async def test_rules_and_files_that_are_not_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "antiphon.yml").write_text("{}")
+    monkeypatch.setenv("ANTIPHON_REALTIME__ORIGINS", "any")
+    told = [finding.found for finding in await run.examine(None) if finding.what == "Settings"]
+    assert any("Any web page" in line for line in told)
+    assert any("antiphon.yml is not read" in line for line in told)
+
+
+async def test_vendors_are_asked_each_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = DemoServer("127.0.0.1", 0)
+    await server.start()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        providers = {
+            "good": {"base_url": f"{server.url}"},
+            "deaf": {"base_url": f"http://127.0.0.1:{silent.getsockname()[1]}/v1"},
+            "gone": {"base_url": "http://127.0.0.1:1/v1", "api_key": "sk-geheim-geheim"},
+        }
+        monkeypatch.setenv("ANTIPHON_PROVIDERS", json.dumps(providers))
+        monkeypatch.setenv("ANTIPHON_DEFAULT_MODEL", "good:none-such")
+        monkeypatch.setattr(run, "PATIENCE", 0.5)
+        findings = await found()
+    await server.stop()
+    assert findings["Provider good"].mark == "warn"
+    assert "has no none-such" in findings["Provider good"].found
+    assert findings["Provider deaf"].mark == "fail"
+    assert findings["Provider deaf"].found == "no answer within 0.5 s"
+    assert "cannot be reached" in findings["Provider gone"].found
+
+
+async def test_a_port_that_somebody_else_has() -> None:
+    port = Config.load().server.port
+    with socket.create_server(("127.0.0.1", port)):
+        finding = (await found())["Port"]
+    assert (finding.mark, "server.port" in finding.advice) == ("fail", True)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:geheim-geheim@127.0.0.1:1/x", "oracle://x", "sqlite:///a?b"])
+async def test_a_database_that_is_not_there(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ANTIPHON_DATABASE__URL", url)
+    findings = await found()
+    assert findings["Database"].mark == "fail"
+    assert findings["Database"].found
+    assert "geheim" not in str(findings)
+
+
+async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "antiphon.db"
+    file.write_bytes(b"these are not the bytes of a database" * 100)
+    assert "not a database" in (await found())["Database"].found
+    file.unlink()
+    with sqlite3.connect(file) as other:
+        other.execute("CREATE TABLE cats (name TEXT)")
+    other.close()
+    assert "holds the data of another program" in (await found())["Database"].found
+
+
+async def test_a_database_that_another_program_writes(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    holder = sqlite3.connect(tmp_path / "data" / "antiphon.db", isolation_level=None)
+    holder.execute("PRAGMA journal_mode = WAL")
+    holder.execute("BEGIN IMMEDIATE")
+    finding = (await found())["Writing"]
+    holder.close()
+    assert (finding.mark, finding.found) == ("warn", "not possible now: database is locked")
+
+
+async def test_a_redis_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTIPHON_REDIS__URL", "redis://:geheim-geheim@127.0.0.1:1/0")
+    findings = await found()
+    assert findings["Cache"].mark == "fail"
+    assert "geheim" not in str(findings)
+
+
+async def test_what_is_configured_and_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
+    config = Config.model_validate({"database": {"url": "postgresql://h/d"}, "redis": {"url": "redis://h"}})
+    assert [finding.what for finding in machine.extras(config)] == ["Extra postgres", "Extra redis"]
+    assert list(machine.extras(Config())) == []
+
+
+async def test_too_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    (finding,) = await machine.limits()
+    assert (finding.mark, finding.advice) == ("warn", "Raise it before the start: ulimit -n 4096.")
+
+
+async def test_a_library_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(machine, "version", gone)
+    assert "aiohttp missing" in [*(await machine.system())][2].found
+
+
+@pytest.mark.parametrize(("seconds", "mark"), [(0, "ok"), (4, "ok"), (-60, "warn"), (3600, "warn")])
+def test_a_clock_that_is_wrong(seconds: int, mark: str) -> None:
+    (finding,) = house._skew("them", datetime.now(UTC) + timedelta(seconds=seconds))
+    assert finding.mark == mark
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 KB"), (81e9, "81 GB"), (2e13, "20.0 TB")]
+)
+def test_sizes_are_for_people(count: float, shown: str) -> None:
+    assert size(count) == shown
+
+
+# --- on the terminal ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cli() -> Any:
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def test_it_fits_a_terminal_and_ends_well(cli: Any) -> None:
+    done = cli("doctor")
+    assert done.exit_code == 0
+    assert all(len(line) <= 80 for line in done.output.splitlines())
+    assert "It works; " in done.output
+
+
+def test_it_fails_when_something_must_be_mended(cli: Any, tmp_path: Path) -> None:
+    (tmp_path / "antiphon.yaml").write_text("database: {url: 'oracle://x'}\n")
+    done = cli("doctor")
+    assert done.exit_code == 1
+    assert "1 to mend" in done.output
+    machine_readable = cli("doctor", "--json")
+    assert machine_readable.exit_code == 1
+    marks = {each["what"]: each["mark"] for each in json.loads(machine_readable.output)}
+    assert marks["Database"] == "fail"
+    assert marks["Python"] == "ok"
