@@ -186,8 +186,6 @@ class Workspace:
         with self.profiler.measure("workspace.start"):
             await self._lifecycle.start()
         self.health.drain(False)
-        for problem in self.config.problems():
-            log.warning("config.problem", setting=problem.key, problem=problem.text)
         log.info("workspace.started", model=self.default_model, database=self.data)
 
     async def stop(self) -> None:

@@ -29,7 +29,7 @@ _Stamps = dict[Path, tuple[int, int, int] | None]
 class ConfigReloader:
     """Holds the configuration that counts now. `check` may refuse a new one by raising an `AntiphonError`.
 
-    `start` begins to watch the files when `watch_seconds` is set; `stop` ends that.
+    `start` logs what the rules say, and begins to watch the files when `watch_seconds` is set; `stop` ends that.
     """
 
     def __init__(self, config: Config, *, check: Callable[[Config], None] = lambda _: None) -> None:
@@ -65,6 +65,8 @@ class ConfigReloader:
             return True
 
     async def start(self) -> None:
+        for problem in self.config.problems():
+            log.warning("config.problem", setting=problem.key, problem=problem.text)
         if self.config.watch_seconds is not None:
             seen = await asyncio.to_thread(_stamps, self.config)
             self._watching = asyncio.create_task(self._watch(self.config.watch_seconds, seen), name="settings")

@@ -104,6 +104,14 @@ async def test_a_configuration_made_in_code_is_not_read_again(logged: Events) ->
     assert "made in code" in events(logged, "config.refused")[0]["reason"]
 
 
+async def test_what_the_rules_say_is_logged_at_the_start(logged: Events) -> None:
+    reloader = ConfigReloader(Config(environment="production", debug=True))
+    await reloader.start()
+    (event,) = events(logged, "config.problem")
+    assert (event["setting"], "set debug to false" in event["problem"]) == ("debug", True)
+    await reloader.stop()
+
+
 async def changed_to(reloader: ConfigReloader, level: str) -> None:
     changed = asyncio.Event()
     reloader.listen(lambda config: changed.set() if config.log_level == level else None)
