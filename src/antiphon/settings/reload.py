@@ -8,13 +8,14 @@ import asyncio
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from antiphon.errors import AntiphonError, ConfigError
+from antiphon.runtime.tasks import Restart, Tasks
 from antiphon.settings import schema
 from antiphon.settings.config import Config
 from antiphon.settings.rules import sentence
@@ -27,7 +28,8 @@ _Stamps = dict[Path, tuple[int, int, int] | None]
 
 
 class ConfigReloader:
-    """Holds the configuration that counts now. `check` may refuse a new one by raising an `AntiphonError`.
+    """Holds the configuration that counts now. `check` may refuse a new one by raising an `AntiphonError`; when a
+    listener does so, all are told the old one again.
 
     `start` logs what the rules say, and begins to watch the files when `watch_seconds` is set; `stop` ends that.
     """
@@ -36,8 +38,7 @@ class ConfigReloader:
         self.config = config
         self._check = check
         self._listeners: list[Listener] = []
-        self._watching: asyncio.Task[None] | None = None
-        self._hung_up: asyncio.Task[bool] | None = None
+        self._tasks = Tasks()
         self._one_at_a_time = asyncio.Lock()
 
     def listen(self, listener: Listener) -> None:
@@ -47,37 +48,31 @@ class ConfigReloader:
     async def reload(self) -> bool:
         """Reads all sources again, and tells whether anything changed. Never raises for what stands in them."""
         async with self._one_at_a_time:
+            before = self.config
             try:
-                new = await asyncio.to_thread(self.config.reload)
-                taken = self._taken(new)
+                taken = self._taken(await asyncio.to_thread(before.reload))
                 self._check(taken)
+                changed = _changed(before, taken)
+                if changed:
+                    await self._take(taken)
             except AntiphonError as error:
                 log.warning("config.refused", reason=error.public)
+                if self.config is not before:
+                    await self._take(before)
                 return False
-            changed = _changed(self.config, taken)
-            if not changed:
-                return False
-            self.config = taken
-            for listener in self._listeners:
-                if (told := listener(taken)) is not None:
-                    await told
-            log.info("config.reloaded", settings=sorted(".".join(path) for path in changed))
-            return True
+            if changed:
+                log.info("config.reloaded", settings=sorted(".".join(path) for path in changed))
+            return bool(changed)
 
     async def start(self) -> None:
         for problem in self.config.problems():
             log.warning("config.problem", setting=problem.key, problem=problem.text)
         if self.config.watch_seconds is not None:
             seen = await asyncio.to_thread(_stamps, self.config)
-            self._watching = asyncio.create_task(self._watch(self.config.watch_seconds, seen), name="settings")
+            self._tasks.start("settings", self._watch, self.config.watch_seconds, seen, restart=Restart())
 
     async def stop(self) -> None:
-        for task in (self._watching, self._hung_up):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-        self._watching = self._hung_up = None
+        await self._tasks.stop()
 
     @contextmanager
     def on_hangup(self, otherwise: Callable[[], None]) -> Iterator[None]:
@@ -93,13 +88,19 @@ class ConfigReloader:
             if at_terminal and not _has_terminal():
                 otherwise()
             else:
-                self._hung_up = loop.create_task(self.reload(), name="settings on SIGHUP")
+                self._tasks.start("settings on SIGHUP", self.reload)
 
         loop.add_signal_handler(hangup, hung_up)
         try:
             yield
         finally:
             loop.remove_signal_handler(hangup)
+
+    async def _take(self, config: Config) -> None:
+        self.config = config
+        for listener in self._listeners:
+            if (told := listener(config)) is not None:
+                await told
 
     def _taken(self, new: Config) -> Config:
         """The new configuration with the old values of what cannot change now. Raises `ConfigError` when the two do

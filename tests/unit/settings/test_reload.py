@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.errors import ModuleError
+from antiphon.errors import ConfigError, ModuleError
 from antiphon.settings import reload
 from antiphon.settings.config import Config
 from antiphon.settings.reload import ConfigReloader
@@ -97,6 +97,24 @@ async def test_what_cannot_be_served_is_refused_as_a_whole(file: Path, logged: E
     assert reloader.config.log_level == "INFO"
     (event,) = events(logged, "config.refused")
     assert event["reason"] == "There is no provider “opnai”."
+
+
+async def test_when_one_part_cannot_take_it_all_go_back(file: Path, logged: Events) -> None:
+    told: list[str] = []
+
+    def picky(config: Config) -> None:
+        if config.log_format == "%(nothing)s":
+            raise ConfigError("The log format cannot be filled in.")
+
+    reloader = ConfigReloader(Config.load(environ={}))
+    before = reloader.config
+    reloader.listen(lambda config: told.append(config.log_format))
+    reloader.listen(picky)
+    file.write_text("log_format: '%(nothing)s'\nserver: {port: 1}\n")
+    assert not await reloader.reload()
+    assert told == ["%(nothing)s", "auto"]
+    assert reloader.config is before
+    assert events(logged, "config.refused")[0]["reason"] == "The log format cannot be filled in."
 
 
 async def test_a_configuration_made_in_code_is_not_read_again(logged: Events) -> None:
