@@ -4,9 +4,7 @@ A sample is taken now and then. A threshold that is passed for a while makes the
 what lies well below it for a while makes it healthy again, so that the health does not flap.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -15,6 +13,7 @@ from msgspec import Struct
 from antiphon.errors import ServiceError
 from antiphon.runtime.base import BaseService
 from antiphon.runtime.clock import Clock, SystemClock
+from antiphon.runtime.tasks import Restart, Tasks
 from antiphon.runtime.threads import run_async
 from antiphon.telemetry.config import MonitoringSettings
 from antiphon.telemetry.health import CheckResult, HealthChecker, Status, get_health_checker
@@ -108,7 +107,7 @@ class MonitoringService(BaseService):
         self._sample = sample_process(self._folder)
         self._sampled_at = self._clock.monotonic()
         self._thresholds = {name: _Threshold() for name in ("event loop", "processor", "memory", "open files", "disk")}
-        self._sampling: asyncio.Task[None] | None = None
+        self._tasks = Tasks(clock=self._clock)
         self._loop_lag = self.metrics.gauge(
             "antiphon_loop_lag_seconds", "The longest that the event loop kept work waiting, of the last sample."
         )
@@ -125,22 +124,22 @@ class MonitoringService(BaseService):
         self._pulse.start()
         for name, threshold in self._thresholds.items():
             self.checks.register(name, threshold.check, critical=False)
-        self._sampling = asyncio.create_task(self._keep_sampling(), name="monitoring")
+        # One sample that fails, whatever the reason, must not be the last.
+        self._tasks.start(
+            "monitoring", self._keep_sampling, restart=Restart(first_pause=self._settings.interval_seconds)
+        )
         await super().initialize()
 
     async def shutdown(self) -> None:
         """Ends that and takes its checks out of the health."""
         await super().shutdown()
-        if self._sampling is not None:
-            self._sampling.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sampling
+        await self._tasks.stop()
         for name in self._thresholds:
             self.checks.unregister(name)
         self._pulse.stop()
 
     async def health(self) -> object:
-        return self._sampling is not None and not self._sampling.done()
+        return len(self._tasks) > 0
 
     async def status(self) -> SystemStatus:
         """Everything, now: the checks are asked as `acheck_all` does, the rest is of the last sample."""
@@ -175,10 +174,7 @@ class MonitoringService(BaseService):
 
     async def _keep_sampling(self) -> None:
         while True:
-            try:
-                await self.sample()
-            except Exception:  # one sample that fails, whatever the reason, must not be the last
-                log.exception("monitoring.sample_failed")
+            await self.sample()
             await self._clock.sleep(self._settings.interval_seconds)
 
     def _judge(self, now: ProcessSample) -> None:

@@ -199,14 +199,14 @@ async def test_it_is_a_service_that_samples_until_it_is_stopped(machine: Machine
 
 
 async def test_a_sample_that_fails_is_not_the_last(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, logged: list[dict[str, Any]]
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     house = House()
     monkeypatch.setattr(module, "sample_process", lambda _: 1 / 0)
     await house.service.start()
     while house.clock.sleepers == 0:
         await asyncio.sleep(0.001)
-    assert [line["event"] for line in logged] == ["monitoring.sample_failed"]
+    assert [record.getMessage() for record in caplog.records] == ["task.crashed: monitoring"]
     monkeypatch.setattr(module, "sample_process", sample_process)
     await house.clock.advance(5.0)
     while house.clock.sleepers == 0:
