@@ -1,5 +1,6 @@
 """The pages as data: their headings, links, tables and blocks of code."""
 
+import ast
 import os
 import re
 import signal
@@ -119,6 +120,32 @@ def pages() -> list[Page]:
 def page(pages: list[Page]) -> Callable[[str], Page]:
     """A page by its path."""
     return {each.name: each for each in pages}.__getitem__
+
+
+def events_of(tree: ast.Module) -> set[str]:
+    """The names of the events that a module logs, also those that it looks up in a table of its own."""
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[ast.Constant(value=str(event)), *_]):
+                found.add(event.partition(":")[0])
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[ast.Subscript(value=table), *_]):
+                found |= _values(tree, ast.unparse(table))
+    return found
+
+
+def _values(tree: ast.Module, table: str) -> set[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == table:
+            return set(ast.literal_eval(node.value).values())
+    return set()
+
+
+@pytest.fixture(scope="session")
+def log_events(root: Path) -> set[str]:
+    """Every event that the package logs."""
+    paths = (root / "src" / "antiphon").rglob("*.py")
+    return set().union(*(events_of(ast.parse(path.read_text())) for path in paths))
 
 
 # --- a server as people start it ----------------------------------------------------------------------------------
