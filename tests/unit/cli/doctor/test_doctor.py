@@ -16,6 +16,7 @@ from antiphon.cli.doctor.finding import Finding, size
 from antiphon.cli.main import app
 from antiphon.providers.demo.server import DemoServer
 from antiphon.settings.config import Config
+from tests.postgres import Databases
 from tests.serving import serving
 
 
@@ -107,6 +108,22 @@ async def test_a_database_that_is_not_there(monkeypatch: pytest.MonkeyPatch, url
     assert findings["Database"].mark == "fail"
     assert findings["Database"].found
     assert "geheim" not in str(findings)
+
+
+async def test_a_postgresql_that_is_well(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTIPHON_DATABASE__URL", databases.empty())
+    assert "empty; the first start makes its tables" in (await found())["Database"].found
+    monkeypatch.setenv("ANTIPHON_DATABASE__URL", databases.ready())
+    findings = await found()
+    assert findings["Database"].mark == "ok"
+    assert "PostgreSQL" in findings["Database"].found
+    assert findings["Clock"].found == "within 5 s of PostgreSQL"
+    assert "no server runs on this database" in findings["Port"].found
+
+
+async def test_a_redis_that_is_well(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTIPHON_REDIS__URL", redis_url)
+    assert (await found())["Cache"].mark == "ok"
 
 
 async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
