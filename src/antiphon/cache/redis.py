@@ -8,8 +8,7 @@ import asyncio
 import re
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
@@ -52,9 +51,9 @@ class RedisBackend:
         self._timeout = timeout
         self._connections = connections
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pool = self._new_pool()
+        self._used = self._new_connections()
         self._life = b""
-        self.where = _where(self._pool)
+        self.where = self._used.where
 
     async def get(self, *keys: str) -> list[bytes | None]:
         found: list[bytes | None] = await self._ask(("MGET",), keys) if keys else []
@@ -90,19 +89,9 @@ class RedisBackend:
         return f"Redis at {self.where}"
 
     async def stop(self) -> None:
-        pool, loop, self._pool, self._loop = self._pool, self._loop, self._new_pool(), None
+        used, loop, self._used, self._loop = self._used, self._loop, self._new_connections(), None
         if loop is asyncio.get_running_loop():
-            await pool.aclose()  # those of a loop that is over went with it
-
-    async def _send(self, *words: Word) -> Any:
-        """One command on one connection, without what the library's client adds: half the cost is its own. What goes
-        wrong in between, being given up too, ends the connection, so that no answer reaches who has not asked."""
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        try:
-            await connection.send_command(*words)
-            return await connection.read_response()
-        finally:
-            await self._pool.release(connection)
+            await used.close()  # those of a loop that is over went with it
 
     async def _greet(self, connection: AbstractConnection) -> None:
         """What is done with a new connection: besides what the library does, the server is asked who it is."""
@@ -117,13 +106,11 @@ class RedisBackend:
         if life != self._life:
             self._life = life
 
-    def _new_pool(self) -> BlockingConnectionPool:
-        """A pool without connections. They belong to a loop, so each loop has a pool of its own."""
+    def _new_connections(self) -> "_Connections":
+        """They belong to a loop, so each loop has its own."""
         try:
-            pool = BlockingConnectionPool.from_url(
+            pool = ConnectionPool.from_url(
                 self._url,
-                max_connections=self._connections,
-                timeout=None,
                 protocol=2,
                 socket_timeout=None,
                 socket_connect_timeout=None,
@@ -135,12 +122,12 @@ class RedisBackend:
             raise ConfigError(
                 "The URL of Redis is not one: it reads redis://host:port/number, rediss://… with TLS, or unix:///path."
             ) from None
-        return pool
+        return _Connections(pool, self._connections)
 
     async def _ask(self, command: tuple[Word, ...], keys: tuple[str, ...] = (), *more: Word) -> Any:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._pool, self._loop = self._pool if self._loop is None else self._new_pool(), loop
+            self._used, self._loop = self._used if self._loop is None else self._new_connections(), loop
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._exchange(command, keys, more)
@@ -155,11 +142,11 @@ class RedisBackend:
 
     async def _exchange(self, command: tuple[Word, ...], keys: tuple[str, ...], more: tuple[Word, ...]) -> Any:
         if not self._life:
-            await self._send("PING")
+            await self._used.send("PING")
         while True:
             life = self._life
             names = [b"%b:%b:%b" % (self._prefix.encode(), life, key.encode("utf-8", "surrogatepass")) for key in keys]
-            result = await self._send(*command, *names, *more)
+            result = await self._used.send(*command, *names, *more)
             if life is self._life:
                 return result
 
@@ -172,7 +159,37 @@ def _milliseconds(ttl: float) -> int:
     return max(1, round(ttl * 1000))
 
 
-def _where(pool: BlockingConnectionPool) -> str:
-    """Without the name and the password in the URL."""
-    settings = pool.connection_kwargs
-    return settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+class _Connections:
+    """At most so many to one server, in one event loop.
+
+    The library has pools of its own. There, who is given up while giving a connection back takes it out of the pool for
+    good; here nothing is waited for then. And what is sent here passes by what its client adds: a third of the cost.
+    """
+
+    def __init__(self, pool: ConnectionPool, most: int) -> None:
+        self._pool = pool  # makes connections and looks after them, and never holds one
+        self._most = most
+        self._free = asyncio.Semaphore(most)
+        self._idle: list[AbstractConnection] = []
+        settings = pool.connection_kwargs
+        # Without the name and the password in the URL.
+        self.where = settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+
+    async def send(self, *words: Word) -> Any:
+        """The answer to one command. A connection on which anything goes wrong in between, being given up too, ends
+        itself, so that no answer reaches who has not asked, and is made again by the next who uses it."""
+        async with self._free:
+            connection = self._idle.pop() if self._idle else self._pool.make_connection()  # type: ignore[no-untyped-call]
+            try:
+                await self._pool.ensure_connection(connection)
+                await connection.send_command(*words)
+                return await connection.read_response()
+            finally:
+                self._idle.append(connection)
+
+    async def close(self) -> None:
+        """Waits for what is under way."""
+        for _ in range(self._most):
+            await self._free.acquire()
+        for connection in self._idle:
+            await connection.disconnect()

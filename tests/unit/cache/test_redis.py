@@ -157,6 +157,20 @@ async def test_who_gives_up_takes_no_answer_away_from_the_next(proxy: Proxy, mak
     assert proxy.open <= 2
 
 
+async def test_who_gives_up_takes_no_connection_away(redis: RedisServer, make: Callable[..., Cache]) -> None:
+    """At every step of an exchange, also while a connection is made, waited for and given back."""
+    cache = make(redis.port, timeout=10, connections=2)
+    for steps in range(200):
+        asked = [asyncio.create_task(cache.get("k")) for _ in range(3)]
+        for _ in range(steps % 25):
+            await asyncio.sleep(0)
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    assert await cache.set("k", 1)
+    assert await asyncio.gather(*(cache.get("k") for _ in range(20))) == [1] * 20
+
+
 async def test_a_thousand_at_once_share_the_connections(proxy: Proxy, make: Callable[..., Cache]) -> None:
     cache = make(proxy.port, timeout=20, connections=4)
     await cache.set("k", 1)
