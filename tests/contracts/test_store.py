@@ -618,6 +618,32 @@ async def test_search_finds_any_word_of_the_persons_own_messages(store: Store, m
     ]
 
 
+async def test_search_gives_the_best_first(store: Store, me: Person) -> None:
+    """More of the words before fewer, short texts before long ones, and of equals the newest."""
+    texts = [
+        "the harbour " + "and something else entirely " * 40,
+        "the harbour at noon",
+        "the harbour and its lighthouse at noon",
+        "the harbour at noon",
+        "nothing of that kind",
+    ]
+    made, _ = await store.conversations.create(conversation(me))
+    asked = [await ask(store, text, adapter="web", place=made.id) for text in texts]
+    hits = await store.conversations.search(me.id, "lighthouse harbour", limit=10)
+    assert [hit.message_id for hit in hits] == [asked[number].message.id for number in (2, 3, 1, 0)]
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["see docs/harbour.md", "<b>harbour</b>", "harbour,noon", "mail@harbour.example", "HARBOUR"]
+)
+async def test_words_are_found_whatever_stands_around_them(store: Store, text: str) -> None:
+    asked = await ask(store, text)
+    [hit] = await store.conversations.search(asked.turn.person_id, "harbour")
+    assert hit.message_id == asked.message.id
+    assert "«harbour»" in hit.snippet.lower()
+
+
 async def test_search_leaves_out_what_the_house_said(store: Store) -> None:
     asked = await ask(store, "/help")
     house = TurnReply(id=new_id(), role="system", text="A zeppelin is no command.")

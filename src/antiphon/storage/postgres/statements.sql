@@ -87,6 +87,12 @@ SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.pe
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.adapter = $1::VARCHAR AND inbox.place = $2::VARCHAR AND inbox.key = $3::VARCHAR
 
+-- name: sender_and_turn
+-- parameters: adapter place key account
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, inbox.attachments, inbox.state
+FROM accounts JOIN people ON people.id = accounts.person_id LEFT OUTER JOIN inbox ON inbox.adapter = $1::VARCHAR AND inbox.place = $2::VARCHAR AND inbox.key = $3::VARCHAR LEFT OUTER JOIN messages ON messages.id = inbox.message_id
+WHERE accounts.adapter = $1::VARCHAR AND accounts.account = $4::VARCHAR
+
 -- name: turn_begin
 -- parameters: new_record id
 UPDATE inbox SET state='running', record=$1::VARCHAR WHERE inbox.id = $2::VARCHAR AND inbox.state = 'accepted'
@@ -118,7 +124,7 @@ SELECT inbox.state, (SELECT max(chunks.seq) AS max_1
 FROM chunks
 WHERE chunks.turn_id = inbox.id) AS anon_1
 FROM inbox
-WHERE inbox.id = $1::VARCHAR FOR UPDATE OF inbox
+WHERE inbox.id = $1::VARCHAR
 
 -- name: chunk_list
 -- parameters: turn_id

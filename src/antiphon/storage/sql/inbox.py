@@ -63,10 +63,10 @@ class SqlInbox:
 
 
 def _accept(message: ChannelMessage, assistant: str, turn_id: str) -> Unit[Accepted]:
-    known = yield from one("turn_by_key", adapter=message.adapter, place=message.place, key=message.key)
+    person, known = yield from _sender_and_turn(message)
     if known is not None:
-        return (yield from _accepted_before(turn_of(known), turn_id))
-    person = yield from known_person(message.adapter, message.account, message.sender)
+        return (yield from _accepted_before(known, turn_id))
+    person = person or (yield from known_person(message.adapter, message.account, message.sender))
     conversation, position, created = yield from _next_position(message, person, assistant)
     turn = Turn(
         id=turn_id,
@@ -93,6 +93,16 @@ def _accept(message: ChannelMessage, assistant: str, turn_id: str) -> Unit[Accep
     )
     yield from together(("message_add", message_values(question)), ("turn_add", _turn_values(turn, message.key)))
     return Accepted(turn=turn, message=question, conversation=conversation, created=created, duplicate=False)
+
+
+def _sender_and_turn(message: ChannelMessage) -> Unit[tuple[Person | None, Turn | None]]:
+    """Who sent a message, and the turn that it became when it came before."""
+    key = {"adapter": message.adapter, "place": message.place, "key": message.key}
+    row = yield from one("sender_and_turn", account=message.account, **key)
+    if row is not None:
+        return person_of(row), None if row[5] is None else turn_of(row[5:])
+    known = yield from one("turn_by_key", **key)
+    return None, turn_of(known) if known else None
 
 
 def _accepted_before(turn: Turn, turn_id: str) -> Unit[Accepted]:
@@ -181,18 +191,20 @@ def _begin(turn: Turn, record: TurnRecord, context: int, after: int) -> Unit[lis
     return [message_of(row) for row in reversed(rows)]
 
 
+@Alone
 def _append(turn_id: str, chunks: Sequence[Chunk]) -> Unit[None]:
     row = yield from one("chunk_last", turn_id=turn_id)
     if row is None or row[0] == "ended":
         return
     last = row[1] if row[1] is not None else -1
-    for number, chunk in enumerate(chunks):
-        if chunk.seq > last:
-            text = storable(chunk.text)
-            yield (
-                "chunk_add",
-                {"turn_id": turn_id, "seq": chunk.seq, "number": number, "kind": chunk.kind, "text": text},
-            )
+    new = [(number, chunk) for number, chunk in enumerate(chunks) if chunk.seq > last]
+    if new:
+        yield from together(*(("chunk_add", _chunk_values(turn_id, number, chunk)) for number, chunk in new))
+
+
+def _chunk_values(turn_id: str, number: int, chunk: Chunk) -> dict[str, object]:
+    text = storable(chunk.text)
+    return {"turn_id": turn_id, "seq": chunk.seq, "number": number, "kind": chunk.kind, "text": text}
 
 
 def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None, deliver: bool) -> Unit[Finished]:

@@ -182,6 +182,18 @@ TURN_BY_KEY = (
     .select_from(_turns)
     .where(inbox.c.adapter == _text("adapter"), inbox.c.place == _text("place"), inbox.c.key == _text("key"))
 )
+SENDER_AND_TURN = (
+    select(*_PERSON, *_TURN)
+    .select_from(
+        accounts.join(people, people.c.id == accounts.c.person_id)
+        .outerjoin(
+            inbox,
+            and_(inbox.c.adapter == _text("adapter"), inbox.c.place == _text("place"), inbox.c.key == _text("key")),
+        )
+        .outerjoin(messages, messages.c.id == inbox.c.message_id)
+    )
+    .where(accounts.c.adapter == _text("adapter"), accounts.c.account == _text("account"))
+)
 TURN_BEGIN = (
     update(inbox)
     .where(inbox.c.id == _text("id"), inbox.c.state == _is("accepted"))
@@ -202,11 +214,9 @@ TURN_LATEST = (
     .offset(_FIRST)
 )
 CHUNK_ADD = InsertRow(chunks)
-CHUNK_LAST = (
-    select(inbox.c.state, select(func.max(chunks.c.seq)).where(chunks.c.turn_id == inbox.c.id).scalar_subquery())
-    .where(inbox.c.id == _text("turn_id"))
-    .with_for_update(of=inbox)
-)
+CHUNK_LAST = select(
+    inbox.c.state, select(func.max(chunks.c.seq)).where(chunks.c.turn_id == inbox.c.id).scalar_subquery()
+).where(inbox.c.id == _text("turn_id"))
 CHUNK_LIST = (
     select(chunks.c.kind, chunks.c.text)
     .where(chunks.c.turn_id == _text("turn_id"))

@@ -34,7 +34,7 @@ Unit = Generator[Step | Together, list[Row], T]
 
 
 class Alone(Generic[P, T]):
-    """Decorator of a unit with a single step: it is a transaction without being begun and committed as one."""
+    """Decorator of a unit that changes something in one step only: it needs no transaction around it."""
 
     def __init__(self, unit: Callable[P, Unit[T]]) -> None:
         self._unit = unit
@@ -84,4 +84,4 @@ def run(name: str, **values: Any) -> Unit[None]:
 
 def together(*steps: Step) -> Unit[list[Row]]:
     """The rows of the last of `steps`; see `Together`."""
-    return (yield Together(steps))
+    return (yield steps[0] if len(steps) == 1 else Together(steps))

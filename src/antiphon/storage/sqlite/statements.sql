@@ -70,6 +70,11 @@ SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.pe
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.adapter = :adapter AND inbox.place = :place AND inbox."key" = :key
 
+-- name: sender_and_turn
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, inbox.attachments, inbox.state
+FROM accounts JOIN people ON people.id = accounts.person_id LEFT OUTER JOIN inbox ON inbox.adapter = :adapter AND inbox.place = :place AND inbox."key" = :key LEFT OUTER JOIN messages ON messages.id = inbox.message_id
+WHERE accounts.adapter = :adapter AND accounts.account = :account
+
 -- name: turn_begin
 UPDATE inbox SET state='running', record=:new_record WHERE inbox.id = :id AND inbox.state = 'accepted'
 
