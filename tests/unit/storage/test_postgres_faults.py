@@ -250,6 +250,17 @@ async def test_a_server_out_of_reach_is_refused_quickly_once_that_is_known(
     assert "secret-word" not in str(logged)
 
 
+async def test_a_server_that_is_gone_is_tried_once_and_not_by_every_connection(own_postgres: PostgresServer) -> None:
+    store = await opened(quick(own_postgres.url(), connections=20, connect_seconds=1))
+    await asyncio.gather(*(ask(store, str(number)) for number in range(100)))
+    own_postgres.stop(signal.SIGKILL)
+    began = time.monotonic()
+    with pytest.raises(ServiceError, match="does not answer"):
+        await ask(store)
+    assert time.monotonic() - began < 4
+    await store.stop()
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
 async def test_a_server_that_restarts_is_waited_for(own_postgres: PostgresServer, how: signal.Signals) -> None:
     store = await opened(quick(own_postgres.url(), connect_seconds=10, answer_seconds=5))

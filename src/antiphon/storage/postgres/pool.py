@@ -106,7 +106,7 @@ class Pool:
         lot.waiting += 1
         if self._idle:
             self._idle.pop().set_result(errand)
-        elif len(self._workers) < self._size and (not self._links or errand.since > self._full_until):
+        elif len(self._workers) < self._size and (errand.since > self._full_until or not self._others()):
             self._hire(None, errand)
         else:
             self._queue.append(errand)
@@ -148,7 +148,7 @@ class Pool:
         try:
             link = await self._connect(not self._down)
         except Exception as error:  # noqa: BLE001 - whoever waits for the work gets it
-            if self._links:
+            if self._others():
                 self._full_until = monotonic() + _PATIENCE
                 self._pass_on(errand)
             else:
@@ -159,6 +159,10 @@ class Pool:
         self._down = False
         self._links.add(link)
         return link
+
+    def _others(self) -> bool:
+        """Whether there are connections, as far as that is known."""
+        return any(not link.is_closed() for link in self._links - self._suspects)
 
     def _pass_on(self, errand: Errand) -> None:
         if self._idle:

@@ -25,6 +25,9 @@ async def perform(link: Link, statements: Statements, unit: Unit[Any], begin: st
             step, value = _advance(unit, rows)
         if begin is not None:
             await link.execute("COMMIT")
+    except TimeoutError:
+        link.terminate()  # it would hang in a ROLLBACK just as long
+        raise
     except Exception:
         await _undo(link)
         raise
