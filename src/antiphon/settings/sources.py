@@ -226,6 +226,9 @@ def _composed(kind: type[BaseModel], leaves: Iterable[Leaf]) -> tuple[dict[str, 
     values: dict[str, Any] = {}
     places: dict[schema.Path, str] = {}
     for path, value, place in leaves:
+        if not _is_text(value):
+            name = schema.shown(".".join(path))
+            raise ConfigError(f"{name} ({place}) is no text: it holds a NUL or half of a character.")
         node = values
         for step in path[:-1]:
             if not isinstance(node.get(step), dict):
@@ -239,6 +242,13 @@ def _composed(kind: type[BaseModel], leaves: Iterable[Leaf]) -> tuple[dict[str, 
             node[path[-1]] = {}
         places[path] = place
     return values, places
+
+
+def _is_text(value: Any) -> bool:
+    """Whether every text in a value is one: what is none would fail later, in a file name or on the way to a vendor."""
+    if isinstance(value, list | dict):
+        return all(_is_text(item) for item in (value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, str) or not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def _last(name: str, leaves: Iterable[Leaf]) -> Any:

@@ -119,9 +119,7 @@ def test_a_package_may_bring_a_rule(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert sentence(config, problem) == "Five is an odd number."
 
 
-@pytest.mark.parametrize(
-    "name", ["nowhere", "nowhere:rule", "antiphon.settings.rules:nothing", ":", "os.path:", "\0:x"]
-)
+@pytest.mark.parametrize("name", ["nowhere", "nowhere:rule", "antiphon.settings.rules:nothing", ":", "os.path:"])
 def test_a_rule_that_cannot_be_loaded_is_named(folder: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="cannot be loaded"):
         Config.load(environ={}, rules=[name])

@@ -116,7 +116,7 @@ def test_a_file_of_an_environment_cannot_change_it(folder: Path) -> None:
         Config.load(environ={})
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "", "pro duction", "PRODUCTION", "\0"])
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", "pro duction", "PRODUCTION"])
 def test_an_environment_that_does_not_exist_reads_no_file(folder: Path, name: str) -> None:
     (folder / "antiphon.yaml").write_text("{}\n")
     with pytest.raises(ConfigError, match=r"environment .* must be “development”"):
@@ -204,6 +204,22 @@ def test_what_is_wrong_in_a_variable_is_one_sentence_of_ours(
     told = str(caught.value)
     assert sentence in told
     assert not {"Input", "literal[", "tuple[", "input_value", "pydantic"} & set(told.replace("(", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE__URL", "sqlite:///a\0b"),
+        ("DATABASE__URL", "sqlite:///\udcff"),
+        ("PROVIDERS__OPENAI__API_KEY", "geheim\ud800"),
+        ("REALTIME__ORIGINS", '["https://\\ud800"]'),
+        ("SERVER", '{"host": "\\u0000"}'),
+    ],
+)
+def test_what_is_no_text_is_refused_where_it_stands(folder: Path, variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\(the variable ANTIPHON_{variable}\) is no text") as caught:
+        Config.load(environ={f"ANTIPHON_{variable}": value})
+    assert "geheim" not in str(caught.value)
 
 
 def test_every_variable_that_is_unknown_is_named_at_once(folder: Path) -> None:
