@@ -11,10 +11,10 @@ import asyncpg
 import pytest
 
 from antiphon.domain import ChannelMessage, Conversation, TurnRecord, new_id, now
-from antiphon.errors import ConfigError, ServiceError, ValidationError
+from antiphon.errors import ServiceError, ValidationError
 from antiphon.storage.base import Accepted, Chunk, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
-from antiphon.storage.open import open_claim, open_store
+from antiphon.storage.open import open_store
 from antiphon.storage.postgres.pool import Pool
 from antiphon.telemetry.metrics import Metrics
 from tests.postgres import PostgresServer, address_of, administer
@@ -69,28 +69,6 @@ async def through(proxy: Proxy, postgres_url: str) -> AsyncIterator[Store]:
     proxy.resume()
     await proxy.restore()
     await store.stop()
-
-
-# --- the settings -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["postgresql://", "postgresql://me:secret@host", "postgresql://me:secret@host/", "postgres://me:secret@host:x/y"],
-)
-def test_a_malformed_url_is_refused_without_its_password(url: str) -> None:
-    for make in (open_store, open_claim):
-        with pytest.raises(ConfigError, match="postgresql://user:password@host:port/database") as refused:
-            make(DatabaseSettings(url=url))
-        assert "secret" not in str(refused.value)
-
-
-def test_the_place_of_a_database_holds_no_name_and_no_password() -> None:
-    settings = DatabaseSettings(url="postgresql://me:hush%40hush@db.example:5433/house?sslmode=require")
-    assert settings.place == "postgresql://db.example:5433/house"
-    assert "hush" not in repr(settings)
-    assert DatabaseSettings(url="sqlite:///a/b.db").place == "a/b.db"
-    assert DatabaseSettings(url="postgresql://me:secret@[broken/x").place == "postgresql"
 
 
 # --- at the start -------------------------------------------------------------------------------------------------
