@@ -120,34 +120,52 @@ class ServiceContainer:
         in it and gone behind it."""
         return ServiceScope(self)
 
-    def _get(self, kind: Any, scope: Any) -> Any:
-        with self._gate.hold():
-            graph = self._checked()
-            self._may(graph, kind, scope)
-            if kind in self._made:
-                return self._made[kind]
-            if kind in graph.asynchronous:
-                raise ConfigError(f"{name_of(kind)} is made by async code; await `aresolve({name_of(kind)})`.")
-            return (scope or self._roots[-1]).get_sync(kind)
+    def _get(self, kind: Any, scope: "ServiceScope | None") -> Any:
+        graph = self._allowed(kind, scope)
+        if kind in graph.asynchronous and kind not in self._made:
+            raise ConfigError(f"{name_of(kind)} is made by async code; await `aresolve({name_of(kind)})`.")
+        for each in graph.singletons[kind]:
+            if each not in self._made:
+                with self._gate.hold():
+                    if each not in self._made:
+                        self._roots[-1].get_sync(each)
+        if kind in self._made:
+            return self._made[kind]
+        if scope is None:
+            return self._roots[-1].get_sync(kind)
+        with scope.gate.hold():
+            return scope.child.get_sync(kind)
 
-    async def _aget(self, kind: Any, scope: Any) -> Any:
-        async with self._gate.ahold():
-            self._may(self._checked(), kind, scope)
-            if kind in self._made:
-                return self._made[kind]
-            return await (scope or self._roots[-1]).get(kind)
+    async def _aget(self, kind: Any, scope: "ServiceScope | None") -> Any:
+        # Only what others share is made one at a time: a connection for each scope may be opened by many at once.
+        for each in self._allowed(kind, scope).singletons[kind]:
+            if each not in self._made:
+                async with self._gate.ahold():
+                    if each not in self._made:
+                        await self._roots[-1].get(each)
+        if kind in self._made:
+            return self._made[kind]
+        if scope is None:
+            return await self._roots[-1].get(kind)
+        async with scope.gate.ahold():
+            return await scope.child.get(kind)
 
-    def _may(self, graph: Graph, kind: Any, scope: Any) -> None:
+    def _allowed(self, kind: Any, scope: "ServiceScope | None") -> Graph:
+        graph = self._current()
         if kind not in graph.order:
             raise ConfigError(f"Nobody provides {graph.suggest(kind)}; register it before it is asked for.")
         if scope is None and kind in graph.scoped:
             raise ConfigError(f"{name_of(kind)} lives in a scope; ask for it inside `async with container.scope()`.")
+        return graph
 
     def _child(self) -> Any:
         self._current()
         return self._roots[-1]()
 
     def _current(self) -> Graph:
+        graph = self._graph
+        if graph is not None:  # nobody has to wait for what is being made
+            return graph
         with self._gate.hold():
             return self._checked()
 
@@ -214,6 +232,7 @@ class ServiceScope:
     def __init__(self, container: ServiceContainer) -> None:
         self._container = container
         self._child: Any = None
+        self.gate = Gate()
 
     async def __aenter__(self) -> Self:
         self._child = self._container._child()  # noqa: SLF001 - the two are one thing
@@ -223,6 +242,13 @@ class ServiceScope:
         child, self._child = self._child, None
         await _close([child])
 
+    @property
+    def child(self) -> Any:
+        """What makes the services; for the container."""
+        if self._child is None:
+            raise ServiceError("This scope is not open; use it inside `async with container.scope() as scope`.")
+        return self._child
+
     @overload
     def resolve(self, kind: type[T]) -> T: ...
 
@@ -230,7 +256,7 @@ class ServiceScope:
     def resolve(self, kind: Any) -> Any: ...
 
     def resolve(self, kind: Any) -> Any:
-        return self._container._get(kind, self._open())  # noqa: SLF001
+        return self._container._get(kind, self)  # noqa: SLF001
 
     @overload
     async def aresolve(self, kind: type[T]) -> T: ...
@@ -239,12 +265,7 @@ class ServiceScope:
     async def aresolve(self, kind: Any) -> Any: ...
 
     async def aresolve(self, kind: Any) -> Any:
-        return await self._container._aget(kind, self._open())  # noqa: SLF001
-
-    def _open(self) -> Any:
-        if self._child is None:
-            raise ServiceError("This scope is not open; use it inside `async with container.scope() as scope`.")
-        return self._child
+        return await self._container._aget(kind, self)  # noqa: SLF001
 
 
 class _Supply:

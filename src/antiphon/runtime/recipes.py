@@ -91,6 +91,7 @@ class Graph:
         self.order: dict[Any, Recipe] = {}
         for kind in recipes:
             self._visit(kind, ())
+        self.singletons = self._singletons()
         self.asynchronous = self._spread(
             lambda recipe: recipe.shape.startswith("async"), through={"transient", "scoped", "singleton"}
         )
@@ -127,6 +128,14 @@ class Graph:
             for need in self.needs[kind].values():
                 self._visit(need, (*path, kind))
             self.order[kind] = self._recipes[kind]
+
+    def _singletons(self) -> dict[Any, tuple[Any, ...]]:
+        """For each kind the singletons that making it takes, itself too, each behind those that it needs."""
+        found: dict[Any, tuple[Any, ...]] = {}
+        for kind, recipe in self.order.items():
+            taken = dict.fromkeys(each for need in self.needs[kind].values() for each in found[need])
+            found[kind] = (*taken, kind) if recipe.lifetime == "singleton" else tuple(taken)
+        return found
 
     def _spread(self, begins: Callable[[Recipe], bool], through: set[str]) -> set[Any]:
         """The kinds for which it is true, and those that need one of them."""

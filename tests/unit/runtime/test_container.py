@@ -463,6 +463,7 @@ async def test_tasks_and_threads_get_one_singleton(container: ServiceContainer) 
 
     container.register_factory(Lamp, make, lifetime="singleton")
     container.register_factory(Desk, slow, lifetime="singleton")
+    container.register_singleton(Paper)
     tasks = [asyncio.create_task(container.aresolve(Desk)) for _ in range(20)]
     await begun.wait()
     with pytest.raises(ServiceError, match="await `aresolve`"):
@@ -587,6 +588,33 @@ async def test_a_call_has_a_scope_of_its_own(container: ServiceContainer) -> Non
     injected = container.inject(work)
     assert await injected() is not await injected()
     assert diary.lines == ["open notes", "work", "close notes"] * 2
+
+
+async def test_calls_at_the_same_time_have_their_own_scopes(container: ServiceContainer) -> None:
+    both, all_opening = asyncio.Event(), asyncio.Event()
+    open_now = most = 0
+
+    async def connect() -> AsyncIterator[Lamp]:
+        nonlocal open_now, most
+        open_now += 1
+        if open_now == 20:
+            all_opening.set()
+        await all_opening.wait()  # they are made at the same time, or never
+        yield Lamp()
+        open_now -= 1
+
+    async def work(lamp: Lamp) -> Lamp:
+        nonlocal most
+        most = max(most, open_now)
+        if open_now == 20:
+            both.set()
+        await both.wait()
+        return lamp
+
+    container.register_factory(Lamp, connect, lifetime="scoped")
+    injected = container.inject(work)
+    assert len(set(await asyncio.gather(*(injected() for _ in range(20))))) == 20
+    assert (most, open_now) == (20, 0)
 
 
 async def test_a_scope_is_closed_when_one_of_its_services_cannot_be_made(container: ServiceContainer) -> None:
