@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, Timeouts, with_environment
+from antiphon.settings.config import Config
 
 
 def test_a_name_that_is_not_built_in_is_a_section_too() -> None:
@@ -17,18 +19,18 @@ def test_a_name_that_is_not_built_in_is_a_section_too() -> None:
     assert settings.named("ollama") is None
 
 
-def test_it_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Config(BaseSettings):
-        model_config = SettingsConfigDict(env_prefix="ANTIPHON_", env_nested_delimiter="__")
-        providers: ProvidersSettings = ProvidersSettings()
-
-    monkeypatch.setenv("ANTIPHON_PROVIDERS__MYGATEWAY__BASE_URL", "http://127.0.0.1:9/v1")
-    monkeypatch.setenv("ANTIPHON_PROVIDERS__OPENAI__API_KEY", "k")
-    monkeypatch.setenv("ANTIPHON_PROVIDERS__OPENAI__TIMEOUTS__CONNECT", "3")
-    openai = Config().providers.named("openai")
+def test_it_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    variables = {
+        "ANTIPHON_PROVIDERS__MYGATEWAY__BASE_URL": "http://127.0.0.1:9/v1",
+        "ANTIPHON_PROVIDERS__OPENAI__API_KEY": "k",
+        "ANTIPHON_PROVIDERS__OPENAI__TIMEOUTS__CONNECT": "3",
+    }
+    providers = Config.load(environ=variables).providers
+    openai = providers.named("openai")
     assert openai is not None
     assert openai.timeouts == Timeouts(connect=3)
-    assert set(Config().providers.names()) == {"openai", "mygateway"}
+    assert set(providers.names()) == {"openai", "mygateway"}
 
 
 @pytest.mark.parametrize(
