@@ -16,9 +16,9 @@ TABLE = "crashes"
 """The property of a test that holds its rows: step, point, found, end, times."""
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture
 def new_records(request: pytest.FixtureRequest) -> NewRecords:
-    """Makes a database, to be written by the program and read after its death; a file goes into the folder."""
+    """Makes databases of one kind, to be written by the program and read after its death; a file is in the folder."""
     if request.param == "sqlite":
         return lambda folder: nullcontext(SqliteRecords(folder))
     databases: Databases = request.getfixturevalue("databases")

@@ -66,7 +66,7 @@ POINTS: tuple[Point, ...] = (
     *_around(5, f"{HOUSE}.known_model", ACCEPTED),
     *_around(5, f"{SESSIONS}.change", ACCEPTED),
     *_around(6, "antiphon.assistants.selector:ModelSelector.choose", ACCEPTED),
-    *_unit(7, f"{INBOX}.begin", ACCEPTED, RUNNING, statements=2),
+    *_unit(7, f"{INBOX}.begin", ACCEPTED, RUNNING, statements=1),
     *_around(7, "antiphon.assistants.context:ContextBuilder.build", RUNNING),
     *_around(8, f"{STREAM}.start", RUNNING, "before", "after"),
     *_around(8, f"{STREAM}.text", RUNNING, "before", "after"),
@@ -93,12 +93,14 @@ POINTS: tuple[Point, ...] = (
 )
 
 
-def in_some_order(dice: Random) -> list[Point]:
-    """All of them; what is done only after a send was cut comes behind a send that is cut."""
-    order = list(POINTS)
+ANY_MOMENT = 5
+"""Kills of each round that come from outside, at a time that nothing decides but chance."""
+
+
+def in_some_order(dice: Random) -> list[Point | None]:
+    """All of them, and None for any moment; what is done only after a send was cut comes behind a send that is cut."""
+    last = [point for point in POINTS if point.place == f"{DELIVERIES}.uncertain"]
+    order = [*(point for point in POINTS if point not in last), *[None] * ANY_MOMENT]
     dice.shuffle(order)
-    cut = next(point for point in order if point.place == f"{UNNUMBERED}.halfway")
-    then = [point for point in POINTS if point.place == f"{DELIVERIES}.uncertain"]
-    order = [point for point in order if point not in then]
-    behind = order.index(cut) + 1
-    return [*order[:behind], *then, *order[behind:]]
+    behind = 1 + next(at for at, point in enumerate(order) if point and point.place == f"{UNNUMBERED}.halfway")
+    return [*order[:behind], *last, *order[behind:]]

@@ -1,6 +1,7 @@
 """`kill -9` at every step: every accepted message has exactly one outcome, and nothing is answered or sent twice."""
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,23 +15,21 @@ from tests.crashing.chronicle import Chronicle, Table
 from tests.crashing.conftest import TABLE, NewRecords
 from tests.crashing.courier import Platform
 from tests.crashing.crowd import Crowd
-from tests.crashing.lives import Lives
+from tests.crashing.lives import Life, Lives
 from tests.crashing.points import Point, in_some_order
 from tests.crashing.records import Records
 from tests.serving import Visitors
 from tests.soaking import SOAK_SECONDS, rounds
 
-ANY_MOMENT = 5
-"""Kills of each round that come from outside, at a time that nothing decides but chance."""
-
 
 @pytest.mark.timeout(240 + SOAK_SECONDS)
+@pytest.mark.parametrize(("new_records", "fewest"), [("sqlite", 2), ("postgres", 1)], indirect=["new_records"])
 async def test_whatever_it_dies_of_every_message_has_one_outcome(
-    tmp_path: Path, new_records: NewRecords, record_property: Any
+    tmp_path: Path, new_records: NewRecords, fewest: int, record_property: Any
 ) -> None:
     """Each round goes through all points in another order, on a database of its own."""
     table: Table = Counter()
-    for seed in rounds(2):
+    for seed in rounds(fewest):
         folder = tmp_path / str(seed)
         folder.mkdir()
         with new_records(folder) as records:
@@ -57,22 +56,29 @@ async def die_everywhere(folder: Path, records: Records, dice: Random) -> Table:
         await crowd.gather(lives.url)
         life.kill()
         await life.over.wait()
-        deaths: list[Point | None] = [*in_some_order(dice)]
-        for _ in range(ANY_MOMENT):
-            deaths.insert(dice.randrange(len(deaths)), None)
-        for point in deaths:
-            occurrence = dice.randint(1, 4) if point and point.step else 1
-            life = await lives.begin(point, occurrence, dice.randrange(2**32))
-            if point is None:
-                asyncio.get_running_loop().call_later(dice.random() / 5, life.kill)
-            await crowd.talk(life)
-            assert life.status == -9, lives.log[-4000:]
-            await chronicle.died(point, life.who)
+        for point in in_some_order(dice):
+            try:
+                life = await die(lives, crowd, point, dice)
+                await chronicle.died(point, life.who)
+            except BaseException as error:
+                error.add_note(f"in the life that was to end {point_of(point)[1]}")
+                raise
         life = await lives.begin()
         await crowd.last_words()
         assert await life.stop() == 0
         assert "Traceback" not in lives.log
         return await chronicle.judge(crowd, platform)
+
+
+async def die(lives: Lives, crowd: Crowd, point: Point | None, dice: Random) -> Life:
+    """A life to its end, while everybody talks."""
+    occurrence = dice.randint(1, 4) if point and point.step else 1
+    life = await lives.begin(point, occurrence, dice.randrange(2**32))
+    if point is None:
+        asyncio.get_running_loop().call_later(dice.random() / 5, life.kill)
+    await crowd.talk(life)
+    assert life.status == -signal.SIGKILL, lives.log[-4000:]
+    return life
 
 
 @asynccontextmanager
