@@ -90,7 +90,7 @@ async def test_a_server_killed_while_people_talk(
         await asyncio.to_thread(own_postgres.start)
         await until_ready(served, 200)
         for visitor, turn_id in zip(talking, running, strict=True):
-            answer = await visitor.answer(turn_id)
+            answer = await visitor.until("message", turn_id=turn_id, role="assistant")
             assert (answer["status"], answer["text"]) == ("answered", visitor.said[turn_id])
         receipt = await talking[0].say("while it is down", client_id="down")
         assert (await talking[0].answer(receipt["turn_id"]))["status"] == "answered"

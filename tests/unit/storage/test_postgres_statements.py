@@ -1,6 +1,7 @@
 """Steps as queries: what is yielded together is one query that does what all of them do."""
 
 import inspect
+import re
 from typing import Any
 
 import asyncpg
@@ -58,9 +59,9 @@ def test_who_only_reads_may_not_change_anything() -> None:
         reading.query(Together((("turn_begin", {}), ("turn_open", {}))))
 
 
-def test_units_that_stand_alone_have_one_step() -> None:
+def test_units_that_stand_alone_change_something_in_one_step() -> None:
     alone = [one for module in (inbox, unit) for one in vars(module).values() if isinstance(one, Alone)]
     assert alone
     for each in alone:
-        steps = inspect.getsource(each._unit).count("yield")
-        assert steps == 1, "without a transaction a second step would not be undone with the first"
+        changes = re.findall(r"yield (?!from one\()", inspect.getsource(each._unit))
+        assert len(changes) == 1, "without a transaction a second step would not be undone with the first"
