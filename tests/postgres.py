@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
+import psutil
 
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
@@ -96,6 +97,19 @@ class PostgresServer:
             self._process.send_signal(how)
             self._process.wait(LONGEST)
             self._process = None
+
+    def freeze(self) -> None:
+        """Nothing in it moves any more, and every connection stays open, as on a disk that hangs."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, how: signal.Signals) -> None:
+        assert self._process is not None
+        whole = psutil.Process(self._process.pid)
+        for process in (whole, *whole.children(recursive=True)):
+            process.send_signal(how)
 
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
         self.stop(how)

@@ -254,6 +254,23 @@ async def test_a_server_that_restarts_is_waited_for(own_postgres: PostgresServer
     await store.stop()
 
 
+async def test_a_server_that_stands_still_is_given_up_and_heals(own_postgres: PostgresServer) -> None:
+    store = await opened(quick(own_postgres.url()))
+    await ask(store, "before")
+    own_postgres.freeze()
+    began = time.monotonic()
+    for number in range(2):
+        with pytest.raises(ServiceError, match=r"was too slow|does not answer"):
+            await ask(store, "during", f"k{number}")
+    assert time.monotonic() - began < 4
+    own_postgres.thaw()
+    await healed(store)
+    for number in range(2):
+        await ask(store, "during", f"k{number}")
+    assert len(await store.inbox.unfinished()) == 3
+    await store.stop()
+
+
 async def test_a_stop_while_the_server_is_gone_takes_no_time(own_postgres: PostgresServer) -> None:
     store = await opened(quick(own_postgres.url()))
     await ask(store)
@@ -379,6 +396,19 @@ async def test_a_queue_has_an_end_and_is_counted(postgres_url: str) -> None:
     shown = metrics.render().decode()
     assert 'antiphon_store_waiting{lane="store-writer"} 0.0' in shown
     assert 'antiphon_store_seconds_count{lane="store-writer"} 10.0' in shown
+    await store.stop()
+
+
+async def test_behind_a_pooler_every_unit_is_a_transaction_without_prepared_statements(postgres_url: str) -> None:
+    store = await opened(quick(postgres_url, statement_cache_size=0, answer_seconds=5))
+    asked = await ask(store, "a lighthouse")
+    await store.inbox.begin(asked.turn, TurnRecord(outcome="interrupted"), context=5)
+    await store.inbox.append(asked.turn.id, [Chunk(seq=1, kind="text", text="x")])
+    await store.inbox.finish(asked.turn, ANSWERED, TurnReply(id=new_id(), role="assistant", text="yes"))
+    assert len(await store.conversations.search(asked.turn.person_id, "lighthouse")) == 1
+    [delivery] = await store.outbox.pending()
+    await store.outbox.delivered(delivery.id)
+    assert await store.outbox.pending() == []
     await store.stop()
 
 

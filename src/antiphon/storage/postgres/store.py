@@ -66,7 +66,7 @@ class PostgresStore:
         link = await connect(self._settings)
         try:
             await bring_up_to_date(link, self._settings)
-            similar = bool(await link.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'"))
+            similar = bool(await link.fetchval("SELECT to_regprocedure('similarity(text, text)') IS NOT NULL"))
         except BaseException:
             await close(link)
             raise
