@@ -87,7 +87,11 @@ class Platform:
         return web.json_response(self.asked[name][self._confirmed[name] :])
 
     async def _messages(self, request: web.Request) -> web.Response:
-        sent = Sent(**json.loads(await request.read()))
+        try:
+            body = await request.read()
+        except OSError:
+            raise web.HTTPBadRequest from None  # only half of it came
+        sent = Sent(**json.loads(body))
         reached = self.reached[request.match_info["name"]]
         reached.append(sent)
         self._tell()
