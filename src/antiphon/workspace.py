@@ -48,6 +48,8 @@ from antiphon.runtime.container import ServiceContainer
 from antiphon.runtime.lifecycle import HealthCheck, Lifecycle
 from antiphon.runtime.registry import Registry
 from antiphon.runtime.services import add_services
+from antiphon.search.base import Search
+from antiphon.search.sources import open_search
 from antiphon.settings.config import Config
 from antiphon.settings.reload import ConfigReloader
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, Store
@@ -58,6 +60,7 @@ from antiphon.telemetry.monitoring import MonitoringService
 from antiphon.tools.base import tool_registry
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
+from antiphon.web.api.search import search_routes
 from antiphon.web.app import WebApp
 from antiphon.web.auth import everybody_is_local
 from antiphon.web.channels.conversation import ConversationChannel, NewConversationChannel
@@ -95,7 +98,10 @@ class Workspace:
         self.store = open_store(self.config.database)
         self.cache = cache.adopt(self._open_cache())
         self.sessions = SessionManager(self.store, self.cache, ttl=self.config.sessions.ttl, metrics=self.metrics)
-        self.providers = ProviderRegistry(self.config.providers, environ=self.config.environ)
+        self.search = open_search(self.store, metrics=self.metrics)
+        self.providers = ProviderRegistry(
+            self.config.providers, environ=self.config.environ, services=self.config.services
+        )
         self.prompts = PromptManager()
         self.assistants = Directory()
         self.tools: Registry[AnyTool] = tool_registry()
@@ -285,6 +291,7 @@ class Workspace:
         api = FastAPI(title="Antiphon", version=__version__, docs_url=None, redoc_url=None)
         answer_problems(api)
         api.include_router(conversation_routes(self.history, self.router, person), prefix="/api/v1")
+        api.include_router(search_routes(self.search, person), prefix="/api/v1")
         api.include_router(
             catalogue_routes(self.assistants.all, lambda: self.default_model, self.catalogue.names), prefix="/api/v1"
         )
@@ -296,12 +303,8 @@ class Workspace:
         self.phoenix.route("conversation:new", lambda: NewConversationChannel(self.history, self.assistants))
         self.phoenix.route("conversation:*", lambda: ConversationChannel(self.history, self.router, self.web))
         self.phoenix.route("conversations", lambda: ConversationsChannel(self.history))
-        app = WebApp(
-            health_routes(self.monitoring),
-            StaticPage(),
-            api,
-            max_body_bytes=self.config.server.max_body_bytes,
-        )
+        limit = self.config.server.max_body_bytes
+        app = WebApp(health_routes(self.monitoring), StaticPage(), api, max_body_bytes=limit)
         names = frozenset({self.config.server.host, self.config.realtime.public_host or self.config.server.host})
         guard = Guard(app, names, self.phoenix.origin_policy)
         return WebServer(guard, self.phoenix.protocol_class(), self.config.server, self._drain)
@@ -317,6 +320,7 @@ class Workspace:
             OutboxStore: self.store.outbox,
             PeopleStore: self.store.people,
             NoteStore: self.store.notes,
+            Search: self.search,
         }
         house = (self.metrics, self.health, self.profiler, self.monitoring, self.pubsub, self.phoenix, self.cache)
         flow = (self.providers, self.prompts, self.assistants, self.sessions, self.router)

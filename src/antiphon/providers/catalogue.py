@@ -8,10 +8,14 @@ from difflib import get_close_matches
 from antiphon.errors import AntiphonError, ModuleError
 from antiphon.providers.base import DEMO
 from antiphon.providers.registry import ProviderRegistry
+from antiphon.runtime.tasks import gather_with_concurrency
 from antiphon.telemetry.logs import get_logger
 
 ASK_SECONDS = 2.0
 """How long a vendor has to list its models."""
+
+ASK_AT_ONCE = 16
+"""Vendors that are asked at the same time."""
 
 KEEP_SECONDS = 60.0
 """How long a list holds."""
@@ -36,7 +40,7 @@ class Catalogue:
         """Every model as `provider:model`, sorted; a vendor that does not answer in time is left out."""
         async with self._asking:
             if self._clock() - self._asked_at >= KEEP_SECONDS:
-                lists = await asyncio.gather(*[self._ask(name) for name in self._usable()])
+                lists = await gather_with_concurrency(ASK_AT_ONCE, map(self._ask, self._usable()))
                 self._names = tuple(sorted({self._default(), *(name for names in lists for name in names)}))
                 self._asked_at = self._clock()
         return self._names

@@ -15,6 +15,7 @@ from antiphon.errors import ConfigError, ModuleError, ValidationError
 from antiphon.providers.base import DEMO, Provider
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, with_environment
 from antiphon.providers.reliability import Retrying
+from antiphon.runtime.config import ServiceSettings
 
 GROUP = "antiphon.providers"
 """Entry points of this group add providers: `name = "package.module:Factory"`, called with (name, settings)."""
@@ -46,10 +47,12 @@ class ProviderRegistry:
         settings: ProvidersSettings | None = None,
         *,
         environ: Mapping[str, str] = os.environ,
+        services: ServiceSettings | None = None,
         plugged: Iterable[EntryPoint] | None = None,
     ) -> None:
         self._settings = settings or ProvidersSettings()
         self._environ = environ
+        self._services = services
         points = entry_points(group=GROUP) if plugged is None else plugged
         self._plugged = {point.name: point for point in points}
         self._made: dict[str, Provider] = {}
@@ -76,7 +79,7 @@ class ProviderRegistry:
     def get(self, name: str) -> Provider:
         """The vendor, repeating what failed before its first word. Raises `ModuleError` for an unknown name."""
         if name not in self._made:
-            self._made[name] = Retrying(self._make(name))
+            self._made[name] = Retrying(self._make(name), self._services)
         return self._made[name]
 
     def resolve(self, model: str) -> tuple[Provider, str]:

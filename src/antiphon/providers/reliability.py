@@ -8,6 +8,8 @@ from time import perf_counter
 from typing import cast
 
 from antiphon.providers.base import Error, Event, ModelInfo, ModelRequest, Provider
+from antiphon.runtime.config import ServiceSettings
+from antiphon.runtime.retry import ErrorHandler
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import ANSWER_BUCKETS, Metrics, get_metrics
 
@@ -17,39 +19,38 @@ TOKEN_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class Retrying:
-    """A provider that repeats a request at most `retries` times, and never after its first event.
+    """A provider that repeats a request as often as the settings say, and never after its first event.
 
-    It waits as long as the vendor asks, or half a second, doubled each time, with jitter. A vendor that asks for more
-    than `longest_wait` seconds is not waited for: its error goes on to the caller, who may ask another one.
+    It waits as long as the vendor asks, or half a second, which grows with each try, with jitter. A vendor that asks
+    for more time than there is in all is not waited for: its error goes on to the caller, who may ask another one.
     """
 
     def __init__(
         self,
         provider: Provider,
+        settings: ServiceSettings | None = None,
         *,
-        retries: int = 2,
-        longest_wait: float = 15.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
         metrics: Metrics | None = None,
     ) -> None:
         self.name = provider.name
         self._provider = provider
-        self._retries = retries
-        self._longest_wait = longest_wait
+        self._settings = settings or ServiceSettings()
         self._sleep = sleep
         self._jitter = jitter
         self._times = _Times(provider.name, metrics or get_metrics())
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         """The answer to `request`; of failures before the first event only the last one is seen."""
-        for attempt in range(self._retries + 1):
+        began_asking = perf_counter()
+        for attempt in range(self._settings.retry_attempts):
             asked = perf_counter()
             # Providers are async generators: the contract promises `aclose`, its type does not.
             events = cast("AsyncGenerator[Event, None]", self._provider.stream(request))
             async with aclosing(events):
                 first = await anext(events)
-                wait = self._wait(first, attempt)
+                wait = self._wait(first, attempt, asked - began_asking)
                 if wait is None:
                     began, count = perf_counter(), 0
                     yield first
@@ -63,20 +64,21 @@ class Retrying:
             await self._sleep(wait)
 
     async def models(self) -> tuple[ModelInfo, ...]:
-        return await self._provider.models()
+        return await ErrorHandler.of(self._settings).run(self._provider.models)
 
     async def stop(self) -> None:
         await self._provider.stop()
 
-    def _wait(self, first: Event, attempt: int) -> float | None:
+    def _wait(self, first: Event, attempt: int, spent: float) -> float | None:
         """The seconds until the next attempt, None when there is none."""
-        if not isinstance(first, Error) or not first.retryable or attempt == self._retries:
+        if not isinstance(first, Error) or not first.retryable or attempt + 1 == self._settings.retry_attempts:
             return None
         if first.retry_after is None:
-            return 0.5 * 2.0**attempt * (0.5 + self._jitter() / 2)
-        # A little later than asked, each client another little: all at once would be refused again.
-        wait = first.retry_after * (1 + self._jitter() / 10)
-        return wait if wait <= self._longest_wait else None
+            wait = 0.5 * self._settings.backoff_factor**attempt * (0.5 + self._jitter() / 2)
+        else:
+            # A little later than asked, each client another little: all at once would be refused again.
+            wait = first.retry_after * (1 + self._jitter() / 10)
+        return wait if spent + wait <= self._settings.timeout else None
 
 
 class _Times:

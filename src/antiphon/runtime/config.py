@@ -26,12 +26,12 @@ class ServiceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     retry_attempts: int = Field(
-        3, ge=1, le=100, description="Tries of one exchange with a server, such as PostgreSQL or Redis, in all."
+        3, ge=1, le=100, description="Tries of one exchange with a server, such as a model before its first word, in all."
     )
     backoff_factor: float = Field(
         2.0, ge=1, le=10, description="By how much each pause between two tries is longer than the one before."
     )
-    timeout: float = Field(30.0, gt=0, description="Seconds for all tries of one exchange together.")
+    timeout: float = Field(30.0, gt=0, description="Seconds for all tries of one exchange together; none begins later.")
     breaker_failures: int = Field(
         5, ge=1, description="Failures in a row after which a server is left alone for a while."
     )

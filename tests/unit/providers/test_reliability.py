@@ -2,8 +2,10 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from antiphon.errors import ProviderError
 from antiphon.providers.base import Error, ErrorKind, Event, Finish, ModelInfo, ModelRequest, Provider, TextDelta
 from antiphon.providers.reliability import Retrying
+from antiphon.runtime.config import ServiceSettings
 from antiphon.telemetry.metrics import Metrics
 
 REQUEST = ModelRequest(model="m", messages=())
@@ -40,14 +42,16 @@ class Scripted:
         self.stopped = True
 
 
-async def run(provider: Scripted, jitter: float = 0.0) -> tuple[list[Event], list[float]]:
+async def run(
+    provider: Scripted, jitter: float = 0.0, settings: ServiceSettings | None = None
+) -> tuple[list[Event], list[float]]:
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
         assert provider.closed == provider.asked, "a failed stream is closed before the wait"
         waits.append(seconds)
 
-    retrying = Retrying(provider, sleep=sleep, jitter=lambda: jitter)
+    retrying = Retrying(provider, settings, sleep=sleep, jitter=lambda: jitter)
     events = [event async for event in retrying.stream(REQUEST)]
     assert provider.closed == provider.asked
     return events, waits
@@ -87,6 +91,31 @@ async def test_the_wait_is_the_vendors_and_a_little_more() -> None:
 
 async def test_a_vendor_that_wants_too_much_time_is_not_waited_for() -> None:
     assert await run(Scripted(failed("rate", after=60.0), ANSWER)) == (failed("rate", after=60.0), [])
+
+
+async def test_the_settings_say_how_often_how_much_longer_and_for_how_long() -> None:
+    patient = ServiceSettings(retry_attempts=5, backoff_factor=3, timeout=100)
+    failures = [failed("server")] * 4
+    assert await run(Scripted(*failures, ANSWER), settings=patient) == (ANSWER, [0.25, 0.75, 2.25, 6.75])
+    assert (await run(Scripted(failed("rate", after=99.0), ANSWER), settings=patient))[0] == ANSWER
+    once = ServiceSettings(retry_attempts=1)
+    assert await run(Scripted(failed("server"), ANSWER), settings=once) == (failed("server"), [])
+    hasty = ServiceSettings(retry_attempts=5, timeout=0.3)
+    assert await run(Scripted(*failures, ANSWER), settings=hasty) == (failed("server"), [0.25])
+
+
+async def test_the_list_of_models_is_asked_for_again() -> None:
+    provider, busy = Scripted(), [ProviderError("busy", kind="overload", retryable=True, retry_after=0.0)]
+    listed = provider.models
+
+    async def models() -> tuple[ModelInfo, ...]:
+        if busy:
+            raise busy.pop()
+        return await listed()
+
+    provider.models = models  # type: ignore[method-assign]
+    assert await Retrying(provider).models() == (ModelInfo(id="m"),)
+    assert busy == []
 
 
 async def test_closing_reaches_the_vendor() -> None:
