@@ -81,7 +81,8 @@ async def test_a_server_killed_while_people_talk(
         served.start()
         talking = [await visitors.enter(served.url, client_id=f"c{number}") for number in range(5)]
         running = [(await visitor.say("!slow 2 !long 600"))["turn_id"] for visitor in talking]
-        await talking[0].until("delta", turn_id=running[0])
+        for visitor, turn_id in zip(talking, running, strict=True):
+            await visitor.until("delta", turn_id=turn_id)
         await asyncio.to_thread(own_postgres.stop, signal.SIGKILL)
         with pytest.raises(PushError, match="The database"):
             await talking[0].say("while it is down", client_id="down")
