@@ -114,7 +114,7 @@ async def test_a_server_is_after_a_thousand_conversations_what_it_was_before(
     await everybody_gone(served.url)
     threads, files, memory = process.num_threads(), process.num_fds(), own_memory(process.pid)
     held = [memory]
-    for _ in rounds(2):
+    for _ in rounds(1):
         texts = await crowd.talk(served.url, "!slow 20 !long 20")
         assert len(texts) == 1
         await everybody_gone(served.url)
