@@ -338,12 +338,12 @@ class Workspace:
         order.add("the services", None, self.services.aclose)
         add_services(order, self.services)
         order.add("the assistants", self._check_assistants)
+        for name, adapter in self.adapters.items():
+            order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)
         order.add("the outbox", self.outbox.start, self.outbox.stop)
         order.add("the flow", self.router.start, self.router.stop, stop_limit=2 * self.config.server.drain_seconds + 5)
         order.add("the sockets", None, self.phoenix.stop)
         order.add("the settings", self.settings.start, self.settings.stop)
-        for name, adapter in self.adapters.items():
-            order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)
         return order
 
     async def _take_claim(self) -> None:

@@ -116,11 +116,11 @@ class _Courier:
     @property
     def session(self) -> aiohttp.ClientSession:
         """Opened by whoever comes first: replies that the last life left are sent before this one receives."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
+        assert self._session is not None, "not started"
         return self._session
 
     async def start(self, deliver: Deliver) -> None:
+        self._session = aiohttp.ClientSession()
         self._fetching = asyncio.create_task(self._fetch(deliver))
 
     async def stop(self) -> None:
