@@ -156,7 +156,9 @@ def test_a_database_that_is_none(tmp_path: Path, content: bytes, sentence: str) 
 
 def test_a_disk_that_is_full(tmp_path: Path) -> None:
     """The kernel refuses to let files grow, as a full disk does."""
-    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)); "
+    # Nor may it cut off the compiled modules that Python keeps, which every later process would trip over.
+    limited = "import resource, sys; sys.dont_write_bytecode = True; "
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)); "
     program = limited + "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     program += "from antiphon.cli.main import main; sys.argv = ['antiphon', 'serve', '--port', '0']; main()"
     done = subprocess.run(
