@@ -15,6 +15,7 @@ from msgspec import Struct
 _SATURATION = 1.2  # k1: how fast the tenth occurrence of a word stops mattering
 _LENGTH = 0.75  # b: how much a long document is held against it
 _WORD = re.compile(r"[^\W_]+")
+_WRITTEN = re.compile("(?:[^\\W_]|[\u0300-\u036f])+")  # with accents that stand behind their letter
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
 _VOWELS = frozenset("aeiouy")
 
@@ -64,6 +65,12 @@ def words(text: str) -> Iterator[str]:
         for spaced in _UNSPACED.split(word):
             if spaced:
                 yield stem(spaced)
+
+
+def mark(text: str, query: str) -> str:
+    """`text` with the words that it shares with `query` in «»."""
+    wanted = frozenset(words(query))
+    return _WRITTEN.sub(lambda found: found[0] if wanted.isdisjoint(words(found[0])) else f"«{found[0]}»", text)
 
 
 def fold(text: str) -> str:
