@@ -254,6 +254,11 @@ def test_every_metric_with_its_labels(page: Any, root: Path) -> None:
     page(METRICS).holds("Ours", sorted(set(instruments(root)), key=str))
 
 
+def test_every_label_has_its_values(page: Any) -> None:
+    used = {label for row in page(METRICS).table("Ours") for label in re.findall(r"`(\w+)`", row[2])}
+    assert {row[0].strip("`") for row in page(METRICS).table("Values of labels")} == used
+
+
 def test_a_server_shows_every_metric(page: Any, fetch: Any) -> None:
     told = fetch("metrics").text
     for name, kind, *_ in page(METRICS).table("Ours"):
