@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Literal, Self
 
 import aiohttp
@@ -79,12 +80,10 @@ class PhoenixClient:
 
     async def connect(self) -> None:
         """Opens the connection; raises `ServiceError` when that fails. Later breaks are mended in the background."""
-        self._session = aiohttp.ClientSession()
-        try:
+        async with AsyncExitStack() as undo:
+            self._session = await undo.enter_async_context(aiohttp.ClientSession())
             self._socket = await self._open()
-        except BaseException:
-            await self._session.close()
-            raise
+            undo.pop_all()
         self._runner = asyncio.create_task(self._run(self._socket))
         self._tell("connected")
 

@@ -10,6 +10,7 @@ import os
 import re
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import asyncpg
 
@@ -60,14 +61,14 @@ class PostgresClaim:
             return
         name = _name(url)
         link = await connect(self._settings, name=name)
-        try:
-            mine = await _lock(link)
-            holder = None if mine else _parsed(await _held(link))
-        except BaseException as error:
-            link.terminate()
-            if isinstance(error, Exception):
+        with ExitStack() as undo:
+            undo.callback(link.terminate)
+            try:
+                mine = await _lock(link)
+                holder = None if mine else _parsed(await _held(link))
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 raise translated(error, self._settings.place) from error
-            raise
+            undo.pop_all()
         if not mine:
             await close(link)
             raise taken(holder)
@@ -110,11 +111,10 @@ class PostgresClaim:
         while True:
             try:
                 link = await connect(self._settings, name=name)
-                try:
+                with ExitStack() as undo:
+                    undo.callback(link.terminate)
                     held = await self._contend(link, mine, name)
-                except BaseException:
-                    link.terminate()
-                    raise
+                    undo.pop_all()
             except (ServiceError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await asyncio.sleep(PULSE_SECONDS / 5)
                 continue

@@ -1,6 +1,7 @@
 """`PostgresStore`: the store on a PostgreSQL server."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore
@@ -64,12 +65,11 @@ class PostgresStore:
 
     async def start(self) -> None:
         link = await connect(self._settings)
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(close, link)
             await bring_up_to_date(link, self._settings)
             similar = bool(await link.fetchval("SELECT to_regprocedure('similarity(text, text)') IS NOT NULL"))
-        except BaseException:
-            await close(link)
-            raise
+            undo.pop_all()
         self._version = str(link.get_settings().server_version).partition(" ")[0]
         known = catalogue(similar=similar)
         self._statements = Statements(known)

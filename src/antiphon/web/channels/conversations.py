@@ -1,5 +1,6 @@
 """`conversations`: a person's list, kept up to date."""
 
+from contextlib import AsyncExitStack
 from typing import Any
 
 from antiphon.conversation.history import ConversationHistory
@@ -25,11 +26,10 @@ class ConversationsChannel(Channel):
         self._source = person_topic(person.id)
         # Before the list is read, so that nothing falls between the two.
         await self.app.pubsub.subscribe(self._source, self._changed)
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._unsubscribe)
             conversations = await self._history.of(person)
-        except BaseException:
-            await self._unsubscribe()
-            raise
+            undo.pop_all()
         return {"conversations": [show_conversation(item) for item in conversations]}
 
     async def after_join(self) -> None:
