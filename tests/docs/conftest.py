@@ -123,10 +123,18 @@ def page(pages: list[Page]) -> Callable[[str], Page]:
 
 
 def events_of(tree: ast.Module) -> set[str]:
-    """The names of the events that a module logs, also those that it looks up in a table of its own."""
+    """The names of the events that a module logs, also those that it looks up in a table of its own, or says with a
+    level that it chooses (`say = log.info if well else log.warning`)."""
     found = set()
+    chosen = {
+        ast.unparse(node.targets[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and re.match(r"log\.\w+ if ", ast.unparse(node.value))
+    }
     for node in ast.walk(tree):
         match node:
+            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(event)), *_]) if name in chosen:
+                found.add(event)
             case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[ast.Constant(value=str(event)), *_]):
                 found.add(event.partition(":")[0])
             case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[ast.Subscript(value=table), *_]):

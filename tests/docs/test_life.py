@@ -63,11 +63,10 @@ async def test_the_page_shows_a_real_turn_and_a_real_recovery(page: Any, tmp_pat
         async with talk(served) as visitor:
             before, known = counters(served), len(served.log)
             await visitor.ask("What is 17% of 2340?")
-            await visitor.until("turn_end")
             after = counters(served)
             assert lines(served.log[known:]) == lines(ended)
-            await visitor.say("!hang")
-            await visitor.until("turn_start")
+            hanging = await visitor.say("!hang")
+            await visitor.until("turn_start", turn_id=hanging["turn_id"])
             served.kill()
         known = len(served.log)
         served.start()
