@@ -123,8 +123,8 @@ def page(pages: list[Page]) -> Callable[[str], Page]:
 
 
 def events_of(tree: ast.Module) -> set[str]:
-    """The names of the events that a module logs, also those that it looks up in a table of its own, or says with a
-    level that it chooses (`say = log.info if well else log.warning`)."""
+    """The names of the events that a module logs, also those that it looks up in a table of its own, says with a level
+    that it chooses (`say = log.info if well else log.warning`), or makes a line of (`_line`, the log's own)."""
     found = set()
     chosen = {
         ast.unparse(node.targets[0])
@@ -133,7 +133,9 @@ def events_of(tree: ast.Module) -> set[str]:
     }
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(event)), *_]) if name in chosen:
+            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(event)), *_]) if name in chosen | {
+                "_line"
+            }:
                 found.add(event)
             case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[ast.Constant(value=str(event)), *_]):
                 found.add(event.partition(":")[0])
