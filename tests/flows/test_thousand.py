@@ -159,7 +159,8 @@ async def test_a_thousand_turns_run_at_once_and_leave_no_object_behind(house: Se
 async def census(workspace: Workspace) -> Counter[str]:
     """What there is of our objects by their class, of tasks by what they run, of threads and files.
 
-    The log opens with its first line, and asyncio's own threads are made as they are needed, so they do not count.
+    The log opens with its first line, and asyncio's own threads and those of `run_async` come and go as they are
+    needed, so they do not count.
     """
     await workspace.store.check()  # the writer remembers the last work it did: let that be this
     gc.collect()
@@ -169,5 +170,6 @@ async def census(workspace: Workspace) -> Counter[str]:
         if str(kind.__module__).startswith("antiphon.") and not kind.__module__.startswith("antiphon.telemetry")
     )
     found.update(f"task {task.get_coro()!r}".partition(" at 0x")[0] for task in asyncio.all_tasks())
-    found.update(thread.name for thread in threading.enumerate() if not thread.name.startswith("asyncio_"))
+    passing = ("asyncio_", "antiphon")
+    found.update(thread.name for thread in threading.enumerate() if not thread.name.startswith(passing))
     return found + Counter(files=psutil.Process().num_fds())
