@@ -10,6 +10,7 @@ from msgspec import structs
 from antiphon.adapters.base import ChannelAdapter
 from antiphon.domain import Message, Target, now
 from antiphon.errors import AdapterError, AntiphonError, ServiceError
+from antiphon.runtime.tasks import Tasks
 from antiphon.storage.base import Delivery, OutboxStore
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -31,7 +32,7 @@ class Outbox:
         self._store = store
         self._adapters = adapters
         self._lanes: dict[tuple[str, str], deque[Delivery]] = {}
-        self._workers: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._tasks = Tasks()
         self._deliveries = (metrics or get_metrics()).counter(
             "antiphon_deliveries_total", "Replies that left the outbox, by adapter and result.", ("adapter", "result")
         )
@@ -48,10 +49,8 @@ class Outbox:
 
     async def stop(self) -> None:
         """Stops sending; what is left is taken up by the next start."""
-        workers = list(self._workers.values())
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await self._tasks.stop()
+        self._lanes.clear()  # one that is cancelled before its first step leaves its lane
 
     def keeps(self, target: Target) -> bool:
         """Whether a reply to `target` needs an entry: not where everybody reads the store anyhow."""
@@ -66,7 +65,7 @@ class Outbox:
             return
         delivery = Delivery(id=entry, target=target, message=message, state="pending", attempts=0, due_at=now())
         lane = target.adapter, target.place
-        again = delivery if lane in self._workers else await self._attempt(delivery)
+        again = delivery if lane in self._lanes else await self._attempt(delivery)
         if again is not None:
             self._enqueue(again)
 
@@ -78,9 +77,11 @@ class Outbox:
 
     def _enqueue(self, delivery: Delivery) -> None:
         lane = delivery.target.adapter, delivery.target.place
-        self._lanes.setdefault(lane, deque()).append(delivery)
-        if lane not in self._workers:
-            self._workers[lane] = asyncio.create_task(self._work(lane), name=f"outbox:{lane[0]}")
+        if lane in self._lanes:
+            self._lanes[lane].append(delivery)
+        else:
+            self._lanes[lane] = deque([delivery])
+            self._tasks.start(f"outbox:{lane[0]}", self._work, lane)
 
     async def _work(self, lane: tuple[str, str]) -> None:
         queue = self._lanes[lane]
@@ -93,7 +94,7 @@ class Outbox:
                 else:
                     queue[0] = again
         finally:
-            del self._workers[lane], self._lanes[lane]
+            del self._lanes[lane]
 
     async def _attempt(self, delivery: Delivery) -> Delivery | None:
         """Tries once; returns the delivery as it is to be tried again, None when there is nothing more to do."""

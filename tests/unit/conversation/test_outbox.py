@@ -136,3 +136,15 @@ async def test_where_everybody_reads_the_store_a_reply_is_only_told(
 
 async def test_an_adapter_that_is_not_here_keeps_its_replies(store: Store) -> None:
     assert Outbox(store.outbox, {}, metrics=Metrics()).keeps(Target(adapter="pigeons", place="roof"))
+
+
+async def test_a_lane_that_was_stopped_before_it_began_is_taken_up_again(store: Store) -> None:
+    post = Post(idempotent=True)
+    box = Outbox(store.outbox, {"pigeons": post}, metrics=Metrics())
+    await written(store, "one")
+    for _ in range(2):
+        await box.start()
+        await box.stop()  # its worker has not had its first step
+    await box.start()
+    assert await delivered(post, 1) == ["one"]
+    await box.stop()
