@@ -257,7 +257,9 @@ class MessageRouter:
         finally:
             del self._mailboxes[conversation_id]
             for place in mailbox.places:
-                del self._by_place[place]
+                # Where the conversation was deleted meanwhile, the next one of its place is there already.
+                if self._by_place.get(place) is mailbox:
+                    del self._by_place[place]
 
     async def _run(self, stream: TurnStream) -> None:
         """The boundary of a turn: whatever goes wrong inside becomes its outcome, and the next turn is not touched."""

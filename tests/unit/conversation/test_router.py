@@ -370,3 +370,26 @@ async def test_a_turn_is_cancelled_before_during_and_not_after(store: Store, ear
     assert heard == house.order == ["one"]
     assert not await house.router.cancel(where, one.turn_id)
     await house.router.stop()
+
+
+async def test_a_conversation_that_was_deleted_leaves_the_next_one_of_its_place_alone(store: Store, ear: Ear) -> None:
+    gates = {"old": asyncio.Event(), "new": asyncio.Event()}
+
+    async def script(turn: Turn, stream: TurnStream) -> None:
+        await gates[turn.text].wait()
+
+    house = House(store, ear, script)
+    await house.router.start()
+    old = await house.router.deliver(letter("old", key="1"))
+    await house.reached(1)
+    await store.conversations.delete(old.conversation_id)
+    new = await house.router.deliver(letter("new", key="2"))
+    await house.reached(2)
+    (worker,) = (task for task in asyncio.all_tasks() if task.get_name() == f"mailbox:{new.conversation_id}")
+    gates["old"].set()
+    async with asyncio.timeout(10):
+        while house.router.waiting().running > 1:
+            await asyncio.sleep(0.001)
+    gates["new"].set()
+    await worker
+    await house.router.stop()
