@@ -17,6 +17,9 @@ from antiphon.providers.base import ChatMessage
 KEPT_BYTES = 16 * 2**20
 """Of all histories together; the one that was not used for longest goes first."""
 
+HISTORY_BYTES, FORM_BYTES = 200, 240
+"""What Python takes for each of them, however short the texts."""
+
 
 class Form(Struct, frozen=True):
     """A way to give a model one message, and its weight in bytes."""
@@ -33,8 +36,9 @@ class History(Struct, frozen=True, kw_only=True):
     forms: tuple[tuple[Form, ...], ...]
 
     @property
-    def weight(self) -> int:
-        return sum(form.weight for forms in self.forms for form in forms)
+    def memory(self) -> int:
+        """The bytes that keeping it takes, about."""
+        return HISTORY_BYTES + sum(form.weight + FORM_BYTES for forms in self.forms for form in forms)
 
 
 class Histories:
@@ -44,7 +48,10 @@ class Histories:
         self.most_messages = most_messages
         self._most_bytes = most_bytes
         self._histories: OrderedDict[str, History] = OrderedDict()
-        self._weight = 0
+        self._memory = 0
+
+    def __len__(self) -> int:
+        return len(self._histories)
 
     def of(self, conversation: Conversation, turn: Turn) -> History:
         """What is known of the time before `turn`; with `upto` 0 when that is nothing."""
@@ -76,11 +83,11 @@ class Histories:
 
     def _keep(self, conversation_id: str, history: History) -> None:
         before = self._histories.pop(conversation_id, None)
-        self._weight += history.weight - (before.weight if before else 0)
+        self._memory += history.memory - (before.memory if before else 0)
         self._histories[conversation_id] = history
-        while self._weight > KEPT_BYTES:
+        while self._memory > KEPT_BYTES:
             _, oldest = self._histories.popitem(last=False)
-            self._weight -= oldest.weight
+            self._memory -= oldest.memory
 
 
 def newest(history: History, budget: float) -> list[ChatMessage]:

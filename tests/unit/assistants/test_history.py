@@ -223,7 +223,7 @@ def test_only_the_newest_messages_are_kept() -> None:
 
 
 def test_what_is_kept_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT_BYTES", 2000)
+    monkeypatch.setattr(module, "KEPT_BYTES", 3 * (module.HISTORY_BYTES + module.FORM_BYTES + 650))
     histories = Histories(60, 100_000)
 
     def known(name: str) -> bool:
@@ -237,9 +237,19 @@ def test_what_is_kept_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [known(f"c{number}") for number in range(20)] == [False] * 17 + [True] * 3
     giant = structs.replace(turn(2), conversation_id="giant")
     histories.extend(
-        histories.of(structs.replace(CONVERSATION, id="giant"), giant), giant, [message(1, "user", "x" * 5000)]
+        histories.of(structs.replace(CONVERSATION, id="giant"), giant), giant, [message(1, "user", "x" * 9000)]
     )
     assert not any(known(name) for name in ("giant", "c19"))
+
+
+def test_conversations_without_a_past_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_BYTES", 10 * module.HISTORY_BYTES)
+    histories = Histories(60, 100_000)
+    for number in range(100):
+        there, asked = structs.replace(CONVERSATION, id=f"c{number}"), turn(1)
+        asked = structs.replace(asked, conversation_id=there.id)
+        histories.extend(histories.of(there, asked), asked, [])
+    assert len(histories) == 10
 
 
 @given(st.lists(st.sampled_from(["ask", "answer first", "answer last", "look"]), max_size=40))
