@@ -60,8 +60,20 @@ class Threads:
                 self._threads += 1
                 self._idle += 1
         if another:
-            Thread(target=self._work, name=self._name, daemon=True).start()
+            self._begin_thread()
         self._jobs.put(job)
+
+    def _begin_thread(self) -> None:
+        try:
+            Thread(target=self._work, name=self._name, daemon=True).start()
+        except RuntimeError as error:
+            with self._lock:
+                self._threads -= 1
+                self._idle -= 1
+                if self._threads:  # it waits for one that there is
+                    return
+                self._waiting -= 1
+            raise ServiceError("The system gives this process no more threads; raise its limit of tasks.") from error
 
     def _work(self) -> None:
         while (job := self._next()) is not None:

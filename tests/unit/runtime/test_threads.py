@@ -74,3 +74,36 @@ async def test_a_workspace_brings_its_own() -> None:
         assert await run_async(lambda: threading.current_thread().name) == "mine"
     finally:
         threads.release(mine)
+
+
+async def test_a_system_without_threads_to_give_refuses_and_recovers() -> None:
+    pool = Threads(2, 5)
+    before = threading.stack_size(2**46)  # more than there is: no thread can be begun
+    try:
+        for _ in range(3):
+            with pytest.raises(ServiceError, match="no more threads"):
+                await pool.run(lambda: 1)
+    finally:
+        threading.stack_size(before)
+    assert await pool.run(lambda: 2) == 2
+
+
+async def test_where_no_further_thread_can_be_begun_work_waits_for_those_that_there_are() -> None:
+    pool, let_go, running = Threads(2, 5), threading.Event(), threading.Event()
+
+    def work() -> None:
+        running.set()
+        let_go.wait(30)
+
+    first = asyncio.create_task(pool.run(work))
+    while not running.is_set():
+        await asyncio.sleep(0.001)
+    before = threading.stack_size(2**46)
+    try:
+        second = asyncio.create_task(pool.run(lambda: 2))
+        await asyncio.sleep(0)
+    finally:
+        threading.stack_size(before)
+    let_go.set()
+    await first
+    assert await second == 2
