@@ -24,38 +24,38 @@ class LoopPulse:
         self._on_stall = on_stall
         self._worst = 0.0
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begins, inside the loop that is to be watched."""
-        self._stopped.clear()
-        arguments = (asyncio.get_running_loop(), threading.get_ident())
-        self._thread = threading.Thread(target=self._watch, args=arguments, name="loop pulse", daemon=True)
-        self._thread.start()
+        self._stopped = threading.Event()
+        arguments = (asyncio.get_running_loop(), threading.get_ident(), self._stopped)
+        threading.Thread(target=self._watch, args=arguments, name="loop pulse", daemon=True).start()
 
     def stop(self) -> None:
+        """Ends it, without waiting for the thread: it may itself wait for the loop that this is called in."""
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(1.0)
 
     def take_worst(self) -> float:
         """The longest that the loop kept a beat waiting since the last time this was asked, in seconds."""
         worst, self._worst = self._worst, 0.0
         return worst
 
-    def _watch(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
-        while not self._stopped.wait(PULSE_SECONDS):
+    def _watch(self, loop: asyncio.AbstractEventLoop, thread: int, stopped: threading.Event) -> None:
+        while not stopped.wait(PULSE_SECONDS):
             answered, sent = threading.Event(), monotonic()
             try:
                 loop.call_soon_threadsafe(answered.set)
             except RuntimeError:  # the loop was closed
                 return
             if not answered.wait(self._limit):
+                if stopped.is_set():
+                    return
+                self._worst = max(self._worst, monotonic() - sent)
                 if (place := _place(sys._current_frames().get(thread))) is not None:  # noqa: SLF001 - the only way
                     self._on_stall(place)
                 while not answered.wait(PULSE_SECONDS):
                     self._worst = max(self._worst, monotonic() - sent)
-                    if self._stopped.is_set():
+                    if stopped.is_set() or loop.is_closed():
                         return
             self._worst = max(self._worst, monotonic() - sent)
 

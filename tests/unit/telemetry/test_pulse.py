@@ -87,3 +87,14 @@ def test_a_loop_that_was_closed_ends_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert (json.loads(done.stdout), done.stderr) == (1, "")
+
+
+async def test_who_stops_it_is_not_taken_for_somebody_who_holds_the_loop_up() -> None:
+    places = list[str]()
+    pulse = LoopPulse(0.2, places.append)
+    pulse.start()
+    (thread,) = (each for each in threading.enumerate() if each.name == "loop pulse")
+    time.sleep(0.05)  # a beat is out that only the loop can answer
+    pulse.stop()
+    thread.join(10)
+    assert (thread.is_alive(), places) == (False, [])
