@@ -45,7 +45,7 @@ class Mirror:
         self._ttl = lifetime(ttl)
         self._now = now
         self._unsettled: dict[str, object] = {}
-        self._all_unsettled = False
+        self._all_unsettled: object = None
 
     async def look(self, *keys: str) -> list[Glance]:
         """A glance for each key, in one exchange when all the rows are there."""
@@ -93,16 +93,17 @@ class Mirror:
         return _ROW + _TIME.pack(self._now()) + row
 
     def _unsettle(self, keys: tuple[str, ...]) -> None:
-        if len(self._unsettled) + len(keys) > UNSETTLED:
+        if self._all_unsettled or len(self._unsettled) + len(keys) > UNSETTLED:
             self._unsettled.clear()
-            self._all_unsettled = True
-        elif not self._all_unsettled:
+            self._all_unsettled = object()
+        else:
             self._unsettled |= dict.fromkeys(keys, object())
 
     async def _settle(self) -> bool:
         """Tells the cache of the changes that it could not be told of; False when it still cannot be."""
-        if self._all_unsettled:
-            self._all_unsettled = not await self._backend.clear()
+        if everything := self._all_unsettled:
+            if await self._backend.clear() and self._all_unsettled is everything:
+                self._all_unsettled = None
             return not self._all_unsettled
         told = dict(self._unsettled)
         if not await self._backend.delete(*told):

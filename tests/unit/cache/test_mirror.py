@@ -279,3 +279,25 @@ async def test_several_rows_are_one_exchange(failing: Failing) -> None:
     failing.exchanges.clear()
     assert [glance.row for glance in await mine.look("b", "a")] == [b"b", b"a"]
     assert failing.exchanges == ["get"]
+
+
+async def test_a_change_while_everything_is_cleared_is_told_too(failing: Failing) -> None:
+    mine = mirror(failing)
+    failing.gone = True
+    for number in range(UNSETTLED + 1):
+        await mine.forget(str(number))
+    failing.gone = False
+    clear, cleared = failing.clear, []
+
+    async def overtaken() -> bool:
+        cleared.append(await clear())
+        if len(cleared) == 1:
+            failing.gone = True
+            await mine.forget("k")
+            failing.gone = False
+        return True
+
+    failing.clear = overtaken  # type: ignore[method-assign]
+    assert [glance.token for glance in await mine.look("k")] == [None]
+    assert [glance.token is not None for glance in await mine.look("k")] == [True]
+    assert cleared == [True, True]
