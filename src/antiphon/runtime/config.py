@@ -26,7 +26,10 @@ class ServiceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     retry_attempts: int = Field(
-        3, ge=1, le=100, description="Tries of one exchange with a server, such as a model before its first word, in all."
+        3,
+        ge=1,
+        le=100,
+        description="Tries of one exchange with a server, such as a model before its first word, in all.",
     )
     backoff_factor: float = Field(
         2.0, ge=1, le=10, description="By how much each pause between two tries is longer than the one before."
