@@ -16,7 +16,7 @@ from tests.serving import Served, Visitor, Visitors
 
 LIFE = "docs/life-of-a-message.md"
 OF_A_TURN = (
-    *("conversation/*.py", "assistants/*.py", "adapters/*.py", "commands/*.py", "tools/base.py"),
+    *("conversation/*.py", "assistants/*.py", "adapters/*.py", "commands/*.py", "tools/*.py", "search/*.py"),
     *("providers/reliability.py", "cache/soft.py", "storage/postgres/pool.py", "storage/sqlite/lane.py"),
 )
 """What a turn passes through: whatever these modules log or count has its step on the page."""
