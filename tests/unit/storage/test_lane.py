@@ -1,7 +1,9 @@
 """Group commit: what is queued together is committed together, and fails alone."""
 
 import asyncio
+import gc
 import sqlite3
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from functools import partial
@@ -367,3 +369,21 @@ async def test_what_was_put_off_and_fails_stops_nobody(
     for number in range(3):
         await lane.run(add(number))
     assert await lane.run(partial(many, "count")) == [(3,)]
+
+
+async def test_a_thread_that_waits_keeps_nothing_of_what_it_did(lane: WriteLane) -> None:
+    class Thing: ...
+
+    thing = Thing()
+    gone = weakref.ref(thing)
+
+    def keep(thing: Thing = thing) -> Unit[None]:
+        del thing
+        yield "count", {}
+
+    await lane.run(keep)
+    del thing, keep
+    async with asyncio.timeout(10):
+        while gone() is not None:
+            await asyncio.sleep(0.001)
+            gc.collect()

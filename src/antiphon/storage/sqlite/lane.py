@@ -108,9 +108,16 @@ class Lane:
         return await future
 
     def _work(self, connection: sqlite3.Connection) -> None:
-        while (job := self._queue.get()) is not None:
+        while self._serve(connection):
+            pass
+        connection.close()  # the last connection writes the log back into the file
+
+    def _serve(self, connection: sqlite3.Connection) -> bool:
+        """Waits for work and does it, in a call of its own: nothing of it stays while the thread waits for more."""
+        job = self._queue.get()
+        if job is not None:
             self._answer([self._alone(connection, "BEGIN", job)])
-        connection.close()
+        return job is not None
 
     def _alone(self, connection: sqlite3.Connection, begin: str, job: Job) -> Outcome:
         """One job as one transaction."""
@@ -188,15 +195,17 @@ class WriteLane(Lane):
             "antiphon_store_group_units", "Units of work committed together.", buckets=(1, 2, 5, 10, 20, 50, 100, 256)
         )
 
-    def _work(self, connection: sqlite3.Connection) -> None:
-        while (job := self._next(connection)) is not None:
-            outcomes = self._group(connection, job)
-            self._sizes.observe(len(outcomes))
-            self._answer(outcomes)
-            self._put_off += len(outcomes)
-            if self._put_off >= BUSY_UNITS:
-                self._keep_up(connection)
-        connection.close()  # the last connection writes the log back into the file
+    def _serve(self, connection: sqlite3.Connection) -> bool:
+        job = self._next(connection)
+        if job is None:
+            return False
+        outcomes = self._group(connection, job)
+        self._sizes.observe(len(outcomes))
+        self._answer(outcomes)
+        self._put_off += len(outcomes)
+        if self._put_off >= BUSY_UNITS:
+            self._keep_up(connection)
+        return True
 
     def _next(self, connection: sqlite3.Connection) -> Job | None:
         if self._put_off:
