@@ -40,6 +40,17 @@ def test_methods_exist(pages: list[Any], trees: list[ast.Module]) -> None:
     assert [(name, method) for name, method in found if method not in known] == []
 
 
+def test_a_workspace_has_what_pages_name(pages: list[Any], root: Path) -> None:
+    """`ws.assistants`, in a sentence or in a program."""
+    source = (root / "src" / "antiphon" / "workspace.py").read_text()
+    known = set(re.findall(r"self\.([a-z]\w*)(?:: [^=\n]+)? = ", source)) | set(
+        re.findall(r"def ([a-z]\w*)\(self", source)
+    )
+    named = {(each.name, part) for each in pages for part in re.findall(r"\bws\.([a-z_]+)", each.text)}
+    assert len(named) > 10
+    assert {(name, part) for name, part in named if part not in known} == set()
+
+
 def test_log_events_are_logged(pages: list[Any], page: Any, log_events: set[str]) -> None:
     """What looks like an event is one: on the page that follows a message all of it, elsewhere what begins like one."""
     kinds = {event.partition(".")[0] for event in log_events}

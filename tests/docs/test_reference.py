@@ -162,6 +162,17 @@ def test_the_examples_of_settings_are_accepted(page: Any, tmp_path: Path, monkey
     assert config.assistants.platform_models == {"web": "office:large-chat"}
 
 
+def test_every_file_of_settings_that_is_shown_is_accepted(
+    pages: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = [block for each in pages for block in each.blocks if block.language == "yaml"]
+    assert len(shown) > 5
+    for block in shown:
+        (tmp_path / "antiphon.yaml").write_text(block.text)
+        assert Config.load(environ={}).files, block.at
+
+
 # --- commands -----------------------------------------------------------------------------------------------------
 
 
