@@ -28,17 +28,23 @@ class Form(Struct, frozen=True):
     weight: int
 
 
+class Past(Struct, frozen=True):
+    """One message of the past: its forms, the fullest first, the least of their weights, and the memory it takes."""
+
+    forms: tuple[Form, ...]
+    least: int
+    memory: int
+
+
 class History(Struct, frozen=True, kw_only=True):
-    """One conversation up to and with the ticket `upto`: the forms of each message, the fullest first; oldest first."""
+    """One conversation up to and with the ticket `upto`, oldest message first, and what all of them weigh."""
 
     context_from: int
     upto: int
-    forms: tuple[tuple[Form, ...], ...]
-
-    @property
-    def memory(self) -> int:
-        """The bytes that keeping it takes, about."""
-        return HISTORY_BYTES + sum(form.weight + FORM_BYTES for forms in self.forms for form in forms)
+    past: tuple[Past, ...] = ()
+    full: int = 0
+    least: int = 0
+    memory: int = HISTORY_BYTES
 
 
 class Histories:
@@ -57,29 +63,33 @@ class Histories:
         """What is known of the time before `turn`; with `upto` 0 when that is nothing."""
         known = self._histories.get(conversation.id)
         if known is None or known.context_from != conversation.context_from or known.upto >= turn.ticket:
-            return History(context_from=conversation.context_from, upto=0, forms=())
+            return History(context_from=conversation.context_from, upto=0)
         return known
 
     def extend(self, history: History, turn: Turn, news: Sequence[Message]) -> History:
         """The history up to `turn`, given all its messages behind `history.upto`. It is kept as far as it is final."""
-        added = [tuple(_forms(message)) for message in news]
-        whole = History(
-            context_from=history.context_from, upto=turn.ticket - 1, forms=self._trimmed((*history.forms, *added))
-        )
+        whole = self._joined(history, turn.ticket - 1, [_past(message) for message in news])
         # A question without an outcome may get its answer yet, and that belongs right behind it.
         if not any(message.status == "accepted" for message in news):
             self._keep(turn.conversation_id, whole)
         return whole
 
-    def _trimmed(self, forms: Sequence[tuple[Form, ...]]) -> tuple[tuple[Form, ...], ...]:
-        """Without what no later turn can be given either: each only adds to what is before the budget's end."""
-        weight, kept = 0.0, 0
-        for each in reversed(forms[-self.most_messages :]):
-            weight += min(form.weight for form in each)
-            if weight > self._most_bytes:
-                break
-            kept += 1
-        return tuple(forms[len(forms) - kept :])
+    def _joined(self, history: History, upto: int, added: list[Past]) -> History:
+        """Without what no later turn can be given either: each only adds to what is before the budget's end.
+
+        The sums are carried along, so that this costs what is new and not what there is."""
+        past = (*history.past, *added)
+        full = history.full + sum(one.forms[0].weight for one in added)
+        least = history.least + sum(one.least for one in added)
+        memory = history.memory + sum(one.memory for one in added)
+        gone = 0
+        while len(past) - gone > self.most_messages or least > self._most_bytes:
+            oldest = past[gone]
+            full, least, memory = full - oldest.forms[0].weight, least - oldest.least, memory - oldest.memory
+            gone += 1
+        return History(
+            context_from=history.context_from, upto=upto, past=past[gone:], full=full, least=least, memory=memory
+        )
 
     def _keep(self, conversation_id: str, history: History) -> None:
         before = self._histories.pop(conversation_id, None)
@@ -92,16 +102,28 @@ class Histories:
 
 def newest(history: History, budget: float) -> list[ChatMessage]:
     """The newest messages that weigh at most `budget` bytes, without a gap, from a question on."""
+    kept = [one.forms[0].messages for one in history.past] if history.full <= budget else _fitting(history, budget)
+    first = 0
+    while first < len(kept) and (not kept[first] or kept[first][0].role != "user"):
+        first += 1  # vendors refuse a conversation that an assistant begins
+    return [chat for messages in kept[first:] for chat in messages]
+
+
+def _fitting(history: History, budget: float) -> list[tuple[ChatMessage, ...]]:
     kept: list[tuple[ChatMessage, ...]] = []
-    for forms in reversed(history.forms):
-        fitting = next((form for form in forms if form.weight <= budget), None)
+    for one in reversed(history.past):
+        fitting = next((form for form in one.forms if form.weight <= budget), None)
         if fitting is None:
             break
         budget -= fitting.weight
         kept.append(fitting.messages)
-    while kept and (not kept[-1] or kept[-1][0].role != "user"):
-        kept.pop()  # vendors refuse a conversation that an assistant begins
-    return [chat for messages in reversed(kept) for chat in messages]
+    return kept[::-1]
+
+
+def _past(message: Message) -> Past:
+    forms = tuple(_forms(message))
+    weights = [form.weight for form in forms]
+    return Past(forms, min(weights), sum(weights) + FORM_BYTES * len(forms))
 
 
 def _forms(message: Message) -> Iterator[Form]:
