@@ -6,10 +6,17 @@ import msgspec
 import pytest
 
 from antiphon.runtime.container import ServiceContainer
+from antiphon.search.base import Search
+from antiphon.search.finder import Finder
+from antiphon.search.manual import Manual
+from antiphon.search.sources import ManualSource
 from antiphon.tools.base import Tool, ToolContext, tool_registry
 
 TOOLS = tool_registry()
-CONTEXT = ToolContext(person_id="p", conversation_id="c", turn_id="t", message_id="m", assistant="a")
+BELOW = ServiceContainer()
+"""What they may ask for: contracts of the layers that tools stand on."""
+BELOW.register_singleton(Search, Finder([ManualSource(Manual())]))
+CONTEXT = ToolContext(person_id="p", conversation_id="c", turn_id="t", message_id="m", assistant="a", services=BELOW)
 HOSTILE = [
     "",
     "{",
@@ -39,8 +46,7 @@ def test_a_model_can_understand_it(each: Tool[..., Any]) -> None:
 
 
 def test_it_needs_nothing_from_above(each: Tool[..., Any]) -> None:
-    each.check(ServiceContainer())
-    assert not each.requires
+    each.check(BELOW)
 
 
 def test_names_are_unique() -> None:

@@ -125,6 +125,12 @@ async def test_what_there_is_to_talk_to(http: aiohttp.ClientSession) -> None:
         ("GET", f"{NOWHERE}/messages?before={2**53}", None, 422),
         ("GET", f"{NOWHERE}/messages?limit=101", None, 422),
         ("GET", NOWHERE.lower(), None, 422),
+        ("GET", "/api/v1/search", None, 422),
+        ("GET", "/api/v1/search?q=%20%00", None, 422),
+        ("GET", f"/api/v1/search?q={'a' * 1_001}", None, 422),
+        ("GET", "/api/v1/search?q=a&limit=51", None, 422),
+        ("GET", "/api/v1/search?q=a&in=secrets", None, 422),
+        ("GET", "/api/v1/search?q=a&in=notes&in=notes&in=notes&in=notes", None, 422),
     ],
 )
 async def test_every_error_has_one_shape(
@@ -172,6 +178,7 @@ async def test_the_schema_describes_every_route(http: aiohttp.ClientSession) -> 
         "/api/v1/conversations/{conversation_id}/messages",
         "/api/v1/assistants",
         "/api/v1/models",
+        "/api/v1/search",
     }
     operations = [operation for methods in paths.values() for operation in methods.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)

@@ -1,7 +1,9 @@
 """The tools by which an assistant remembers: notes a person asked for, and what was said in other conversations."""
 
 from antiphon.errors import ToolError
-from antiphon.storage.base import ConversationStore, Hit, Note, NoteStore
+from antiphon.search.base import Passage, Search
+from antiphon.search.sources import MESSAGES, NOTES
+from antiphon.storage.base import NoteStore
 from antiphon.tools.base import ToolContext, tool
 
 NOTHING = "Nothing found."
@@ -27,36 +29,38 @@ async def remember(text: str, notes: NoteStore, context: ToolContext) -> str:
 
 
 @tool(timeout=10)
-async def recall(query: str, notes: NoteStore, context: ToolContext) -> str:
+async def recall(query: str, search: Search, context: ToolContext) -> str:
     """Find what you were asked to remember about the person, in any conversation.
 
     Args:
         query: Words to look for; empty for the newest notes.
     """
-    found = await notes.search(context.person_id, query, limit=_RESULTS)
-    return "\n".join(map(_note_line, found)) or NOTHING
+    found = await search.find(context.person_id, query, limit=_RESULTS, sources=[NOTES])
+    return "\n".join(map(_note_line, found.items)) or NOTHING
 
 
 @tool(timeout=10)
-async def search_conversations(query: str, conversations: ConversationStore, context: ToolContext) -> str:
+async def search_conversations(query: str, search: Search, context: ToolContext) -> str:
     """Search what was said in the person's other conversations.
 
     Args:
         query: Words to look for.
     """
-    found = await conversations.search(context.person_id, query, limit=_RESULTS, exclude=context.conversation_id)
-    return "\n".join(map(_hit_line, found)) or NOTHING
+    found = await search.find(
+        context.person_id, query, limit=_RESULTS, sources=[MESSAGES], exclude=context.conversation_id
+    )
+    return "\n".join(map(_message_line, found.items)) or NOTHING
 
 
-def _note_line(note: Note) -> str:
-    return f"- {_flat(note.text)} (noted {note.created_at:%Y-%m-%d})"
+def _note_line(note: Passage) -> str:
+    return f"- {_flat(note.text)} (noted {note.when:%Y-%m-%d})"
 
 
-def _hit_line(hit: Hit) -> str:
-    who = "the person" if hit.role == "user" else "the assistant"
-    return f'- {_flat(hit.snippet)} ({who}, {hit.created_at:%Y-%m-%d}, in "{_flat(hit.conversation_title)}")'
+def _message_line(message: Passage) -> str:
+    who = "the person" if message.role == "user" else "the assistant"
+    return f'- {_flat(message.text)} ({who}, {message.when:%Y-%m-%d}, in "{_flat(message.title)}")'
 
 
 def _flat(text: str) -> str:
-    """One finding is one line, whatever was in it."""
+    """One passage is one line, whatever was in it."""
     return " ".join(text.split())

@@ -2,12 +2,12 @@
 
 from msgspec import Struct
 
-from antiphon.search.manual import Manual
-from antiphon.tools.base import tool
+from antiphon.search.base import Search
+from antiphon.search.fusion import plain
+from antiphon.search.sources import MANUAL
+from antiphon.tools.base import ToolContext, tool
 
-_MANUAL = Manual()  # reads its pages at the first search and never changes after it
 _RESULTS = 4
-_TEXT_LIMIT = 2_000
 
 
 class ManualPage(Struct, frozen=True):
@@ -17,7 +17,7 @@ class ManualPage(Struct, frozen=True):
 
 
 @tool
-def search_manual(query: str) -> list[ManualPage]:
+async def search_manual(query: str, search: Search, context: ToolContext) -> list[ManualPage]:
     """Search the manual of this product (Antiphon): setup, models, tools, commands, adapters, the Python interface.
 
     Answers with the sections that fit best, each with its title, text and source; an empty list when none does.
@@ -25,7 +25,5 @@ def search_manual(query: str) -> list[ManualPage]:
     Args:
         query: A few words of what to look for, in English.
     """
-    return [
-        ManualPage(section.title, section.text[:_TEXT_LIMIT], section.source)
-        for section in _MANUAL.search(query, _RESULTS)
-    ]
+    found = await search.find(context.person_id, query, limit=_RESULTS, sources=[MANUAL])
+    return [ManualPage(section.title, plain(section.text), section.id) for section in found.items]

@@ -76,6 +76,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
             tags=[
                 {"name": "conversations", "description": "Your conversations and their messages."},
+                {"name": "search", "description": "Finding what was said and what is remembered."},
                 {"name": "catalogue", "description": "Whom there is to talk to, and what answers."},
             ],
         )

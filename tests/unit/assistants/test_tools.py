@@ -10,7 +10,9 @@ from antiphon.assistants.assistant import AnyTool
 from antiphon.assistants.tools import NOTHING, recall, remember, search_conversations
 from antiphon.domain import ChannelMessage
 from antiphon.runtime.container import ServiceContainer
-from antiphon.storage.base import Accepted, ConversationStore, NoteStore, Store
+from antiphon.search.base import Search
+from antiphon.search.sources import open_search
+from antiphon.storage.base import Accepted, NoteStore, Store
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
 from antiphon.tools.base import ToolContext
@@ -32,7 +34,7 @@ async def says(store: Store, account: str, place: str, text: str) -> Accepted:
 async def use(tool: AnyTool, store: Store, accepted: Accepted, **arguments: str) -> str:
     services = ServiceContainer()
     services.register_singleton(NoteStore, store.notes)
-    services.register_singleton(ConversationStore, store.conversations)
+    services.register_singleton(Search, open_search(store))
     context = ToolContext(
         person_id=accepted.turn.person_id,
         conversation_id=accepted.conversation.id,
@@ -52,8 +54,8 @@ async def test_what_is_remembered_is_recalled_in_one_line_with_its_day(store: St
         "Remembered: Their dog is called Argos"
     )
     found = await use(recall, store, asked, query="dog")
-    assert found == f"- Their dog is called Argos (noted {asked.message.created_at:%Y-%m-%d})"
-    assert await use(recall, store, asked, query="") == found
+    assert found == f"- Their «dog» is called Argos (noted {asked.message.created_at:%Y-%m-%d})"
+    assert await use(recall, store, asked, query="") == found.replace("«dog»", "dog")
     note = (await store.notes.list(asked.turn.person_id))[0]
     assert note.source_message_id == asked.message.id
 
@@ -95,6 +97,14 @@ async def test_any_text_is_a_query(store: Store, query: str) -> None:
     tools: list[AnyTool] = [recall, search_conversations]
     for tool in tools:
         assert not (await use(tool, store, asked, query=query)).startswith("failed")
+
+
+async def test_a_store_that_is_gone_is_no_empty_answer(store: Store) -> None:
+    asked = await says(store, "ada", "a", "hello")
+    await store.stop()
+    tools: list[AnyTool] = [recall, search_conversations]
+    for tool in tools:
+        assert (await use(tool, store, asked, query="dog")).startswith("failed")
 
 
 async def test_nobody_reads_what_is_somebody_elses(store: Store) -> None:

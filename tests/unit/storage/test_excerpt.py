@@ -12,6 +12,7 @@ from antiphon.storage.sqlite.store import SqliteStore
 
 def test_a_short_text_is_shown_whole() -> None:
     assert excerpt("When does the «café» open?\nSoon.") == "When does the «café» open?\nSoon."
+    assert excerpt(f"{'before ' * 20}«lamp»") == f"{'before ' * 20}«lamp»"
 
 
 def test_a_long_text_is_cut_between_words_on_both_sides() -> None:

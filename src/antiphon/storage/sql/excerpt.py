@@ -15,9 +15,10 @@ _MARKED = re.compile("«([^«»]*)»")
 
 
 def excerpt(marked: str) -> str:
-    """The stretch with the most different words in «», with `…` where something was cut off."""
-    start = max(0, _best(marked) - _AROUND)
-    stop = start + WIDTH + 2 * _AROUND
+    """A short text whole; of a long one the stretch with the most different words in «», with `…` at what was cut."""
+    width = WIDTH + 2 * _AROUND
+    start = max(0, _best(marked) - _AROUND) if len(marked) > width else 0
+    stop = start + width
     if start:
         start = marked.find(" ", start, start + _AROUND) + 1 or start
     if stop < len(marked):

@@ -121,6 +121,19 @@ class ModelShape(Shape):
     model: str
 
 
+class PassageShape(Shape):
+    """Something that was found."""
+
+    source: str = Field(description="Where: `messages`, `notes` or `manual`.", examples=["messages"])
+    id: str = Field(description="Of the message or note; of a section of the manual its file and heading.")
+    title: str = Field(description="Title of the conversation, or the headings above the section; empty for a note.")
+    text: str = Field(description="With the words that were looked for in «».", examples=["The «lighthouse» is open."])
+    score: float = Field(ge=0, description="Only compared with others of the same answer.")
+    when: datetime | None
+    role: Role | None = Field(description="Who said it, of a message.")
+    reference: str | None = Field(description="Of a message its conversation, of a note the message that asked for it.")
+
+
 class ConversationList(Shape):
     items: list[ConversationShape]
 
@@ -137,3 +150,8 @@ class AssistantList(Shape):
 class ModelList(Shape):
     default: str = Field(description="The one that answers unless another is chosen.", examples=["demo"])
     items: list[ModelShape]
+
+
+class SearchResult(Shape):
+    items: list[PassageShape] = Field(description="The best first, the same text once.")
+    left_out: list[str] = Field(description="Sources that gave no answer in time: there may be more.")
