@@ -114,17 +114,28 @@ def encode_value(value: Any) -> bytes:
 
 def _without_nan(body: bytes, value: Any) -> bytes:
     # The encoder writes NaN as null, so only what has a null in it can hide one.
-    if b"null" in body and _has_non_finite(msgspec.to_builtins(value)):
+    if b"null" in body and _has_non_finite(value):
         raise ValueError("NaN and infinity cannot be sent: JSON has no word for them")
     return body
 
 
+_FINITE = frozenset({str, int, bool, type(None), bytes})
+
+
 def _has_non_finite(value: Any) -> bool:
-    if isinstance(value, float):
+    kind = type(value)
+    if kind in _FINITE:
+        return False
+    if kind is float:
         return not math.isfinite(value)
-    if isinstance(value, dict):
-        return any(map(_has_non_finite, value.values()))
-    return isinstance(value, list | tuple) and any(map(_has_non_finite, value))
+    if kind is dict:
+        value = value.values()
+    elif kind is not list and kind is not tuple:
+        return _has_non_finite(msgspec.to_builtins(value))
+    for item in value:  # noqa: SIM110 - `any` with a generator takes three times as long, and every message comes by
+        if _has_non_finite(item):
+            return True
+    return False
 
 
 def _deeper_than(value: Any, limit: int) -> bool:

@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections import OrderedDict
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -66,8 +68,23 @@ def test_v2_7_compact_and_utf_8() -> None:
     assert V2.push(None, "t", "é", {"🎵": "ü"}) == '[null,null,"t","é",{"🎵":"ü"}]'.encode()
 
 
+class Measured(msgspec.Struct):
+    """A payload that is no dictionary."""
+
+    value: float
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("hide", [lambda x: {"x": x}, lambda x: {"x": [1, {"y": (x,)}]}])
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda x: {"x": x},
+        lambda x: {"x": [1, {"y": (x,)}]},
+        lambda x: {"x": None, "y": Measured(x)},
+        lambda x: OrderedDict(x={x, 1.0}),
+        lambda x: MappingProxyType({"x": x}),
+    ],
+)
 def test_v2_7_not_a_number_is_refused_at_the_sender(bad: float, hide: Any) -> None:
     with pytest.raises(ValueError, match="NaN"):
         V2.push(None, "t", "e", hide(bad))
