@@ -10,8 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
-from fastapi import FastAPI
-
 from antiphon import __version__
 from antiphon.adapters.base import ChannelAdapter, Receipt
 from antiphon.adapters.web import WebAdapter
@@ -23,12 +21,9 @@ from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.tools import recall, remember, search_conversations
 from antiphon.cache import cache
 from antiphon.cache.cache import Cache, open_cache
-from antiphon.commands.base import Command, Commands
-from antiphon.conversation.ending import TurnEnding
-from antiphon.conversation.generation import Generation
-from antiphon.conversation.handler import MessageHandler
+from antiphon.commands.base import Commands, command_registry
+from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
-from antiphon.conversation.house import House
 from antiphon.conversation.live import Live
 from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import MessageRouter
@@ -40,7 +35,6 @@ from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.detect import Detected, detect
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.realtime import pubsub
-from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.runtime import threads
 from antiphon.runtime.clock import Clock, SystemClock
@@ -48,6 +42,8 @@ from antiphon.runtime.container import ServiceContainer
 from antiphon.runtime.lifecycle import HealthCheck, Lifecycle
 from antiphon.runtime.registry import Registry
 from antiphon.runtime.services import add_services
+from antiphon.runtime.tasks import Tasks
+from antiphon.runtime.threads import Threads
 from antiphon.search.base import Search
 from antiphon.search.sources import open_search
 from antiphon.settings.config import Config
@@ -58,18 +54,9 @@ from antiphon.telemetry import health, metrics, profile
 from antiphon.telemetry.logs import get_logger, setup_logging
 from antiphon.telemetry.monitoring import MonitoringService
 from antiphon.tools.base import tool_registry
-from antiphon.web.api.catalogue import catalogue_routes
-from antiphon.web.api.conversations import conversation_routes
-from antiphon.web.api.search import search_routes
-from antiphon.web.app import WebApp
 from antiphon.web.auth import everybody_is_local
-from antiphon.web.channels.conversation import ConversationChannel, NewConversationChannel
-from antiphon.web.channels.conversations import ConversationsChannel
-from antiphon.web.guard import Guard
-from antiphon.web.health import health_routes
-from antiphon.web.problems import install as answer_problems
+from antiphon.web.edge import Edge
 from antiphon.web.server import WebServer
-from antiphon.web.static import StaticPage
 
 log = get_logger(__name__)
 
@@ -89,28 +76,28 @@ class Workspace:
         self.config = config if config is not None else Config.load()
         self.settings = ConfigReloader(self.config, check=self._check_settings)
         self.settings.listen(self._take_settings)
+        self._tasks = Tasks()
+        self._lifecycle = Lifecycle()
+        self._lost: ServiceError | None = None
+
+        # What a process has once.
         self.metrics = metrics.adopt()
         self.health = health.adopt()
         self.profiler = profile.adopt()
-        self._claim = open_claim(self.config.database, self._lose_claim)
-        self._lost: ServiceError | None = None
-        self._closing: asyncio.Task[None] | None = None
-        self.store = open_store(self.config.database)
         self.cache = cache.adopt(self._open_cache())
+        self.pubsub = pubsub.adopt()
+        self._threads = threads.adopt(self._open_threads())
+
+        # What is kept.
+        self._claim = open_claim(self.config.database, self._lose_claim)
+        self.store = open_store(self.config.database)
         self.sessions = SessionManager(self.store, self.cache, ttl=self.config.sessions.ttl, metrics=self.metrics)
         self.search = open_search(self.store, metrics=self.metrics)
+
+        # Who answers.
         self.providers = ProviderRegistry(
             self.config.providers, environ=self.config.environ, services=self.config.services
         )
-        self.prompts = PromptManager()
-        self.assistants = Directory()
-        self.tools: Registry[AnyTool] = tool_registry()
-        self.pubsub = pubsub.adopt()
-        self.phoenix = Phoenix(self.config.realtime, metrics=self.metrics, pubsub=self.pubsub)
-        self.live = Live(self.phoenix.broadcast, self.pubsub.publish_now)
-        self.web = WebAdapter(self.live.message)
-        self.adapters: dict[str, ChannelAdapter] = {self.web.name: self.web}
-        self._built_in: Assistant | None = None
         self._detected = Detected(DEMO, "The workspace has not been started.")
         self.catalogue = Catalogue(self.providers, lambda: self.default_model)
         self.selector = ModelSelector(
@@ -119,15 +106,22 @@ class Workspace:
             self.config.assistants.platform_models,
             lambda person: self.config.features.enabled("choose_model", person.id),
         )
+        self.prompts = PromptManager()
+        self.tools: Registry[AnyTool] = tool_registry()
+        self.assistants = Directory()
+        self._built_in: Assistant | None = None
+
+        # How messages come in and replies go out.
+        self.phoenix = Phoenix(self.config.realtime, metrics=self.metrics, pubsub=self.pubsub)
+        self.live = Live(self.phoenix.broadcast, self.pubsub.publish_now)
+        self.web = WebAdapter(self.live.message)
+        self.adapters: dict[str, ChannelAdapter] = {self.web.name: self.web}
         self.outbox = Outbox(self.store.outbox, self.adapters, metrics=self.metrics)
         self.history = ConversationHistory(self.store.conversations, self.sessions, self.live)
         self.services = ServiceContainer()
-        performance = self.config.performance
-        self._threads = threads.adopt(threads.Threads(performance.max_workers, performance.queue_size))
         self.router = self._build_flow()
         self.monitoring = self._build_monitoring()
         self.server = self._build_server()
-        self._lifecycle = Lifecycle()
         self._provide()
 
     @property
@@ -241,39 +235,27 @@ class Workspace:
         config = self.config
         return open_cache(config.cache, config.redis, config.performance, config.services, metrics=self.metrics)
 
+    def _open_threads(self) -> Threads:
+        performance = self.config.performance
+        return Threads(performance.max_workers, performance.queue_size)
+
     def _build_flow(self) -> MessageRouter:
-        config = self.config.assistants
-        commands = _commands(self.services)
-        house = House(
-            commands=commands,
-            catalogue=self.catalogue,
-            selector=self.selector,
+        found = command_registry()
+        flow = Flow(
+            store=self.store,
+            sessions=self.sessions,
+            commands=Commands([found.get(name) for name in found.names()], self.services),
             assistants=self.assistants,
-            inbox=self.store.inbox,
-            waiting=lambda: self.router.waiting(),  # noqa: PLW0108 - the router is built last
+            context=ContextBuilder(self.prompts, self.config.assistants),
+            selector=self.selector,
+            providers=self.providers,
+            catalogue=self.catalogue,
+            services=self.services,
+            outbox=self.outbox,
+            live=self.live,
             facts=self._facts,
         )
-        ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=self.metrics)
-        handler = MessageHandler(
-            inbox=self.store.inbox,
-            sessions=self.sessions,
-            commands=commands,
-            house=house,
-            assistants=self.assistants,
-            context=ContextBuilder(self.prompts, config),
-            selector=self.selector,
-            generation=Generation(providers=self.providers, services=self.services),
-            ending=ending,
-        )
-        return MessageRouter(
-            self.store,
-            handler,
-            ending,
-            self.live,
-            default_assistant=lambda: self.assistants.default.name,
-            drain_seconds=self.config.server.drain_seconds,
-            metrics=self.metrics,
-        )
+        return flow.router(drain_seconds=self.config.server.drain_seconds, metrics=self.metrics)
 
     def _build_monitoring(self) -> MonitoringService:
         on_this_disk = self.config.database.url.startswith("sqlite:")
@@ -287,27 +269,20 @@ class Workspace:
         )
 
     def _build_server(self) -> WebServer:
-        person = everybody_is_local(self.store.people)
-        api = FastAPI(title="Antiphon", version=__version__, docs_url=None, redoc_url=None)
-        answer_problems(api)
-        api.include_router(conversation_routes(self.history, self.router, person), prefix="/api/v1")
-        api.include_router(search_routes(self.search, person), prefix="/api/v1")
-        api.include_router(
-            catalogue_routes(self.assistants.all, lambda: self.default_model, self.catalogue.names), prefix="/api/v1"
+        edge = Edge(
+            version=__version__,
+            phoenix=self.phoenix,
+            person=everybody_is_local(self.store.people),
+            history=self.history,
+            router=self.router,
+            adapter=self.web,
+            search=self.search,
+            assistants=self.assistants,
+            catalogue=self.catalogue,
+            default_model=lambda: self.default_model,
+            monitoring=self.monitoring,
         )
-
-        @self.phoenix.on_connect
-        async def connect(_: ConnectInfo) -> dict[str, Any]:
-            return {"person": await person()}
-
-        self.phoenix.route("conversation:new", lambda: NewConversationChannel(self.history, self.assistants))
-        self.phoenix.route("conversation:*", lambda: ConversationChannel(self.history, self.router, self.web))
-        self.phoenix.route("conversations", lambda: ConversationsChannel(self.history))
-        limit = self.config.server.max_body_bytes
-        app = WebApp(health_routes(self.monitoring), StaticPage(), api, max_body_bytes=limit)
-        names = frozenset({self.config.server.host, self.config.realtime.public_host or self.config.server.host})
-        guard = Guard(app, names, self.phoenix.origin_policy)
-        return WebServer(guard, self.phoenix.protocol_class(), self.config.server, self._drain)
+        return edge.server(self.config.server, self._drain)
 
     def _provide(self) -> None:
         """What tools, commands and a program's own services may ask for; any of it can be replaced before the start."""
@@ -341,6 +316,7 @@ class Workspace:
         for name, adapter in self.adapters.items():
             order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)
         order.add("the outbox", self.outbox.start, self.outbox.stop)
+        order.add("what runs beside", None, self._tasks.stop)
         order.add("the flow", self.router.start, self.router.stop, stop_limit=2 * self.config.server.drain_seconds + 5)
         order.add("the sockets", None, self.phoenix.stop)
         order.add("the settings", self.settings.start, self.settings.stop)
@@ -354,7 +330,7 @@ class Workspace:
         self._lost = error
         self.health.drain()
         self.server.stop()
-        self._closing = asyncio.create_task(self.router.stop(), name="claim-lost")
+        self._tasks.start("claim lost", self.router.stop)
 
     async def _choose_model(self) -> None:
         self._detected = await detect(self.providers, self.config.default_model, probe=self.config.detect_local_models)
@@ -382,13 +358,6 @@ class Workspace:
 
     def _built_in_tools(self) -> list[AnyTool]:
         return [*(self.tools.get(name) for name in self.tools.names()), remember, recall, search_conversations]
-
-
-def _commands(services: ServiceContainer) -> Commands:
-    found: Registry[Command] = Registry(
-        "command", lambda module: module.command, package="antiphon.commands", group="antiphon.commands"
-    )
-    return Commands([found.get(name) for name in found.names()], services)
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 
 from antiphon.domain import Conversation, Person, Turn, TurnRecord
 from antiphon.runtime.base import Services
+from antiphon.runtime.registry import Registry
 
 _LONGEST_NAME = 40
 """Characters of a name that does not exist which its refusal repeats."""
@@ -77,6 +78,11 @@ class Command(Struct, frozen=True, kw_only=True):
     def served(self, services: Services) -> "Command":
         """The same with its services filled in; that they are there is checked when the workspace starts."""
         return structs.replace(self, run=services.inject(self.run, by=f"The command /{self.name}", given=1))
+
+
+def command_registry() -> Registry[Command]:
+    """The commands of this folder by file name, and those of installed packages (entry points `antiphon.commands`)."""
+    return Registry("command", lambda module: module.command, package="antiphon.commands", group="antiphon.commands")
 
 
 class Commands:

@@ -1,0 +1,74 @@
+"""The flow put together: from a message that came in to the reply that goes out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from antiphon.assistants.context import ContextBuilder
+from antiphon.assistants.directory import Directory
+from antiphon.assistants.selector import ModelSelector
+from antiphon.commands.base import Commands
+from antiphon.conversation.ending import TurnEnding
+from antiphon.conversation.generation import Generation
+from antiphon.conversation.handler import MessageHandler
+from antiphon.conversation.house import House
+from antiphon.conversation.live import Live
+from antiphon.conversation.outbox import Outbox
+from antiphon.conversation.router import MessageRouter
+from antiphon.conversation.sessions import SessionManager
+from antiphon.providers.catalogue import Catalogue
+from antiphon.providers.registry import ProviderRegistry
+from antiphon.runtime.base import Services
+from antiphon.storage.base import Store
+from antiphon.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """What the flow is made of. `facts` are lines for `/status` that only the workspace knows."""
+
+    store: Store
+    sessions: SessionManager
+    commands: Commands
+    assistants: Directory
+    context: ContextBuilder
+    selector: ModelSelector
+    providers: ProviderRegistry
+    catalogue: Catalogue
+    services: Services
+    outbox: Outbox
+    live: Live
+    facts: Callable[[], Mapping[str, str]]
+
+    def router(self, *, drain_seconds: float, metrics: Metrics) -> MessageRouter:
+        """The way in to it; not yet started."""
+        house = House(
+            commands=self.commands,
+            catalogue=self.catalogue,
+            selector=self.selector,
+            assistants=self.assistants,
+            inbox=self.store.inbox,
+            waiting=lambda: router.waiting(),  # noqa: PLW0108 - the router is built last
+            facts=self.facts,
+        )
+        ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=metrics)
+        handler = MessageHandler(
+            inbox=self.store.inbox,
+            sessions=self.sessions,
+            commands=self.commands,
+            house=house,
+            assistants=self.assistants,
+            context=self.context,
+            selector=self.selector,
+            generation=Generation(providers=self.providers, services=self.services),
+            ending=ending,
+        )
+        router = MessageRouter(
+            self.store,
+            handler,
+            ending,
+            self.live,
+            default_assistant=lambda: self.assistants.default.name,
+            drain_seconds=drain_seconds,
+            metrics=metrics,
+        )
+        return router

@@ -1,0 +1,75 @@
+"""The edge put together: everything that clients reach, on one port."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+
+from antiphon.adapters.web import WebAdapter
+from antiphon.assistants.directory import Directory
+from antiphon.conversation.history import ConversationHistory
+from antiphon.conversation.router import MessageRouter
+from antiphon.providers.catalogue import Catalogue
+from antiphon.realtime.connect import ConnectInfo
+from antiphon.realtime.phoenix import Phoenix
+from antiphon.search.finder import Finder
+from antiphon.telemetry.monitoring import MonitoringService
+from antiphon.web import problems
+from antiphon.web.api.catalogue import catalogue_routes
+from antiphon.web.api.conversations import conversation_routes
+from antiphon.web.api.search import search_routes
+from antiphon.web.app import WebApp
+from antiphon.web.auth import CurrentPerson
+from antiphon.web.channels.conversation import ConversationChannel, NewConversationChannel
+from antiphon.web.channels.conversations import ConversationsChannel
+from antiphon.web.config import ServerSettings
+from antiphon.web.guard import Guard
+from antiphon.web.health import health_routes
+from antiphon.web.server import WebServer
+from antiphon.web.static import StaticPage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """What the edge is made of. `person` finds who is there, `version` is told by the API."""
+
+    version: str
+    phoenix: Phoenix
+    person: CurrentPerson
+    history: ConversationHistory
+    router: MessageRouter
+    adapter: WebAdapter
+    search: Finder
+    assistants: Directory
+    catalogue: Catalogue
+    default_model: Callable[[], str]
+    monitoring: MonitoringService
+
+    def server(self, settings: ServerSettings, drain: Callable[[], Awaitable[None]]) -> WebServer:
+        """Serves sockets, API, health and page; not yet bound. For `drain` see there."""
+        self._open_channels()
+        app = WebApp(health_routes(self.monitoring), StaticPage(), self._api(), max_body_bytes=settings.max_body_bytes)
+        names = frozenset({settings.host, self.phoenix.config.public_host or settings.host})
+        guard = Guard(app, names, self.phoenix.origin_policy)
+        return WebServer(guard, self.phoenix.protocol_class(), settings, drain)
+
+    def _api(self) -> FastAPI:
+        api = FastAPI(title="Antiphon", version=self.version, docs_url=None, redoc_url=None)
+        problems.install(api)
+        for routes in (
+            conversation_routes(self.history, self.router, self.person),
+            search_routes(self.search, self.person),
+            catalogue_routes(self.assistants.all, self.default_model, self.catalogue.names),
+        ):
+            api.include_router(routes, prefix="/api/v1")
+        return api
+
+    def _open_channels(self) -> None:
+        @self.phoenix.on_connect
+        async def connect(_: ConnectInfo) -> dict[str, Any]:
+            return {"person": await self.person()}
+
+        self.phoenix.route("conversation:new", lambda: NewConversationChannel(self.history, self.assistants))
+        self.phoenix.route("conversation:*", lambda: ConversationChannel(self.history, self.router, self.adapter))
+        self.phoenix.route("conversations", lambda: ConversationsChannel(self.history))
