@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.search.lexical import LexicalIndex, fold, stem, words
+from antiphon.search.lexical import LexicalIndex, fold, mark, stem, words
 
 WORDS = st.lists(st.sampled_from(["cat", "dog", "bird", "fish", "tree", "stone", "river", "cloud"]), max_size=12)
 DOCUMENTS = st.lists(WORDS.map(" ".join), max_size=8)
@@ -129,3 +129,24 @@ def test_searching_changes_nothing(documents: list[str], query: list[str]) -> No
     first = index.search(" ".join(query), 5)
     index.search("something else", 5)
     assert index.search(" ".join(query), 5) == first
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "marked"),
+    [
+        ("Two Cafés, one café.", "CAFE", "Two «Cafés», one «café»."),
+        ("cafe\u0301 here", "café", "«cafe\u0301» here"),
+        ("docs/harbour.md", "harbours", "docs/«harbour».md"),
+        ("日本語 here", "本語", "«日本語» here"),
+        ("nothing", "", "nothing"),
+        ("a\0b \ud83d", "b", "a\0«b» \ud83d"),
+    ],
+)
+def test_shared_words_are_marked_as_they_are_written(text: str, query: str, marked: str) -> None:
+    assert mark(text, query) == marked
+
+
+@given(st.text(), st.text())
+def test_marking_adds_nothing_else(text: str, query: str) -> None:
+    bare = text.replace("«", "").replace("»", "")
+    assert mark(bare, query).replace("«", "").replace("»", "") == bare

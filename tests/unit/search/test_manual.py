@@ -150,3 +150,8 @@ def test_every_section_of_the_real_guides_is_found_by_its_own_title() -> None:
     for section in manual.sections:
         best = manual.search(f"{section.title} {section.text}", 3)
         assert section.title in [other.title for other in best], section.source
+
+
+def test_no_guide_writes_the_marks_of_search_itself() -> None:
+    """They are taken off again before a model reads a section."""
+    assert [section.source for section in Manual(GUIDES).sections if "«" in section.text or "»" in section.text] == []
