@@ -10,6 +10,7 @@ import pytest
 import typer
 
 import antiphon
+from antiphon import Config, ServiceContainer, Workspace
 from antiphon.cli.main import app
 
 
@@ -138,3 +139,17 @@ def test_what_is_built_is_public_and_what_is_not_is_not(page: Any) -> None:
     }
     ours = {name for name in public if name.endswith("Error")} | {"ToolContext", "tool"}
     assert public - said - ours == set()
+
+
+async def test_every_part_that_can_be_asked_for_is_named(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: set[str] = set()
+    register = ServiceContainer.register_singleton
+
+    def keep(container: ServiceContainer, kind: type, part: object) -> None:
+        kinds.add(kind.__name__)
+        register(container, kind, part)
+
+    monkeypatch.setattr(ServiceContainer, "register_singleton", keep)
+    await Workspace(Config(environment="testing")).stop()
+    section = page("docs/guides/services.md").section("Which parts of the house can I ask for?")
+    assert set(re.findall(r"`(\w+)`", section)) == kinds | {"ServiceContainer"}
