@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import msgspec
 
 from antiphon.assistants.assistant import Assistant
 from antiphon.domain import ToolPart
+from antiphon.runtime.spelling import did_you_mean
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools.base import ToolContext
 
@@ -69,6 +69,5 @@ async def _carry_out(part: ToolPart, assistant: Assistant, context: ToolContext)
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(known) or 'no tool at all'}."
-    return f"There is no tool called {name[:64]}. {hint}"
+    hint = did_you_mean(name, known, f"There is: {', '.join(known) or 'no tool at all'}.")
+    return f"There is no tool called {name[:64]}.{hint}"

@@ -1,12 +1,12 @@
 """The assistants of a workspace."""
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.config import AssistantSettings
 from antiphon.errors import ConfigError
+from antiphon.runtime.spelling import did_you_mean
 
 
 class Directory:
@@ -30,9 +30,8 @@ class Directory:
         """Raises `ConfigError` with the nearest name."""
         found = self._assistants.get(name)
         if found is None:
-            near = get_close_matches(name, self._assistants, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(self._assistants) or 'none'}."
-            raise ConfigError(f"There is no assistant called {name!r}. {hint}")
+            hint = did_you_mean(name, self._assistants, f"There is: {', '.join(self._assistants) or 'none'}.")
+            raise ConfigError(f"There is no assistant called {name!r}.{hint}")
         return found
 
     def serving(self, name: str) -> Assistant:

@@ -1,13 +1,13 @@
 """System prompts by name: templates with a closed list of variables, kept in versions."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from string import Formatter
 
 from msgspec import Struct
 
 from antiphon.errors import ConfigError
+from antiphon.runtime.spelling import did_you_mean
 
 VARIABLES = ("assistant", "person", "title", "date")
 """What a template may name: the assistant, the person's name, the conversation's title, today's date."""
@@ -88,7 +88,7 @@ class PromptManager:
         """Raises `ConfigError` with the nearest name, or the versions there are."""
         versions = self._versions.get(prompt.name)
         if versions is None:
-            raise ConfigError(f"There is no prompt {prompt.name!r}. {_nearest(prompt.name, self._versions)}")
+            raise ConfigError(f"There is no prompt {prompt.name!r}.{_did_you_mean(prompt.name, self._versions)}")
         if prompt.version is None:
             return versions[-1]
         if not 1 <= prompt.version <= len(versions):
@@ -104,13 +104,12 @@ def _parse(name: str, text: str) -> list[tuple[str, str | None]]:
     for _, variable, form, conversion in parsed:
         if variable is not None and (variable not in VARIABLES or form or conversion):
             shown = variable + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
-            raise ConfigError(f"Prompt {name}: {{{shown}}} is no variable. {_nearest(variable, VARIABLES)}")
+            raise ConfigError(f"Prompt {name}: {{{shown}}} is no variable.{_did_you_mean(variable, VARIABLES)}")
     return [(literal, variable) for literal, variable, _, _ in parsed]
 
 
-def _nearest(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"Did you mean {near[0]}?" if near else f"There is {', '.join(known)}."
+def _did_you_mean(name: str, known: Collection[str]) -> str:
+    return did_you_mean(name, known, f"There is {', '.join(known)}.")
 
 
 def _one_line(text: str) -> str:

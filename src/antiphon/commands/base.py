@@ -6,7 +6,6 @@ annotated with the type, as a rule a Protocol, under which the workspace provide
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Protocol
 
 from msgspec import Struct, structs
@@ -14,6 +13,7 @@ from msgspec import Struct, structs
 from antiphon.domain import Conversation, Person, Turn, TurnRecord
 from antiphon.runtime.base import Services
 from antiphon.runtime.registry import Registry
+from antiphon.runtime.spelling import did_you_mean
 
 _LONGEST_NAME = 40
 """Characters of a name that does not exist which its refusal repeats."""
@@ -109,10 +109,9 @@ class Commands:
 
 def _unknown(name: str, known: tuple[str, ...]) -> Command:
     name = name[:_LONGEST_NAME]
-    near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean /{near[0]}?" if near else "Type /help to see what there is."
+    hint = did_you_mean(name, known, "Type /help to see what there is.", prefix="/")
 
     async def refuse(_: CommandCall) -> CommandOutcome:
-        return CommandOutcome(text=f"There is no command /{name}. {hint}", refused=True)
+        return CommandOutcome(text=f"There is no command /{name}.{hint}", refused=True)
 
     return Command(name=name, usage=f"/{name}", summary="", run=refuse)

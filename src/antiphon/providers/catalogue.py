@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 
 from antiphon.errors import AntiphonError, ModuleError
 from antiphon.providers.base import DEMO
 from antiphon.providers.registry import ProviderRegistry
+from antiphon.runtime.spelling import did_you_mean
 from antiphon.runtime.tasks import gather_with_concurrency
 from antiphon.telemetry.logs import get_logger
 
@@ -59,9 +59,9 @@ class Catalogue:
         same = [name for name in names if name.partition(":")[2] == wish or name == wish]
         if len(same) == 1:
             return same[0]
-        near = get_close_matches(wish, [*names, *(name.partition(":")[2] for name in names)], n=1)
-        hint = f"Did you mean {near[0]}?" if near else "Write provider:model; /model shows what there is."
-        raise ModuleError(f"There is no model “{wish[:80]}” here. {hint}")
+        known = [*names, *(name.partition(":")[2] for name in names)]
+        hint = did_you_mean(wish, known, "Write provider:model; /model shows what there is.")
+        raise ModuleError(f"There is no model “{wish[:80]}” here.{hint}")
 
     def _usable(self) -> list[str]:
         sections = ((name, self._registry.section(name)) for name in self._registry.names())

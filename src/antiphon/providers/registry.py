@@ -4,7 +4,6 @@ import asyncio
 import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +15,7 @@ from antiphon.providers.base import DEMO, Provider
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, with_environment
 from antiphon.providers.reliability import Retrying
 from antiphon.runtime.config import ServiceSettings
+from antiphon.runtime.spelling import did_you_mean
 
 GROUP = "antiphon.providers"
 """Entry points of this group add providers: `name = "package.module:Factory"`, called with (name, settings)."""
@@ -60,7 +60,7 @@ class ProviderRegistry:
         for name in self._settings.names():
             section = self._settings.named(name)
             if name not in known and section is not None and section.base_url is None:
-                raise ConfigError(f"providers.{name} has no base_url and is not built in.{_nearest(name, known)}")
+                raise ConfigError(f"providers.{name} has no base_url and is not built in.{_did_you_mean(name, known)}")
 
     def names(self) -> tuple[str, ...]:
         """Every name that `get` takes."""
@@ -98,7 +98,7 @@ class ProviderRegistry:
 
     def _make(self, name: str) -> Provider:
         if name not in self.names():
-            raise ModuleError(f"There is no provider “{name[:40]}”.{_nearest(name, self.names())}")
+            raise ModuleError(f"There is no provider “{name[:40]}”.{_did_you_mean(name, self.names())}")
         if name == DEMO:
             demo: Provider = _load(_DEMO, name)(rate=self._settings.demo.rate)
             return demo
@@ -122,8 +122,7 @@ def _loaded(load: Callable[[], Any], name: str) -> Any:
         raise ModuleError(f"The provider {name} cannot be loaded ({error}). Install what it needs.") from error
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
-    if close := get_close_matches(name.lower(), names, n=1):
-        return f" Did you mean {close[0]}?"
-    return f" Known are {', '.join(names)}; any other name needs a base_url under providers."
+    other = f"Known are {', '.join(names)}; any other name needs a base_url under providers."
+    return did_you_mean(name, names, other)

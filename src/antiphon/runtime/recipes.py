@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ from msgspec import Struct
 
 from antiphon.errors import ConfigError
 from antiphon.runtime import wiring
+from antiphon.runtime.spelling import near
 from antiphon.runtime.wiring import Wishes, name_of
 
 Lifetime = Literal["transient", "scoped", "singleton"]
@@ -115,10 +115,10 @@ class Graph:
         """A type that nobody provides, in words, with the nearest one that somebody does."""
         known = {name_of(each): each for each in self._recipes}
         name = name_of(kind)
-        near = get_close_matches(name, known, n=1, cutoff=0.7)
-        if near == [name]:
+        found = near(name, known, likeness=0.7)
+        if found == [name]:
             return f"{kind.__module__}.{name} (not the one of {known[name].__module__})"
-        return f"{name} (is {near[0]} meant?)" if near else name
+        return f"{name} (is {found[0]} meant?)" if found else name
 
     def _visit(self, kind: Any, path: tuple[Any, ...]) -> None:
         if kind in path:

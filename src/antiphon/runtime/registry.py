@@ -5,7 +5,6 @@ Nothing is imported before it is asked for: a folder is listed by its files, an 
 
 import logging
 from collections.abc import Callable, Collection
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from antiphon.errors import ModuleError
+from antiphon.runtime.spelling import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,9 @@ class Registry(Generic[T]):
             return self._added[name]
         loader = self._found().get(name)
         if loader is None:
-            raise ModuleError(f"There is no {self._kind} named {name!r}; {self._suggest(name)}")
+            names = self.names()
+            hint = did_you_mean(name, names, f"Known are: {', '.join(names) or 'none'}.")
+            raise ModuleError(f"There is no {self._kind} named {name!r}.{hint}")
         try:
             return loader()
         except ModuleNotFoundError as error:
@@ -74,10 +76,6 @@ class Registry(Generic[T]):
             ) from error
         except (ImportError, AttributeError) as error:
             raise ModuleError(f"The {self._kind} {name!r} cannot be loaded: {error}.") from error
-
-    def _suggest(self, name: str) -> str:
-        near = get_close_matches(name, self.names(), n=1)
-        return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(self.names()) or 'none'}."
 
     def _found(self) -> dict[str, Callable[[], T]]:
         if self._loaders is None:

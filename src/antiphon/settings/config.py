@@ -22,6 +22,7 @@ from antiphon.errors import ConfigError
 from antiphon.providers.config import ProvidersSettings
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.runtime.config import PerformanceSettings, ServiceSettings
+from antiphon.runtime.spelling import did_you_mean
 from antiphon.settings import schema
 from antiphon.settings.explain import explain
 from antiphon.settings.features import Features
@@ -182,7 +183,7 @@ class Config(BaseModel):
 
     def _nearest(self, path: schema.Path) -> str:
         prefix = "".join(f"{schema.shown(step)}." for step in path[:-1])
-        return schema.nearest(path[-1], schema.names(schema.at(type(self), path[:-1])), prefix)
+        return did_you_mean(path[-1], schema.names(schema.at(type(self), path[:-1])), prefix=prefix)
 
 
 def _loaded(kind: type[Config], sources: Sources) -> Config:

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from antiphon.runtime.spelling import did_you_mean
 from antiphon.settings import schema
 
 _EXPECTED = {
@@ -62,7 +63,7 @@ def _sentence(kind: type[BaseModel], path: schema.Path, problem: Any, place: str
     if problem["type"] == "extra_forbidden":
         prefix = "".join(f"{schema.shown(step)}." for step in path[:-1])
         known = schema.names(schema.at(kind, path[:-1]))
-        return f"{name} is no setting{place}.{schema.nearest(path[-1], known, prefix)}"
+        return f"{name} is no setting{place}.{did_you_mean(path[-1], known, prefix=prefix)}"
     expected = schema.at(kind, path)
     several = expected is not None and len(schema.members(expected)) > 1
     if expected is not None and (several or problem["type"].endswith(_TYPE_ERRORS)):
@@ -109,10 +110,4 @@ def _member(kind: Any) -> str:
 
 def _meant(kind: Any, given: Any) -> str:
     choices = {choice for member in _alternatives(kind) for choice in get_args(member) if get_origin(member) is Literal}
-    if not isinstance(given, str) or not choices:
-        return ""
-    known = {str(choice).lower(): str(choice) for choice in choices}
-    near = schema.nearest(given.lower(), set(known))
-    for lower, choice in known.items():
-        near = near.replace(f" {lower}?", f" {choice}?")
-    return near
+    return did_you_mean(given, map(str, choices)) if isinstance(given, str) else ""

@@ -1,13 +1,13 @@
 """Feature flags: what is on for everybody, for a part of the people, or for some of them by id."""
 
-from difflib import get_close_matches
 from hashlib import sha256
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from antiphon.errors import ConfigError
-from antiphon.settings.schema import nearest, shown
+from antiphon.runtime.spelling import did_you_mean, near
+from antiphon.settings.schema import shown
 
 _Percent = Annotated[str, Field(pattern=r"^(?:100|\d{1,2}(?:\.\d{1,3})?)%$")]
 
@@ -29,7 +29,7 @@ class Features(BaseModel):
     def _refuse_slips(self) -> "Features":
         """A name of one's own that is almost one of the house is a slip of the pen."""
         for name in self.__pydantic_extra__:
-            if meant := get_close_matches(name, self.__class__.model_fields, n=1, cutoff=0.8):
+            if meant := near(name, self.__class__.model_fields, likeness=0.8):
                 raise ValueError(f"{shown(name)} is no flag of the house; did you mean {meant[0]}?")
         return self
 
@@ -41,8 +41,8 @@ class Features(BaseModel):
         """Whether the flag is on for this person. A part of the people is always the same part, another one for each
         flag, and growing it takes it from nobody. Raises `ConfigError` for a flag that is not declared."""
         if name not in self.names():
-            near = nearest(name, {*self.names()})
-            raise ConfigError(f"There is no flag {shown(name)}; declare it under features.{near}")
+            hint = did_you_mean(name, self.names())
+            raise ConfigError(f"There is no flag {shown(name)}; declare it under features.{hint}")
         flag: Flag = getattr(self, name)
         if isinstance(flag, bool):
             return flag

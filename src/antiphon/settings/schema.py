@@ -1,7 +1,6 @@
 """What may be set where, read from the types of the sections."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -97,12 +96,6 @@ def leaves(tree: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any
             yield from leaves(value, here)
         else:
             yield here, value
-
-
-def nearest(name: str, known: set[str], prefix: str = "") -> str:
-    """A sentence that asks whether another name was meant, or nothing."""
-    near = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    return f" Did you mean {prefix}{near[0]}?" if near else ""
 
 
 def shown(text: str) -> str:

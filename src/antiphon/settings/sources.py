@@ -9,6 +9,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from antiphon.errors import ConfigError
+from antiphon.runtime.spelling import did_you_mean
 from antiphon.settings import schema
 from antiphon.settings.files import DEEPEST, Leaf, read_secrets, read_variables, read_yaml
 
@@ -133,7 +134,7 @@ def _in_folder(kind: type[BaseModel], folder: Path, *, every: bool) -> list[tupl
         section = () if name == Path(CONFIG_FILE).stem else (name,)
         if section and name not in sections:
             if every:
-                raise ConfigError(f"{path} is called like no section.{schema.nearest(name, sections)}")
+                raise ConfigError(f"{path} is called like no section.{did_you_mean(name, sections)}")
             continue
         if section in found:
             raise ConfigError(f"{found[section]} and {path} both hold the section {name}; keep one.")
@@ -166,12 +167,8 @@ def _path_of(name: str) -> schema.Path:
 
 
 def _no_setting(kind: type[BaseModel], name: str, place: str) -> str:
-    near = schema.nearest(_path_of(name)[0].upper(), _upper(kind), PREFIX)
-    return f"{schema.shown(name)} is no setting ({place}).{near}"
-
-
-def _upper(kind: type[BaseModel]) -> set[str]:
-    return {name.upper() for name in kind.model_fields}
+    known = [section.upper() for section in kind.model_fields]
+    return f"{schema.shown(name)} is no setting ({place}).{did_you_mean(_path_of(name)[0], known, prefix=PREFIX)}"
 
 
 def _set_by_secrets(

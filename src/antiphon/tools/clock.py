@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, available_timezones
 
 from antiphon.errors import ToolError
+from antiphon.runtime.spelling import near
 from antiphon.search.lexical import fold
 from antiphon.tools.base import tool
 
@@ -74,8 +74,8 @@ def find_zone(name: str) -> tzinfo:
     key = zones.get(wanted) or zones.get(wanted.split(",")[0].strip())  # "Paris, France"
     if key:
         return ZoneInfo(key)
-    near = [zones[match] for match in get_close_matches(wanted[:60], zones, n=3)]
-    hint = f" Did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
+    found = dict.fromkeys(zones[match] for match in near(wanted, zones, most=3))
+    hint = f" Did you mean {' or '.join(found)}?" if found else ""
     raise ToolError(f"No time zone or city is called {name[:60]!r}.{hint} Use an IANA name such as Europe/Berlin.")
 
 

@@ -56,8 +56,8 @@ def test_a_file_is_loaded_when_it_is_asked_for(folder: str) -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("dmo", "There is no provider named 'dmo'; did you mean 'demo'?"),
-        ("zzz", "There is no provider named 'zzz'; known are: broken, demo, empty, vendor."),
+        ("dmo", "There is no provider named 'dmo'. Did you mean demo?"),
+        ("zzz", "There is no provider named 'zzz'. Known are: broken, demo, empty, vendor."),
         ("vendor", "The provider 'vendor' needs the package 'a_package_nobody_has'; install it and start again."),
     ],
 )
@@ -101,5 +101,5 @@ def test_an_installed_package_cannot_take_the_name_of_ours(
 
 
 def test_an_empty_registry_says_so() -> None:
-    with pytest.raises(ModuleError, match="known are: none"):
+    with pytest.raises(ModuleError, match="Known are: none"):
         Registry("provider", pick).get("anything")
