@@ -4,6 +4,7 @@ import asyncio
 import random
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,28 @@ def in_database(folder: Path, query: str) -> list[tuple[Any, ...]]:
 async def rejoined(visitor: Visitor) -> None:
     joins = visitor.joins
     await visitor.see(lambda: visitor.joins > joins)
+
+
+async def test_rows_that_were_damaged_by_hand_keep_nobody_from_starting(served: Served, visitors: Visitors) -> None:
+    served.start()
+    visitor = await visitors.enter(served.url)
+    await visitor.ask("!echo whole")
+    receipt = await visitor.say("!slow 20 !long 2000")
+    await visitor.see(lambda: in_database(served.folder, "SELECT count(*) FROM chunks")[0][0] >= 2)
+    served.kill()
+    with closing(sqlite3.connect(served.folder / "data" / "antiphon.db")) as database, database:
+        database.execute("INSERT INTO chunks SELECT turn_id, max(seq) + 1, max(number) + 1, 'tool', '{' FROM chunks")
+        database.execute("UPDATE inbox SET record = '{'")
+        database.execute("UPDATE messages SET parts = '{' WHERE parts IS NOT NULL")
+    served.start()
+    again = await visitors.enter(served.url, visitor.conversation_id)
+    assert [message["text"] for message in again.shown()][:2] == ["!echo whole", "whole"]
+    assert [message["status"] for message in again.shown() if message["turn_id"] == receipt["turn_id"]] == [
+        "interrupted",
+        "interrupted",
+    ]
+    assert (await again.ask("!echo go on"))["text"] == "go on"
+    assert "store.record_damaged" in served.log
 
 
 async def settled(visitor: Visitor) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
 """Rows, titles, texts and the joining of chunks."""
 
+from collections.abc import MutableMapping
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +15,7 @@ from antiphon.storage.sql.records import (
     PARTS,
     dump,
     load_record,
+    message_of,
     micros,
     moment,
     parts_of,
@@ -85,10 +88,29 @@ def test_titles_are_cut_between_words(text: str, title: str) -> None:
 
 def test_a_record_of_a_newer_format_is_refused_and_not_guessed() -> None:
     record = TurnRecord(outcome="answered")
-    assert load_record(dump(record)) == record
+    assert load_record(dump(record), "T1") == record
     newer = dump(record).replace(f'"format":{FORMAT}', f'"format":{FORMAT + 1}')
     with pytest.raises(ServiceError, match="update Antiphon"):
-        load_record(newer)
+        load_record(newer, "T1")
+
+
+DAMAGED = ["", "{", "[]", "null", '{"format":1}', '{"format":1,"value":[{"type":"text"}]}', '{"format":1,"value":{"x":']
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_record_that_was_damaged_costs_itself_alone(text: str) -> None:
+    assert load_record(text, "T1") is None
+    row = ("M1", "C1", 1, 1, "assistant", "hello", "T1", "answered", 0, text, None, 1)
+    assert message_of(row, text) == message_of((*row[:9], None, *row[10:]))
+    assert message_of(row).text == "hello"
+
+
+@pytest.mark.parametrize("chunk", [("tool", "{"), ("tool", '{"name":"n"}'), ("odd", "x"), ("tool", "")])
+def test_a_damaged_chunk_is_left_out_and_named_in_the_log(
+    chunk: tuple[str, str], logged: list[MutableMapping[str, Any]]
+) -> None:
+    assert parts_of([("text", "a"), chunk, ("text", "b")], "T1") == (TextPart(text="ab"),)
+    assert [(line["event"], line["id"]) for line in logged] == [("store.record_damaged", "T1")]
 
 
 def tool(call_id: str, status: str) -> ToolPart:
@@ -107,7 +129,7 @@ CHUNKS = st.lists(
 
 @given(CHUNKS)
 def test_joined_chunks_lose_and_reorder_nothing(chunks: list[tuple[str, str]]) -> None:
-    parts = parts_of(chunks)
+    parts = parts_of(chunks, "T1")
     for kind, cls in (("text", TextPart), ("reasoning", ReasoningPart)):
         said = "".join(part.text for part in parts if isinstance(part, cls))
         assert said == "".join(text for of, text in chunks if of == kind)
@@ -121,6 +143,6 @@ def test_joined_chunks_lose_and_reorder_nothing(chunks: list[tuple[str, str]]) -
 
 
 def test_joining_many_chunks_is_not_quadratic() -> None:
-    [part] = parts_of([("text", "token ")] * 100_000)
+    [part] = parts_of([("text", "token ")] * 100_000, "T1")
     assert isinstance(part, TextPart)
     assert len(part.text) == 600_000

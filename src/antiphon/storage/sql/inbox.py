@@ -284,11 +284,11 @@ def _unfinished() -> Unit[list[Unfinished]]:
     found = []
     for row in (yield from many("turn_open")):
         chunks = yield from many("chunk_list", turn_id=row[0])
-        record = load_record(row[13]) if row[13] else None
-        found.append(Unfinished(turn=turn_of(row), state=row[12], parts=parts_of(chunks), record=record))
+        record = load_record(row[13], row[0]) if row[13] else None
+        found.append(Unfinished(turn=turn_of(row), state=row[12], parts=parts_of(chunks, row[0]), record=record))
     return found
 
 
 def _latest(conversation_id: str) -> Unit[TurnRecord | None]:
     row = yield from one("turn_latest", conversation_id=conversation_id)
-    return load_record(row[0]) if row else None
+    return load_record(row[0], conversation_id) if row else None

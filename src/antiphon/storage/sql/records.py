@@ -23,6 +23,9 @@ from antiphon.domain import (
 from antiphon.errors import ServiceError
 from antiphon.storage.base import Delivery, Note
 from antiphon.storage.sql.unit import Row
+from antiphon.telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -47,6 +50,7 @@ _parts = msgspec.json.Decoder(PARTS)
 _attachments = msgspec.json.Decoder(ATTACHMENTS)
 _record = msgspec.json.Decoder(TurnRecord)
 _tool = msgspec.json.Decoder(ToolPart)
+_SPOKEN: dict[str, type[TextPart | ReasoningPart]] = {"text": TextPart, "reasoning": ReasoningPart}
 
 
 def micros(moment: datetime) -> int:
@@ -100,18 +104,28 @@ def dump(value: Any) -> str:
     return _encoder.encode(Stored(FORMAT, value)).decode()
 
 
-def _load(decoder: msgspec.json.Decoder[T], text: str) -> T:
-    stored = _format.decode(text)
-    if stored.format > FORMAT:
-        raise ServiceError(
-            f"This record has format {stored.format}, written by a newer version of Antiphon, and this one "
-            f"reads up to {FORMAT}: update Antiphon."
-        )
-    return decoder.decode(stored.value)
+def _load(decoder: msgspec.json.Decoder[T], text: str, owner: str) -> T | None:
+    """None for what was damaged from outside: it costs itself, not the whole page or the start of the house."""
+    try:
+        stored = _format.decode(text)
+        if stored.format <= FORMAT:
+            return decoder.decode(stored.value)
+    except msgspec.DecodeError as error:
+        _damaged(owner, error)
+        return None
+    raise ServiceError(
+        f"This record has format {stored.format}, written by a newer version of Antiphon, and this one "
+        f"reads up to {FORMAT}: update Antiphon."
+    )
 
 
-def load_record(text: str) -> TurnRecord:
-    return _load(_record, text)
+def _damaged(owner: str, error: msgspec.DecodeError) -> None:
+    log.warning("store.record_damaged", id=owner, error=type(error).__name__)  # its sentence may quote what was said
+
+
+def load_record(text: str, turn_id: str) -> TurnRecord | None:
+    """None when it is damaged."""
+    return _load(_record, text, turn_id)
 
 
 def conversation_of(row: Row) -> Conversation:
@@ -140,10 +154,10 @@ def message_of(row: Row, record: str | None = None) -> Message:
         turn_id=row[6],
         status=row[7],
         created_at=moment(row[8]),
-        parts=_load(_parts, row[9]) if row[9] else (),
+        parts=(_load(_parts, row[9], row[0]) if row[9] else None) or (),
         person=row[10],
         in_context=bool(row[11]),
-        record=load_record(record) if record else None,
+        record=load_record(record, row[6]) if record else None,
     )
 
 
@@ -175,7 +189,7 @@ def turn_of(row: Row) -> Turn:
         text=row[5],
         target=Target(adapter=row[6], place=row[7], thread=row[8], reply_to=row[9]),
         created_at=moment(row[10]),
-        attachments=_load(_attachments, row[11]) if row[11] else (),
+        attachments=(_load(_attachments, row[11], row[0]) if row[11] else None) or (),
     )
 
 
@@ -200,28 +214,31 @@ def note_of(row: Row) -> Note:
     return Note(id=row[0], person_id=row[1], text=row[2], source_message_id=row[3], created_at=moment(row[4]))
 
 
-def parts_of(chunks: Iterable[Row]) -> tuple[AnyPart, ...]:
-    """The parts of an answer from its chunks (kind, text) in order; a tool that was running is cancelled."""
-    pieces: list[tuple[str, list[str]]] = []
-    calls: dict[str, list[str]] = {}
+def parts_of(chunks: Iterable[Row], turn_id: str) -> tuple[AnyPart, ...]:
+    """The parts of an answer from its chunks (kind, text) in order; a tool that was running is cancelled, and a damaged
+    chunk is left out."""
+    pieces: list[tuple[str, list[str]] | str] = []
+    calls: dict[str, ToolPart] = {}
     for kind, text in chunks:
-        if kind != "tool":
-            if pieces and pieces[-1][0] == kind:
-                pieces[-1][1].append(text)
+        if kind in _SPOKEN:
+            last = pieces[-1] if pieces else None
+            if isinstance(last, tuple) and last[0] == kind:
+                last[1].append(text)
             else:
                 pieces.append((kind, [text]))
-        elif (call_id := _tool.decode(text).call_id) in calls:
-            calls[call_id][0] = text
-        else:
-            calls[call_id] = [text]
-            pieces.append((kind, calls[call_id]))
-    return tuple(_part(kind, "".join(texts)) for kind, texts in pieces)
+        elif (call := _call(text, turn_id)) is not None:
+            if call.call_id not in calls:
+                pieces.append(call.call_id)
+            calls[call.call_id] = call
+    return tuple(
+        calls[piece] if isinstance(piece, str) else _SPOKEN[piece[0]](text="".join(piece[1])) for piece in pieces
+    )
 
 
-def _part(kind: str, text: str) -> AnyPart:
-    if kind == "text":
-        return TextPart(text=text)
-    if kind == "reasoning":
-        return ReasoningPart(text=text)
-    part = _tool.decode(text)
+def _call(text: str, turn_id: str) -> ToolPart | None:
+    try:
+        part = _tool.decode(text)
+    except msgspec.DecodeError as error:
+        _damaged(turn_id, error)
+        return None
     return msgspec.structs.replace(part, status="cancelled") if part.status == "running" else part
