@@ -50,10 +50,12 @@ class RedisBackend:
         self._prefix = prefix
         self._timeout = timeout
         self._connections = connections
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._used = self._new_connections()
+        self._pool = self._new_pool()
+        self._used: dict[asyncio.AbstractEventLoop, _Connections] = {}
         self._life = b""
-        self.where = self._used.where
+        settings = self._pool.connection_kwargs
+        # Without the name and the password in the URL.
+        self.where = settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
 
     async def get(self, *keys: str) -> list[bytes | None]:
         found: list[bytes | None] = await self._ask(("MGET",), keys) if keys else []
@@ -89,9 +91,8 @@ class RedisBackend:
         return f"Redis at {self.where}"
 
     async def stop(self) -> None:
-        used, loop, self._used, self._loop = self._used, self._loop, self._new_connections(), None
-        if loop is asyncio.get_running_loop():
-            await used.close()  # those of a loop that is over went with it
+        if used := self._used.pop(asyncio.get_running_loop(), None):
+            await used.close()
 
     async def _greet(self, connection: AbstractConnection) -> None:
         """What is done with a new connection: besides what the library does, the server is asked who it is."""
@@ -106,10 +107,9 @@ class RedisBackend:
         if life != self._life:
             self._life = life
 
-    def _new_connections(self) -> "_Connections":
-        """They belong to a loop, so each loop has its own."""
+    def _new_pool(self) -> ConnectionPool:
         try:
-            pool = ConnectionPool.from_url(
+            return ConnectionPool.from_url(
                 self._url,
                 protocol=2,
                 socket_timeout=None,
@@ -122,15 +122,20 @@ class RedisBackend:
             raise ConfigError(
                 "The URL of Redis is not one: it reads redis://host:port/number, rediss://… with TLS, or unix:///path."
             ) from None
-        return _Connections(pool, self._connections)
+
+    def _mine(self) -> "_Connections":
+        """Those of the running loop: connections belong to a loop, and the cache may be asked from several threads."""
+        loop = asyncio.get_running_loop()
+        if (used := self._used.get(loop)) is None:
+            for over in [known for known in list(self._used) if known.is_closed()]:
+                self._used.pop(over, None)  # its connections went with it
+            used = self._used[loop] = _Connections(self._pool, self._connections)
+        return used
 
     async def _ask(self, command: tuple[Word, ...], keys: tuple[str, ...] = (), *more: Word) -> Any:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._used, self._loop = self._used if self._loop is None else self._new_connections(), loop
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._exchange(command, keys, more)
+                return await self._exchange(self._mine(), command, keys, more)
         except TimeoutError:
             raise ServiceError(f"Redis at {self.where} did not answer within {self._timeout:g} s.") from None
         except ResponseError as error:
@@ -140,13 +145,15 @@ class RedisBackend:
         except (RedisError, OSError, RuntimeError) as error:  # RuntimeError: uvloop's, for a connection that was lost
             raise ServiceError(f"Redis at {self.where} cannot be used: {_said(error)}.") from error
 
-    async def _exchange(self, command: tuple[Word, ...], keys: tuple[str, ...], more: tuple[Word, ...]) -> Any:
+    async def _exchange(
+        self, used: "_Connections", command: tuple[Word, ...], keys: tuple[str, ...], more: tuple[Word, ...]
+    ) -> Any:
         if not self._life:
-            await self._used.send("PING")
+            await used.send("PING")
         while True:
             life = self._life
             names = [b"%b:%b:%b" % (self._prefix.encode(), life, key.encode("utf-8", "surrogatepass")) for key in keys]
-            result = await self._used.send(*command, *names, *more)
+            result = await used.send(*command, *names, *more)
             if life is self._life:
                 return result
 
@@ -171,9 +178,6 @@ class _Connections:
         self._most = most
         self._free = asyncio.Semaphore(most)
         self._idle: list[AbstractConnection] = []
-        settings = pool.connection_kwargs
-        # Without the name and the password in the URL.
-        self.where = settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
 
     async def send(self, *words: Word) -> Any:
         """The answer to one command. A connection on which anything goes wrong in between, being given up too, ends

@@ -80,6 +80,22 @@ def test_it_is_made_without_a_loop_and_used_in_several(redis: RedisServer) -> No
     assert [asyncio.run(use(number)) for number in range(3)] == [0, 1, 2]
 
 
+async def test_who_asks_from_a_thread_of_his_own_takes_nobodys_connections(redis: RedisServer) -> None:
+    backend = RedisBackend(redis.url, timeout=10)
+
+    async def look() -> None:
+        for _ in range(100):
+            await backend.get("k")
+        await backend.stop()
+
+    await backend.get("k")
+    mine = backend._mine()._idle[0]
+    others = [asyncio.to_thread(asyncio.run, look()) for _ in range(3)]
+    await asyncio.gather(*others, *(backend.get("k") for _ in range(300)))
+    assert mine in backend._mine()._idle
+    await backend.stop()
+
+
 async def test_values_of_kinds(redis: RedisServer, make: Callable[..., Cache]) -> None:
     cache = make(redis.port)
     await cache.set("thing", Thing(name="cup"))
