@@ -12,6 +12,7 @@ import uvicorn
 
 from antiphon.errors import ServiceError
 from antiphon.realtime.transports.http import RequestProtocol
+from antiphon.runtime.threads import run_async
 
 _DRAIN_SECONDS = 5
 _BACKLOG = 2048
@@ -72,7 +73,7 @@ class Server:
         """Binds and begins to accept; raises `ServiceError` when the address is taken or not ours."""
         loop = asyncio.get_running_loop()
         try:
-            self._listener = await asyncio.to_thread(bind, host, port)  # may ask a name server
+            self._listener = await run_async(bind, host, port)  # may ask a name server
         except OSError as error:
             raise ServiceError(
                 f"cannot listen on {host}:{port} ({error.strerror}): choose another address or port"

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from antiphon.errors import AntiphonError, ConfigError
 from antiphon.runtime.tasks import Restart, Tasks
+from antiphon.runtime.threads import run_async
 from antiphon.settings import schema
 from antiphon.settings.config import Config
 from antiphon.settings.rules import sentence
@@ -50,7 +51,7 @@ class ConfigReloader:
         async with self._one_at_a_time:
             before = self.config
             try:
-                taken = self._taken(await asyncio.to_thread(before.reload))
+                taken = self._taken(await run_async(before.reload))
                 self._check(taken)
                 changed = _changed(before, taken)
                 if changed:
@@ -68,7 +69,7 @@ class ConfigReloader:
         for problem in self.config.problems():
             log.warning("config.problem", setting=problem.key, problem=problem.text)
         if self.config.watch_seconds is not None:
-            seen = await asyncio.to_thread(_stamps, self.config)
+            seen = await run_async(_stamps, self.config)
             self._tasks.start("settings", self._watch, self.config.watch_seconds, seen, restart=Restart())
 
     async def stop(self) -> None:
@@ -118,7 +119,7 @@ class ConfigReloader:
     async def _watch(self, seconds: float, seen: _Stamps) -> None:
         while True:
             await asyncio.sleep(seconds)
-            now = await asyncio.to_thread(_stamps, self.config)
+            now = await run_async(_stamps, self.config)
             if now != seen:
                 seen = now
                 await self.reload()

@@ -1,6 +1,5 @@
 """What the house talks to: its database, Redis, the vendors of models, its port, and itself when it runs."""
 
-import asyncio
 import os
 import shutil
 import socket
@@ -23,6 +22,7 @@ from antiphon.providers.base import DEMO
 from antiphon.providers.detect import detect
 from antiphon.providers.http import is_loopback, read_up_to
 from antiphon.providers.registry import ProviderRegistry
+from antiphon.runtime.threads import run_async
 from antiphon.settings.config import Config
 from antiphon.storage.migrations.current import judged, revisions, version
 from antiphon.storage.open import is_server, open_claim
@@ -54,7 +54,7 @@ async def database(config: Config) -> Iterable[Finding]:
     path = path_of(config.database.url)
     if path is None:
         return [Finding("warn", "Database", "in memory: nothing outlives the process", "Name a file in database.url.")]
-    return await asyncio.to_thread(lambda: [*_sqlite(path, config)])
+    return await run_async(lambda: [*_sqlite(path, config)])
 
 
 def _sqlite(path: Path, config: Config) -> Iterator[Finding]:

@@ -1,6 +1,5 @@
 """Runs Alembic without a configuration file, on a connection that is given, or writes what it would run."""
 
-import asyncio
 import sqlite3
 from contextlib import closing
 from io import StringIO
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from antiphon.runtime.threads import run_async
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.current import revisions, version
 from antiphon.storage.sqlite.connection import connect, path_of, prepare
@@ -72,10 +72,10 @@ class SqliteMigrator:
         self._path = path_of(settings.url)
 
     async def found(self) -> str | None:
-        return await asyncio.to_thread(self._found)
+        return await run_async(self._found)
 
     async def move(self, to: str) -> None:
-        await asyncio.to_thread(self._move, to)
+        await run_async(self._move, to)
 
     def sql(self, since: str | None, to: str) -> str:
         return sql_of_migrations("sqlite", since or "base", to)

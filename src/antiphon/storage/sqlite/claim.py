@@ -3,7 +3,6 @@
 The file tells who holds it, which is how a terminal finds the server that is running already.
 """
 
-import asyncio
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import IO
 import msgspec
 
 from antiphon.errors import ServiceError
+from antiphon.runtime.threads import run_async
 from antiphon.storage.claim import Holder, taken
 from antiphon.storage.sqlite.connection import prepare
 
@@ -35,7 +35,7 @@ class FileClaim:
         self._file: IO[bytes] | None = None
 
     async def take(self, url: str | None = None) -> None:
-        await asyncio.to_thread(self._take, url)
+        await run_async(self._take, url)
 
     async def release(self) -> None:
         """The file stays, because removing it would race with the next who takes it."""
@@ -45,7 +45,7 @@ class FileClaim:
             file.close()
 
     async def holder(self) -> Holder | None:
-        return await asyncio.to_thread(self._holder)
+        return await run_async(self._holder)
 
     def _take(self, url: str | None) -> None:
         if self._database is None or self._path is None or self._file is not None:

@@ -95,7 +95,7 @@ class Lane:
         for _ in threads:
             self._queue.put(None)
         for thread in threads:
-            await asyncio.to_thread(thread.join)
+            await asyncio.to_thread(thread.join)  # not `run_async`: tools that hang may hold all of its threads
 
     async def run(self, begin: Callable[[], Unit[Any]]) -> Any:
         if not self._threads or self._loop is None:

@@ -1,6 +1,5 @@
 """`SqliteStore`: the store in one SQLite file."""
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -8,6 +7,7 @@ from functools import partial
 from typing import cast
 
 from antiphon.errors import ServiceError
+from antiphon.runtime.threads import run_async
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.current import bring_up_to_date, version
@@ -67,7 +67,7 @@ class SqliteStore:
         self.notes = SqlNotes(self)
 
     async def start(self) -> None:
-        writer, readers = await asyncio.to_thread(self._open)
+        writer, readers = await run_async(self._open)
         self._writer.start([writer])
         if self._readers is not self._writer:
             self._readers.start(readers)
