@@ -13,7 +13,7 @@ from antiphon.search.lexical import LexicalIndex
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _MARKUP = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[`*]")
-_TITLE_WEIGHT = 3  # a word of a title counts like three in the text
+_TITLE_WEIGHT = 5  # a word of a title counts like five in the text: there the product's name is in every command
 
 _BUILT = Path(__file__).parent / "manual"
 _CHECKOUT = Path(__file__).parents[3] / "docs" / "guides"
@@ -38,7 +38,7 @@ class Section(Struct, frozen=True):
 class Manual:
     """Every section of the Markdown files of `folder`, read at the first search.
 
-    Without a folder: the guides inside the package, or those of the source tree when the package was not built.
+    Without a folder: the guides of the source tree, where this is one, or those inside the package.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -47,7 +47,7 @@ class Manual:
     @cached_property
     def sections(self) -> tuple[Section, ...]:
         """In the order of the files' names and of the text; empty when there is no manual."""
-        folder = self._folder or (_BUILT if _BUILT.is_dir() else _CHECKOUT)
+        folder = self._folder or (_CHECKOUT if _CHECKOUT.is_dir() else _BUILT)
         files = sorted(folder.rglob("*.md"))
         return tuple(
             section

@@ -122,16 +122,16 @@ def test_without_a_manual_nothing_is_found(tmp_path: Path) -> None:
     assert Manual(tmp_path / "missing").search("anything", 5) == []
 
 
-def test_the_built_manual_goes_before_the_checkout(
+def test_a_checkout_goes_before_what_was_built_from_it_once(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = tmp_path_factory.mktemp("manual")
     (built / "p.md").write_text("# Built\n\nollama\n")
     monkeypatch.setattr(module, "_CHECKOUT", folder)
     monkeypatch.setattr(module, "_BUILT", built)
-    assert [section.title for section in Manual().search("ollama", 5)] == ["Built"]
-    monkeypatch.setattr(module, "_BUILT", built / "missing")
     assert [section.title for section in Manual().search("ollama", 5)] == ["Models › Ollama"]
+    monkeypatch.setattr(module, "_CHECKOUT", built / "missing")
+    assert [section.title for section in Manual().search("ollama", 5)] == ["Built"]
 
 
 def test_an_order_that_never_changes(folder: Path) -> None:
