@@ -23,7 +23,7 @@ _HANDLER = "antiphon"
 _STREAMS = ("stderr", "stdout")
 _QUIET = ("alembic", "asyncio", "uvicorn.access", "uvicorn.error")
 """Libraries whose information is of use to their own developers only; their warnings are written."""
-_OWN_HANDLERS = ("uvicorn", "uvicorn.error", "fastapi")
+_OWN_HANDLERS = ("uvicorn", "uvicorn.access", "uvicorn.error", "fastapi")
 _NAMES = {number: logging.getLevelName(number).lower() for number in logging.getLevelNamesMapping().values()}
 
 
