@@ -27,7 +27,8 @@ def antiphon(folder: Path, *arguments: str, **variables: str) -> subprocess.Comp
 async def test_a_new_project_answers_with_its_own_tool(tmp_path: Path, visitors: Visitors, free_port: int) -> None:
     made = antiphon(tmp_path, "init", "shop", "--yes")
     assert (made.returncode, made.stderr) == (0, "")
-    assert made.stdout.endswith("Next: cd shop && python app.py\n")
+    assert made.stdout.endswith(" app.py\n")
+    assert "\nNext: cd shop && " in made.stdout
     folder = tmp_path / "shop"
     port = {"ANTIPHON_SERVER__PORT": str(free_port)}
     with (folder / "log").open("wb") as log:

@@ -41,10 +41,26 @@ Rule = Callable[["Config"], Iterable[Problem]]
 
 
 def check(config: "Config") -> list[Problem]:
-    """What all rules say. Raises `ConfigError` for a rule that cannot be loaded."""
+    """What all rules say. Raises `ConfigError` for a rule that cannot be loaded or that fails."""
     named = (*(point.value for point in entry_points(group=GROUP)), *config.rules)
-    further: list[Rule] = [loaded("rule", name) for name in named]
-    return [problem for rule in (*BUILT_IN, *further) for problem in rule(config)]
+    return [
+        *(problem for rule in BUILT_IN for problem in rule(config)),
+        *(problem for name in named for problem in _asked(name, config)),
+    ]
+
+
+def _asked(name: str, config: "Config") -> list[Problem]:
+    rule: Rule = loaded("rule", name)
+    try:
+        problems = [*rule(config)]
+        wrong = (
+            "" if all(isinstance(problem, Problem) for problem in problems) else "gives something else than problems"
+        )
+    except Exception as error:  # noqa: BLE001 - the code of others, in whose errors a setting may be quoted
+        wrong = f"fails ({type(error).__name__})"
+    if wrong:
+        raise ConfigError(f"The rule {schema.shown(name)} {wrong}; mend it, or take it out of rules.")
+    return problems
 
 
 def sentence(config: "Config", problem: Problem) -> str:

@@ -96,6 +96,15 @@ def no_port_below_five(config: Config) -> Iterator[Problem]:
         yield Problem("the mood", "Five is an odd number.", "warning")
 
 
+@pytest.mark.parametrize(
+    ("rule", "wrong"),
+    [("os:system", r"fails \(TypeError\)"), ("builtins:repr", "gives something else"), ("os:sep", r"fails \(TypeErr")],
+)
+def test_a_rule_that_fails_is_named(rule: str, wrong: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^The rule {rule} {wrong}.*take it out of rules"):
+        Config(rules=[rule]).problems()
+
+
 def test_a_rule_may_be_named_in_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "house_rules.py").write_text(
         "from antiphon.settings.rules import Problem\n"

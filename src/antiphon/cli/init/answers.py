@@ -14,6 +14,8 @@ from antiphon.providers.config import key_variable
 from antiphon.providers.detect import Detected, detect
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.settings.config import Config
+from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.open import is_server
 
 DATABASE = "sqlite:///data/antiphon.db"
 
@@ -44,11 +46,13 @@ def ask(folder: Path, *, name: str | None, model: str | None, database: str | No
     if model is not None and model != DEMO and not all(model.partition(":")):
         raise ValidationError(f"“{model[:80]}” names no model. Write provider:model, for example openai:gpt-5.")
     model = None if model in {None, DEMO, found.model} else model
-    return Answers(name=str(name), model=model, database=database or DATABASE, key=_key(model) if talks else None)
+    database = database or DATABASE
+    is_server(DatabaseSettings(url=database))  # refuses what no store serves
+    return Answers(name=str(name), model=model, database=database, key=_key(model) if talks else None)
 
 
 def _suggested(folder: Path) -> str:
-    letters = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_0123456789")
+    letters = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_").lstrip("-_0123456789")
     return letters[:63] or "guide"
 
 

@@ -91,7 +91,7 @@ def files(answers: Answers) -> Iterator[tuple[str, str]]:
 
 
 def _has_password(url: str) -> bool:
-    return "@" in url.partition("://")[2]
+    return "@" in url.partition("://")[2] or "password=" in url.lower()
 
 
 def _yaml(value: str) -> str:

@@ -1,6 +1,9 @@
 """`antiphon init`: writes the files that are not there, shows how the others differ, and says what to type next."""
 
 import os
+import shlex
+import shutil
+import sys
 from difflib import unified_diff
 from pathlib import Path
 
@@ -23,9 +26,17 @@ def init(folder: Path, *, name: str | None, model: str | None, database: str | N
         console.print(_ignored(folder / ".gitignore"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(f"{folder} cannot be written ({reason}): choose another folder.") from error
-    here = folder.resolve() == Path.cwd()
-    console.print(Text(f"\nNext: {'' if here else f'cd {folder} && '}python app.py", "bold green"))
+        place = error.filename if isinstance(error, OSError) and error.filename else folder
+        raise ConfigError(f"{place} cannot be written ({reason}): choose another folder.") from error
+    console.print(Text(f"\nNext: {_next(folder)}", "bold green"), soft_wrap=True)
+
+
+def _next(folder: Path) -> str:
+    """What to type, with the Python that has Antiphon: a virtual environment may not be activated."""
+    found = shutil.which("python")
+    same = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
+    start = "python app.py" if same else f"{shlex.quote(sys.executable)} app.py"
+    return start if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && {start}"
 
 
 def _written(path: Path, text: str) -> Text:

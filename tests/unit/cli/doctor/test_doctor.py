@@ -65,6 +65,12 @@ async def test_settings_that_are_wrong_hide_only_what_depends_on_them(tmp_path: 
     assert "Database" not in findings
 
 
+async def test_every_file_of_settings_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "antiphon.yaml").write_text("{}")
+    (tmp_path / ".env").write_text("")
+    assert (await found())["Settings"].found.count("antiphon.yaml") == 1
+
+
 async def test_rules_and_files_that_are_not_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "antiphon.yml").write_text("{}")
     monkeypatch.setenv("ANTIPHON_REALTIME__ORIGINS", "any")
@@ -101,12 +107,22 @@ async def test_a_port_that_somebody_else_has() -> None:
     assert (finding.mark, "server.port" in finding.advice) == ("fail", True)
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:geheim-geheim@127.0.0.1:1/x", "oracle://x", "sqlite:///a?b"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:geheim-geheim@127.0.0.1:1/x",
+        "postgresql://me:geheim/geheim@127.0.0.1:1/x",
+        "postgresql://me:geheim#geheim@127.0.0.1:1/x",
+        "oracle://x",
+        "sqlite:///a?b",
+    ],
+)
 async def test_a_database_that_is_not_there(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("ANTIPHON_DATABASE__URL", url)
     findings = await found()
     assert findings["Database"].mark == "fail"
     assert findings["Database"].found
+    assert "Error" not in findings["Database"].found
     assert "geheim" not in str(findings)
 
 

@@ -1,6 +1,7 @@
 """The files of a new project: what is written, what is left alone, and what the settings read back."""
 
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def test_a_link_is_not_followed(init: Any, tmp_path: Path) -> None:
         (("--name", "Ünfug!"), ValidationError, "is no name"),
         (("--model", "gpt-5"), ValidationError, "Write provider:model"),
         (("file",), ConfigError, "file cannot be written"),
+        (("--database", "mysql://me:geheim@h/d"), ConfigError, "no store serves"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(init: Any, tmp_path: Path, words: Any, error: Any, sentence: str) -> None:
@@ -68,6 +70,27 @@ def test_what_is_wrong_is_one_sentence(init: Any, tmp_path: Path, words: Any, er
     assert done.exit_code == 1
     assert isinstance(done.exception, error)
     assert sentence in str(done.exception)
+    assert not (tmp_path / "antiphon.yaml").exists()
+
+
+def test_the_file_that_is_in_the_way_is_named(init: Any, tmp_path: Path) -> None:
+    (tmp_path / "app.py").mkdir()
+    assert "app.py cannot be written (Is a directory)" in str(init().exception)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("shop2", "shop2"), ("2nd shop", "nd-shop"), ("_x_", "x"), ("42", "guide")]
+)
+def test_an_assistant_is_called_like_its_folder(init: Any, tmp_path: Path, folder: str, name: str) -> None:
+    init(folder)
+    assert f'"{name}",' in (tmp_path / folder / "app.py").read_text()
+
+
+def test_what_to_type_next_may_be_pasted(init: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert init("my shop").output.endswith(f"Next: cd 'my shop' && {sys.executable} app.py\n")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert init().output.endswith("Next: python app.py\n")
 
 
 @pytest.mark.parametrize("folder", ["shop", "My Shop", "123", "ÄÖÜ", "a" * 100, "-x-"])
@@ -83,6 +106,7 @@ def test_any_folder_gives_a_name(init: Any, tmp_path: Path, folder: str) -> None
         ("ollama:qwen3:8b", "sqlite:///:memory:"),
         ('office:a "b" #c', "sqlite:///my data/#1.db"),
         (None, "postgresql://me:pa'ss\\word@h:5432/d"),
+        (None, "postgresql://h/d?user=me&password=pa'ss"),
     ],
 )
 def test_the_settings_read_back_what_was_answered(
