@@ -223,13 +223,11 @@ class MessageRouter:
     async def _interrupt(self, unfinished: Unfinished) -> None:
         turn = unfinished.turn
         parts = (*unfinished.parts, STOPPED)
-        log.warning("turn.recovered", turn_id=turn.id, conversation_id=turn.conversation_id, outcome="interrupted")
-        await self._ending.end(
-            turn,
-            structs.replace(unfinished.record or TurnRecord(outcome="interrupted"), reason=STOPPED.text),
-            TurnReply(id=new_id(), role="assistant", text=text_of(parts), parts=parts),
-            patient=False,
-        )
+        record = structs.replace(unfinished.record or TurnRecord(outcome="interrupted"), reason=STOPPED.text)
+        reply = TurnReply(id=new_id(), role="assistant", text=text_of(parts), parts=parts)
+        with bind(turn_id=turn.id, conversation_id=turn.conversation_id):
+            log.warning("turn.recovered", outcome="interrupted")
+            await self._ending.end(turn, record, reply, patient=False)
 
     # --- one mailbox for each conversation ------------------------------------------------------------------------
 
