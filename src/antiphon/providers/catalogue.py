@@ -1,9 +1,9 @@
 """Which models there are to choose from, across all vendors that can be used here."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 
+from antiphon.cache.decorator import cache_result
 from antiphon.errors import AntiphonError, ModuleError
 from antiphon.providers.base import DEMO
 from antiphon.providers.registry import ProviderRegistry
@@ -26,24 +26,15 @@ log = get_logger(__name__)
 class Catalogue:
     """The models of every vendor that is configured, has a key, or serves the default model."""
 
-    def __init__(
-        self, registry: ProviderRegistry, default: Callable[[], str], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, registry: ProviderRegistry, default: Callable[[], str]) -> None:
         self._registry = registry
         self._default = default
-        self._clock = clock
-        self._names: tuple[str, ...] = ()
-        self._asked_at = -KEEP_SECONDS
-        self._asking = asyncio.Lock()
 
+    @cache_result(ttl=KEEP_SECONDS)
     async def names(self) -> Sequence[str]:
         """Every model as `provider:model`, sorted; a vendor that does not answer in time is left out."""
-        async with self._asking:
-            if self._clock() - self._asked_at >= KEEP_SECONDS:
-                lists = await gather_with_concurrency(ASK_AT_ONCE, map(self._ask, self._usable()))
-                self._names = tuple(sorted({self._default(), *(name for names in lists for name in names)}))
-                self._asked_at = self._clock()
-        return self._names
+        lists = await gather_with_concurrency(ASK_AT_ONCE, map(self._ask, self._usable()))
+        return tuple(sorted({self._default(), *(name for names in lists for name in names)}))
 
     async def full_name(self, text: str) -> str:
         """The model a person means: `provider:model`, or a model's name alone where only one vendor has it.
