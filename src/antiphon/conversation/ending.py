@@ -8,12 +8,13 @@ from antiphon.conversation.live import Live
 from antiphon.conversation.outbox import Outbox
 from antiphon.domain import Turn, TurnRecord
 from antiphon.errors import ServiceError
+from antiphon.runtime.retry import ErrorHandler
 from antiphon.storage.base import Finished, InboxStore, TurnReply
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import ANSWER_BUCKETS, Metrics, get_metrics
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds between two tries to store an outcome."""
+FIRST_PAUSE = 1.0
+"""Seconds until an outcome that was not stored is tried again; later pauses are longer."""
 
 log = get_logger(__name__)
 
@@ -47,19 +48,19 @@ class TurnEnding:
         self._account(turn, record)
 
     async def _finish(self, turn: Turn, record: TurnRecord, reply: TurnReply | None, *, patient: bool) -> Finished:
-        pause = FIRST_PAUSE
-        deliver = self._outbox.keeps(turn.target)
-        while True:
-            try:
-                return await self._inbox.finish(turn, record, reply, deliver=deliver)
-            except ServiceError as error:
-                if not patient:
-                    raise
-                log.warning("turn.outcome_not_stored", turn_id=turn.id, again_in_s=pause, error=str(error))
-                if pause == FIRST_PAUSE:
-                    self._live.turn_end(turn, structs.replace(record, reason=error.public), None)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+        async def finish() -> Finished:
+            return await self._inbox.finish(turn, record, reply, deliver=self._outbox.keeps(turn.target))
+
+        try:
+            return await finish()
+        except ServiceError as error:
+            if not patient:
+                raise
+            log.warning("turn.outcome_not_stored", turn_id=turn.id, error=str(error))
+            self._live.turn_end(turn, structs.replace(record, reason=error.public), None)
+        await asyncio.sleep(FIRST_PAUSE)
+        until_stored = ErrorHandler(None, timeout=None, first_pause=FIRST_PAUSE, retry_on=ServiceError)
+        return await until_stored.run(finish)
 
     def _account(self, turn: Turn, record: TurnRecord) -> None:
         self._turns.labels(record.outcome).inc()

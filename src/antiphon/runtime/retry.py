@@ -38,18 +38,20 @@ class ErrorHandler:
     Only failures that `retry_on` recognises are tried again: our errors that say so, `OSError` and `TimeoutError`,
     unless you say otherwise. Where one names a time (`retry_after`) it is tried again then, or not at all when that is
     too late. The last failure is raised as it is. One handler serves any number of calls at once.
+    `None` for attempts or time is no limit.
     """
 
     def __init__(
         self,
-        retry_attempts: int = 3,
+        retry_attempts: int | None = 3,
         backoff_factor: float = 2.0,
         timeout: float | None = 30.0,
         *,
         first_pause: float = FIRST_PAUSE,
         retry_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool] = may_pass,
     ) -> None:
-        if retry_attempts < 1 or backoff_factor < 1 or first_pause < 0 or (timeout is not None and timeout <= 0):
+        sound = (retry_attempts is None or retry_attempts >= 1) and (timeout is None or timeout > 0)
+        if not sound or backoff_factor < 1 or first_pause < 0:
             raise ConfigError(
                 f"ErrorHandler(retry_attempts={retry_attempts}, backoff_factor={backoff_factor}, timeout={timeout}): "
                 "attempts and factor are at least 1, and the time is greater than 0."
@@ -104,7 +106,7 @@ class ErrorHandler:
             """Whether to try again; a number says in how many seconds."""
             if not self._recognises(error):
                 return False
-            failures.append(error)
+            failures[:] = [error]  # there may be any number
             wait: float | None = getattr(error, "retry_after", None)
             return True if wait is None else clock() + wait < deadline and float(wait)
 

@@ -89,6 +89,19 @@ async def test_a_time_that_is_too_late_is_not_waited_for() -> None:
     assert len(server.calls) == 1
 
 
+async def test_without_limits_it_goes_on_and_remembers_one_failure_only() -> None:
+    failures = [ServiceError(str(number)) for number in range(50)]
+    handler = ErrorHandler(None, 1, None, first_pause=0)
+    assert await handler.run(Server(*failures, "stored")) == "stored"
+    known: list[Exception] = []
+    tries = handler._tries(known)
+    server = Server(*failures, "stored")
+    async for attempt in tries:
+        with attempt:
+            await server()
+        assert len(known) <= 1
+
+
 async def test_the_time_is_that_of_all_tries_together() -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
