@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.base import Agent
 from antiphon.domain import Conversation, Person
 from antiphon.errors import ConfigError
 from antiphon.providers.base import DEMO
@@ -48,14 +48,14 @@ class ModelSelector:
         self._platform_models = platform_models or {}
         self.may_choose = may_choose
 
-    def choose(self, conversation: Conversation, person: Person, assistant: Assistant) -> Choice:
+    def choose(self, conversation: Conversation, person: Person, agent: Agent) -> Choice:
         """Raises `ConfigError` when no step gives a model that can be used."""
         free = self.may_choose(person)
         steps: tuple[tuple[ChosenBy, str | None], ...] = (
             ("conversation", conversation.model if free else None),
             ("user", person.preferred_model if free else None),
             ("channel", self._platform_models.get(conversation.adapter)),
-            ("assistant", assistant.model),
+            ("assistant", agent.model),
             ("system", self._default()),
         )
         considered: list[tuple[str, str]] = []

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import APIRouter
 
-from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.base import Agent
 from antiphon.web.api.shapes import AssistantList, AssistantShape, ModelList, ModelShape
 from antiphon.web.openapi import failures
 
 
 def catalogue_routes(
-    assistants: Callable[[], Sequence[Assistant]],
+    assistants: Callable[[], Sequence[Agent]],
     default_model: Callable[[], str],
     models: Callable[[], Awaitable[Sequence[str]]],
 ) -> APIRouter:
