@@ -83,11 +83,10 @@ class ServiceContainer:
 
     def _checked(self) -> Graph:
         """The graph of what is registered by now. Called with the gate held."""
-        if self._closed:
-            raise ServiceError("The services of this program have been closed.")
+        self._refuse_closed()
         if self._graph is None:
             graph = Graph(self._recipes, self._wanted)
-            self._roots.append(_root(graph, self._made))
+            self._roots.append(_dishka(graph, self._made))
             self._graph, self._settled = graph, frozenset(self._recipes)
         return self._graph
 
@@ -128,11 +127,11 @@ class ServiceContainer:
             if each not in self._made:
                 with self._gate.hold():
                     if each not in self._made:
-                        self._roots[-1].get_sync(each)
+                        self._root().get_sync(each)
         if kind in self._made:
             return self._made[kind]
         if scope is None:
-            return self._roots[-1].get_sync(kind)
+            return self._root().get_sync(kind)
         with scope.gate.hold():
             return scope.child.get_sync(kind)
 
@@ -142,11 +141,11 @@ class ServiceContainer:
             if each not in self._made:
                 async with self._gate.ahold():
                     if each not in self._made:
-                        await self._roots[-1].get(each)
+                        await self._root().get(each)
         if kind in self._made:
             return self._made[kind]
         if scope is None:
-            return await self._roots[-1].get(kind)
+            return await self._root().get(kind)
         async with scope.gate.ahold():
             return await scope.child.get(kind)
 
@@ -160,14 +159,24 @@ class ServiceContainer:
 
     def _child(self) -> Any:
         self._current()
-        return self._roots[-1]()
+        return self._root()()
 
     def _current(self) -> Graph:
         graph = self._graph
         if graph is not None:  # nobody has to wait for what is being made
             return graph
+        self._refuse_closed()  # nor for what is being closed
         with self._gate.hold():
             return self._checked()
+
+    def _root(self) -> Any:
+        """What makes the services; who has waited for the gate may find it closed."""
+        self._refuse_closed()
+        return self._roots[-1]
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise ServiceError("The services of this program have been closed.")
 
     # --- for functions that need services -------------------------------------------------------------------------
 
@@ -305,7 +314,7 @@ def _is_one(recipe: Recipe, kind: type[Any]) -> bool:
     return recipe.lifetime == "singleton" and isinstance(recipe.makes, type) and not wiring.lacking(recipe.makes, kind)
 
 
-def _root(graph: Graph, made: dict[Any, Any]) -> Any:
+def _dishka(graph: Graph, made: dict[Any, Any]) -> Any:
     dishka = import_module("dishka")
     provider = dishka.Provider()
     for kind, recipe in graph.order.items():

@@ -660,3 +660,42 @@ def test_importing_it_does_not_import_the_graph() -> None:
     program = "import sys, antiphon.runtime.container as c; c.ServiceContainer(); print('dishka' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert shown.stdout.strip() == "False"
+
+
+async def test_who_asks_while_it_is_closed_is_told_so() -> None:
+    container, gate = ServiceContainer(), asyncio.Event()
+
+    async def lend() -> AsyncIterator[Paper]:
+        yield Paper()
+        await gate.wait()
+
+    container.register_factory(Paper, lend)
+    container.register_singleton(Lamp)
+    await container.aresolve(Paper)
+    closing = asyncio.create_task(container.aclose())
+    await asyncio.sleep(0)
+    with pytest.raises(ServiceError, match="have been closed"):
+        await container.aresolve(Lamp)
+    gate.set()
+    await closing
+
+
+async def test_who_waits_while_it_is_closed_gets_his_service_or_is_told_so() -> None:
+    for _ in range(5):
+        container, gate = ServiceContainer(), asyncio.Event()
+
+        async def make(gate: asyncio.Event = gate) -> Paper:
+            await gate.wait()
+            return Paper()
+
+        container.register_factory(Paper, make, lifetime="singleton")
+        container.register_singleton(Lamp)
+        container.build()
+        first, late = (asyncio.create_task(container.aresolve(kind)) for kind in (Paper, Lamp))
+        await asyncio.sleep(0.03)
+        closing = asyncio.create_task(container.aclose())
+        await asyncio.sleep(0)
+        gate.set()
+        results = await asyncio.gather(first, late, closing, return_exceptions=True)
+        assert isinstance(results[1], Lamp | ServiceError)
+        assert results[2] is None
