@@ -48,6 +48,7 @@ class TurnStream:
         self._events: list[tuple[Literal["text", "reasoning", "tool"], str | ToolPart]] = []
         self._stored = 0
         self._storing: asyncio.Task[None] | None = None
+        self._told = False
 
     @property
     def seq(self) -> int:
@@ -142,7 +143,8 @@ class TurnStream:
             self._storing = asyncio.create_task(self._store_behind(), name=f"store-behind:{self.turn.id}")
 
     async def _store_behind(self) -> None:
-        """Runs while there is something to write; a store that fails is tried again with the next piece."""
+        """Runs while there is something to write; a store that fails is tried again with the next piece, and told of
+        once until it works again."""
         clock = asyncio.get_running_loop().time
         while self._stored < self.seq:
             # At full quarters of a second, so that all running answers are written together, in one transaction.
@@ -151,9 +153,11 @@ class TurnStream:
             try:
                 await self._inbox.append(self.turn.id, _chunks(self._events[self._stored : upto], self._stored))
             except AntiphonError as error:
-                log.warning("turn.store_behind_failed", turn_id=self.turn.id, error=str(error))
+                if not self._told:
+                    log.warning("turn.store_behind_failed", turn_id=self.turn.id, error=str(error))
+                self._told = True
                 return
-            self._stored = upto
+            self._stored, self._told = upto, False
 
 
 def _tool_payload(turn_id: str, seq: int, part: ToolPart) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A running turn as others see it: any reader that knows a number gets exactly the rest."""
 
 import asyncio
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
@@ -127,6 +128,31 @@ async def test_a_store_that_fails_is_tried_again_with_the_next_piece(ear: Ear, m
             await asyncio.sleep(0)
     assert [(chunk.seq, chunk.text) for chunk in inbox.chunks] == [(2, "one two")]
     await stream.close()
+
+
+async def test_a_store_that_keeps_failing_is_told_of_once(
+    ear: Ear, monkeypatch: pytest.MonkeyPatch, logged: list[MutableMapping[str, Any]]
+) -> None:
+    monkeypatch.setattr(streams, "STORE_EVERY", 0.001)
+    inbox = Nowhere()
+    stream = TurnStream(TURN, ear.broadcast, inbox)  # type: ignore[arg-type]
+
+    async def fail(times: int) -> None:
+        for _ in range(times):
+            inbox.trouble = [ServiceError("full")]
+            stream.text("piece ")
+            async with asyncio.timeout(5):
+                while inbox.trouble or (stream._storing and not stream._storing.done()):
+                    await asyncio.sleep(0)
+
+    await fail(5)
+    stream.text("piece ")
+    async with asyncio.timeout(5):
+        while not inbox.chunks:
+            await asyncio.sleep(0)
+    await fail(3)
+    await stream.close()
+    assert [line["event"] for line in logged] == ["turn.store_behind_failed"] * 2
 
 
 async def test_what_is_stored_behind_is_what_a_crash_leaves(store: Store, ear: Ear, monkeypatch: Any) -> None:

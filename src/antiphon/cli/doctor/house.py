@@ -27,6 +27,7 @@ from antiphon.settings.config import Config
 from antiphon.storage.migrations.current import judged, revisions, version
 from antiphon.storage.open import is_server, open_claim
 from antiphon.storage.sqlite.connection import path_of
+from antiphon.storage.sqlite.faults import translated
 
 LARGE_LOG = 256_000_000
 SKEW_SECONDS = 5.0
@@ -55,7 +56,10 @@ async def database(config: Config) -> Iterable[Finding]:
     path = path_of(config.database.url)
     if path is None:
         return [Finding("warn", "Database", "in memory: nothing outlives the process", "Name a file in database.url.")]
-    return await run_async(lambda: [*_sqlite(path, config)])
+    try:
+        return await run_async(lambda: [*_sqlite(path, config)])
+    except sqlite3.Error as error:
+        raise translated(error, str(path)) from error
 
 
 def _sqlite(path: Path, config: Config) -> Iterator[Finding]:

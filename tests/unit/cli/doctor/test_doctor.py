@@ -146,7 +146,7 @@ async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     file = tmp_path / "data" / "antiphon.db"
     file.write_bytes(b"these are not the bytes of a database" * 100)
-    assert "not a database" in (await found())["Database"].found
+    assert (await found())["Database"].found.startswith("The database is no SQLite file: name another one")
     file.unlink()
     with sqlite3.connect(file) as other:
         other.execute("CREATE TABLE cats (name TEXT)")
