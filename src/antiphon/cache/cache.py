@@ -112,6 +112,8 @@ class Cache:
             made = await make()
             if self._flights.under_way(key):
                 await self.backend.set(key, _written(made), seconds)
+                if not self._flights.under_way(key):  # changed meanwhile, and nobody knows which arrived first
+                    await self.backend.delete(key)
             return made
 
         seconds = self._seconds(ttl)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from antiphon.cache.cache import Cache
+from antiphon.cache.memory import CacheManager, MemoryBackend
 from antiphon.errors import ConfigError, ValidationError
 from antiphon.telemetry.metrics import Metrics
 
@@ -115,6 +116,28 @@ async def test_what_was_begun_before_a_change_is_not_kept(change: str) -> None:
     go.set()
     assert await making == "old"
     assert await cache.get_or_set("k", again) == "new"
+
+
+async def test_what_is_on_its_way_when_it_changes_does_not_stay() -> None:
+    sent, arrives = asyncio.Event(), asyncio.Event()
+
+    class Far(MemoryBackend):
+        async def set(self, key: str, value: bytes, ttl: float) -> bool:
+            sent.set()
+            await arrives.wait()
+            return await super().set(key, value, ttl)
+
+    async def make() -> str:
+        return "old"
+
+    cache = Cache()
+    cache.backend = Far(CacheManager())
+    making = asyncio.create_task(cache.get_or_set("k", make))
+    await sent.wait()
+    await cache.delete("k")
+    arrives.set()
+    assert await making == "old"
+    assert await cache.get("k") is None
 
 
 async def test_hits_and_misses_are_counted() -> None:
