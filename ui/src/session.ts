@@ -211,7 +211,7 @@ export class Session {
 
   private async push(channel: Channel, { clientId, text }: Pending): Promise<void> {
     this.inFlight.add(clientId);
-    const reply = replyTo<Accepted>(channel.push("message", { text, client_id: clientId }));
+    const reply = replyTo<Accepted>(channel.push("message", { text: whole(text), client_id: clientId }));
     const outcome = await reply.catch((error: Error) => error);
     this.inFlight.delete(clientId);
     if (outcome instanceof NoAnswer) this.deliver();
@@ -246,3 +246,6 @@ export class Session {
     this.storeOutbox(id);
   }
 }
+
+/** Half of a surrogate pair, such as a paste that was cut within an emoji, is no JSON: the server closes the socket on it. */
+const whole = (text: string): string => text.replace(/\p{Surrogate}/gu, "\uFFFD");

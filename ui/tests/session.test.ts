@@ -129,6 +129,14 @@ const frame = (): Promise<unknown> => new Promise((resolve) => requestAnimationF
 beforeEach(() => sessionStorage.clear());
 
 describe("sending", () => {
+  it("sends no half of a character, which would close the socket again and again", async () => {
+    const { wires, session } = opened();
+    const wire = wireOf(wires);
+    await wire.accept();
+    session.send("half \ud83d, whole \ud83d\ude00");
+    expect(wire.pushes[0]?.payload["text"]).toBe("half \ufffd, whole \ud83d\ude00");
+  });
+
   it("repeats under the same client_id after a lost connection, until it is acknowledged", async () => {
     const { wires, session } = opened();
     const wire = wireOf(wires);
