@@ -30,7 +30,7 @@ _Stamps = dict[Path, tuple[int, int, int] | None]
 
 class ConfigReloader:
     """Holds the configuration that counts now. `check` may refuse a new one by raising an `AntiphonError`; when a
-    listener does so, all are told the old one again.
+    listener does so, or fails, all are told the old one again.
 
     `start` logs what the rules say, and begins to watch the files when `watch_seconds` is set; `stop` ends that.
     """
@@ -58,8 +58,6 @@ class ConfigReloader:
                     await self._take(taken)
             except AntiphonError as error:
                 log.warning("config.refused", reason=error.public)
-                if self.config is not before:
-                    await self._take(before)
                 return False
             if changed:
                 log.info("config.reloaded", settings=sorted(".".join(path) for path in changed))
@@ -98,6 +96,14 @@ class ConfigReloader:
             loop.remove_signal_handler(hangup)
 
     async def _take(self, config: Config) -> None:
+        before = self.config
+        try:
+            await self._tell(config)
+        except BaseException:
+            await self._tell(before)
+            raise
+
+    async def _tell(self, config: Config) -> None:
         self.config = config
         for listener in self._listeners:
             if (told := listener(config)) is not None:

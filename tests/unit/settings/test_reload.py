@@ -99,6 +99,24 @@ async def test_what_cannot_be_served_is_refused_as_a_whole(file: Path, logged: E
     assert event["reason"] == "There is no provider “opnai”."
 
 
+async def test_when_one_part_fails_all_go_back_too(file: Path) -> None:
+    told: list[str] = []
+
+    def broken(config: Config) -> None:
+        if config.debug:
+            raise RuntimeError("a defect")
+
+    reloader = ConfigReloader(Config.load(environ={}))
+    before = reloader.config
+    reloader.listen(lambda config: told.append(str(config.debug)))
+    reloader.listen(broken)
+    file.write_text("debug: true")
+    with pytest.raises(RuntimeError):
+        await reloader.reload()
+    assert told == ["True", "False"]
+    assert reloader.config is before
+
+
 async def test_when_one_part_cannot_take_it_all_go_back(file: Path, logged: Events) -> None:
     told: list[str] = []
 
