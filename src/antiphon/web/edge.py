@@ -47,7 +47,7 @@ class Edge:
     monitoring: MonitoringService
 
     def server(self, settings: ServerSettings, drain: Callable[[], Awaitable[None]]) -> WebServer:
-        """Serves sockets, API, health and page; not yet bound. For `drain` see there."""
+        """Serves sockets, API, health and page; not yet bound. `drain` is that of `WebServer`."""
         self._open_channels()
         app = WebApp(health_routes(self.monitoring), StaticPage(), self._api(), max_body_bytes=settings.max_body_bytes)
         names = frozenset({settings.host, self.phoenix.config.public_host or settings.host})
