@@ -38,6 +38,11 @@ def test_a_time_of_another_zone_is_the_same_moment() -> None:
     assert moment(micros(at)).tzinfo is UTC
 
 
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_every_number_of_a_column_is_a_time(value: int) -> None:
+    assert micros(moment(value)) == min(max(value, micros(moment(-(2**63)))), micros(moment(2**63 - 1)))
+
+
 @given(st.text(st.characters()))
 def test_storable_text_is_what_every_database_takes(text: str) -> None:
     kept = storable(text)
