@@ -131,7 +131,8 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         done = run(tmp_path, "serve", "--port", port)
     assert done.returncode == 1
     assert (
-        done.stderr.strip() == f"antiphon: Port {port} is in use. Stop the other program, or choose a port: PORT=4001."
+        done.stderr.strip()
+        == f"antiphon: Port {port} is in use. Stop the other program, or choose a port: ANTIPHON_SERVER__PORT=4001."
     )
     assert not (tmp_path / "data").exists()
 
