@@ -60,7 +60,8 @@ class WebServer:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise ConfigError(
-                    f"Port {settings.port} is in use. Stop the other program, or choose a port: ANTIPHON_SERVER__PORT=4001."
+                    f"Port {settings.port} is in use. "
+                    "Stop the other program, or choose a port: ANTIPHON_SERVER__PORT=4001."
                 ) from None
             raise ConfigError(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
 
