@@ -4,11 +4,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from antiphon import __version__
 from antiphon.adapters.base import ChannelAdapter, Receipt
@@ -58,6 +58,8 @@ from antiphon.web.auth import everybody_is_local
 from antiphon.web.edge import Edge
 from antiphon.web.server import WebServer
 
+T = TypeVar("T")
+
 log = get_logger(__name__)
 
 
@@ -74,6 +76,15 @@ class Workspace:
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config if config is not None else Config.load()
+        self._owned = ExitStack()
+        try:
+            self._build()
+        except BaseException:
+            self._owned.close()
+            raise
+
+    def _build(self) -> None:
+        """Everything, each behind what it is made of. Nothing runs yet."""
         self.settings = ConfigReloader(self.config, check=self._check_settings)
         self.settings.listen(self._take_settings)
         self._tasks = Tasks()
@@ -81,12 +92,12 @@ class Workspace:
         self._lost: ServiceError | None = None
 
         # What a process has once.
-        self.metrics = metrics.adopt()
-        self.health = health.adopt()
-        self.profiler = profile.adopt()
-        self.cache = cache.adopt(self._open_cache())
-        self.pubsub = pubsub.adopt()
-        self._threads = threads.adopt(self._open_threads())
+        self.metrics = self._own(metrics.adopt(), metrics.release)
+        self.health = self._own(health.adopt(), health.release)
+        self.profiler = self._own(profile.adopt(), profile.release)
+        self.cache = self._own(cache.adopt(self._open_cache()), cache.release)
+        self.pubsub = self._own(pubsub.adopt(), pubsub.release)
+        self._own(threads.adopt(self._open_threads()), threads.release)
 
         # What is kept.
         self._claim = open_claim(self.config.database, self._lose_claim)
@@ -194,12 +205,7 @@ class Workspace:
         try:
             await self._lifecycle.stop()
         finally:
-            pubsub.release(self.pubsub)
-            metrics.release(self.metrics)
-            cache.release(self.cache)
-            threads.release(self._threads)
-            profile.release(self.profiler)
-            health.release(self.health)
+            self._owned.close()
 
     # --- settings that change while it runs -----------------------------------------------------------------------
 
@@ -230,6 +236,11 @@ class Workspace:
         sys.stderr.write("".join([*lines, "  Ctrl-C stops.\n"]))
 
     # --- building -------------------------------------------------------------------------------------------------
+
+    def _own(self, part: T, release: Callable[[T], None]) -> T:
+        """Leaves it to the next workspace when this one has stopped, or cannot be built."""
+        self._owned.callback(release, part)
+        return part
 
     def _open_cache(self) -> Cache:
         config = self.config

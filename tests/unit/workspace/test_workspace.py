@@ -11,7 +11,7 @@ from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.prompts import Prompt
 from antiphon.domain import ChannelMessage
-from antiphon.errors import AntiphonError, ServiceError
+from antiphon.errors import AntiphonError, ConfigError, ServiceError
 from antiphon.realtime.pubsub import get_pubsub
 from antiphon.settings.config import Config
 from antiphon.storage.base import NoteStore
@@ -135,3 +135,21 @@ async def test_a_program_may_deliver_what_it_likes(make: Make) -> None:
 async def test_it_knows_its_address_before_it_serves(make: Make) -> None:
     assert make(server={"port": 4321}).url == "http://127.0.0.1:4321"
     assert make(server={"host": "::1", "port": 4321}).url == "http://[::1]:4321"
+
+
+async def test_one_that_cannot_be_built_takes_nothing_with_it(make: Make) -> None:
+    with pytest.raises(ConfigError, match="URL of Redis"):
+        make(cache={"url": "nowhere"})
+    next_one = make()
+    assert get_metrics() is next_one.metrics
+    assert get_health_checker() is next_one.health
+
+
+async def test_one_that_is_stopped_again_leaves_those_after_it_alone(make: Make) -> None:
+    first = make()
+    await first.stop()
+    second = make()
+    await first.stop()
+    third = make()
+    assert get_metrics() is second.metrics
+    assert get_metrics() is not third.metrics
