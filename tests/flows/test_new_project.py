@@ -92,9 +92,11 @@ def test_a_person_is_asked_and_the_key_is_not_shown(tmp_path: Path) -> None:
     os.close(theirs)
     shown = ""
     for question, reply in (
-        ("called", "shop"),
+        ("called", "My Shop"),
+        ("is no name", "shop"),  # what is wrong is asked again at once, not at the end
         ("provider:model", "openai:gpt-5"),
-        ("kept", ""),
+        ("kept", "mysql://shop"),
+        ("no store serves", ""),
         ("later): ", "sk-geheim-geheim"),  # the blank comes once nothing is echoed any more
     ):
         shown += read_until(ours, question)

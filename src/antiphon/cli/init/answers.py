@@ -3,12 +3,13 @@
 import asyncio
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
 from msgspec import Struct
 
-from antiphon.errors import ValidationError
+from antiphon.errors import AntiphonError, ValidationError
 from antiphon.providers.base import DEMO
 from antiphon.providers.config import key_variable
 from antiphon.providers.detect import Detected, detect
@@ -35,20 +36,50 @@ def ask(folder: Path, *, name: str | None, model: str | None, database: str | No
     """Asks for what was not given; without a terminal, or with `yes`, takes what is found instead."""
     talks = not yes and sys.stdin.isatty()
     found = _detected()
-    name = name or _suggested(folder)
+    name = None if name is None else _name(name)
+    model = None if model is None else _model(model)
+    database = None if database is None else _database(database)
     if talks:
-        name = typer.prompt("What is the assistant called", default=name, err=True)
+        name = name or _asked("What is the assistant called", _suggested(folder), _name)
         typer.echo(f"  {found.model}: {found.how}", err=True)
-        model = model or typer.prompt("Which model answers (provider:model)", default=found.model, err=True)
-        database = database or typer.prompt("Where are conversations kept", default=DATABASE, err=True)
-    if not _NAME.fullmatch(str(name)):
-        raise ValidationError(f"“{str(name)[:80]}” is no name: use up to 63 of a-z, 0-9, _ and -, a letter first.")
-    if model is not None and model != DEMO and not all(model.partition(":")):
-        raise ValidationError(f"“{model[:80]}” names no model. Write provider:model, for example openai:gpt-5.")
+        model = model or _asked("Which model answers (provider:model)", found.model, _model)
+        database = database or _asked("Where are conversations kept", DATABASE, _database)
     model = None if model in {None, DEMO, found.model} else model
-    database = database or DATABASE
-    is_server(DatabaseSettings(url=database))  # refuses what no store serves
-    return Answers(name=str(name), model=model, database=database, key=_key(model) if talks else None)
+    return Answers(
+        name=name or _suggested(folder),
+        model=model,
+        database=database or DATABASE,
+        key=_key(model) if talks else None,
+    )
+
+
+def _asked(question: str, default: str, check: Callable[[str], str]) -> str:
+    """Asks until the answer is a good one."""
+
+    def checked(value: str) -> str:
+        try:
+            return check(value.strip())
+        except AntiphonError as error:
+            raise typer.BadParameter(error.public) from error
+
+    return str(typer.prompt(question, default=default, value_proc=checked, err=True))
+
+
+def _name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValidationError(f"“{name[:80]}” is no name: use up to 63 of a-z, 0-9, _ and -, a letter first.")
+    return name
+
+
+def _model(model: str) -> str:
+    if model != DEMO and not all(model.partition(":")):
+        raise ValidationError(f"“{model[:80]}” names no model. Write provider:model, for example openai:gpt-5.")
+    return model
+
+
+def _database(url: str) -> str:
+    is_server(DatabaseSettings(url=url))  # refuses what no store serves
+    return url
 
 
 def _suggested(folder: Path) -> str:
