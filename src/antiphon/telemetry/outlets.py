@@ -23,9 +23,10 @@ class Outlet(Protocol):
 
     name: str
     terminal: bool
+    trouble: str
 
     def write(self, line: str) -> bool:
-        """Writes the line with its end; False when that was not possible."""
+        """Writes the line with its end; False when that was not possible, and `trouble` says why."""
         ...
 
     def close(self) -> None: ...
@@ -36,6 +37,7 @@ class StreamOutlet:
 
     def __init__(self, name: str, stream: TextIO | None = None) -> None:
         self.name = name
+        self.trouble = ""
         self._stream = stream
         current = self._current()
         self.terminal = current is not None and not current.closed and current.isatty()
@@ -46,11 +48,13 @@ class StreamOutlet:
     def write(self, line: str) -> bool:
         stream = self._current()
         if stream is None:
+            self.trouble = "there is none"
             return False
         try:
             stream.write(line + "\n")
             stream.flush()
-        except (OSError, ValueError):  # the terminal is gone, the disk is full, the stream is closed
+        except (OSError, ValueError) as error:  # the terminal is gone, the disk is full, the stream is closed
+            self.trouble = _why(error)
             return False
         return True
 
@@ -70,6 +74,7 @@ class FileOutlet:
 
     def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
         self.name = str(path)
+        self.trouble = ""
         self._path = path.absolute()
         self._max_bytes = max_bytes
         self._backups = backups
@@ -86,13 +91,18 @@ class FileOutlet:
 
     def write(self, line: str) -> bool:
         data = line.encode("utf-8", "backslashreplace") + b"\n"
-        with self._lock, suppress(OSError):
-            if monotonic() >= self._look_at:
-                self._look()
-            if self._max_bytes and self._size and self._size + len(data) > self._max_bytes:
-                self._rotate()
-            return self._append(data)
-        return False
+        try:
+            with self._lock:
+                if monotonic() >= self._look_at:
+                    self._look()
+                if self._max_bytes and self._size and self._size + len(data) > self._max_bytes:
+                    self._rotate()
+                whole = self._append(data)
+        except OSError as error:
+            self.trouble = _why(error)
+            return False
+        self.trouble = "" if whole else "no room left for a whole line"
+        return whole
 
     def close(self) -> None:
         with self._lock:
@@ -146,6 +156,10 @@ class FileOutlet:
 
     def _put_aside(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
+
+
+def _why(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class Pipeline:
                 self._tell_others(output)
 
     def _tell_others(self, failed: Output) -> None:
-        line = _line("log.output_failed", {"where": failed.outlet.name}, "error")
+        line = _line("log.output_failed", {"where": failed.outlet.name, "why": failed.outlet.trouble}, "error")
         for output in self._outputs:
             if output is not failed:
                 output.write(line)

@@ -1,11 +1,11 @@
 """Where the time goes: named measurements with their statistics, in code that runs as it always does.
 
-    profiler = get_profiler()
-    with profiler.measure("import.parse"):
-        ...
+profiler = get_profiler()
+with profiler.measure("import.parse"):
+    ...
 
-    @profile("import")
-    async def import_file(path): ...
+@profile("import")
+async def import_file(path): ...
 """
 
 import inspect

@@ -97,6 +97,22 @@ async def test_each_way_to_be_refused_is_one_sentence(postgres_url: str, free_po
     assert "check that the server runs" in str(gone)
 
 
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ("sslmode=bogus", "check what stands behind its `\\?`"),
+        ("sslmode=verify-full&sslrootcert=/nowhere/ca.pem", "check what stands behind its `\\?`"),
+        ("sslmode=require", "does not agree on encryption"),
+    ],
+)
+async def test_what_a_url_asks_of_the_connection_has_sentences_of_its_own(
+    postgres_url: str, asked: str, sentence: str
+) -> None:
+    with pytest.raises(ServiceError, match=sentence) as caught:
+        await open_store(DatabaseSettings(url=f"{postgres_url}?{asked}", connect_seconds=0.2)).start()
+    assert "secret-word" not in str(caught.value)
+
+
 async def test_a_server_that_never_answers_is_given_up(proxy: Proxy, postgres_url: str) -> None:
     proxy.pause()
     host, port = address_of(postgres_url)

@@ -317,7 +317,7 @@ def test_an_output_that_fails_is_told_to_the_others_once_and_tells_itself_what_i
     assert [line["event"] for line in broken.lines()] == ["one", "two", "log.lines_lost"]
     assert broken.lines()[-1]["lines"] == 100
     failed = [line for line in well.lines() if line["event"] == "log.output_failed"]
-    assert [line["where"] for line in failed] == ["stdout"]
+    assert [(line["where"], line["why"]) for line in failed] == [("stdout", "No space left on device")]
     assert len(well.lines()) == 103
 
 

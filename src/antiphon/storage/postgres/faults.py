@@ -4,6 +4,7 @@ By code, never by text: an error's own text may hold what somebody wrote, or a p
 (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 """
 
+from ssl import SSLError
 from typing import Literal
 
 import asyncpg
@@ -25,7 +26,7 @@ _LOST = (
 _DOWN = "does not answer: check that the server runs and can be reached; nothing needs to be restarted here."
 _SENTENCES: dict[str, str] = {
     "08": _DOWN,
-    "28": "refuses the name or the password: check both in database.url.",
+    "28": "refuses the name or the password. Check both in database.url.",
     "3D000": "does not exist: create it (createdb), or name another one in database.url.",
     "42501": "does not let this user do it: make the user the owner of the database (ALTER DATABASE … OWNER TO …).",
     "53100": "has no room left: free some space on the disk of its server; nothing needs to be restarted here.",
@@ -39,6 +40,10 @@ _SENTENCES: dict[str, str] = {
     "XX001": "is damaged: stop the server and put a backup in its place.",
 }
 _SLOW = "was too slow: it took longer than database.answer_seconds; see what else keeps the server busy."
+_UNCLEAR = (
+    "cannot be reached in the way that database.url asks for: check what stands behind its `?`, and the files it names."
+)
+_UNSAFE = "does not agree on encryption: check sslmode and the certificates that database.url names."
 _OTHER = "reports an error ({code}): the log of the PostgreSQL server says more."
 
 _GONE = "This refers to a conversation or person that does not exist (any more)."
@@ -64,7 +69,7 @@ def kind_of(error: Exception, *, closed: bool) -> Kind:
 
 def unreachable(error: Exception, place: str) -> ServiceError:
     """For an attempt to connect: silence is not slowness there."""
-    found = translated(ConnectionError() if isinstance(error, TimeoutError) else error, place)
+    found = translated(ConnectionResetError() if isinstance(error, TimeoutError) else error, place)
     return found if isinstance(found, ServiceError) else ServiceError(f"The database {place} {_DOWN}")
 
 
@@ -97,6 +102,10 @@ def _sentence(error: Exception) -> str | None:
     if isinstance(error, asyncpg.PostgresError):
         code = error.sqlstate or "unknown"
         return next((text for start, text in _SENTENCES.items() if code.startswith(start)), _OTHER.format(code=code))
+    if isinstance(error, asyncpg.ClientConfigurationError | FileNotFoundError):
+        return _UNCLEAR
+    if isinstance(error, SSLError) or type(error) is ConnectionError:  # asyncpg's word for a server without TLS
+        return _UNSAFE
     if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return _DOWN
     return None
