@@ -65,9 +65,18 @@ class Outbox:
             return
         delivery = Delivery(id=entry, target=target, message=message, state="pending", attempts=0, due_at=now())
         lane = target.adapter, target.place
-        again = delivery if lane in self._lanes else await self._attempt(delivery)
-        if again is not None:
-            self._enqueue(again)
+        if lane in self._lanes:
+            self._lanes[lane].append(delivery)
+            return
+        # The lane is taken from here on, so that nothing overtakes what is being sent.
+        queue = self._lanes[lane] = deque()
+        again: Delivery | None = None
+        try:
+            again = await self._attempt(delivery)
+        finally:  # also for whoever is cancelled: what became of that send, the next start asks the store
+            if again is not None:
+                queue.appendleft(again)
+            self._go_on(lane)
 
     async def _tell(self, target: Target, message: Message) -> None:
         try:
@@ -81,7 +90,13 @@ class Outbox:
             self._lanes[lane].append(delivery)
         else:
             self._lanes[lane] = deque([delivery])
+            self._go_on(lane)
+
+    def _go_on(self, lane: tuple[str, str]) -> None:
+        if self._lanes[lane]:
             self._tasks.start(f"outbox:{lane[0]}", self._work, lane)
+        else:
+            del self._lanes[lane]
 
     async def _work(self, lane: tuple[str, str]) -> None:
         queue = self._lanes[lane]

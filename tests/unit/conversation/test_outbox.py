@@ -148,3 +148,49 @@ async def test_a_lane_that_was_stopped_before_it_began_is_taken_up_again(store: 
     await box.start()
     assert await delivered(post, 1) == ["one"]
     await box.stop()
+
+
+async def test_nothing_overtakes_what_is_being_sent(store: Store) -> None:
+    post, gate = Post(), asyncio.Event()
+    send = post.send_message
+
+    async def slowly(target: Target, message: Message) -> str | None:
+        await gate.wait()
+        return await send(target, message)
+
+    post.send_message = slowly  # type: ignore[method-assign]
+    box = Outbox(store.outbox, {"pigeons": post}, metrics=Metrics())
+    first = asyncio.create_task(box.reply(*await written(store, "one")))
+    await asyncio.sleep(0)
+    for text in ("two", "three"):
+        await box.reply(*await written(store, text))
+    gate.set()
+    await first
+    assert await delivered(post, 3) == ["one", "two", "three"]
+    await box.stop()
+
+
+async def test_a_send_that_is_given_up_holds_nobody_behind_it_and_is_not_repeated(store: Store) -> None:
+    post, gate = Post(), asyncio.Event()
+    send, sent = post.send_message, list[str]()
+
+    async def slowly(target: Target, message: Message) -> str | None:
+        sent.append(message.text)
+        if message.text == "one":
+            await gate.wait()
+        return await send(target, message)
+
+    post.send_message = slowly  # type: ignore[method-assign]
+    box = Outbox(store.outbox, {"pigeons": post}, metrics=Metrics())
+    first = asyncio.create_task(box.reply(*await written(store, "one")))
+    while not sent:
+        await asyncio.sleep(0)
+    await box.reply(*await written(store, "two"))
+    first.cancel()
+    assert await delivered(post, 1) == ["two"]
+    await box.stop()
+    assert sent == ["one", "two"]
+    after = Outbox(store.outbox, {"pigeons": post}, metrics=Metrics())
+    await after.start()
+    assert await store.outbox.pending() == [], "it is known to be uncertain"
+    await after.stop()
