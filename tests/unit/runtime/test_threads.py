@@ -1,7 +1,11 @@
 """Functions that block, in threads: bounded, with the caller's context."""
 
 import asyncio
+import gc
+import subprocess
+import sys
 import threading
+import weakref
 from contextvars import ContextVar
 from functools import partial
 
@@ -107,3 +111,84 @@ async def test_where_no_further_thread_can_be_begun_work_waits_for_those_that_th
     let_go.set()
     await first
     assert await second == 2
+
+
+# --- threads that are kept for a moment ---------------------------------------------------------------------------
+
+
+def ours(name: str) -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == name}
+
+
+async def until_gone(name: str) -> None:
+    async with asyncio.timeout(10):
+        while ours(name):
+            await asyncio.sleep(0.001)
+
+
+async def test_one_thread_serves_what_comes_one_after_the_other() -> None:
+    pool = Threads(4, 10, name="one by one")
+    served = {await pool.run(threading.get_ident) for _ in range(20)}
+    assert len(served) == 1
+    assert len(ours("one by one")) == 1
+
+
+async def test_a_thread_ends_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.01)
+    pool = Threads(2, 10, name="idle")
+    for _ in range(3):  # and begins anew for what comes after
+        assert await pool.run(lambda: 7) == 7
+        await until_gone("idle")
+
+
+async def test_work_that_comes_just_as_threads_end_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.0005)
+    pool = Threads(3, 1000, name="ending")
+
+    async def some(number: int) -> list[int]:
+        done = []
+        for turn in range(150):
+            done.append(await pool.run(lambda turn=turn: turn))  # type: ignore[misc]
+            if turn % (number + 2) == 0:
+                await asyncio.sleep(0.0005)
+        return done
+
+    async with asyncio.timeout(30):
+        assert await asyncio.gather(*(some(number) for number in range(8))) == [list(range(150))] * 8
+    await until_gone("ending")
+
+
+async def test_an_idle_thread_keeps_nothing_alive() -> None:
+    class Thing: ...
+
+    pool, thing = Threads(1, 1), Thing()
+    seen = weakref.ref(thing)
+
+    def keep(thing: Thing = thing) -> Thing:
+        return thing
+
+    assert await pool.run(keep) is thing
+    del thing, keep
+    for _ in range(200):
+        gc.collect()
+        if seen() is None:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("the thread holds what it handled last")
+
+
+def test_a_function_that_hangs_keeps_neither_loop_nor_process() -> None:
+    program = """
+import asyncio, threading
+from antiphon.runtime.threads import Threads
+pool, hang = Threads(1, 1), threading.Event()
+async def main():
+    try:
+        await asyncio.wait_for(pool.run(hang.wait), 0.05)
+    except TimeoutError:
+        print("given up")
+asyncio.run(main())
+hang.set()  # it answers to a loop that is closed
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    assert (told.stdout, told.stderr, told.returncode) == ("given up\n", "", 0)
