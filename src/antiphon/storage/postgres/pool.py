@@ -11,11 +11,10 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, NamedTuple
 
-from antiphon.errors import ServiceError
+from antiphon.storage.meter import Meter, admit
 from antiphon.storage.postgres.connection import Link, close
 from antiphon.storage.postgres.faults import kind_of, translated
 from antiphon.telemetry.logs import get_logger
-from antiphon.telemetry.metrics import Metrics, get_metrics
 
 _AGAIN = {"collision": 5, "double": 1, "lost": 1}
 """How often a unit is run again for each kind of fault: another one was in its way, somebody made at the same moment
@@ -25,40 +24,14 @@ what it did itself and does it no second time (`sql/unit.py`)."""
 _PATIENCE = 1.0
 """Seconds without a further attempt, after a connection beside others could not be opened."""
 
-_CLOSED = "The database is closed: start the store before using it, and use nothing of it after it was stopped."
-_FULL = "Too much work waits for the database: try again in a moment."
-
 log = get_logger(__name__)
-
-
-class Lot:
-    """The metrics of one kind of work, under the name that SQLite's threads have."""
-
-    def __init__(self, name: str, metrics: Metrics | None) -> None:
-        metrics = metrics or get_metrics()
-        self.waiting = 0
-        self._seconds = metrics.histogram(
-            "antiphon_store_seconds", "From asking the store to its answer.", ("lane",)
-        ).labels(name)
-        self._failures = metrics.counter(
-            "antiphon_store_failures_total", "Units of work that raised an error.", ("lane",)
-        ).labels(name)
-        metrics.gauge("antiphon_store_waiting", "Units of work queued or running.", ("lane",)).labels(
-            name
-        ).set_function(lambda: self.waiting)
-
-    def done(self, seconds: float, *, failed: bool) -> None:
-        self.waiting -= 1
-        self._seconds.observe(seconds)
-        if failed:
-            self._failures.inc()
 
 
 class Errand(NamedTuple):
     """A unit of work, as what runs it (again) on a connection, who waits for it, and since when (monotonic seconds)."""
 
     perform: Callable[[Link], Awaitable[Any]]
-    lot: Lot
+    meter: Meter
     future: "asyncio.Future[Any]"
     since: float
 
@@ -96,14 +69,11 @@ class Pool:
             self._idle.clear()
             await asyncio.wait(self._workers)
 
-    async def run(self, perform: Callable[[Link], Awaitable[Any]], lot: Lot) -> Any:
-        if not self._running:
-            raise ServiceError(_CLOSED)
-        if self._waiting >= self._limit:
-            raise ServiceError(_FULL)
-        errand = Errand(perform, lot, asyncio.get_running_loop().create_future(), monotonic())
+    async def run(self, perform: Callable[[Link], Awaitable[Any]], meter: Meter) -> Any:
+        admit(self._waiting, self._limit, running=self._running)
+        errand = Errand(perform, meter, asyncio.get_running_loop().create_future(), monotonic())
         self._waiting += 1
-        lot.waiting += 1
+        meter.waiting += 1
         if self._idle:
             self._idle.pop().set_result(errand)
         elif len(self._workers) < self._size and (errand.since > self._full_until or not self._others()):
@@ -211,10 +181,4 @@ class Pool:
 
     def _settle(self, errand: Errand, value: Any, error: Exception | None) -> None:
         self._waiting -= 1
-        errand.lot.done(monotonic() - errand.since, failed=error is not None)
-        if errand.future.done():  # its caller was cancelled
-            return
-        if error is not None:
-            errand.future.set_exception(error)
-        else:
-            errand.future.set_result(value)
+        errand.meter.settle(errand.future, errand.since, value, error)

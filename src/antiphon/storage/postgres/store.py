@@ -6,10 +6,11 @@ from typing import Any, cast
 
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore
 from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.meter import Meter
 from antiphon.storage.migrations.postgres import bring_up_to_date
 from antiphon.storage.postgres.catalogue import catalogue
 from antiphon.storage.postgres.connection import Link, checked_url, close, connect
-from antiphon.storage.postgres.pool import Lot, Pool
+from antiphon.storage.postgres.pool import Pool
 from antiphon.storage.postgres.statements import Statements
 from antiphon.storage.postgres.transaction import perform
 from antiphon.storage.sql.conversations import SqlConversations
@@ -41,7 +42,7 @@ class PostgresStore:
         checked_url(settings)
         self._settings = settings
         self._place = settings.place
-        self._reads, self._writes = Lot("store-reader", metrics), Lot("store-writer", metrics)
+        self._reads, self._writes = Meter("store-reader", metrics), Meter("store-writer", metrics)
         self._pool = Pool(
             lambda patient: connect(settings, patient=patient),
             settings.place,

@@ -13,7 +13,7 @@ from threading import Thread
 from time import monotonic
 from typing import Any, NamedTuple
 
-from antiphon.errors import ServiceError
+from antiphon.storage.meter import Meter, admit
 from antiphon.storage.sql.unit import Together, Unit
 from antiphon.storage.sqlite.faults import translated
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -24,9 +24,6 @@ _LARGEST_GROUP = 256
 QUIET_SECONDS = 0.5
 """After so long without work the writer does what was put off; a busy one does it after so many units: """
 BUSY_UNITS = 1_000
-
-_WAITING = "The database is closed: start the store before using it, and use nothing of it after it was stopped."
-_FULL = "Too much work waits for the database: try again in a moment."
 
 
 class Job(NamedTuple):
@@ -61,22 +58,12 @@ class Lane:
     def __init__(
         self, name: str, statements: Mapping[str, str], place: str, *, limit: int, metrics: Metrics | None = None
     ) -> None:
-        metrics = metrics or get_metrics()
-        self._seconds = metrics.histogram(
-            "antiphon_store_seconds", "From asking the store to its answer.", ("lane",)
-        ).labels(name)
-        self._failures = metrics.counter(
-            "antiphon_store_failures_total", "Units of work that raised an error.", ("lane",)
-        ).labels(name)
-        metrics.gauge("antiphon_store_waiting", "Units of work queued or running.", ("lane",)).labels(
-            name
-        ).set_function(lambda: self._waiting)
+        self._meter = Meter(name, metrics)
         self._name = name
         self._statements = statements
         self._place = place
         self._limit = limit
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._waiting = 0
         self._threads: list[Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -98,12 +85,9 @@ class Lane:
             await asyncio.to_thread(thread.join)  # not `run_async`: tools that hang may hold all of its threads
 
     async def run(self, begin: Callable[[], Unit[Any]]) -> Any:
-        if not self._threads or self._loop is None:
-            raise ServiceError(_WAITING)
-        if self._waiting >= self._limit:
-            raise ServiceError(_FULL)
-        future = self._loop.create_future()
-        self._waiting += 1
+        admit(self._meter.waiting, self._limit, running=bool(self._threads))
+        future = asyncio.get_running_loop().create_future()
+        self._meter.waiting += 1
         self._queue.put(Job(begin, future, monotonic()))
         return await future
 
@@ -151,18 +135,8 @@ class Lane:
             self._loop.call_soon_threadsafe(self._settle, outcomes)
 
     def _settle(self, outcomes: list[Outcome]) -> None:
-        self._waiting -= len(outcomes)
-        at = monotonic()
         for job, value, error in outcomes:
-            self._seconds.observe(at - job.since)
-            if error is not None:
-                self._failures.inc()
-            if job.future.done():  # its caller was cancelled
-                continue
-            if error is not None:
-                job.future.set_exception(error)
-            else:
-                job.future.set_result(value)
+            self._meter.settle(job.future, job.since, value, error)
 
 
 class WriteLane(Lane):
