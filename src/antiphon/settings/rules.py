@@ -9,6 +9,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,9 +17,13 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from antiphon.errors import ConfigError
+from antiphon.cache.cache import open_cache
+from antiphon.errors import AntiphonError, ConfigError
+from antiphon.providers.registry import ProviderRegistry
 from antiphon.realtime.origin import is_loopback
 from antiphon.settings import schema
+from antiphon.storage.open import open_claim
+from antiphon.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from antiphon.settings.config import Config
@@ -93,6 +98,33 @@ def something_is_kept_in_production(config: "Config") -> Iterator[Problem]:
         yield Problem("database.url", "Nothing would be kept in production; name a file or a PostgreSQL database.")
 
 
+def the_database_can_be_one(config: "Config") -> Iterator[Problem]:
+    yield from _refusal("database.url", lambda: open_claim(config.database))
+
+
+def the_cache_can_be_one(config: "Config") -> Iterator[Problem]:
+    yield from _refusal(
+        "redis.url" if config.cache.url is None else "cache.url",
+        lambda: open_cache(config.cache, config.redis, config.performance, config.services, metrics=Metrics()),
+    )
+
+
+def the_models_have_a_vendor(config: "Config") -> Iterator[Problem]:
+    try:
+        registry = ProviderRegistry(config.providers, environ=config.environ, services=config.services)
+    except ConfigError as error:
+        yield Problem("providers", error.public)
+        return
+    named = {f"assistants.platform_models.{name}": model for name, model in config.assistants.platform_models.items()}
+    if config.default_model:
+        named = {"default_model": config.default_model} | named
+    else:
+        for name in registry.names():  # where no model is named, their keys and addresses decide which one answers
+            yield from _refusal(f"the variables of {name}", partial(registry.section, name))
+    for key, model in named.items():
+        yield from _refusal(key, partial(registry.resolve, model))
+
+
 def nobody_comes_in_unseen(config: "Config") -> Iterator[Problem]:
     if refusal := config.server.refusal:
         yield Problem("server.host", refusal)
@@ -142,12 +174,23 @@ def secrets_are_readable_by_their_owner_only(config: "Config") -> Iterator[Probl
 BUILT_IN: tuple[Rule, ...] = (
     no_debugging_in_production,
     something_is_kept_in_production,
+    the_database_can_be_one,
+    the_cache_can_be_one,
+    the_models_have_a_vendor,
     nobody_comes_in_unseen,
     pages_of_others_stay_out,
     the_database_is_on_a_disk_of_this_machine,
     keys_travel_encrypted,
     secrets_are_readable_by_their_owner_only,
 )
+
+
+def _refusal(key: str, build: Callable[[], object]) -> Iterator[Problem]:
+    """What the start would say: it builds the same, and nothing is connected by that."""
+    try:
+        build()
+    except AntiphonError as error:
+        yield Problem(key, error.public.removeprefix(f"{key} "))
 
 
 def _others_may(path: Path, bit: int) -> bool:

@@ -88,15 +88,15 @@ async def test_sources_that_are_wrong_change_nothing(file: Path, logged: Events,
 
 async def test_what_cannot_be_served_is_refused_as_a_whole(file: Path, logged: Events) -> None:
     def check(config: Config) -> None:
-        if config.default_model == "opnai:x":
-            raise ModuleError("There is no provider “opnai”.")
+        if config.default_model == "ollama:x":
+            raise ModuleError("There is no provider “ollama”.")
 
     reloader = ConfigReloader(Config.load(environ={}), check=check)
-    file.write_text("log_level: ERROR\ndefault_model: opnai:x\n")
+    file.write_text("log_level: ERROR\ndefault_model: ollama:x\n")
     assert not await reloader.reload()
     assert reloader.config.log_level == "INFO"
     (event,) = events(logged, "config.refused")
-    assert event["reason"] == "There is no provider “opnai”."
+    assert event["reason"] == "There is no provider “ollama”."
 
 
 async def test_when_one_part_fails_all_go_back_too(file: Path) -> None:

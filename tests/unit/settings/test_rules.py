@@ -1,17 +1,20 @@
 """What is right by itself and wrong together, the rules of others included."""
 
+import re
 import stat
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from antiphon.errors import ConfigError
+from antiphon.errors import AntiphonError, ConfigError
 from antiphon.settings import rules
 from antiphon.settings.config import Config
 from antiphon.settings.rules import Problem, sentence
+from antiphon.workspace import Workspace
 
 
 def severities(config: Config) -> dict[str, str]:
@@ -40,6 +43,46 @@ def test_each_rule_finds_what_it_looks_for(settings: dict[str, Any], key: str, s
     assert severities(Config.model_validate(settings)) == {key: severity}
 
 
+UNFIT: list[tuple[dict[str, Any], str]] = [
+    ({"database": {"url": "mysql://me:geheim@h/d"}}, "database.url"),
+    ({"database": {"url": "postgresql://me:geheim@h:port/d"}}, "database.url"),
+    ({"database": {"url": "postgresql://me:ge/heim@h/d"}}, "database.url"),
+    ({"database": {"url": "postgresql://me:geheim@h"}}, "database.url"),
+    ({"database": {"url": "sqlite://data.db"}}, "database.url"),
+    ({"redis": {"url": "http://me:geheim@h/0"}}, "redis.url"),
+    ({"redis": {"url": "redis://me:geheim@h:port/0"}}, "redis.url"),
+    ({"redis": {"url": "redis://h"}, "cache": {"url": "memcached://me:geheim@h"}}, "cache.url"),
+    ({"default_model": "foo:bar"}, "default_model"),
+    ({"default_model": "gpt-5"}, "default_model"),
+    ({"assistants": {"platform_models": {"web": "foo:bar"}}}, "assistants.platform_models.web"),
+    ({"providers": {"opnai": {"api_key": "geheim"}}}, "providers"),
+]
+
+
+async def start(config: Config) -> None:
+    workspace = Workspace(config)
+    try:
+        await workspace.start()
+    finally:
+        await workspace.stop()
+
+
+@pytest.mark.parametrize(("settings", "key"), UNFIT)
+async def test_what_the_start_would_refuse_is_an_error_now(folder: Path, settings: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{re.escape(key)} \(an argument\): ") as caught:
+        Config.load(environ={}, **settings)
+    assert "heim" not in str(caught.value)
+    with pytest.raises(AntiphonError):
+        await start(Config.model_validate(settings))
+
+
+@pytest.mark.parametrize(("model", "refused"), [(None, True), ("demo", False)])
+def test_a_wrong_address_of_a_vendor_is_told_where_it_decides(folder: Path, model: str | None, refused: bool) -> None:
+    (folder / ".env").write_text("OPENAI_BASE_URL=models.example\n")
+    with pytest.raises(ConfigError, match="wrong address for openai") if refused else nullcontext():
+        Config.load(environ={}, default_model=model)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -48,6 +91,9 @@ def test_each_rule_finds_what_it_looks_for(settings: dict[str, Any], key: str, s
         {"database": {"url": "postgresql://u@h/d"}, "environment": "production"},
         {"providers": {"office": {"base_url": "http://127.0.0.1:9/v1", "api_key": "k"}}},
         {"providers": {"office": {"base_url": "http://models.example/v1"}}},
+        {"providers": {"office": {"base_url": "http://models.example/v1"}}, "default_model": "office:large"},
+        {"redis": {"url": "redis://me:pw@127.0.0.1:1/0"}, "default_model": "demo"},
+        {"redis": {"url": "http://unused"}, "cache": {"url": "memory://"}},
     ],
 )
 def test_no_rule_finds_what_is_not_there(settings: dict[str, Any]) -> None:

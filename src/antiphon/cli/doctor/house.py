@@ -50,7 +50,6 @@ def checks(config: Config) -> Iterator[tuple[str, Check]]:
 
 
 async def database(config: Config) -> Iterable[Finding]:
-    open_claim(config.database)  # refuses an address that cannot be one, without quoting what may be a password
     if is_server(config.database):
         return await _postgres(config)
     path = path_of(config.database.url)

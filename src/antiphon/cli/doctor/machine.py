@@ -2,13 +2,11 @@
 
 import platform
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
 from antiphon import __version__
 from antiphon.cli.doctor.finding import Finding
-from antiphon.settings.config import Config
 from antiphon.web.static import STATIC
 
 FEW_FILES = 1024
@@ -55,21 +53,3 @@ async def page() -> Iterable[Finding]:
     if (STATIC / "index.html").is_file():
         return [Finding("ok", "Web page", "built")]
     return [Finding("warn", "Web page", "not built", "Type `make run` in a clone, or install a built package.")]
-
-
-def extras(config: Config) -> Iterator[Finding]:
-    """What is configured needs packages that are not installed for everybody."""
-    wanted = {
-        "postgres": ("asyncpg", config.database.url.startswith("postgres")),
-        "redis": ("redis", "redis" in _shared_urls(config)),
-    }
-    for extra, (module, used) in wanted.items():
-        if used and find_spec(module) is None:
-            yield Finding(
-                "fail", f"Extra {extra}", "is configured but not installed", f"pip install 'antiphon[{extra}]'"
-            )
-
-
-def _shared_urls(config: Config) -> str:
-    secrets = (config.redis.url, config.cache.url)
-    return " ".join(secret.get_secret_value().partition(":")[0] for secret in secrets if secret)

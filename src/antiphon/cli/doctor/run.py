@@ -42,7 +42,7 @@ async def examine(path: Path | None) -> list[Finding]:
     settings: list[Finding] = []
     try:
         config = Config.load(path)
-        settings = [*_settings(config), *machine.extras(config)]
+        settings = [*_settings(config)]
         asked += house.checks(config)
     except AntiphonError as error:
         settings = [Finding("fail", "Settings", error.public, "Mend it first: what depends on it was not looked at.")]

@@ -3,6 +3,7 @@
 import json
 import socket
 import sqlite3
+import sys
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -107,22 +108,29 @@ async def test_a_port_that_somebody_else_has() -> None:
     assert (finding.mark, "server.port" in finding.advice) == ("fail", True)
 
 
+async def test_a_database_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTIPHON_DATABASE__URL", "postgresql://me:geheim-geheim@127.0.0.1:1/x")
+    findings = await found()
+    assert findings["Database"].mark == "fail"
+    assert findings["Database"].found
+    assert "Error" not in findings["Database"].found
+    assert "geheim" not in str(findings)
+
+
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://me:geheim-geheim@127.0.0.1:1/x",
         "postgresql://me:geheim/geheim@127.0.0.1:1/x",
         "postgresql://me:geheim#geheim@127.0.0.1:1/x",
         "oracle://x",
         "sqlite:///a?b",
     ],
 )
-async def test_a_database_that_is_not_there(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+async def test_a_database_that_cannot_be_one(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("ANTIPHON_DATABASE__URL", url)
     findings = await found()
-    assert findings["Database"].mark == "fail"
-    assert findings["Database"].found
-    assert "Error" not in findings["Database"].found
+    assert findings["Settings"].mark == "fail"
+    assert findings["Settings"].found.startswith("database.url (the variable ANTIPHON_DATABASE__URL): ")
     assert "geheim" not in str(findings)
 
 
@@ -171,11 +179,19 @@ async def test_a_redis_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "geheim" not in str(findings)
 
 
-async def test_what_is_configured_and_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "find_spec", lambda name: None)
-    config = Config.model_validate({"database": {"url": "postgresql://h/d"}, "redis": {"url": "redis://h"}})
-    assert [finding.what for finding in machine.extras(config)] == ["Extra postgres", "Extra redis"]
-    assert list(machine.extras(Config())) == []
+@pytest.mark.parametrize(
+    ("variable", "url", "module", "advice"),
+    [
+        ("ANTIPHON_DATABASE__URL", "postgresql://h/d", "antiphon.storage.postgres.claim", "antiphon[postgres]"),
+        ("ANTIPHON_REDIS__URL", "redis://h", "antiphon.cache.redis", "antiphon[redis]"),
+    ],
+)
+async def test_what_is_configured_and_not_installed(
+    monkeypatch: pytest.MonkeyPatch, variable: str, url: str, module: str, advice: str
+) -> None:
+    monkeypatch.setenv(variable, url)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert f"pip install '{advice}'" in (await found())["Settings"].found
 
 
 async def test_too_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,5 +245,5 @@ def test_it_fails_when_something_must_be_mended(cli: Any, tmp_path: Path) -> Non
     machine_readable = cli("doctor", "--json")
     assert machine_readable.exit_code == 1
     marks = {each["what"]: each["mark"] for each in json.loads(machine_readable.output)}
-    assert marks["Database"] == "fail"
+    assert marks["Settings"] == "fail"
     assert marks["Python"] == "ok"

@@ -104,7 +104,7 @@ def test_any_folder_gives_a_name(init: Any, tmp_path: Path, folder: str) -> None
     [
         ("openai:gpt-5", "sqlite:///data/antiphon.db"),
         ("ollama:qwen3:8b", "sqlite:///:memory:"),
-        ('office:a "b" #c', "sqlite:///my data/#1.db"),
+        ('ollama:a "b" #c', "sqlite:///my data/#1.db"),
         (None, "postgresql://me:pa'ss\\word@h:5432/d"),
         (None, "postgresql://h/d?user=me&password=pa'ss"),
     ],
