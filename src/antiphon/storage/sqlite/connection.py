@@ -3,12 +3,16 @@
 import os
 import sqlite3
 from pathlib import Path
+from time import monotonic, sleep
 
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.storage.config import DatabaseSettings
 
 _OLDEST = (3, 35, 0)  # RETURNING
 _SCHEME = "sqlite:///"
+
+_PAUSE = 0.005
+"""Seconds between two attempts to have a file alone for a moment."""
 
 
 def path_of(url: str) -> Path | None:
@@ -64,9 +68,23 @@ def connect(path: Path | None, settings: DatabaseSettings, *, readonly: bool = F
     return connection
 
 
+def _write_ahead(connection: sqlite3.Connection, give_up: float) -> None:
+    """Changing the mode needs the file for itself, and SQLite waits for that only sometimes: not where two connections
+    that both have begun to read would wait for each other."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= give_up:
+                raise
+            sleep(_PAUSE)
+        else:
+            return
+
+
 def _configure(connection: sqlite3.Connection, settings: DatabaseSettings, *, readonly: bool) -> None:
     if not readonly:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection, monotonic() + settings.busy_seconds)
         connection.execute(f"PRAGMA synchronous = {settings.synchronous}")
         # 16 MB of log: the same few pages change with every message, and a checkpoint copies each of them once.
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
