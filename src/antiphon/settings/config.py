@@ -118,6 +118,11 @@ class Config(BaseModel):
         return self._found.secrets if self._found and self.secrets_dir else ()
 
     @property
+    def exposing_files(self) -> tuple[Path, ...]:
+        """The files of settings, and `.env`, in which a key stands or a URL with a password."""
+        return self._found.exposing if self._found else ()
+
+    @property
     def unused_files(self) -> tuple[Path, ...]:
         """Files beside them that look like settings and are not read."""
         return self._found.unused if self._found else ()

@@ -165,10 +165,13 @@ def keys_travel_encrypted(config: "Config") -> Iterator[Problem]:
 def secrets_are_readable_by_their_owner_only(config: "Config") -> Iterator[Problem]:
     if sys.platform == "win32":
         return
-    for file in config.secret_files:
+    secrets = [("secrets_dir", file) for file in config.secret_files]
+    for key, file in [*secrets, *((file.name, file) for file in config.exposing_files)]:
         # A folder that nobody else may enter hides its files, whatever their own permissions.
-        if _others_may(file, stat.S_IROTH) and _others_may(file.parent, stat.S_IXOTH):
-            yield Problem("secrets_dir", f"Everybody on this machine may read {file}; chmod 600 it.", "warning")
+        if _others_may(file, stat.S_IROTH) and all(_others_may(folder, stat.S_IXOTH) for folder in file.parents):
+            yield Problem(
+                key, f"Everybody on this machine may read {file}, which holds a secret: chmod 600 it.", "warning"
+            )
 
 
 BUILT_IN: tuple[Rule, ...] = (

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from antiphon.errors import ConfigError
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.settings import schema
 from antiphon.settings.files import DEEPEST, Leaf, read_secrets, read_variables, read_yaml
+from antiphon.settings.secret import KEYS, hold_secrets
 
 PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.yaml"
@@ -27,14 +29,16 @@ _ALIASES = {"service": "services"}
 
 class Found(Struct, frozen=True):
     """What all sources said together. `places` tells where each value was found; `variables` are those of the
-    environment with `.env` below them; `files` and folders were read or would have been had they been there; `unused`
-    are files that look like settings and are not read."""
+    environment with `.env` below them; `files` and folders were read or would have been had they been there; `secrets`
+    are files of the secrets directory that set something, `exposing` other files in which a secret stands; `unused` are
+    files that look like settings and are not read."""
 
     values: Mapping[str, Any]
     places: Mapping[schema.Path, str]
     variables: Mapping[str, str]
     files: tuple[Path, ...]
     secrets: tuple[Path, ...]
+    exposing: tuple[Path, ...]
     unused: tuple[Path, ...]
 
 
@@ -49,25 +53,32 @@ class Sources(Struct, frozen=True):
 
     def read(self, kind: type[BaseModel]) -> Found:
         """Raises `ConfigError` with one sentence for what cannot be read."""
-        dotenv = list(read_variables(self.folder / ".env"))
+        dotenv_file = self.folder / ".env"
+        dotenv = list(read_variables(dotenv_file))
         given = [(name, value, f"the variable {schema.shown(name)}") for name, value in self.environ.items()]
         variables = {name: value for name, value, _ in [*dotenv, *given]}
         from_dotenv, from_environ = list(_set_by(kind, dotenv)), list(_set_by(kind, given))
         arguments = [(path, value, "an argument") for path, value in schema.leaves(self.arguments)]
         files, unused = self._files(kind, variables)
-        from_files = self._read(files)
+        read = self._read(files)
+        from_files = [*chain.from_iterable(read.values())]
         secrets = self._secrets(_last("secrets_dir", [*from_files, *from_dotenv, *from_environ, *arguments]))
         from_secrets, used = _set_by_secrets(kind, secrets)
         named = _last("environment", [*from_files, *from_dotenv, *from_secrets, *from_environ, *arguments])
         environment = str(named or "development")
         overlay = _for_environment(files, environment)
-        from_overlay = self._read(overlay)
+        read_overlay = self._read(overlay)
+        from_overlay = [*chain.from_iterable(read_overlay.values())]
         if any(path == ("environment",) for path, _, _ in from_overlay):
             raise ConfigError(f"{_names(overlay)} cannot set environment: it is read because of it.")
         values, places = _composed(
             kind, [*from_files, *from_overlay, *from_dotenv, *from_secrets, *from_environ, *arguments]
         )
-        return Found(values, places, variables, self._watched(files, environment, secrets), used, unused)
+        watched = self._watched(files, environment, secrets)
+        exposing = [path for path, leaves in (read | read_overlay).items() if hold_secrets(kind, leaves)]
+        if hold_secrets(kind, from_dotenv) or any(value for name, value, _ in dotenv if name in KEYS):
+            exposing.append(dotenv_file)
+        return Found(values, places, variables, watched, used, tuple(exposing), unused)
 
     def _watched(
         self, files: list[tuple[Path, schema.Path]], environment: str, secrets: list[tuple[str, str, Path]]
@@ -97,15 +108,15 @@ class Sources(Struct, frozen=True):
         folder = self.folder / CONFIG_FOLDER
         return _in_folder(kind, folder, every=False) if folder.is_dir() else [], unused
 
-    def _read(self, files: Iterable[tuple[Path, schema.Path]]) -> list[Leaf]:
-        found: list[Leaf] = []
+    def _read(self, files: Iterable[tuple[Path, schema.Path]]) -> dict[Path, list[Leaf]]:
+        found: dict[Path, list[Leaf]] = {}
         for path, section in files:
             shown = path.relative_to(self.folder) if path.is_relative_to(self.folder) else path
             leaves = read_yaml(path, str(shown))
             # A file `performance.yaml` may say `performance:` again on its first line.
             again = bool(section) and {leaf[:1] for leaf, _, _ in leaves} == {section}
             below = () if again else section
-            found += [((*below, *leaf), value, place) for leaf, value, place in leaves]
+            found[path] = [((*below, *leaf), value, place) for leaf, value, place in leaves]
         return found
 
     def _secrets(self, named: Any) -> list[tuple[str, str, Path]]:

@@ -118,8 +118,8 @@ def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path, monkeypatc
     assert rules._file_system(tmp_path / "my dat" / "a.db") == "ext4"
 
 
-def test_secrets_that_everybody_may_read_are_warned_about(folder: Path) -> None:
-    secrets = folder / "secrets"
+def test_secrets_that_everybody_may_read_are_warned_about(public: Path) -> None:
+    secrets = public / "secrets"
     secrets.mkdir(mode=0o755)
     file = secrets / "providers__openai__api_key"
     file.write_text("k")
@@ -133,6 +133,45 @@ def test_secrets_that_everybody_may_read_are_warned_about(folder: Path) -> None:
     file.chmod(0o644)
     secrets.chmod(stat.S_IRWXU)
     assert config.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".env", "OPENAI_API_KEY=geheim\n"),
+        (".env", "GITHUB_TOKEN=geheim\n"),
+        (".env", "ANTIPHON_PROVIDERS__OPENAI__API_KEY=geheim\n"),
+        (".env", "ANTIPHON_DATABASE__URL=postgresql://me:geheim@h/d\n"),
+        ("antiphon.yaml", "database: {url: 'postgresql://me:geheim@h/d'}\n"),
+        ("antiphon.yaml", "redis: {url: 'redis://:geheim@h'}\n"),
+        ("antiphon.yaml", "providers: {openai: {headers: {X-Key: geheim}}}\n"),
+    ],
+)
+def test_a_file_that_holds_a_secret_and_everybody_may_read_is_warned_about(public: Path, name: str, text: str) -> None:
+    file = public / name
+    file.write_text(text)
+    file.chmod(0o644)
+    config = Config.load(environ={})
+    assert [sentence(config, problem) for problem in config.problems()] == [
+        f"Everybody on this machine may read {file}, which holds a secret: chmod 600 it."
+    ]
+    assert severities(config) == {name: "warning"}
+    file.chmod(0o640)
+    assert config.problems() == []
+    file.chmod(0o644)
+    public.chmod(stat.S_IRWXU)
+    assert config.problems() == []
+
+
+def test_what_holds_no_secret_may_be_read_by_all(public: Path) -> None:
+    for name, text in {
+        ".env": "OPENAI_API_KEY=\nANTIPHON_ASSISTANTS__CONTEXT_TOKENS=9000\nMAX_TOKENS=3\n",
+        "antiphon.yaml": "redis: {url: 'redis://h:6379/0'}\nassistants: {instructions: 'Say password: please'}\n",
+        "antiphon.development.yaml": "providers: {openai: {api_key: null}}\n",
+    }.items():
+        (public / name).write_text(text)
+        (public / name).chmod(0o644)
+    assert Config.load(environ={"OPENAI_API_KEY": "geheim"}).problems() == []
 
 
 def no_port_below_five(config: Config) -> Iterator[Problem]:
