@@ -28,6 +28,7 @@ from antiphon.settings.explain import explain
 from antiphon.settings.features import Features
 from antiphon.settings.rules import Problem, check, loaded, sentence
 from antiphon.settings.sources import Found, Sources
+from antiphon.settings.vendors import set_by_variables
 from antiphon.storage.config import DatabaseSettings
 from antiphon.telemetry.config import LoggingSettings, MonitoringSettings
 from antiphon.web.config import ServerSettings
@@ -149,10 +150,15 @@ class Config(BaseModel):
         return f"default in {self.environment}" if changed else "default"
 
     def values(self) -> Iterator[tuple[str, Any, str]]:
-        """Every setting with its value and its source, in order; secrets are masked."""
+        """Every setting with its value and its source, in order, and then what the variables of the vendors set;
+        secrets are masked."""
+        left = {name: (value, variable) for name, value, variable in set_by_variables(self.providers, self.environ)}
         for path, value in schema.leaves(self.model_dump(mode="json")):
             name = ".".join(path)
-            yield name, value, self.source(name)
+            if name not in left:
+                yield name, value, self.source(name)
+        for name, (value, variable) in left.items():
+            yield name, value, self._variable_source(variable)
 
     def problems(self) -> list[Problem]:
         """What the rules say about it as a whole, as `load` asks them."""
@@ -185,6 +191,10 @@ class Config(BaseModel):
             return values
         below = ENVIRONMENTS.get(str(values.get("environment")), {})
         return _above(below, values)
+
+    def _variable_source(self, variable: str) -> str:
+        place = self._found.variable_places[variable] if self._found else ""
+        return place if variable in place else f"{place} ({variable})"
 
     def _nearest(self, path: schema.Path) -> str:
         prefix = "".join(f"{schema.shown(step)}." for step in path[:-1])

@@ -5,15 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from antiphon.providers.config import key_variable
-from antiphon.providers.registry import ProviderRegistry
 from antiphon.settings import schema
 from antiphon.settings.files import Leaf
 from antiphon.telemetry.redaction import redact_text
-
-VENDORS = ProviderRegistry(plugged=()).names()
-KEYS = frozenset(variable for variable in map(key_variable, VENDORS) if variable)
-"""The variables in which people keep the keys of the vendors that are built in."""
 
 
 def hold_secrets(kind: type[BaseModel], leaves: Iterable[Leaf]) -> bool:

@@ -13,7 +13,8 @@ from antiphon.errors import ConfigError
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.settings import schema
 from antiphon.settings.files import DEEPEST, Leaf, read_secrets, read_variables, read_yaml
-from antiphon.settings.secret import KEYS, hold_secrets
+from antiphon.settings.secret import hold_secrets
+from antiphon.settings.vendors import KEYS
 
 PREFIX = "ANTIPHON_"
 CONFIG_FILE = "antiphon.yaml"
@@ -29,13 +30,14 @@ _ALIASES = {"service": "services"}
 
 class Found(Struct, frozen=True):
     """What all sources said together. `places` tells where each value was found; `variables` are those of the
-    environment with `.env` below them; `files` and folders were read or would have been had they been there; `secrets`
-    are files of the secrets directory that set something, `exposing` other files in which a secret stands; `unused` are
-    files that look like settings and are not read."""
+    environment with `.env` below them, and `variable_places` where they stand; `files` and folders were read or would
+    have been had they been there; `secrets` are files of the secrets directory that set something, `exposing` other
+    files in which a secret stands; `unused` are files that look like settings and are not read."""
 
     values: Mapping[str, Any]
     places: Mapping[schema.Path, str]
     variables: Mapping[str, str]
+    variable_places: Mapping[str, str]
     files: tuple[Path, ...]
     secrets: tuple[Path, ...]
     exposing: tuple[Path, ...]
@@ -57,6 +59,7 @@ class Sources(Struct, frozen=True):
         dotenv = list(read_variables(dotenv_file))
         given = [(name, value, f"the variable {schema.shown(name)}") for name, value in self.environ.items()]
         variables = {name: value for name, value, _ in [*dotenv, *given]}
+        variable_places = {name: place for name, _, place in [*dotenv, *given]}
         from_dotenv, from_environ = list(_set_by(kind, dotenv)), list(_set_by(kind, given))
         arguments = [(path, value, "an argument") for path, value in schema.leaves(self.arguments)]
         files, unused = self._files(kind, variables)
@@ -78,7 +81,7 @@ class Sources(Struct, frozen=True):
         exposing = [path for path, leaves in (read | read_overlay).items() if hold_secrets(kind, leaves)]
         if hold_secrets(kind, from_dotenv) or any(value for name, value, _ in dotenv if name in KEYS):
             exposing.append(dotenv_file)
-        return Found(values, places, variables, watched, used, tuple(exposing), unused)
+        return Found(values, places, variables, variable_places, watched, used, tuple(exposing), unused)
 
     def _watched(
         self, files: list[tuple[Path, schema.Path]], environment: str, secrets: list[tuple[str, str, Path]]

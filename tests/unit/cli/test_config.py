@@ -15,6 +15,8 @@ from antiphon.errors import ConfigError
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
+    for variable in ("OPENAI_API_KEY", "OPENROUTER_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
     return lambda *words: CliRunner().invoke(app, ["config", *words])
 
 
@@ -36,6 +38,14 @@ def test_what_is_set_is_shown_with_its_source(config: Any, tmp_path: Path) -> No
 def test_nothing_set_says_so(config: Any) -> None:
     assert config().output.startswith("Nothing is set")
     assert "server.port" in config("--all").output
+
+
+def test_the_key_of_a_vendor_counts_as_set(config: Any, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=geheim\n")
+    shown = config().output
+    assert "providers.openai.api_key" in shown
+    assert ".env:1 (OPENAI_API_KEY)" in shown
+    assert "geheim" not in shown
 
 
 def test_a_check_tells_everything_that_is_wrong(config: Any, tmp_path: Path) -> None:

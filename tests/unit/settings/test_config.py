@@ -245,3 +245,25 @@ def test_a_section_of_a_package_is_imported_when_its_name_occurs(folder: Path, m
         Config.load(environ={"ANTIPHON_WEATHER__DAYZ": "5"})
     with pytest.raises(ConfigError, match="The section no_such_package:Settings cannot be loaded"):
         Config.load(environ={}, broken={})
+
+
+def test_what_the_variables_of_vendors_set_is_told_with_its_place(folder: Path) -> None:
+    (folder / ".env").write_text("OPENAI_API_KEY=geheim\nGITHUB_TOKEN=geheim\nOPENROUTER_API_KEY=\n")
+    (folder / "antiphon.yaml").write_text("providers: {openai: {connections: 3}}\n")
+    environ = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "PATH": "/bin"}
+
+    def told() -> list[tuple[str, object, str]]:
+        found = Config.load(environ=environ).values()
+        return [each for each in found if each[0].startswith("providers.") and not each[2].startswith("default")]
+
+    assert told() == [
+        ("providers.openai.connections", 3, "antiphon.yaml:1"),
+        ("providers.openai.api_key", "**********", ".env:1 (OPENAI_API_KEY)"),
+        ("providers.openai.base_url", "http://127.0.0.1:9/v1", "the variable OPENAI_BASE_URL"),
+    ]
+    (folder / "antiphon.yaml").write_text("default_model: demo\nproviders: {openai: {api_key: x}, github: {}}\n")
+    environ["OPENAI_BASE_URL"] = "no address"
+    assert told()[0] == ("providers.openai.api_key", "**********", "antiphon.yaml:2")
+    assert told()[-1] == ("providers.github.api_key", "**********", ".env:2 (GITHUB_TOKEN)")
+    assert sum(name.endswith("api_key") for name, *_ in told()) == 2
+    assert all(value != "no address" for _, value, _ in told())
