@@ -175,7 +175,7 @@ class Config(BaseModel):
         cls, path: str | Path | None = None, *, environ: Mapping[str, str] | None = None, **arguments: Any
     ) -> "Config":
         """Reads all sources. `path` is a file or a folder and must exist when given; `arguments` are sections as
-        nested mappings. Raises `ConfigError` with one sentence for each thing that is wrong."""
+        nested mappings. Raises `ConfigError` with a line for each thing that is wrong."""
         variables = dict(os.environ if environ is None else environ)
         return _loaded(cls, Sources(Path.cwd(), Path(path) if path else None, variables, arguments))
 
@@ -206,9 +206,9 @@ def _loaded(kind: type[Config], sources: Sources) -> Config:
     try:
         config = kind.model_validate(dict(found.values)).found_in(sources, found)
     except ValidationError as error:
-        raise ConfigError(" ".join(explain(error, kind, found.places))) from None
+        raise ConfigError("\n".join(explain(error, kind, found.places))) from None
     if wrong := [sentence(config, problem) for problem in config.problems() if problem.severity == "error"]:
-        raise ConfigError(" ".join(wrong))
+        raise ConfigError("\n".join(wrong))
     return config
 
 

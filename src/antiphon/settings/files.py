@@ -4,6 +4,7 @@ Anchors and `<<` work. A name that is written twice is refused: one of the two w
 """
 
 import io
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,12 @@ Leaf = tuple[schema.Path, Any, str]
 
 
 def read_text(path: Path) -> str:
-    """Raises `ConfigError` when the file cannot be read, is too large or holds no text."""
+    """Raises `ConfigError` when it is no file, cannot be read, is too large or holds no text."""
     try:
+        # Before it is opened: to open a pipe is to wait for whoever writes into it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            what = "a folder" if path.is_dir() else "a pipe or a device"
+            raise ConfigError(f"{path} is {what} and not a file: put the settings into a file of this name.")
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except OSError as error:

@@ -57,7 +57,7 @@ class ConfigReloader:
                 if changed:
                     await self._take(taken)
             except AntiphonError as error:
-                log.warning("config.refused", reason=error.public)
+                log.warning("config.refused", reason=" ".join(error.public.splitlines()))
                 return False
             if changed:
                 log.info("config.reloaded", settings=sorted(".".join(path) for path in changed))
@@ -119,7 +119,7 @@ class ConfigReloader:
                 log.warning("config.restart_needed", setting=".".join(path), source=_source(new, path))
                 taken = _with(taken, path[: _depth(self.config, path)], self.config)
         if wrong := [sentence(taken, problem) for problem in taken.problems() if problem.severity == "error"]:
-            raise ConfigError(" ".join(wrong))
+            raise ConfigError("\n".join(wrong))
         return taken
 
     async def _watch(self, seconds: float, seen: _Stamps) -> None:

@@ -1,6 +1,7 @@
 """Where settings come from, weakest first: files, those of the environment, `.env`, secrets, variables, arguments."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -100,13 +101,17 @@ class Sources(Struct, frozen=True):
         if named is not None:
             place = self.folder / named
             if place.is_dir():
-                return _in_folder(kind, place, every=True), ()
-            if not place.is_file():
+                if not (files := _in_folder(kind, place, every=True)):
+                    raise ConfigError(
+                        f"The folder {named} holds no settings: no antiphon.yaml and no file of a section."
+                    )
+                return files, ()
+            if not place.exists():
                 raise ConfigError(f"The configuration file {named} does not exist.")
             return [(place, ())], ()
         place = self.folder / CONFIG_FILE
         unused = tuple(path for path in [place.with_suffix(".yml"), place.with_suffix(".json")] if path.is_file())
-        if place.is_file():
+        if os.path.lexists(place):
             return [(place, ())], unused
         folder = self.folder / CONFIG_FOLDER
         return _in_folder(kind, folder, every=False) if folder.is_dir() else [], unused
@@ -158,7 +163,7 @@ def _in_folder(kind: type[BaseModel], folder: Path, *, every: bool) -> list[tupl
 
 def _for_environment(files: Iterable[tuple[Path, schema.Path]], environment: str) -> list[tuple[Path, schema.Path]]:
     """`antiphon.production.yaml` beside `antiphon.yaml`, and likewise for every file."""
-    return [(path, section) for path, section in _beside(files, environment) if path.is_file()]
+    return [(path, section) for path, section in _beside(files, environment) if os.path.lexists(path)]
 
 
 def _beside(files: Iterable[tuple[Path, schema.Path]], environment: str) -> list[tuple[Path, schema.Path]]:
@@ -171,7 +176,7 @@ def _set_by(kind: type[BaseModel], variables: Iterable[tuple[str, str, str]]) ->
     """What variables set, those of whole sections first. Raises `ConfigError` for all names that are no setting."""
     ours = [(_path_of(name), name, value, place) for name, value, place in variables if is_setting(name)]
     if unknown := [_no_setting(kind, name, place) for path, name, _, place in ours if path[0] not in kind.model_fields]:
-        raise ConfigError(" ".join(unknown))
+        raise ConfigError("\n".join(unknown))
     for path, _, value, place in sorted(ours, key=lambda found: len(found[0])):
         yield from _of_text(kind, path, value, place)
 

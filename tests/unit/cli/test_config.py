@@ -59,4 +59,10 @@ def test_a_check_tells_everything_that_is_wrong(config: Any, tmp_path: Path) -> 
     failed = config("check")
     assert failed.exit_code == 1
     assert isinstance(failed.exception, ConfigError)
+    (tmp_path / ".env").write_text("ANTIPHON_SERVER__PORT=x\nANTIPHON_DATABASE__QUEUE=0\nANTIPHON_DEBUG=maybe\n")
+    starts = [line.partition(" ")[0] for line in str(config("check").exception).splitlines()]
+    assert starts == ["debug", "server.port", "database.queue"]
+    (tmp_path / ".env").write_text("ANTIPHON_DATABASE__URL=mysql://h/d\nANTIPHON_DEFAULT_MODEL=foo:bar\n")
+    starts = [line.partition(" ")[0] for line in str(config("check").exception).splitlines()]
+    assert starts == ["database.url", "default_model"]
     assert config("mend").exit_code == 2

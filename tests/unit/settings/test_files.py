@@ -101,8 +101,9 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_says_why(folder: Path) -> None:
     (folder / "antiphon.yaml").symlink_to("antiphon.yaml")
-    assert Config.load(environ={}).server.port == 4000
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"antiphon\.yaml cannot be read \(Too many levels"):
+        Config.load(environ={})
+    with pytest.raises(ConfigError, match="is a folder and not a file"):
         read_text(folder)
 
 

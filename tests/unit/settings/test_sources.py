@@ -1,5 +1,7 @@
 """Which files, secrets and variables are read, in which order, and which are left alone."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -253,3 +255,34 @@ def test_a_narrower_variable_wins_over_a_wider_one(folder: Path) -> None:
     environ = {"ANTIPHON_SERVER__PORT": "2", "ANTIPHON_SERVER": '{"port": 1, "drain_seconds": 3}'}
     config = Config.load(environ=environ)
     assert (config.server.port, config.server.drain_seconds) == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["antiphon.yaml", "antiphon.development.yaml", "config/server.yaml"])
+def test_a_folder_or_a_pipe_in_the_place_of_a_file_is_told_and_never_waited_for(folder: Path, name: str) -> None:
+    place = folder / name
+    place.parent.mkdir(exist_ok=True)
+    if "development" in name:
+        (folder / "antiphon.yaml").write_text("{}")
+    place.mkdir()
+    with pytest.raises(ConfigError, match=rf"{re.escape(name)} is a folder and not a file: put"):
+        Config.load(environ={})
+    place.rmdir()
+    os.mkfifo(place)
+    with pytest.raises(ConfigError, match=rf"{re.escape(name)} is a pipe or a device and not a file: put"):
+        Config.load(environ={})
+    with pytest.raises(ConfigError, match="is a pipe or a device"):
+        Config.load(place, environ={})
+
+
+def test_a_link_that_leads_nowhere_is_not_passed_by(folder: Path) -> None:
+    (folder / "antiphon.yaml").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match=r"antiphon\.yaml cannot be read \(No such file or directory\)"):
+        Config.load(environ={})
+
+
+def test_a_folder_that_is_named_must_hold_settings(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    (folder / "empty" / "server.production.yaml").write_text("port: 5\n")
+    (folder / "empty" / "passwd").write_text("root")
+    with pytest.raises(ConfigError, match=r"^The folder empty holds no settings: no antiphon\.yaml and no file"):
+        Config.load("empty", environ={})

@@ -45,7 +45,8 @@ async def examine(path: Path | None) -> list[Finding]:
         settings = [*_settings(config)]
         asked += house.checks(config)
     except AntiphonError as error:
-        settings = [Finding("fail", "Settings", error.public, "Mend it first: what depends on it was not looked at.")]
+        advice = "Mend it first: what depends on it was not looked at."
+        settings = [Finding("fail", "Settings", line, advice) for line in error.public.splitlines()]
     results = await asyncio.gather(*(_asked(what, check) for what, check in asked))
     about_machine, about_house = results[:3], results[3:]
     return [finding for findings in (*about_machine, settings, *about_house) for finding in findings]

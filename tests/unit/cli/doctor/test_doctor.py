@@ -66,6 +66,12 @@ async def test_settings_that_are_wrong_hide_only_what_depends_on_them(tmp_path: 
     assert "Database" not in findings
 
 
+async def test_each_thing_that_is_wrong_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "antiphon.yaml").write_text("default_model: foo:bar\nredis: {url: 'http://h'}\n")
+    wrong = [finding.found for finding in await run.examine(None) if finding.mark == "fail"]
+    assert [line.partition(" ")[0] for line in wrong] == ["redis.url", "default_model"]
+
+
 async def test_every_file_of_settings_is_named_once(tmp_path: Path) -> None:
     (tmp_path / "antiphon.yaml").write_text("{}")
     (tmp_path / ".env").write_text("")
