@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from antiphon import __version__
 from antiphon.errors import AntiphonError
 
 app = typer.Typer(
     name="antiphon",
-    help="AI assistants that people talk to in real time, from anywhere.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,11 +25,27 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug lines.")]
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"antiphon {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is.")
+]
+
+
 class Action(StrEnum):
     """What `antiphon config` does."""
 
     show = "show"
     check = "check"
+
+
+@app.callback()
+def antiphon(version: Version = False) -> None:
+    """AI assistants that people talk to in real time, from anywhere."""
 
 
 @app.command()

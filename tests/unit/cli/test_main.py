@@ -6,6 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from antiphon import __version__
 from antiphon.cli import main
 from antiphon.errors import AntiphonError, ServiceError
 
@@ -15,6 +16,11 @@ def test_help_names_every_command() -> None:
     assert done.exit_code == 0
     for command in ("serve", "chat", "demo-server"):
         assert re.search(rf"\b{command}\b", done.output)
+
+
+def test_it_says_its_version() -> None:
+    done = CliRunner().invoke(main.app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"antiphon {__version__}\n")
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["serve", "--nothing"], ["serve", "--port", "99999"], []])
