@@ -91,7 +91,7 @@ def log_watch(request: pytest.FixtureRequest) -> Iterator[LogWatch]:
     """Fails the test, whatever else it proves, when something was logged that must not be."""
     total = request.config.stash.setdefault(TOTAL, _Total())
     watch = LogWatch()
-    with watching(watch):
+    with left_as_found(), watching(watch):
         yield watch
     leaks = watch.leaks()
     total.tests += 1
@@ -100,6 +100,19 @@ def log_watch(request: pytest.FixtureRequest) -> Iterator[LogWatch]:
     total.leaks += len(leaks)
     if leaks:
         pytest.fail("The log holds what it must not:\n" + "\n".join(leaks), pytrace=False)
+
+
+@contextmanager
+def left_as_found() -> Iterator[None]:
+    """A test that sets up the log, as a command does, changes no other test's."""
+    root, house = logging.getLogger(), pipeline._current.get()
+    loggers = [root, *map(logging.getLogger, ("antiphon", *pipeline._QUIET, *pipeline._OWN_HANDLERS))]
+    levels, handlers, outputs = [logger.level for logger in loggers], list(root.handlers), house._outputs
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    root.handlers[:] = handlers
+    house._outputs = outputs
 
 
 @contextmanager
