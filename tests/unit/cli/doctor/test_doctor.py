@@ -1,6 +1,7 @@
 """What the doctor says of a house that is well, half broken, or not to be understood; never a secret."""
 
 import json
+import os
 import socket
 import sqlite3
 import sys
@@ -17,6 +18,7 @@ from antiphon.cli.doctor.finding import Finding, size
 from antiphon.cli.main import app
 from antiphon.providers.demo.server import DemoServer
 from antiphon.settings.config import Config
+from antiphon.storage.claim import Holder
 from tests.postgres import Databases
 from tests.serving import serving
 
@@ -49,12 +51,15 @@ async def test_a_running_server_is_found_and_asked(tmp_path: Path, monkeypatch: 
     async with serving(tmp_path) as workspace:
         monkeypatch.setenv("ANTIPHON_DATABASE__URL", workspace.config.database.url)
         findings = await found()
-        assert workspace.url in findings["Server"].found
+        assert findings["Server"].found == f"answers from this database as process {os.getpid()}, {workspace.url}"
         assert findings["Health"].mark == "ok"
         assert findings["Database"].mark == "ok"
         assert "schema 0" in findings["Database"].found
         workspace.health.register("lamp", lambda: False, critical=False)
-        assert "lamp: the check failed" in (await found())["Health"].found
+        try:
+            assert "lamp: the check failed" in (await found())["Health"].found
+        finally:
+            workspace.health.unregister("lamp")
 
 
 async def test_settings_that_are_wrong_hide_only_what_depends_on_them(tmp_path: Path) -> None:
@@ -86,25 +91,31 @@ async def test_rules_and_files_that_are_not_read_are_told(tmp_path: Path, monkey
     assert any("antiphon.yml is not read" in line for line in told)
 
 
-async def test_vendors_are_asked_each_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_vendors_are_asked_each(monkeypatch: pytest.MonkeyPatch) -> None:
     server = DemoServer("127.0.0.1", 0)
     await server.start()
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        providers = {
-            "good": {"base_url": f"{server.url}"},
-            "deaf": {"base_url": f"http://127.0.0.1:{silent.getsockname()[1]}/v1"},
-            "gone": {"base_url": "http://127.0.0.1:1/v1", "api_key": "sk-geheim-geheim"},
-        }
-        monkeypatch.setenv("ANTIPHON_PROVIDERS", json.dumps(providers))
-        monkeypatch.setenv("ANTIPHON_DEFAULT_MODEL", "good:none-such")
-        monkeypatch.setattr(run, "PATIENCE", 0.5)
-        findings = await found()
+    providers = {
+        "good": {"base_url": f"{server.url}"},
+        "gone": {"base_url": "http://127.0.0.1:1/v1", "api_key": "sk-geheim-geheim"},
+    }
+    monkeypatch.setenv("ANTIPHON_PROVIDERS", json.dumps(providers))
+    monkeypatch.setenv("ANTIPHON_DEFAULT_MODEL", "good:none-such")
+    monkeypatch.setattr(run, "PATIENCE", 60.0)
+    findings = await found()
     await server.stop()
     assert findings["Provider good"].mark == "warn"
     assert "has no none-such" in findings["Provider good"].found
-    assert findings["Provider deaf"].mark == "fail"
-    assert findings["Provider deaf"].found == "no answer within 0.5 s"
     assert "cannot be reached" in findings["Provider gone"].found
+
+
+async def test_a_vendor_that_never_answers_is_left_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        deaf = {"deaf": {"base_url": f"http://127.0.0.1:{silent.getsockname()[1]}/v1"}}
+        monkeypatch.setenv("ANTIPHON_PROVIDERS", json.dumps(deaf))
+        monkeypatch.setenv("ANTIPHON_DEFAULT_MODEL", "deaf:any")
+        monkeypatch.setattr(run, "PATIENCE", 0.1)
+        finding = (await found())["Provider deaf"]
+    assert (finding.mark, finding.found) == ("fail", "no answer within 0.1 s")
 
 
 async def test_a_port_that_somebody_else_has() -> None:
@@ -182,7 +193,19 @@ async def test_a_redis_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTIPHON_REDIS__URL", "redis://:geheim-geheim@127.0.0.1:1/0")
     findings = await found()
     assert findings["Cache"].mark == "fail"
+    assert findings["Cache"].advice.startswith("Start Redis there, or correct redis.url")
     assert "geheim" not in str(findings)
+
+
+@pytest.mark.parametrize(
+    ("holder", "told"),
+    [
+        (Holder(0), "answers from this database in a process that is not known, without an address"),
+        (Holder(7, "http://h:1", "box"), "answers from this database as process 7 on box, http://h:1"),
+    ],
+)
+def test_who_answers_is_told_to_an_operator(holder: Holder, told: str) -> None:
+    assert house._running(holder) == told
 
 
 @pytest.mark.parametrize(
