@@ -17,13 +17,14 @@ import aiohttp
 import msgspec
 
 from antiphon.cli.doctor.finding import Check, Finding, size
-from antiphon.errors import AntiphonError, ProviderError
+from antiphon.errors import AntiphonError, ProviderError, ServiceError
 from antiphon.providers.base import DEMO
 from antiphon.providers.detect import detect
 from antiphon.providers.http import is_loopback, read_up_to
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.threads import run_async
 from antiphon.settings.config import Config
+from antiphon.storage.claim import Holder
 from antiphon.storage.migrations.current import judged, revisions, version
 from antiphon.storage.open import is_server, open_claim
 from antiphon.storage.sqlite.connection import path_of
@@ -119,6 +120,10 @@ async def cache(config: Config) -> Iterable[Finding]:
     )
     try:
         return [Finding("ok", "Cache", await opened.check())]
+    except ServiceError as error:
+        key = "redis.url" if config.cache.url is None else "cache.url"
+        advice = f"Start Redis there, or correct {key} (address, user, password). Until then nothing is cached."
+        return [Finding("fail", "Cache", error.public, advice)]
     finally:
         await opened.stop()
 
@@ -188,7 +193,7 @@ async def port(config: Config) -> Iterable[Finding]:
     except AntiphonError:
         holder = None  # what is wrong with the database is told where it is looked at
     if holder is not None:
-        running = [Finding("ok", "Server", f"runs: {holder}")]
+        running = [Finding("ok", "Server", _running(holder))]
         return [*running, *(await _health(holder.url) if holder.url else [])]
     try:
         family = socket.AF_INET6 if ":" in config.server.host else socket.AF_INET
@@ -199,6 +204,12 @@ async def port(config: Config) -> Iterable[Finding]:
         advice = "Stop the program that has it, or choose another with server.port."
         return [Finding("fail", "Port", f"{where}: {error.strerror}", advice)]
     return [Finding("ok", "Port", f"{where} is free; no server runs on this database")]
+
+
+def _running(holder: Holder) -> str:
+    process = f"as process {holder.pid}" if holder.pid else "in a process that is not known"
+    host = f" on {holder.host}" if holder.host else ""
+    return f"answers from this database {process}{host}, {holder.url or 'without an address'}"
 
 
 async def _health(url: str) -> Iterable[Finding]:
