@@ -170,7 +170,7 @@ def secrets_are_readable_by_their_owner_only(config: "Config") -> Iterator[Probl
         # A folder that nobody else may enter hides its files, whatever their own permissions.
         if _others_may(file, stat.S_IROTH) and all(_others_may(folder, stat.S_IXOTH) for folder in file.parents):
             yield Problem(
-                key, f"Everybody on this machine may read {file}, which holds a secret: chmod 600 it.", "warning"
+                key, f"{file} holds a secret, and everybody on this machine may read it; chmod 600 it.", "warning"
             )
 
 

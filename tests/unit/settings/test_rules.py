@@ -14,6 +14,7 @@ from antiphon.errors import AntiphonError, ConfigError
 from antiphon.settings import rules
 from antiphon.settings.config import Config
 from antiphon.settings.rules import Problem, sentence
+from antiphon.telemetry.redaction import redact_text
 from antiphon.workspace import Workspace
 
 
@@ -152,9 +153,9 @@ def test_a_file_that_holds_a_secret_and_everybody_may_read_is_warned_about(publi
     file.write_text(text)
     file.chmod(0o644)
     config = Config.load(environ={})
-    assert [sentence(config, problem) for problem in config.problems()] == [
-        f"Everybody on this machine may read {file}, which holds a secret: chmod 600 it."
-    ]
+    (told,) = (sentence(config, problem) for problem in config.problems())
+    assert told == f"{file} holds a secret, and everybody on this machine may read it; chmod 600 it."
+    assert redact_text(told) == told
     assert severities(config) == {name: "warning"}
     file.chmod(0o640)
     assert config.problems() == []
