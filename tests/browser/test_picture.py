@@ -21,7 +21,8 @@ ASKED = ["Can I use Antiphon from Python?", "How do I embed it in my own program
 async def test_the_page_looks_as_the_readme_shows_it(own_house: House, visit: Visit) -> None:
     for question in EARLIER:
         await own_house.talk(question)
-    person = await visit(own_house, color_scheme="light", reduced_motion="reduce")
+    room = {"width": 1280, "height": 900}  # for a question and an answer with its code
+    person = await visit(own_house, color_scheme="light", reduced_motion="reduce", viewport=room)
     await person.open()
     for question in ASKED:
         await person.ask(question)
