@@ -38,11 +38,16 @@ def open_migrator(settings: DatabaseSettings) -> Migrator:
 
 def is_server(settings: DatabaseSettings) -> bool:
     """Whether the database is on a PostgreSQL server and not a SQLite file. Raises `ConfigError` when it is neither."""
-    scheme = settings.url.partition(":")[0]
+    scheme, colon, _ = settings.url.partition(":")
     if scheme not in {"sqlite", "postgresql", "postgres"}:
+        # What is no scheme may be anything, also a password.
+        begins = (
+            f"begins with {scheme!r}, which no store serves"
+            if colon and scheme.isalnum()
+            else "is no address of a database"
+        )
         raise ConfigError(
-            f"database.url begins with {scheme!r}, which no store serves; possible is sqlite:///path or "
-            "postgresql://user:password@host:port/database."
+            f"database.url {begins}; possible is sqlite:///path or postgresql://user:password@host:port/database."
         )
     return scheme != "sqlite"
 
