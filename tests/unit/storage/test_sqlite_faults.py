@@ -28,6 +28,13 @@ def file_of(settings: DatabaseSettings) -> Path:
 # --- the settings -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("url", ["hunter2", "hunter2@host:5432", "ant:hunter2@host"])
+def test_what_is_no_scheme_is_not_quoted(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"database\.url") as caught:
+        open_store(DatabaseSettings(url=url))
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["mysql://x", "", "data.db"])
 def test_an_unknown_database_is_refused_with_what_is_possible(url: str) -> None:
     with pytest.raises(ConfigError, match="sqlite:///"):
