@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, ModuleType
@@ -17,6 +18,7 @@ from rich.cells import cell_len
 PROMPT = "› "
 _COLOURED = "\001\x1b[1;36m\002› \001\x1b[0m\002"
 _PASTE_SECONDS = 0.02
+_MISSED_SECONDS = 0.2
 
 
 class LinePrompt:
@@ -33,6 +35,8 @@ class LinePrompt:
         self._prompt = PROMPT if plain or self._readline is None else _COLOURED
         self._reading = False
         self._drawn = False
+        self._interrupted = False
+        self._heard_at = 0.0
         if self._readline is not None:
             self._readline.set_pre_input_hook(self._opened)
             # Tab is a character that people paste, and there is nothing to complete.
@@ -60,15 +64,21 @@ class LinePrompt:
             handlers |= {signal.SIGUSR1: self._woken, signal.SIGTERM: _terminate, signal.SIGHUP: _terminate}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
-            yield
+            with self._missing_none():
+                yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _read_line(self, prompt: str) -> str:
-        self._reading, self._drawn = True, self._readline is None
+        self._reading, self._drawn, self._interrupted = True, self._readline is None, False
         try:
             return input(prompt)
+        except SystemError as error:
+            # When the key comes while readline sets itself up, `input` gives a line in spite of the interruption.
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
         finally:
             self._reading = self._drawn = False
 
@@ -77,16 +87,52 @@ class LinePrompt:
         self._drawn = True
         self._on_wake()
 
-    def _interrupt(self, *_: Any) -> None:
+    def _interrupt(self, _: int, frame: FrameType | None) -> None:
+        self._heard_at = time.monotonic()
         if not self._reading:
             self._on_stop()
             return
-        self.unfinished = self._typed
-        raise KeyboardInterrupt
+        self._interrupted = True
+        self._leave(frame)
 
-    def _woken(self, *_: Any) -> None:
+    def _woken(self, _: int, frame: FrameType | None) -> None:
+        self._leave(frame)
         if self._drawn:
             self._on_wake()
+
+    def _leave(self, frame: FrameType | None) -> None:
+        """Ends the reading after a Ctrl-C. Not inside of what readline calls: it swallows what is raised there, and the
+        main thread is woken once more a moment later."""
+        if self._interrupted and frame is not None and frame.f_code is LinePrompt._read_line.__code__:
+            self._interrupted, self.unfinished = False, self._typed
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def _missing_none(self) -> Iterator[None]:
+        """Inside, no Ctrl-C is missed. One that comes just before readline begins to wait for a key is seen by Python
+        only with the next key, so when one was not heard of a moment later the main thread is woken once more."""
+        if sys.platform == "win32":
+            yield
+            return
+        pressed, told = os.pipe()
+        os.set_blocking(told, False)
+
+        def wake_again() -> None:
+            while numbers := os.read(pressed, 64):
+                if signal.SIGINT in numbers:
+                    since = time.monotonic() - _MISSED_SECONDS
+                    time.sleep(_MISSED_SECONDS)
+                    if self._interrupted or self._heard_at < since:
+                        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            os.close(pressed)
+
+        before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        threading.Thread(target=wake_again, name="ctrl-c", daemon=True).start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(told)
 
     @property
     def _typed(self) -> str:
