@@ -51,8 +51,7 @@ class StreamOutlet:
             self.trouble = "there is none"
             return False
         try:
-            stream.write(line + "\n")
-            stream.flush()
+            _put(stream, line + "\n")
         except (OSError, ValueError) as error:  # the terminal is gone, the disk is full, the stream is closed
             self.trouble = _why(error)
             return False
@@ -156,6 +155,20 @@ class FileOutlet:
 
     def _put_aside(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
+
+
+def _put(stream: TextIO, text: str) -> None:
+    try:
+        file = stream.fileno()
+    except (AttributeError, OSError, ValueError):  # one in memory
+        stream.write(text)
+        stream.flush()
+        return
+    # Past the stream's own buffer: what cannot be written would stay there, and for that Python ends with an error.
+    stream.flush()
+    data = text.encode(stream.encoding or "utf-8", "backslashreplace")
+    while data:
+        data = data[os.write(file, data) :]
 
 
 def _why(error: OSError | ValueError) -> str:
