@@ -369,6 +369,27 @@ async def test_a_client_that_vanishes_in_a_transaction_gives_its_locks_back(
     await direct.stop()
 
 
+async def test_a_piece_that_arrives_while_its_turn_ends_is_not_left_behind(postgres_url: str) -> None:
+    """Two connections: one has ended the turn and dropped its pieces, and not yet committed."""
+    store = await opened(DatabaseSettings(url=postgres_url))
+    asked = await ask(store)
+    await store.inbox.begin(asked.turn, ANSWERED, context=0)
+    other = await asyncpg.connect(postgres_url)
+    ending = other.transaction()
+    await ending.start()
+    await other.execute("UPDATE inbox SET state = 'ended' WHERE id = $1", asked.turn.id)
+    await other.execute("DELETE FROM chunks WHERE turn_id = $1", asked.turn.id)
+    piece = asyncio.create_task(store.inbox.append(asked.turn.id, [Chunk(seq=1, kind="text", text="too late")]))
+    async with asyncio.timeout(10):
+        while not piece.done() and not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.005)
+    await ending.commit()
+    await piece
+    assert await other.fetchval("SELECT count(*) FROM chunks") == 0
+    await other.close()
+    await store.stop()
+
+
 async def test_an_error_of_the_server_shows_nothing_of_what_was_written(postgres_url: str) -> None:
     store = await opened(quick(postgres_url))
     await administer(postgres_url, "ALTER TABLE messages ADD CONSTRAINT odd CHECK (text NOT LIKE '%private%')")

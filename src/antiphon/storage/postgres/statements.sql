@@ -115,16 +115,16 @@ WHERE inbox.conversation_id = $1::VARCHAR AND inbox.state = 'ended' AND inbox.mo
  LIMIT 1 OFFSET 0
 
 -- name: chunk_add
--- parameters: turn_id seq number kind text
-INSERT INTO chunks (turn_id, seq, number, kind, text) VALUES ($1::VARCHAR, $2::BIGINT, $3::INTEGER, $4::VARCHAR, $5::VARCHAR)
+-- parameters: seq number kind text turn_id
+INSERT INTO chunks (turn_id, seq, number, kind, text) SELECT inbox.id, $1::BIGINT AS anon_1, $2::BIGINT AS anon_2, $3::VARCHAR AS anon_3, $4::VARCHAR AS anon_4
+FROM inbox
+WHERE inbox.id = $5::VARCHAR AND inbox.state != 'ended' FOR SHARE OF inbox
 
 -- name: chunk_last
 -- parameters: turn_id
-SELECT inbox.state, (SELECT max(chunks.seq) AS max_1
+SELECT max(chunks.seq) AS max_1
 FROM chunks
-WHERE chunks.turn_id = inbox.id) AS anon_1
-FROM inbox
-WHERE inbox.id = $1::VARCHAR
+WHERE chunks.turn_id = $1::VARCHAR
 
 -- name: chunk_list
 -- parameters: turn_id

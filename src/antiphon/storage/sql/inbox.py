@@ -193,10 +193,8 @@ def _begin(turn: Turn, record: TurnRecord, context: int, after: int) -> Unit[lis
 
 @Alone
 def _append(turn_id: str, chunks: Sequence[Chunk]) -> Unit[None]:
-    row = yield from one("chunk_last", turn_id=turn_id)
-    if row is None or row[0] == "ended":
-        return
-    last = row[1] if row[1] is not None else -1
+    (found,) = yield from sure("chunk_last", turn_id=turn_id)
+    last = -1 if found is None else found
     new = [(number, chunk) for number, chunk in enumerate(chunks) if chunk.seq > last]
     if new:
         yield from together(*(("chunk_add", _chunk_values(turn_id, number, chunk)) for number, chunk in new))

@@ -213,10 +213,14 @@ TURN_LATEST = (
     .limit(_ONE)
     .offset(_FIRST)
 )
-CHUNK_ADD = InsertRow(chunks)
-CHUNK_LAST = select(
-    inbox.c.state, select(func.max(chunks.c.seq)).where(chunks.c.turn_id == inbox.c.id).scalar_subquery()
-).where(inbox.c.id == _text("turn_id"))
+# The turn is locked for the moment: one that ends in it takes the chunk along, and one that has ended takes none.
+CHUNK_ADD = insert(chunks).from_select(
+    ["turn_id", "seq", "number", "kind", "text"],
+    select(inbox.c.id, _number("seq"), _number("number"), _text("kind"), _text("text"))
+    .where(inbox.c.id == _text("turn_id"), inbox.c.state != _ENDED)
+    .with_for_update(read=True, of=inbox),
+)
+CHUNK_LAST = select(func.max(chunks.c.seq)).where(chunks.c.turn_id == _text("turn_id"))
 CHUNK_LIST = (
     select(chunks.c.kind, chunks.c.text)
     .where(chunks.c.turn_id == _text("turn_id"))

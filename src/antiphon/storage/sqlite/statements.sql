@@ -93,14 +93,14 @@ WHERE inbox.conversation_id = :conversation_id AND inbox.state = 'ended' AND inb
  LIMIT 1 OFFSET 0
 
 -- name: chunk_add
-INSERT INTO chunks (turn_id, seq, number, kind, text) VALUES (:turn_id, :seq, :number, :kind, :text)
+INSERT INTO chunks (turn_id, seq, number, kind, text) SELECT inbox.id, :seq AS anon_1, :number AS anon_2, :kind AS anon_3, :text AS anon_4
+FROM inbox
+WHERE inbox.id = :turn_id AND inbox.state != 'ended'
 
 -- name: chunk_last
-SELECT inbox.state, (SELECT max(chunks.seq) AS max_1
+SELECT max(chunks.seq) AS max_1
 FROM chunks
-WHERE chunks.turn_id = inbox.id) AS anon_1
-FROM inbox
-WHERE inbox.id = :turn_id
+WHERE chunks.turn_id = :turn_id
 
 -- name: chunk_list
 SELECT chunks.kind, chunks.text
