@@ -36,10 +36,6 @@ class BaseService:
         self._initialized = False
         self._changing = asyncio.Lock()
 
-    @property
-    def is_initialized(self) -> bool:
-        return self._initialized
-
     async def initialize(self) -> None:
         """Gets ready for work."""
         self._initialized = True
@@ -62,11 +58,6 @@ class BaseService:
 
     async def health(self) -> object:
         return self._initialized
-
-    def get_health(self) -> dict[str, Any]:
-        """The state by itself, without asking anybody: name, status and whether it is initialized."""
-        status = "healthy" if self._initialized else "stopped"
-        return {"service": self.name, "status": status, "initialized": self._initialized}
 
 
 @runtime_checkable
