@@ -77,11 +77,10 @@ class Workspace:
     def __init__(self, config: Config | None = None) -> None:
         self.config = config if config is not None else Config.load()
         self._owned = ExitStack()
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._owned.close)
             self._build()
-        except BaseException:
-            self._owned.close()
-            raise
+            undo.pop_all()
 
     def _build(self) -> None:
         """Everything, each behind what it is made of. Nothing runs yet."""

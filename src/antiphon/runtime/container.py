@@ -5,7 +5,7 @@ The graph behind it is dishka's, which only this module knows.
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from functools import wraps
 from importlib import import_module
 from types import TracebackType
@@ -281,12 +281,12 @@ class _Supply:
     """What `ServiceContainer.supply` gives: a look-up where all services are there already, a scope where one of them
     has to be made."""
 
-    __slots__ = ("_container", "_needs", "_scope")
+    __slots__ = ("_container", "_needs", "_opened")
 
     def __init__(self, container: ServiceContainer, needs: Mapping[str, Any]) -> None:
         self._container = container
         self._needs = needs
-        self._scope: ServiceScope | None = None
+        self._opened: AsyncExitStack | None = None
 
     async def __aenter__(self) -> dict[str, Any]:
         made = self._container._made  # noqa: SLF001
@@ -298,16 +298,15 @@ class _Supply:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
-        if self._scope is not None:
-            await self._scope.__aexit__(kind, error, stack)
+        if self._opened is not None:
+            await self._opened.__aexit__(kind, error, stack)
 
     async def _make(self) -> dict[str, Any]:
-        self._scope = await self._container.scope().__aenter__()
-        try:
-            return {name: await self._scope.aresolve(kind) for name, kind in self._needs.items()}
-        except BaseException:
-            await self._scope.__aexit__()
-            raise
+        async with AsyncExitStack() as opened:
+            scope = await opened.enter_async_context(self._container.scope())
+            made = {name: await scope.aresolve(kind) for name, kind in self._needs.items()}
+            self._opened = opened.pop_all()
+        return made
 
 
 def _is_one(recipe: Recipe, kind: type[Any]) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 from msgspec import Struct
@@ -85,15 +86,14 @@ class Lifecycle:
         """Starts every part that does not run yet. When one fails, those that run are stopped and an error names it:
         `ConfigError` when a setting is to blame, else `ServiceError`."""
         waiting = self._parts[len(self._started) :]
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._stop_all)
             for part in waiting:
                 await self._start(part)
                 self._started.append(part)
                 if self._watch and part.check:
                     self._watch.register(part.check.name, part.check.run, part.check.critical)
-        except BaseException:
-            await self._stop_all()
-            raise
+            undo.pop_all()
 
     async def stop(self) -> None:
         """Stops what runs, the last first; a part that fails or takes too long does not keep the others from it.

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 class _Job(Struct, frozen=True):
-    call: Callable[[], Any]
+    call: Callable[[], Coroutine[Any, Any, Any]]
     result: "asyncio.Future[Any]"
     context: Context
 
@@ -48,7 +48,7 @@ class AsyncProcessor:
         self._when_full = when_full
         self._room = asyncio.Semaphore(queue_size)
         self._waiting: deque[_Job] = deque()
-        self._running: dict[asyncio.Task[None], _Job] = {}
+        self._running: dict[asyncio.Task[Any], _Job] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopped = False
@@ -127,34 +127,31 @@ class AsyncProcessor:
             self._room.release()
             if job.result.cancelled():
                 continue
-            task = asyncio.create_task(_run(job), name="processor", context=job.context)
+            task = asyncio.create_task(job.call(), name="processor", context=job.context)
             self._running[task] = job
             job.result.add_done_callback(partial(_cancel, task))
             task.add_done_callback(self._ended)
         if not self._running and not self._waiting:
             self._idle.set()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        _settle(self._running.pop(task).result, task)
         self._pump()
 
 
-def _cancel(task: asyncio.Task[None], _: "asyncio.Future[Any]") -> None:
+def _cancel(task: asyncio.Task[Any], _: "asyncio.Future[Any]") -> None:
     task.cancel()
 
 
-async def _run(job: _Job) -> None:
-    try:
-        value = await job.call()
-    except asyncio.CancelledError:
-        job.result.cancel()
-        raise
-    except Exception as error:  # noqa: BLE001 - handed to whoever holds the future
-        if not job.result.done():
-            job.result.set_exception(error)
-    else:
-        if not job.result.done():
-            job.result.set_result(value)
+def _settle(future: "asyncio.Future[Any]", task: asyncio.Task[Any]) -> None:
+    """Hands the end of the work to whoever holds the future, which may be cancelled already."""
+    if task.cancelled():
+        future.cancel()
+    elif (error := task.exception()) is None:
+        if not future.done():
+            future.set_result(task.result())
+    elif not future.done():
+        future.set_exception(error)
 
 
 async def _call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

@@ -26,30 +26,17 @@ class Restart(Struct, frozen=True, kw_only=True):
 
 
 class Tasks:
-    """Tasks by name. One that crashes is logged and counted, and begun again where that was asked for; the others go
-    on. `stop` cancels them all and waits up to `stop_limit` seconds for them."""
+    """Tasks by name. One that crashes is logged, and begun again where that was asked for; the others go on. `stop`
+    cancels them all and waits up to `stop_limit` seconds for them."""
 
-    def __init__(
-        self,
-        *,
-        stop_limit: float = 10.0,
-        on_crash: Callable[[str, Exception], None] | None = None,
-        clock: Clock | None = None,
-    ) -> None:
+    def __init__(self, *, stop_limit: float = 10.0, clock: Clock | None = None) -> None:
         self._stop_limit = stop_limit
-        self._on_crash = on_crash
         self._clock = clock or SystemClock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self.crashes = 0
 
     def __len__(self) -> int:
         return len(self._tasks)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Those that run, sorted."""
-        return tuple(sorted(task.get_name() for task in self._tasks))
 
     def start(
         self, name: str, run: Callable[..., Awaitable[object]], *args: Any, restart: Restart | None = None
@@ -91,11 +78,8 @@ class Tasks:
             began = self._clock.monotonic()
             try:
                 await run(*args)
-            except Exception as error:
-                self.crashes += 1
+            except Exception:
                 log.exception("task.crashed: %s", name)
-                if self._on_crash is not None:
-                    self._on_crash(name, error)
             else:
                 return
             if restart is None:
@@ -119,18 +103,17 @@ async def gather_with_concurrency(limit: int, *awaitables: Awaitable[T] | Iterab
     sources = [[each] if isinstance(each, Awaitable) else each for each in awaitables]
     waiting = enumerate(chain.from_iterable(sources))
     results: dict[int, T] = {}
-    failed = False
+    over = False
 
     async def work(first: tuple[int, Awaitable[T]]) -> None:
-        nonlocal failed
+        nonlocal over
         try:
             for place, awaitable in chain([first], waiting):
                 results[place] = await awaitable
-                if failed:  # its cancellation comes only when something here waits
+                if over:  # after an error the cancellation comes only when something here waits
                     return
-        except BaseException:
-            failed = True
-            raise
+        finally:
+            over = True  # nothing waits any more, or something failed
 
     workers = [asyncio.create_task(work(first)) for _, first in zip(range(limit), waiting, strict=False)]
     try:

@@ -8,7 +8,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +96,10 @@ class ConfigReloader:
             loop.remove_signal_handler(hangup)
 
     async def _take(self, config: Config) -> None:
-        before = self.config
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._tell, self.config)
             await self._tell(config)
-        except BaseException:
-            await self._tell(before)
-            raise
+            undo.pop_all()
 
     async def _tell(self, config: Config) -> None:
         self.config = config
