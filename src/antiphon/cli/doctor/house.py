@@ -25,7 +25,7 @@ from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.threads import run_async
 from antiphon.settings.config import Config
 from antiphon.storage.claim import Holder
-from antiphon.storage.migrations.current import judged, revisions, version
+from antiphon.storage.migrations.current import revisions, version
 from antiphon.storage.open import is_server, open_claim
 from antiphon.storage.sqlite.connection import path_of
 from antiphon.storage.sqlite.faults import translated
@@ -90,19 +90,16 @@ def _sqlite(path: Path, config: Config) -> Iterator[Finding]:
 
 async def _postgres(config: Config) -> Iterable[Finding]:
     module = import_module("antiphon.storage.postgres.connection")
+    place = config.database.place
     link = await module.connect(config.database, name="antiphon doctor", patient=False)
     try:
-        names = await link.fetch("SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false))")
-        tables = {row[0] for row in names}
-        stamp = await link.fetchval("SELECT version_num FROM alembic_version") if "alembic_version" in tables else None
+        revision = await import_module("antiphon.storage.migrations.postgres").version(link, place)
         server = await link.fetchval("SHOW server_version")
         held = await link.fetchval("SELECT pg_database_size(current_database())")
         clock = await link.fetchval("SELECT clock_timestamp()")
     finally:
         await module.close(link)
-    place = config.database.place
-    found = f"{place}, PostgreSQL {server}, {size(held)}"
-    return [_schema(judged(tables, stamp, place), found), *_skew("PostgreSQL", clock)]
+    return [_schema(revision, f"{place}, PostgreSQL {server}, {size(held)}"), *_skew("PostgreSQL", clock)]
 
 
 def _schema(revision: str | None, found: str) -> Finding:

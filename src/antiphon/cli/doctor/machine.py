@@ -17,15 +17,9 @@ _SHOWN = ("aiohttp", "uvicorn", "pydantic", "msgspec", "sqlalchemy", "structlog"
 
 async def system() -> Iterable[Finding]:
     system = f"{platform.system()} {platform.release()} ({platform.machine()})"
-    newest = sys.version_info >= (3, 11)
     return [
         Finding("ok", "Antiphon", __version__),
-        Finding(
-            "ok" if newest else "fail",
-            "Python",
-            f"{platform.python_version()} on {system}",
-            "" if newest else "Antiphon needs Python 3.11 or newer.",
-        ),
+        Finding("ok", "Python", f"{platform.python_version()} on {system}"),
         Finding("ok", "Libraries", ", ".join(f"{name} {_version(name)}" for name in _SHOWN)),
     ]
 

@@ -10,6 +10,7 @@ from typing import Literal
 import asyncpg
 
 from antiphon.errors import ServiceError, ValidationError
+from antiphon.storage.faults import GONE, TAKEN, UNSTORABLE, with_cause
 
 Kind = Literal["collision", "double", "lost", "slow", "other"]
 
@@ -46,12 +47,6 @@ _UNCLEAR = (
 _UNSAFE = "does not agree on encryption: check sslmode and the certificates that database.url names."
 _OTHER = "reports an error ({code}): the log of the PostgreSQL server says more."
 
-_GONE = "This refers to a conversation or person that does not exist (any more)."
-_TAKEN = "Something with this id or name exists already."
-_UNSTORABLE = (
-    "This holds a character or a number that cannot be stored: NUL, half of a surrogate pair, or beyond 64 bits."
-)
-
 
 def kind_of(error: Exception, *, closed: bool) -> Kind:
     """What an error of a unit of work asks for; `closed` tells whether its connection is.
@@ -73,22 +68,15 @@ def unreachable(error: Exception, place: str) -> ServiceError:
     return found if isinstance(found, ServiceError) else ServiceError(f"The database {place} {_DOWN}")
 
 
+@with_cause
 def translated(error: Exception, place: str) -> Exception:
-    """`error` as one of ours when it is about the database, otherwise itself. `place` is shown to operators only."""
-    found = _translated(error, place)
-    if found is not error:
-        found.__cause__ = error
-    return found
-
-
-def _translated(error: Exception, place: str) -> Exception:
     if isinstance(error, asyncpg.ForeignKeyViolationError):
-        return ValidationError(_GONE)
+        return ValidationError(GONE)
     if isinstance(error, asyncpg.UniqueViolationError):
-        return ValidationError(_TAKEN)
+        return ValidationError(TAKEN)
     # DataError: refused by asyncpg before it was sent, or by the server (22021 is a NUL in a text).
     if isinstance(error, asyncpg.DataError | UnicodeEncodeError | OverflowError):
-        return ValidationError(_UNSTORABLE)
+        return ValidationError(UNSTORABLE)
     sentence = _sentence(error)
     if sentence is None:
         return error

@@ -3,6 +3,7 @@
 import sqlite3
 
 from antiphon.errors import ServiceError, ValidationError
+from antiphon.storage.faults import GONE, TAKEN, UNSTORABLE, with_cause
 
 _LOCKED = "is locked by another program that writes for too long: close that program."
 _SENTENCES = {
@@ -19,25 +20,13 @@ _SENTENCES = {
 _OTHER = "reports an error ({error}): if it persists, stop the server and check the file."
 
 
-_GONE = "This refers to a conversation or person that does not exist (any more)."
-_TAKEN = "Something with this id or name exists already."
-_UNSTORABLE = "This holds a character or a number that cannot be stored: half of a surrogate pair, or beyond 64 bits."
-
-
+@with_cause
 def translated(error: Exception, place: str) -> Exception:
-    """`error` as one of ours when it is about the database, otherwise itself. `place` is shown to operators only."""
-    found = _translated(error, place)
-    if found is not error:
-        found.__cause__ = error
-    return found
-
-
-def _translated(error: Exception, place: str) -> Exception:
     if isinstance(error, sqlite3.IntegrityError):
         gone = error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
-        return ValidationError(_GONE if gone else _TAKEN)
+        return ValidationError(GONE if gone else TAKEN)
     if isinstance(error, UnicodeEncodeError | OverflowError):
-        return ValidationError(_UNSTORABLE)
+        return ValidationError(UNSTORABLE)
     if not isinstance(error, sqlite3.Error):
         return error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte of the extended code is the primary one
