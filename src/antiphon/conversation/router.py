@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -16,6 +16,7 @@ from antiphon.conversation.live import Live
 from antiphon.conversation.stream import CANCELLED, TurnStream
 from antiphon.domain import ChannelMessage, NoticePart, Outcome, Turn, TurnRecord, Usage, new_id
 from antiphon.errors import AntiphonError, ServiceError, ValidationError
+from antiphon.runtime.tasks import gather_with_concurrency
 from antiphon.storage.base import Store, TurnReply, Unfinished
 from antiphon.telemetry.logs import bind, get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -25,6 +26,9 @@ TEXT_LIMIT = 100_000
 
 WAITING_LIMIT = 50
 """Messages of one conversation that may wait for their turn; more are refused, not dropped."""
+
+RECOVERED_AT_ONCE = 32
+"""Conversations whose interrupted turns a start ends side by side, each with a reply to its platform."""
 
 UNEXPECTED = "Something went wrong on our side while answering. The operator finds the reason in the log under {turn}."
 STOPPED = NoticePart(
@@ -186,10 +190,14 @@ class MessageRouter:
 
     async def start(self) -> None:
         """Ends what a crash interrupted, takes up what was accepted, then opens."""
-        for unfinished in await self._store.inbox.unfinished():
+        left = await self._store.inbox.unfinished()
+        begun: defaultdict[str, list[Unfinished]] = defaultdict(list)
+        for unfinished in left:
             if unfinished.state == "running":
-                await self._interrupt(unfinished)
-            else:
+                begun[unfinished.turn.conversation_id].append(unfinished)
+        await gather_with_concurrency(RECOVERED_AT_ONCE, (self._interrupt(*turns) for turns in begun.values()))
+        for unfinished in left:
+            if unfinished.state != "running":
                 self._enqueue(unfinished.turn)
         self._patience = self._drain_seconds
         self._accepting = True
@@ -220,14 +228,16 @@ class MessageRouter:
         reply = TurnReply(id=new_id(), role="assistant", text=CANCELLED.text, parts=(CANCELLED,), in_context=False)
         await self._ending.end(turn, TurnRecord(outcome="interrupted", reason=CANCELLED.text), reply)
 
-    async def _interrupt(self, unfinished: Unfinished) -> None:
-        turn = unfinished.turn
-        parts = (*unfinished.parts, STOPPED)
-        record = structs.replace(unfinished.record or TurnRecord(outcome="interrupted"), reason=STOPPED.text)
-        reply = TurnReply(id=new_id(), role="assistant", text=text_of(parts), parts=parts)
-        with bind(turn_id=turn.id, conversation_id=turn.conversation_id):
-            log.warning("turn.recovered", outcome="interrupted")
-            await self._ending.end(turn, record, reply, patient=False)
+    async def _interrupt(self, *begun: Unfinished) -> None:
+        """Ends turns of one conversation, one after the other: their replies stay in order."""
+        for unfinished in begun:
+            turn = unfinished.turn
+            parts = (*unfinished.parts, STOPPED)
+            record = structs.replace(unfinished.record or TurnRecord(outcome="interrupted"), reason=STOPPED.text)
+            reply = TurnReply(id=new_id(), role="assistant", text=text_of(parts), parts=parts)
+            with bind(turn_id=turn.id, conversation_id=turn.conversation_id):
+                log.warning("turn.recovered", outcome="interrupted")
+                await self._ending.end(turn, record, reply, patient=False)
 
     # --- one mailbox for each conversation ------------------------------------------------------------------------
 

@@ -1,13 +1,14 @@
-"""A store on a real file, and somebody who listens to the live topics."""
+"""A store on a real file, somebody who listens to the live topics, and a platform."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from antiphon.adapters.base import Capabilities, Deliver
 from antiphon.conversation.live import Live
-from antiphon.domain import ChannelMessage
+from antiphon.domain import ChannelMessage, Message, Target
 from antiphon.storage.base import Accepted, Store
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
@@ -28,6 +29,32 @@ class Ear:
 
     def of(self, event: str) -> list[Any]:
         return [payload for _, name, payload in self.heard if name == event]
+
+
+class Post:
+    """A platform that takes everything, unless `trouble` is raised first."""
+
+    name = "pigeons"
+
+    def __init__(self, *, idempotent: bool = False, reads_store: bool = False) -> None:
+        self.capabilities = Capabilities(idempotent=idempotent, reads_store=reads_store)
+        self.sent: list[str] = []
+        self.trouble: list[Exception] = []
+
+    async def start(self, deliver: Deliver) -> None:
+        """Nothing comes in."""
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+    def parse_message(self, raw: Mapping[str, Any]) -> ChannelMessage | None:
+        return None
+
+    async def send_message(self, target: Target, message: Message) -> str | None:
+        if self.trouble:
+            raise self.trouble.pop(0)
+        self.sent.append(message.text)
+        return None
 
 
 @pytest.fixture

@@ -1,45 +1,18 @@
 """Sending, where the store or the platform fails at the worst moment."""
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
 
-from antiphon.adapters.base import Capabilities, Deliver
 from antiphon.conversation import outbox
 from antiphon.conversation.outbox import Outbox
-from antiphon.domain import ChannelMessage, Message, Target, TurnRecord, new_id
+from antiphon.domain import Message, Target, TurnRecord, new_id
 from antiphon.errors import ServiceError
 from antiphon.storage.base import Store, TurnReply
 from antiphon.telemetry.metrics import Metrics
-from tests.unit.conversation.conftest import asked
-
-
-class Post:
-    """A platform that takes everything, unless `trouble` is raised first."""
-
-    name = "pigeons"
-
-    def __init__(self, *, idempotent: bool = False, reads_store: bool = False) -> None:
-        self.capabilities = Capabilities(idempotent=idempotent, reads_store=reads_store)
-        self.sent: list[str] = []
-        self.trouble: list[Exception] = []
-
-    async def start(self, deliver: Deliver) -> None:
-        """Nothing comes in."""
-
-    async def stop(self) -> None:
-        """Nothing to close."""
-
-    def parse_message(self, raw: Mapping[str, Any]) -> ChannelMessage | None:
-        return None
-
-    async def send_message(self, target: Target, message: Message) -> str | None:
-        if self.trouble:
-            raise self.trouble.pop(0)
-        self.sent.append(message.text)
-        return None
+from tests.unit.conversation.conftest import Post, asked
 
 
 async def written(store: Store, text: str) -> tuple[Target, Message, str]:

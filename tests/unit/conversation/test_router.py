@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
+from antiphon.adapters.base import ChannelAdapter
 from antiphon.conversation import ending
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.outbox import Outbox
-from antiphon.conversation.router import WAITING_LIMIT, MessageRouter
+from antiphon.conversation.router import RECOVERED_AT_ONCE, WAITING_LIMIT, MessageRouter
 from antiphon.conversation.stream import TurnStream
-from antiphon.domain import NoticePart, Turn, TurnRecord, new_id
+from antiphon.domain import Message, NoticePart, Target, Turn, TurnRecord, new_id
 from antiphon.errors import ProcessingError, ServiceError, ValidationError
 from antiphon.storage.base import Chunk, Store, TurnReply
 from antiphon.telemetry.metrics import Metrics
-from tests.unit.conversation.conftest import Ear, asked, letter
+from tests.unit.conversation.conftest import Ear, Post, asked, letter
 
 Script = Callable[[Turn, TurnStream], Awaitable[None]]
 
@@ -28,7 +29,8 @@ class House:
         self.store = store
         self.script = script or self.answer
         self.order: list[str] = []
-        self.outbox = Outbox(store.outbox, {}, metrics=metrics)
+        self.adapters: dict[str, ChannelAdapter] = {}
+        self.outbox = Outbox(store.outbox, self.adapters, metrics=metrics)
         self.ending = TurnEnding(store.inbox, self.outbox, ear.live, metrics=metrics)
         self.router = MessageRouter(
             store, self, self.ending, ear.live, default_assistant=lambda: "guide", drain_seconds=drain_seconds,
@@ -337,6 +339,66 @@ async def test_what_had_begun_before_a_crash_is_not_run_again(store: Store, ear:
     assert answer.record is not None
     assert answer.record.model == "demo"
     await house.router.stop()
+
+
+class Crowd(Post):
+    """A platform that lets nobody through before as many are there as may come at once."""
+
+    def __init__(self) -> None:
+        super().__init__(idempotent=True)
+        self.here = self.most = 0
+        self.open = asyncio.Event()
+
+    async def send_message(self, target: Target, message: Message) -> str | None:
+        self.here += 1
+        self.most = max(self.most, self.here)
+        if self.here == RECOVERED_AT_ONCE:
+            self.open.set()
+        await self.open.wait()
+        self.here -= 1
+        return await super().send_message(target, message)
+
+
+async def test_a_start_ends_many_turns_side_by_side_and_those_of_one_conversation_in_order(
+    store: Store, ear: Ear
+) -> None:
+    places = [f"loft {number}" for number in range(RECOVERED_AT_ONCE + 8)]
+    tickets: dict[str, list[str]] = {}
+    for text in ("one", "two", "three"):
+        for place in places:
+            turn = (await asked(store, text, place=place, key=f"{place} {text}")).turn
+            tickets.setdefault(turn.conversation_id, []).append(turn.id)
+            if text != "three":
+                await store.inbox.begin(turn, TurnRecord(outcome="interrupted"), context=0)
+    house, crowd = House(store, ear), Crowd()
+    house.adapters[crowd.name] = crowd
+    async with asyncio.timeout(20):
+        await house.router.start()
+        assert (crowd.most, len(crowd.sent)) == (RECOVERED_AT_ONCE, 2 * len(places))
+        await house.idle()
+    ended: dict[str, list[str]] = {}
+    for topic, event, payload in ear.heard:
+        if event == "turn_end":
+            ended.setdefault(topic.removeprefix("conversation:"), []).append(payload["turn_id"])
+    assert ended == tickets
+    await house.router.stop()
+    await house.outbox.stop()
+
+
+async def test_nothing_runs_when_a_start_could_not_end_what_was_interrupted(
+    store: Store, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*args: Any, **options: Any) -> None:
+        raise ServiceError("The disk is full: make room.")
+
+    await asked(store, "waits", place="elsewhere", key="1")
+    begun = await asked(store, "begun", key="2")
+    await store.inbox.begin(begun.turn, TurnRecord(outcome="interrupted"), context=0)
+    house = House(store, ear)
+    monkeypatch.setattr(store.inbox, "finish", full)
+    with pytest.raises(ServiceError, match="The disk is full"):
+        await house.router.start()
+    assert (house.router.waiting().queued, house.order) == (0, [])
 
 
 async def test_a_turn_is_cancelled_before_during_and_not_after(store: Store, ear: Ear) -> None:
