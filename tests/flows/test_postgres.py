@@ -66,7 +66,10 @@ async def test_a_second_server_is_refused_and_finds_the_first(
     second = Served(tmp_path / "second", ANTIPHON_DATABASE__URL=postgres_url, **PATIENCE)
     second.launch()
     assert await asyncio.to_thread(second.process.wait, LONGEST) == 1
-    assert f"process {on_postgres.process.pid}, {on_postgres.url}) answers from this database already" in second.log
+    assert (
+        f"Another process ({on_postgres.process.pid}, {on_postgres.url}) answers from this database already"
+        in second.log
+    )
     on_postgres.kill()
     second.start()
     assert second.stop() == 0
@@ -122,7 +125,7 @@ async def test_a_house_that_was_cut_off_and_replaced_stops(
             await asyncio.to_thread(second.start)
             await proxy.restore()
             assert await asyncio.to_thread(first.process.wait, LONGEST) == 1
-            assert f"process {second.process.pid}, {second.url}) answers from this database now" in first.log
+            assert f"Another process ({second.process.pid}, {second.url}) answers from this database now" in first.log
             there = await visitors.enter(second.url, visitor.conversation_id)
             assert (await there.ask("!echo two"))["text"] == "two"
         finally:

@@ -31,7 +31,7 @@ async def test_a_second_server_is_refused_and_harms_no_running_answer(served: Se
     await visitor.until("delta", turn_id=turn_id)
     code, _, errors = await antiphon(served.folder, "serve", "--port", "0")
     assert code == 1
-    assert f"process {served.process.pid}, {served.url}) answers from this database already" in errors
+    assert f"Another process ({served.process.pid}, {served.url}) answers from this database already" in errors
     assert "Traceback" not in errors
     answer = await visitor.answer(turn_id)
     assert (answer["status"], answer["text"]) == ("answered", visitor.said[turn_id])

@@ -25,7 +25,12 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
 
 Deliver = Callable[[ChannelMessage], Awaitable[Receipt]]
-"""Takes a message into the house. Raises `ServiceError` or `ValidationError` when it was not accepted."""
+"""Takes a message into the house. Raises `ServiceError` or `ValidationError` when it was not accepted.
+
+Adapters start before the flow opens, because it begins with replies that go out through them. A message that comes
+earlier is refused with the `ServiceError` “has just started”, as one is while the house stops: the adapter is to try it
+again in a moment, with the same key.
+"""
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
@@ -47,7 +52,8 @@ class ChannelAdapter(Protocol):
     capabilities: Capabilities
 
     async def start(self, deliver: Deliver) -> None:
-        """Begins to receive. Returns when it is ready or will retry by itself."""
+        """Begins to receive. Returns when it is ready or will retry by itself. Does not wait for a `deliver` to be
+        accepted: the flow opens behind it."""
         ...
 
     async def stop(self) -> None:

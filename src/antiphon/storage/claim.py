@@ -18,9 +18,9 @@ class Holder(Struct, frozen=True):
 
     def __str__(self) -> str:
         if not self.pid:
-            return "Another Antiphon"
-        facts = [f"process {self.pid}{f' on {self.host}' if self.host else ''}", *([self.url] if self.url else [])]
-        return f"Another Antiphon ({', '.join(facts)})"
+            return "Another process"
+        facts = [f"{self.pid}{f' on {self.host}' if self.host else ''}", *([self.url] if self.url else [])]
+        return f"Another process ({', '.join(facts)})"
 
 
 class Claim(Protocol):

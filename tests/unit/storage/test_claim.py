@@ -42,7 +42,7 @@ async def test_a_second_claim_is_refused_and_told_who_has_the_first(database: Pa
     assert await second.holder() is None
     await first.take("http://127.0.0.1:4000")
     assert await second.holder() == Holder(os.getpid(), "http://127.0.0.1:4000")
-    with pytest.raises(ServiceError, match=rf"process {os.getpid()}, http://127\.0\.0\.1:4000.*already"):
+    with pytest.raises(ServiceError, match=rf"Another process \({os.getpid()}, http://127\.0\.0\.1:4000.*already"):
         await second.take()
     await first.release()
     assert await second.holder() is None
@@ -82,7 +82,7 @@ async def test_a_holder_that_left_no_word_is_one_all_the_same(database: Path) ->
     lock = database.with_name("antiphon.db.lock")
     lock.write_text("{")
     assert await FileClaim(database).holder() == Holder(0)
-    with pytest.raises(ServiceError, match="Another Antiphon answers"):
+    with pytest.raises(ServiceError, match="Another process answers"):
         await FileClaim(database).take()
     lock.write_text(json.dumps({"pid": 1}))
     assert await FileClaim(database).holder() == Holder(1)
@@ -136,7 +136,7 @@ async def test_a_second_claim_on_a_server_is_refused_and_told_who_has_the_first(
     await first.take("http://127.0.0.1:4000")
     await first.take("http://127.0.0.1:4000")
     assert await second.holder() == Holder(os.getpid(), "http://127.0.0.1:4000")
-    with pytest.raises(ServiceError, match=rf"process {os.getpid()}, http://127\.0\.0\.1:4000.*already"):
+    with pytest.raises(ServiceError, match=rf"Another process \({os.getpid()}, http://127\.0\.0\.1:4000.*already"):
         await second.take()
     await first.release()
     await first.release()
@@ -160,7 +160,7 @@ async def test_a_holder_on_another_machine_is_named_with_it(
         elsewhere.setattr("socket.gethostname", lambda: "attic")
         await claim.take("http://127.0.0.1:4000")
     assert await open_claim(settings).holder() == Holder(os.getpid(), None, "attic")
-    with pytest.raises(ServiceError, match=f"process {os.getpid()} on attic"):
+    with pytest.raises(ServiceError, match=rf"Another process \({os.getpid()} on attic\)"):
         await open_claim(settings).take()
     await claim.release()
 
@@ -169,7 +169,7 @@ async def test_a_foreign_lock_with_our_number_has_no_name(settings: DatabaseSett
     link = await asyncpg.connect(settings.url)
     await link.execute("SELECT pg_advisory_lock(1634628713, 1)")
     assert await open_claim(settings).holder() == Holder(0)
-    with pytest.raises(ServiceError, match="Another Antiphon answers"):
+    with pytest.raises(ServiceError, match="Another process answers"):
         await open_claim(settings).take()
     await link.close()
 
@@ -220,7 +220,7 @@ async def test_a_claim_that_somebody_else_took_meanwhile_is_lost(settings: Datab
         await second.take("http://127.0.0.1:4001")
         await proxy.restore()
         error = await asyncio.wait_for(lost, 20)
-        assert f"process {os.getpid()}, http://127.0.0.1:4001) answers from this database now" in str(error)
+        assert f"Another process ({os.getpid()}, http://127.0.0.1:4001) answers from this database now" in str(error)
         await first.release()
     assert await second.holder() is not None
     await second.release()
