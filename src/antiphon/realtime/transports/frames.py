@@ -1,6 +1,7 @@
 """WebSocket framing (RFC 6455) without I/O: bytes in, messages out, in whatever pieces they come."""
 
-from collections.abc import Iterator
+import codecs
+from collections.abc import Callable, Iterator
 
 try:
     from websockets.speedups import apply_mask
@@ -8,6 +9,9 @@ except ImportError:  # no compiled wheel for this platform
     from websockets.utils import apply_mask
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+COMPRESSED = 0x40
+"""RSV1, the bit that permessage-deflate sets beside the opcode of a compressed message."""
 
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, BAD_TEXT, TOO_BIG = 1000, 1001, 1002, 1007, 1009
 SERVER_ERROR, RESTART, TRY_LATER = 1011, 1012, 1013
@@ -24,20 +28,28 @@ class FrameError(Exception):
         self.code = code
 
 
+Inflate = Callable[[bytes, int], bytes]
+
+
 class FrameParser:
     """Turns what a client sends into messages, one parser per connection.
 
     Data messages come out whole; control frames come out where they stood, also between fragments. A message longer
-    than `limit` bytes is refused by its header, before its body is kept. Nothing is held while nothing is pending.
+    than `limit` bytes is refused by its header, before its body is kept. Fragments of text that can no longer become
+    UTF-8 are refused without waiting for the last one. Nothing is held while nothing is pending.
+
+    `inflate(payload, limit)` is for connections that negotiated compression; without it compressed frames are refused.
     """
 
-    __slots__ = ("_buffer", "_fragments", "_limit", "_opcode")
+    __slots__ = ("_buffer", "_decoder", "_first", "_fragments", "_inflate", "_limit")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, inflate: Inflate | None = None) -> None:
         self._limit = limit
+        self._inflate = inflate
         self._buffer: bytearray | None = None
         self._fragments: bytearray | None = None
-        self._opcode = 0
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._first = 0
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Yields (opcode, payload) of every message completed by `data`; raises `FrameError` where the stream breaks.
@@ -52,7 +64,7 @@ class FrameParser:
         while end - position >= 2:
             first, length = view[position], view[position + 1] & 0x7F
             if first & 0x70:
-                raise FrameError(PROTOCOL_ERROR, "reserved bits are set")
+                self._check_reserved(first)
             if not view[position + 1] & 0x80:
                 raise FrameError(PROTOCOL_ERROR, "client frames must be masked")
             start = position + 6
@@ -87,6 +99,11 @@ class FrameParser:
         elif position:
             del self._buffer[:position]
 
+    def _check_reserved(self, first: int) -> None:
+        # Only the first frame of a data message may say that the message is compressed (RFC 7692, section 6).
+        if first & 0x30 or self._inflate is None or first & 0x0F not in {TEXT, BINARY}:
+            raise FrameError(PROTOCOL_ERROR, "reserved bits are set")
+
     def _check(self, first: int, length: int) -> None:
         opcode = first & 0x0F
         if opcode not in _KNOWN:
@@ -106,17 +123,36 @@ class FrameParser:
             raise FrameError(TOO_BIG, f"messages are limited to {self._limit} bytes")
 
     def _complete(self, first: int, payload: bytes) -> tuple[int, bytes] | None:
-        opcode, final = first & 0x0F, first & 0x80
-        if opcode >= CLOSE or (final and opcode != CONTINUATION):
+        opcode, final = first & 0x0F, bool(first & 0x80)
+        if opcode >= CLOSE:
             return opcode, payload
+        if final and opcode != CONTINUATION:
+            return self._message(first, payload)
         if self._fragments is None:
-            self._opcode, self._fragments = opcode, bytearray(payload)
-            return None
+            self._first, self._fragments = first, bytearray()
+            self._decoder = _UTF8() if first == TEXT else None
         self._fragments += payload
+        if self._decoder is not None:
+            _decode(self._decoder, payload, final=final)
         if not final:
             return None
-        whole, self._fragments = bytes(self._fragments), None
-        return self._opcode, whole
+        whole, self._fragments, self._decoder = bytes(self._fragments), None, None
+        return self._message(self._first, whole)
+
+    def _message(self, first: int, payload: bytes) -> tuple[int, bytes]:
+        if first & COMPRESSED and self._inflate is not None:
+            payload = self._inflate(payload, self._limit)
+        return first & 0x0F, payload
+
+
+_UTF8 = codecs.getincrementaldecoder("utf-8")
+
+
+def _decode(decoder: codecs.IncrementalDecoder, payload: bytes, *, final: bool) -> None:
+    try:
+        decoder.decode(payload, final)
+    except UnicodeDecodeError as error:
+        raise FrameError(BAD_TEXT, "text is not UTF-8") from error
 
 
 def text_of(payload: bytes) -> str:
@@ -128,7 +164,7 @@ def text_of(payload: bytes) -> str:
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
-    """One final, unmasked frame, as a server sends it."""
+    """One final, unmasked frame, as a server sends it; `COMPRESSED | opcode` where the payload is deflated."""
     length = len(payload)
     if length < 126:
         return bytes((0x80 | opcode, length)) + payload

@@ -1,0 +1,257 @@
+"""permessage-deflate (RFC 7692): every parameter of the header, and the websockets library in both directions."""
+
+import os
+import zlib
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.client import ClientProtocol
+from websockets.extensions import Extension
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.frames import Frame
+from websockets.headers import build_extension, parse_extension
+from websockets.protocol import OPEN
+from websockets.uri import parse_uri
+
+from antiphon.realtime.transports import deflate, frames
+from antiphon.realtime.transports.frames import FrameError, FrameParser
+from tests.raw_frames import client_frame
+from tests.rules import rule
+
+LIMIT = 200_000
+TEXT = b'["1","2","room:1","message",{"text":"' + b"no more, no less. " * 40 + b'"}]'
+
+
+def squeezed(body: bytes, level: int = 6) -> bytes:
+    """A payload as a client makes it."""
+    compressor = zlib.compressobj(level, wbits=-15)
+    return (compressor.compress(body) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def parse(*data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes]]:
+    parser = FrameParser(limit, deflate.inflate)
+    return [message for chunk in data for message in parser.feed(chunk)]
+
+
+def extension(offer: ClientPerMessageDeflateFactory) -> Sequence[Extension]:
+    """The library's own extension, as it is after our answer to its offer."""
+    answer = deflate.negotiate(build_extension([(offer.name, list(offer.get_request_params()))]))
+    assert answer is not None
+    ((_, parameters),) = parse_extension(answer)
+    return [offer.process_response_params(parameters, [])]
+
+
+# --- the header ---------------------------------------------------------------------------------------------------
+
+ANSWER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12"
+
+
+@rule("TR-11")
+@pytest.mark.parametrize(
+    "offers",
+    [
+        "permessage-deflate",
+        "permessage-deflate; client_max_window_bits",
+        "permessage-deflate; client_max_window_bits=8",
+        'permessage-deflate;server_max_window_bits="12"',
+        "permessage-deflate; server_max_window_bits=15; client_max_window_bits=15",
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+        "permessage-deflate ; server_no_context_takeover ; server_max_window_bits = 13",
+        "x-webkit-deflate-frame, permessage-deflate",
+        "permessage-deflate; server_max_window_bits=10, permessage-deflate; client_max_window_bits",
+        "permessage-deflate; unheard_of, ,permessage-deflate",
+    ],
+)
+def test_an_offer_that_can_be_taken(offers: str) -> None:
+    assert deflate.negotiate(offers) == ANSWER
+
+
+@rule("TR-11")
+@pytest.mark.parametrize(
+    "offers",
+    [
+        "",
+        ",;,=",
+        "x-webkit-deflate-frame",
+        "permessage-bzip2; client_max_window_bits",
+        "Permessage-Deflate",
+        "permessage-deflate; unheard_of",
+        "permessage-deflate; ",
+        "permessage-deflate; server_no_context_takeover=true",
+        "permessage-deflate; client_no_context_takeover=",
+        "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+        "permessage-deflate; client_max_window_bits=15; client_max_window_bits",
+        "permessage-deflate; server_max_window_bits",
+        "permessage-deflate; server_max_window_bits=",
+        'permessage-deflate; server_max_window_bits=""',
+        'permessage-deflate; server_max_window_bits="12',
+        "permessage-deflate; server_max_window_bits=11",
+        "permessage-deflate; server_max_window_bits=8",
+        "permessage-deflate; server_max_window_bits=16",
+        "permessage-deflate; server_max_window_bits=012",
+        "permessage-deflate; server_max_window_bits=+12",
+        "permessage-deflate; server_max_window_bits=१२",
+        "permessage-deflate; client_max_window_bits=7",
+        "permessage-deflate; client_max_window_bits=16",
+        'permessage-deflate; client_max_window_bits="',
+    ],
+)
+def test_an_offer_that_is_declined(offers: str) -> None:
+    assert deflate.negotiate(offers) is None
+
+
+@given(st.text(st.characters(codec="latin-1"), max_size=80) | st.text("permessage-deflate;,= \"'", max_size=40))
+def test_no_header_is_a_surprise(offers: str) -> None:
+    assert deflate.negotiate(offers) in {None, ANSWER}
+
+
+# --- what we write ------------------------------------------------------------------------------------------------
+
+BODIES = st.one_of(
+    st.integers(0, 70_000).map(lambda size: (TEXT * (size // len(TEXT) + 1))[:size]),
+    st.integers(0, 70_000).map(os.urandom),
+    st.text(max_size=2000).map(str.encode),
+)
+
+
+@given(
+    st.lists(BODIES, max_size=4),
+    st.builds(
+        ClientPerMessageDeflateFactory,
+        server_no_context_takeover=st.booleans(),
+        client_no_context_takeover=st.booleans(),
+        server_max_window_bits=st.sampled_from([None, 12, 13, 15]),
+        client_max_window_bits=st.sampled_from([None, True, 9, 12, 15]),
+    ),
+)
+def test_the_websockets_client_reads_what_we_compress(
+    bodies: list[bytes], offer: ClientPerMessageDeflateFactory
+) -> None:
+    client = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN)
+    client.extensions = list(extension(offer))
+    client.receive_data(b"".join(deflate.deflated_frame(frames.BINARY, body) for body in bodies))
+    assert client.parser_exc is None
+    assert [bytes(event.data) for event in client.events_received() if isinstance(event, Frame)] == bodies
+
+
+def test_only_what_becomes_smaller_is_compressed() -> None:
+    assert deflate.deflated_frame(frames.TEXT, TEXT[:255]) == frames.frame(frames.TEXT, TEXT[:255])
+    noise = os.urandom(1000)
+    assert deflate.deflated_frame(frames.BINARY, noise) == frames.frame(frames.BINARY, noise)
+    packed = deflate.deflated_frame(frames.TEXT, TEXT)
+    assert (packed[0], len(packed) < len(TEXT) / 4) == (0xC1, True)
+
+
+def test_no_frame_needs_a_larger_window_than_was_promised() -> None:
+    line = os.urandom(5000)  # repeats from farther away than 4,096 bytes
+    packed = deflate.deflated_frame(frames.BINARY, line + bytes(5000) + line)
+    assert packed[1] == 126
+    assert zlib.decompressobj(-12).decompress(packed[4:] + b"\x00\x00\xff\xff") == line + bytes(5000) + line
+
+
+# --- what we read -------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(BODIES, max_size=4),
+    st.builds(ClientPerMessageDeflateFactory, client_max_window_bits=st.sampled_from([None, True, 9, 12, 15])),
+    st.lists(st.integers(0, 1_000_000), max_size=8),
+)
+def test_we_read_what_the_websockets_client_compresses(
+    bodies: list[bytes], offer: ClientPerMessageDeflateFactory, points: list[int]
+) -> None:
+    client = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN)
+    client.extensions = list(extension(offer))
+    for body in bodies:
+        client.send_binary(body)
+    data = b"".join(client.data_to_send())
+    edges = [0, *sorted(point % (len(data) + 1) for point in points), len(data)]
+    received = parse(*(data[start:stop] for start, stop in pairwise(edges)))
+    assert received == [(frames.BINARY, body) for body in bodies]
+
+
+@given(BODIES, st.integers(0, 9), st.lists(st.integers(0, 1_000_000), max_size=3), st.binary(max_size=20))
+def test_a_compressed_message_in_fragments_with_a_ping_between(
+    body: bytes, level: int, points: list[int], ping: bytes
+) -> None:
+    packed = squeezed(body, level=level)
+    edges = [0, *sorted(point % (len(packed) + 1) for point in points), len(packed)]
+    parts = [packed[start:stop] for start, stop in pairwise(edges)]
+    heads = [0x42, *([0x00] * (len(parts) - 1))]
+    heads[-1] |= 0x80
+    sent = [client_frame(head, part) for head, part in zip(heads, parts, strict=True)]
+    received = parse(*sent[:-1], client_frame(0x89, ping), sent[-1])
+    assert received == [(frames.PING, ping), (frames.BINARY, body)]
+
+
+def test_plain_messages_may_stand_between_compressed_ones() -> None:
+    data = client_frame(0xC1, squeezed(TEXT)) + client_frame(0x81, b"plain") + client_frame(0xC1, squeezed(b"again"))
+    assert parse(data) == [(1, TEXT), (1, b"plain"), (1, b"again")]
+
+
+@pytest.mark.parametrize(
+    ("payload", "body"),
+    [
+        # The examples of RFC 7692, section 7.2.3: one block, stored, marked as the last, and two blocks.
+        ("f248cdc9c90700", b"Hello"),
+        ("000500faff48656c6c6f00", b"Hello"),
+        ("f348cdc9c9070000", b"Hello"),
+        ("f24805000000ffffcac9c90700", b"Hello"),
+        ("00", b""),
+        ("", b""),
+    ],
+)
+def test_every_way_to_write_it(payload: str, body: bytes) -> None:
+    assert parse(client_frame(0xC1, bytes.fromhex(payload))) == [(1, body)]
+
+
+@rule("DC-7")
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (client_frame(0xC1, b"\xff\xff\xff\xff"), 1007),
+        (client_frame(0xC2, squeezed(TEXT)[1:]), 1007),
+        (client_frame(0xC1, bytes.fromhex("f348cdc9c90700") + squeezed(b"more")), 1007),
+        (client_frame(0xC9, b"ping"), 1002),
+        (client_frame(0xC8, b""), 1002),
+        (client_frame(0x41, squeezed(TEXT)[:9]) + client_frame(0xC0, squeezed(TEXT)[9:]), 1002),
+        (client_frame(0x01, b"plain") + client_frame(0xC0, squeezed(TEXT)), 1002),
+        (bytes((0xE1, 0x80, 0, 0, 0, 0)), 1002),
+        (bytes((0xD1, 0x80, 0, 0, 0, 0)), 1002),
+        (bytes((0xC3, 0x80, 0, 0, 0, 0)), 1002),
+    ],
+)
+def test_broken_compressed_frames(data: bytes, code: int) -> None:
+    with pytest.raises(FrameError) as caught:
+        parse(data)
+    assert caught.value.code == code
+
+
+@rule("DC-7")
+def test_a_compressed_frame_that_nobody_agreed_on() -> None:
+    with pytest.raises(FrameError) as caught:
+        list(FrameParser(LIMIT).feed(client_frame(0xC1, squeezed(TEXT))))
+    assert caught.value.code == 1002
+
+
+@rule("LM-1")
+def test_a_message_may_not_grow_beyond_the_limit() -> None:
+    body = bytes(LIMIT)
+    assert parse(client_frame(0xC2, squeezed(body))) == [(2, body)]
+    for bomb in (bytes(LIMIT + 1), bytes(100 * LIMIT)):
+        with pytest.raises(FrameError) as caught:
+            parse(client_frame(0xC2, squeezed(bomb)))
+        assert caught.value.code == 1009
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_inflated_or_refused(payload: bytes) -> None:
+    try:
+        assert len(deflate.inflate(payload, 1000)) <= 1000
+        code = 1007
+    except FrameError as error:
+        code = error.code
+    assert code in {1007, 1009}
