@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import hypothesis
 import pytest
 
+from antiphon.runtime.current import Current
 from antiphon.telemetry import pipeline
 from tests import logs, redis_server
 from tests.postgres import GIVEN, Databases, PostgresServer, programs
@@ -76,6 +77,19 @@ def served(tmp_path: Path) -> Iterator[Served]:
     server = Served(tmp_path)
     yield server
     server.end()
+
+
+@pytest.fixture
+def restored_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leaves the process's logging as it was."""
+    names = (None, "antiphon", "uvicorn", "uvicorn.access", "uvicorn.error", "alembic", "asyncio", "fastapi")
+    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
+    handlers = logging.getLogger().handlers[:]
+    monkeypatch.setattr(pipeline, "_current", Current(pipeline.Pipeline))
+    yield
+    for logger, level in before:
+        logger.setLevel(level)
+    logging.getLogger().handlers = handlers
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What blocks run in: a folder, metrics, checks and logging of their own, and a clock that can be told to move on."""
 
-import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import pytest
 from antiphon.cache import cache
 from antiphon.runtime.clock import SystemClock
 from antiphon.runtime.current import Current
-from antiphon.telemetry import health, metrics, pipeline, profile
+from antiphon.telemetry import health, metrics, profile
 from tests.seeds.extract import FOLDER
 
 
@@ -25,19 +24,6 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_current", Current(metrics.Metrics))
     monkeypatch.setattr(profile, "_current", Current(profile.PerformanceProfiler))
     monkeypatch.setattr(health, "_current", Current(health.HealthChecker))
-
-
-@pytest.fixture
-def restored_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leaves the process's logging as it was."""
-    names = (None, "antiphon", "uvicorn", "uvicorn.access", "uvicorn.error", "alembic", "asyncio", "fastapi")
-    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
-    handlers = logging.getLogger().handlers[:]
-    monkeypatch.setattr(pipeline, "_current", Current(pipeline.Pipeline))
-    yield
-    for logger, level in before:
-        logger.setLevel(level)
-    logging.getLogger().handlers = handlers
 
 
 @pytest.fixture

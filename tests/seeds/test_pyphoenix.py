@@ -2,10 +2,8 @@
 
 import ast
 import asyncio
-import json
 import os
 import time
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -22,6 +20,7 @@ from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.pubsub import PubSub
 from antiphon.realtime.server import Server
 from antiphon.telemetry.metrics import Metrics
+from tests.programs import printed
 from tests.seeds.extract import Block
 from tests.seeds.later import later
 from tests.seeds.running import having, prepare, public, run, run_async, sample
@@ -70,18 +69,7 @@ def visit(node: str, npm_ci: Callable[[Path], Path]) -> Callable[[Phoenix], Any]
 
     async def run(app: Phoenix) -> list[Any]:
         url = f"ws://127.0.0.1:{app.port}/socket"
-        process = await asyncio.create_subprocess_exec(
-            node, str(ROOM), url, env={**os.environ, "NODE_PATH": str(modules)}, stdout=PIPE, stderr=PIPE
-        )
-        try:
-            async with asyncio.timeout(30):
-                out, problems = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode == 0, problems.decode()
-        return [json.loads(line) for line in out.splitlines()]
+        return await printed(node, str(ROOM), url, env={**os.environ, "NODE_PATH": str(modules)})
 
     return run
 

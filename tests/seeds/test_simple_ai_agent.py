@@ -7,11 +7,10 @@ import pytest
 import yaml
 
 import antiphon
-from antiphon.assistants.assistant import Assistant
-from antiphon.domain import Conversation, Person, now
 from tests.seeds.extract import Block
 from tests.seeds.later import later
 from tests.seeds.running import ROOT, home, sample
+from tests.unit.assistants.conftest import choose
 
 STEPS = {
     "Conversation.model_override": "conversation",
@@ -27,29 +26,12 @@ def test_the_first_preference_that_is_set_decides(block: Block) -> None:
     assert len(steps) == 4
     for first in range(4):
         wishes = {step: f"vendor:{step}" for step in steps[first:]}
-        choice = choose(wishes)
+        choice = choose(wishes, ("vendor",))
         assert (choice.model, choice.chosen_by) == (f"vendor:{steps[first]}", steps[first])
         passed = [step for step, finding in choice.considered if finding == "not set" and step != "assistant"]
         assert passed == steps[:first]
     with pytest.raises(antiphon.ConfigError, match="conversation: not set; user: not set; channel: not set"):
         choose({})
-
-
-def choose(wishes: dict[str, str]) -> Any:
-    platforms = {"telegram": wishes["channel"]} if "channel" in wishes else {}
-    selector = antiphon.ModelSelector(lambda: wishes.get("system", ""), ("vendor",), platforms)
-    conversation = Conversation(
-        id="c",
-        title="",
-        assistant="guide",
-        created_at=now(),
-        updated_at=now(),
-        person_id="p",
-        adapter="telegram",
-        model=wishes.get("conversation"),
-    )
-    person = Person(id="p", name="Ada", created_at=now(), preferred_model=wishes.get("user"))
-    return selector.choose(conversation, person, Assistant("guide"))
 
 
 def composed() -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The server that foreign clients are driven against, and the runner of their scripts."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from antiphon.realtime.channel import Channel, Rejected, Reply
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
+from tests.programs import printed
 
 NODE = Path(__file__).parent / "node"
 
@@ -89,18 +89,6 @@ def script(server: Phoenix, node: str, npm_ci: Callable[[Path], Path]) -> Script
     folder = npm_ci(NODE)
 
     async def run(name: str) -> list[Any]:
-        url = f"ws://127.0.0.1:{server.port}/socket"
-        process = await asyncio.create_subprocess_exec(
-            node, name, url, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        try:
-            async with asyncio.timeout(30):
-                out, problems = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode == 0, problems.decode()
-        return [json.loads(line) for line in out.splitlines()]
+        return await printed(node, name, f"ws://127.0.0.1:{server.port}/socket", cwd=folder)
 
     return run

@@ -1,7 +1,5 @@
 """Prompts from stored conversations: order, budget, and never half of a tool call."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +10,7 @@ from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.prompts import Prompt, PromptManager
 from antiphon.domain import (
-    AnyPart,
     ChannelMessage,
-    Message,
-    Role,
-    TextPart,
-    ToolPart,
     TurnRecord,
     new_id,
 )
@@ -25,34 +18,7 @@ from antiphon.providers.base import ChatMessage
 from antiphon.storage.base import Accepted, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
-
-TODAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-
-def message(position: int, role: Role, text: str, parts: tuple[AnyPart, ...] = (), **fields: Any) -> Message:
-    return Message(
-        id=f"m{position}",
-        conversation_id="c",
-        position=position,
-        ticket=position,
-        role=role,
-        text=text,
-        turn_id=f"t{position}",
-        status="answered",
-        created_at=TODAY,
-        parts=parts,
-        **fields,
-    )
-
-
-def looked_up(result: str) -> tuple[AnyPart, ...]:
-    call = ToolPart(call_id="1", name="look", arguments="{}", status="done", result=result)
-    return (TextPart(text="Looking."), call, TextPart(text="Found."))
-
-
-def texts(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
-    return [(chat.role, chat.text) for chat in messages]
-
+from tests.unit.assistants.conftest import TODAY, looked_up, texts
 
 # --- on a real store ----------------------------------------------------------------------------------------------
 

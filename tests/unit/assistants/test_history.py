@@ -1,7 +1,5 @@
 """Histories that are kept: what fits, and never anything else than the store would give."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,12 +18,10 @@ from antiphon.domain import (
     Role,
     Target,
     TextPart,
-    ToolPart,
     Turn,
 )
-from antiphon.providers.base import ChatMessage
+from tests.unit.assistants.conftest import TODAY, looked_up, texts
 
-TODAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CONVERSATION = Conversation(
     id="c", title="", assistant="guide", created_at=TODAY, updated_at=TODAY, person_id="p", adapter="web", place="c"
 )
@@ -57,15 +53,6 @@ def message(position: int, role: Role, text: str, parts: tuple[AnyPart, ...] = (
         parts=parts,
         **drawn,
     )
-
-
-def looked_up(result: str) -> tuple[AnyPart, ...]:
-    call = ToolPart(call_id="1", name="look", arguments="{}", status="done", result=result)
-    return (TextPart(text="Looking."), call, TextPart(text="Found."))
-
-
-def texts(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
-    return [(chat.role, chat.text) for chat in messages]
 
 
 def past(*messages: Message, most_bytes: float = 100_000) -> History:

@@ -1,13 +1,12 @@
 """Which model answers, step by step, and how it is explained."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from antiphon.assistants.assistant import Assistant
-from antiphon.assistants.selector import Choice, ModelSelector
+from antiphon.assistants.selector import ModelSelector
 from antiphon.domain import Conversation, Person, now
 from antiphon.errors import ConfigError
+from tests.unit.assistants.conftest import PROVIDERS, choose
 
 MODELS = {
     "conversation": "one:c",
@@ -16,24 +15,6 @@ MODELS = {
     "assistant": "two:a:b",
     "system": "demo",
 }
-PROVIDERS = ("one", "two", "demo")
-
-
-def choose(models: Mapping[str, str], providers: tuple[str, ...] = PROVIDERS) -> Choice:
-    conversation = Conversation(
-        id="c",
-        title="",
-        assistant="guide",
-        created_at=now(),
-        updated_at=now(),
-        person_id="p",
-        adapter="telegram",
-        model=models.get("conversation"),
-    )
-    person = Person(id="p", name="Ada", created_at=now(), preferred_model=models.get("user"))
-    platforms = {"discord": "one:other"} | ({"telegram": models["channel"]} if "channel" in models else {})
-    selector = ModelSelector(lambda: models.get("system") or "", providers, platforms)
-    return selector.choose(conversation, person, Assistant("guide", model=models.get("assistant")))
 
 
 def test_what_people_chose_does_not_count_for_those_who_may_not_choose() -> None:

@@ -5,32 +5,19 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from antiphon.errors import ConfigError
-from antiphon.runtime.current import Current
-from antiphon.telemetry import pipeline
 from antiphon.telemetry.config import LogOutput
 from antiphon.telemetry.logs import bind, bound, get_logger, setup_logging
 
+pytestmark = pytest.mark.usefixtures("restored_logging")
+
 log = get_logger("antiphon.tests")
-
-
-@pytest.fixture(autouse=True)
-def restored_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leaves the process's logging as it was."""
-    names = (None, "antiphon", "uvicorn", "uvicorn.access", "uvicorn.error", "alembic", "asyncio", "fastapi")
-    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
-    handlers = logging.getLogger().handlers[:]
-    monkeypatch.setattr(pipeline, "_current", Current(pipeline.Pipeline))
-    yield
-    for logger, level in before:
-        logger.setLevel(level)
-    logging.getLogger().handlers = handlers
 
 
 def test_a_test_sees_what_is_logged(logged: list[dict[str, Any]]) -> None:

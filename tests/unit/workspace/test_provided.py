@@ -1,8 +1,7 @@
 """What a program registers in the workspace: started with it, given to tools and commands, stopped before the store."""
 
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 
@@ -14,23 +13,7 @@ from antiphon.settings.config import Config
 from antiphon.storage.base import ConversationStore, NoteStore, Store
 from antiphon.telemetry.metrics import Metrics
 from antiphon.tools.base import ToolContext, tool
-from antiphon.workspace import Workspace
-
-Make = Callable[..., Workspace]
-
-
-@pytest.fixture
-async def make(tmp_path: Path) -> AsyncIterator[Make]:
-    made: list[Workspace] = []
-
-    def build(**sections: Any) -> Workspace:
-        database = {"url": f"sqlite:///{tmp_path}/antiphon.db"}
-        made.append(Workspace(Config(**{"database": database, "detect_local_models": False, **sections})))
-        return made[-1]
-
-    yield build
-    for workspace in made:
-        await workspace.stop()
+from tests.unit.workspace.conftest import Make
 
 
 class Prices(Protocol):

@@ -1,8 +1,6 @@
 """The root: what fails at a start and not in a turn, and what is left when it has stopped."""
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 
@@ -13,29 +11,11 @@ from antiphon.assistants.prompts import Prompt
 from antiphon.domain import ChannelMessage
 from antiphon.errors import AntiphonError, ConfigError, ServiceError
 from antiphon.realtime.pubsub import get_pubsub
-from antiphon.settings.config import Config
 from antiphon.storage.base import NoteStore
 from antiphon.telemetry.health import get_health_checker
 from antiphon.telemetry.metrics import get_metrics
 from antiphon.tools.base import ToolContext, tool
-from antiphon.workspace import Workspace
-
-Make = Callable[..., Workspace]
-
-
-@pytest.fixture
-async def make(tmp_path: Path) -> AsyncIterator[Make]:
-    """Builds workspaces on one database; none of them is left running."""
-    made: list[Workspace] = []
-
-    def build(**sections: Any) -> Workspace:
-        database = {"url": f"sqlite:///{tmp_path}/antiphon.db"}
-        made.append(Workspace(Config(**{"database": database, "detect_local_models": False, **sections})))
-        return made[-1]
-
-    yield build
-    for workspace in made:
-        await workspace.stop()
+from tests.unit.workspace.conftest import Make
 
 
 class Missing(Protocol):
