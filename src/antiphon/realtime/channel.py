@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 
 from antiphon.errors import ProcessingError
-from antiphon.realtime.wire import JOIN
+from antiphon.realtime.wire.base import JOIN
 
 if TYPE_CHECKING:
     from antiphon.realtime.member import Member
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Any, Any, "Socket"], Awaitable[Any]]
 HandlerT = TypeVar("HandlerT", bound=Handler)
+Hook = Callable[[Any, str, Any], Awaitable[None]]
+HookT = TypeVar("HookT", bound=Hook)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -53,6 +55,7 @@ class Channel:
     """
 
     handlers: ClassVar[dict[str, Handler]] = {}
+    hooks: ClassVar[dict[str, Hook]] = {}
     _member: "Member"
 
     topic: str
@@ -64,17 +67,26 @@ class Channel:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = {
-            event: function for function in vars(cls).values() for event in getattr(function, "__channel_events__", ())
-        }
-        cls.handlers = {**cls.handlers, **own}
+        cls.handlers = {**cls.handlers, **_marked(cls, "__channel_events__")}
+        cls.hooks = {**cls.hooks, **_marked(cls, "__channel_hooks__")}
 
     @staticmethod
     def on(event: str) -> Callable[[HandlerT], HandlerT]:
         """Marks a method `async def name(self, payload, socket)` as the handler of one event."""
 
         def mark(function: HandlerT) -> HandlerT:
-            function.__dict__["__channel_events__"] = (*getattr(function, "__channel_events__", ()), event)
+            _mark(function, "__channel_events__", event)
+            return function
+
+        return mark
+
+    @staticmethod
+    def out(event: str) -> Callable[[HookT], HookT]:
+        """Marks a method `async def name(self, event, payload)` that sees every broadcast of one event before this
+        member does: it pushes it on, changed or not, or lets it fall (BC-5)."""
+
+        def mark(function: HookT) -> HookT:
+            _mark(function, "__channel_hooks__", event)
             return function
 
         return mark
@@ -101,8 +113,18 @@ class Channel:
     async def on_message(self, payload: Any, socket: "Socket") -> Any:
         """Handles every event without a handler of its own. Unless overridden such events get an error reply."""
 
+    async def on_info(self, topic: str, message: Any) -> None:
+        """Sees what is published on the topics given to `subscribe`, between the messages of the client."""
+
+    async def subscribe(self, pattern: str) -> None:
+        """From now until the channel ends, `on_info` sees what is published on the topics of `pattern` (BC-6)."""
+        await self._member.watch(pattern)
+
     async def push(self, event: str, payload: Any) -> None:
-        """Sends to this member only. Dropped when the channel has ended; an error while the join is not answered."""
+        """Sends to this member only: an object, or bytes, which go as a binary frame.
+
+        Dropped when the channel has ended; an error while the join is not answered.
+        """
         self._member.push(event, payload)
 
     async def broadcast(self, event: str, payload: Any) -> None:
@@ -113,7 +135,7 @@ class Channel:
         """Sends to every member of the topic but this one."""
         self._joined().broadcast(event, payload, skip=True)
 
-    def subscribe_now(self) -> None:
+    def listen_now(self) -> None:
         """Call it in `on_join`: what is broadcast from here on is kept, and comes out behind the join reply and what
         `after_join` pushes before it first waits.
 
@@ -133,3 +155,11 @@ class Channel:
         if self._member.joining:
             raise ProcessingError("the join is not answered yet: push and broadcast from after_join instead")
         return self._member
+
+
+def _mark(function: Any, name: str, event: str) -> None:
+    function.__dict__[name] = (*getattr(function, name, ()), event)
+
+
+def _marked(cls: type, name: str) -> dict[str, Any]:
+    return {event: function for function in vars(cls).values() for event in getattr(function, name, ())}

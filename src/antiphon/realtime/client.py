@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from antiphon.errors import ProcessingError, ServiceError
-from antiphon.realtime.wire import CLOSE, CONTROL_TOPIC, ERROR, HEARTBEAT, JOIN, LEAVE, REPLY
+from antiphon.realtime.wire.base import CLOSE, CONTROL_TOPIC, ERROR, HEARTBEAT, JOIN, LEAVE, REPLY
 from antiphon.telemetry.logs import get_logger
 
 log = get_logger(__name__)

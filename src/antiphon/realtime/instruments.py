@@ -18,4 +18,7 @@ class Instruments:
         )
         self.refused = metrics.counter("antiphon_ws_refused_total", "Connections refused.", ("status",))
         self.closed = metrics.counter("antiphon_ws_closed_total", "Sockets closed by the server.", ("code",))
+        self.unsayable = metrics.counter(
+            "antiphon_ws_unsayable_total", "Broadcasts of bytes that a client of version 1 could not be sent."
+        )
         self.broadcasts = metrics.counter("antiphon_ws_broadcasts_total", "Broadcasts encoded.")

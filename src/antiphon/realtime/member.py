@@ -2,16 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from antiphon.errors import ProcessingError
 from antiphon.realtime.channel import Channel, Deferred, Rejected, Reply
+from antiphon.realtime.grace import Grace
+from antiphon.realtime.inbox import Item, Told, is_join
+from antiphon.realtime.joining import JoinCrashedError, join_reply
 from antiphon.realtime.transports.base import Batch
-from antiphon.realtime.wire import JOIN, LEAVE, InboundFrame
+from antiphon.realtime.wire.base import LEAVE, InboundFrame, Message
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Member:
 
     __slots__ = (
         "_busy", "_channel", "_farewell", "_grace", "_held", "_held_bytes", "_inbox", "_leaving", "_on_ended", "_ref",
-        "_route", "_state", "_stop", "_task", "cursor", "join_ref", "receive", "socket", "topic", "wire_ref",
+        "_route", "_state", "_stop", "_task", "_undo", "cursor", "join_ref", "receive", "socket", "topic", "wire_ref",
     )  # fmt: skip
 
     def __init__(self, socket: "Socket", route: "Route", frame: InboundFrame) -> None:
@@ -54,11 +56,12 @@ class Member:
         self._leaving = "closed"
         self._farewell: bytes | None = None
         self._task: asyncio.Task[None] | None = None
-        self._grace: asyncio.TimerHandle | None = None
-        self._inbox: deque[InboundFrame] | None = None
+        self._grace: Grace | None = None
+        self._inbox: deque[Item] | None = None
         self._held: list[Batch] | None = None
         self._held_bytes = 0
         self._on_ended: Callable[[], None] | None = None
+        self._undo: tuple[Callable[[], None], ...] = ()
 
     @property
     def joining(self) -> bool:
@@ -74,6 +77,9 @@ class Member:
             start()
         else:
             self._farewell = self.socket.serializer.close(predecessor.join_ref, self.topic)
+            if predecessor.join_ref is None:
+                # Behind the new reply, a close without a join_ref would be taken for that of the new channel (JN-7).
+                self._send_farewell()
             predecessor.replace(start)
 
     def _start_join(self, payload: Any) -> None:
@@ -104,9 +110,9 @@ class Member:
     def _join_answer(self, result: Any, error: BaseException | None) -> tuple[Reply, bytes]:
         encode = partial(self.socket.serializer.reply, self.join_ref, self._ref, self.topic)
         try:
-            reply = _join_reply(result, error)
+            reply = join_reply(result, error)
             return reply, encode(reply.status, reply.response)
-        except (*UNSENDABLE, _JoinCrashedError) as failure:
+        except (*UNSENDABLE, JoinCrashedError) as failure:
             log.exception("realtime.join_crashed", topic=self.topic, exc_info=error or failure)
             self.socket.app.instruments.crashes.inc()
             reply = Reply("error", {"reason": "join crashed"})
@@ -115,6 +121,7 @@ class Member:
     def _enter(self, answer: bytes) -> None:
         self._state = JOINED
         if self._held is None:
+            self.receive = self._receiver()
             self.socket.app.topics.add(self.topic, self)
         self.socket.transport.send(answer)
         self._send_farewell()
@@ -146,7 +153,7 @@ class Member:
         if self._held is None:
             return
         self._held.append(batch)
-        self._held_bytes += sum(map(len, batch.bodies))
+        self._held_bytes += batch.size
         if self._held_bytes > self.socket.app.config.blocked_bytes:
             self.socket.give_up_slow_join(self.topic)
 
@@ -155,21 +162,71 @@ class Member:
             return
         self.socket.app.topics.catch_up(self.topic, self)
         held, self._held = self._held, None
-        self.receive = self.socket.transport.send_batch
+        self.receive = self._receiver()
         for batch in held:
             self.receive(batch)
 
+    def _receiver(self) -> Callable[[Batch], None]:
+        """Where broadcasts go: straight to the transport, unless the channel wants to see some of them first."""
+        return self._intercept if self._channel.hooks else self.socket.transport.send_batch
+
+    def _intercept(self, batch: Batch) -> None:
+        """Leads the intercepted broadcasts through the channel (BC-5); what is between them passes by."""
+        for caught, messages in groupby(batch.messages, lambda message: message.event in self._channel.hooks):
+            if caught:
+                for message in messages:
+                    self.accept(message)
+            else:
+                self.socket.transport.send_batch(Batch(list(messages)))
+
+    async def watch(self, pattern: str) -> None:
+        """See `Channel.subscribe`."""
+        if self._state is not ENDED:
+            pubsub = self.socket.app.pubsub
+            pubsub.subscribe_now(pattern, self._overheard)
+            self.at_end(partial(pubsub.unsubscribe_now, pattern, self._overheard))
+
+    async def _overheard(self, topic: str, message: Any) -> None:
+        await self.tell(topic, message)
+
+    def at_end(self, undo: Callable[[], None]) -> None:
+        """Calls `undo` when the channel ends, whatever ends it."""
+        self._undo = (*self._undo, undo)
+
     # Messages
 
-    def accept(self, frame: InboundFrame) -> None:
-        """Handles a frame of this topic, after those that came before it."""
+    def accept(self, item: Item) -> None:
+        """Handles a frame of this topic, or what the channel is to see, after what came before it."""
         if not self._busy:
-            self._handle(frame)
+            self._take(item)
             return
         if self._inbox is None:
             self._inbox = deque()
-        self._inbox.append(frame)
+        self._inbox.append(item)
         self.socket.count_queued(1)
+
+    def tell(self, topic: str, message: Any) -> "asyncio.Future[None]":
+        """Shows the channel a message of another topic (BC-6); done when it has been handled, or never will be."""
+        told = Told(topic, message, asyncio.get_running_loop().create_future())
+        if self._state is ENDED:
+            told.handled.set_result(None)
+        else:
+            self.accept(told)
+        return told.handled
+
+    def _take(self, item: Item) -> None:
+        if type(item) is InboundFrame:
+            self._handle(item)
+        elif isinstance(item, Message):
+            hook = self._channel.hooks.get(item.event)
+            if hook is not None:
+                self._run(hook(self._channel, item.event, item.payload), self._seen)
+        elif isinstance(item, Told):
+            self._run(item.show(self._channel), self._seen)
+
+    def _seen(self, _result: Any, error: BaseException | None) -> None:
+        # A hook and a message from elsewhere have no reply; what they raise ends the channel as in any handler.
+        self._handled(None, error)
 
     def _handle(self, frame: InboundFrame) -> None:
         join_ref = frame.join_ref
@@ -229,19 +286,22 @@ class Member:
 
     def _pump(self) -> None:
         """Goes on with the frames that queued while the channel was busy."""
-        while self._inbox and self._state is JOINED and self._inbox[0].event != JOIN:
+        while self._inbox and self._state is JOINED and not is_join(self._inbox[0]):
             if self._busy:
                 return
             self.socket.count_queued(-1)
-            self._handle(self._inbox.popleft())
+            self._take(self._inbox.popleft())
         # The rest belongs to whatever comes after this channel, and does not wait for its `on_leave`.
         for frame in self._drop_inbox():
             self.socket.receive(frame)
 
-    def _drop_inbox(self) -> Iterable[InboundFrame]:
+    def _drop_inbox(self) -> list[InboundFrame]:
         dropped, self._inbox = self._inbox or (), None
         self.socket.count_queued(-len(dropped))
-        return dropped
+        for item in dropped:
+            if isinstance(item, Told):
+                item.handled.cancel()
+        return [item for item in dropped if isinstance(item, InboundFrame)]
 
     # Sending
 
@@ -260,8 +320,7 @@ class Member:
 
     def broadcast(self, event: str, payload: Any, *, skip: bool) -> None:
         """Sends to every member of the topic, or every other one."""
-        body = self.socket.serializer.broadcast(self.topic, event, payload)
-        self.socket.app.topics.publish(self.topic, body, self if skip else None)
+        self.socket.app.publish(Message.of(self.topic, event, payload), self if skip else None)
 
     def defer(self) -> Deferred:
         """A handle for the message that is being handled."""
@@ -290,7 +349,7 @@ class Member:
         """Ends the channel in favour of a new join and calls `then`; a running handler gets some grace first."""
         self._on_ended = then
         self._drop_inbox()
-        self._give_grace(self._cancel_in_time)
+        self._give_grace()
         self._end("replaced", None)
 
     def connection_lost(self) -> None:
@@ -305,14 +364,10 @@ class Member:
         if self._task is not None:
             self._task.cancel()
 
-    def _give_grace(self, then: Callable[[], None]) -> None:
+    def _give_grace(self) -> None:
         if self._grace is not None:
-            self._grace.cancel()
-        self._grace = asyncio.get_running_loop().call_later(self.socket.app.config.replace_seconds, then)
-
-    def _cancel_in_time(self) -> None:
-        self._cancel()
-        self._give_grace(self._abandon)
+            self._grace.over()
+        self._grace = Grace(self.socket.app.config.replace_seconds, self._cancel, self._abandon)
 
     def _abandon(self) -> None:
         """What runs does not even end when it is cancelled: nobody waits for it any longer."""
@@ -345,6 +400,9 @@ class Member:
         if joined or self._held is not None:
             self.socket.app.topics.remove(self.topic, self)
         self._held = None
+        undo, self._undo = self._undo, ()
+        for step in undo:
+            step()
         self.socket.forget(self)
 
     def _say_goodbye(self) -> None:
@@ -353,7 +411,7 @@ class Member:
         else:
             self._run(self._channel.on_leave(self._leaving, self.socket), self._left)
             if self._busy:
-                self._give_grace(self._cancel_in_time)
+                self._give_grace()
 
     def _left(self, _result: Any, error: BaseException | None) -> None:
         if error is not None:
@@ -363,30 +421,8 @@ class Member:
     def _now_ended(self) -> None:
         self._busy, self._task = False, None
         if self._grace is not None:
-            self._grace.cancel()
+            self._grace.over()
             self._grace = None
         then, self._on_ended = self._on_ended, None
         if then is not None:
             then()
-
-
-class _JoinCrashedError(Exception):
-    """The join callback raised, or returned what is no answer."""
-
-
-def _join_reply(result: Any, error: BaseException | None) -> Reply:
-    """What a join callback's outcome means: `status` inside a dict is the status, the rest the response."""
-    if isinstance(error, Rejected):
-        return Reply("error", error.response)
-    if error is not None:
-        raise _JoinCrashedError from error
-    if result is None:
-        return Reply()
-    if isinstance(result, Reply):
-        return result
-    if isinstance(result, Mapping):
-        response = dict(result)
-        return Reply(str(response.pop("status", "ok")), response)
-    if isinstance(result, msgspec.Struct):
-        return Reply("ok", result)
-    raise _JoinCrashedError(f"a join returns a dict, a struct, a Reply or None, not {type(result).__name__}")

@@ -9,6 +9,7 @@ from antiphon.realtime.channel import Channel
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.instruments import Instruments
+from antiphon.realtime.member import Member
 from antiphon.realtime.origin import OriginCheck, OriginPolicy
 from antiphon.realtime.pubsub import PubSub, adopt, get_pubsub, release
 from antiphon.realtime.server import Server
@@ -17,7 +18,7 @@ from antiphon.realtime.stepper import Stepper
 from antiphon.realtime.topics import TopicRoutes, Topics
 from antiphon.realtime.transports.frames import GOING_AWAY
 from antiphon.realtime.transports.websocket import WebSocketProtocol
-from antiphon.realtime.wire import SERIALIZERS, V2
+from antiphon.realtime.wire.base import Message
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
@@ -86,15 +87,19 @@ class Phoenix:
     # Sending
 
     def broadcast(self, topic: str, event: str, payload: Any) -> None:
-        """Sends to every member of the topic; never waits. The payload is an object and is encoded before this returns.
+        """Sends to every member of the topic; never waits. The payload is an object, or bytes, and is encoded before
+        this returns.
 
         The event `disconnect` on a socket's id closes that socket (DC-2).
         """
-        body = V2.broadcast(topic, event, payload)
-        self.instruments.broadcasts.inc()
-        self.frames_sent += self.topics.publish(topic, body)
+        self.publish(Message.of(topic, event, payload))
         if event == "disconnect":
             self.disconnect(topic)
+
+    def publish(self, message: Message, skip: Member | None = None) -> None:
+        """`broadcast` for what is encoded, and for all but one."""
+        self.instruments.broadcasts.inc()
+        self.frames_sent += self.topics.publish(message, skip)
 
     def members(self, topic: str) -> int:
         """How many channels are joined on the topic."""
@@ -166,11 +171,6 @@ class Phoenix:
         return type("PhoenixWebSocketProtocol", (WebSocketProtocol,), {"__slots__": (), "app": self})
 
     # For transports
-
-    @property
-    def served_versions(self) -> str:
-        """The protocol versions a client may ask for."""
-        return ", ".join(f"{major}.{minor}.x" for major, minor, _ in SERIALIZERS)
 
     def connected(self, connection: WebSocketProtocol) -> None:
         """Watches over a connection from its first byte on."""

@@ -43,6 +43,10 @@ class PubSub:
         Subscribing twice delivers twice (BC-7). What the handler raises is logged and counted, and harms nobody. The
         handler must be hashable, as functions and methods are.
         """
+        self.subscribe_now(pattern, handler)
+
+    def subscribe_now(self, pattern: str, handler: Subscriber) -> None:
+        """`subscribe` for callers that are no coroutine, on the loop that runs."""
         loop, parsed = asyncio.get_running_loop(), TopicPattern(pattern)
         with self._lock:
             stepper = self._steppers.setdefault(loop, Stepper())
@@ -51,6 +55,10 @@ class PubSub:
 
     async def unsubscribe(self, pattern: str, handler: Subscriber) -> None:
         """Removes every subscription of `handler` to exactly this pattern, with what waits; none is fine (PS-4)."""
+        self.unsubscribe_now(pattern, handler)
+
+    def unsubscribe_now(self, pattern: str, handler: Subscriber) -> None:
+        """`unsubscribe` for callers that are no coroutine, in any thread."""
         with self._lock:
             numbers = self._numbers.pop((pattern, handler), ())
             ended = [self._subscriptions.remove(TopicPattern(pattern), number) for number in numbers]

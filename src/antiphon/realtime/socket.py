@@ -9,7 +9,7 @@ from antiphon.realtime.channel import Channel
 from antiphon.realtime.member import Member
 from antiphon.realtime.transports.base import Transport
 from antiphon.realtime.transports.frames import TRY_LATER
-from antiphon.realtime.wire import CONTROL_TOPIC, HEARTBEAT, JOIN, LEAVE, InboundFrame, SerializerV2
+from antiphon.realtime.wire.base import CONTROL_TOPIC, HEARTBEAT, JOIN, LEAVE, InboundFrame, Serializer
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Socket:
 
     __slots__ = ("_channels", "_crowded", "_queued", "_strayed", "app", "assigns", "id", "serializer", "transport")
 
-    def __init__(self, app: "Phoenix", transport: Transport, serializer: SerializerV2, assigns: dict[str, Any]) -> None:
+    def __init__(self, app: "Phoenix", transport: Transport, serializer: Serializer, assigns: dict[str, Any]) -> None:
         self.app = app
         self.transport = transport
         self.serializer = serializer

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from antiphon.errors import ConfigError
 from antiphon.realtime.transports.base import Batch
+from antiphon.realtime.wire.base import Message
 
 if TYPE_CHECKING:
     from antiphon.realtime.member import Member
@@ -60,7 +61,7 @@ class Topic:
         self.members: dict[Member, None] = {}
         self._base = 0
         self._goal = 0
-        self._log: list[tuple[bytes, Member | None]] = []
+        self._log: list[tuple[Message, Member | None]] = []
         self._skipped: set[Member] = set()
         self._batches: dict[int, Batch] = {}
         self._sweep: Iterator[Member] | None = None
@@ -69,8 +70,8 @@ class Topic:
     def head(self) -> int:
         return self._base + len(self._log)
 
-    def append(self, body: bytes, skip: "Member | None") -> None:
-        self._log.append((body, skip))
+    def append(self, message: Message, skip: "Member | None") -> None:
+        self._log.append((message, skip))
         self._batches.clear()
         if skip is not None:
             self._skipped.add(skip)
@@ -82,13 +83,13 @@ class Topic:
             return
         member.cursor = head
         if member in self._skipped:
-            own = [body for body, skip in self._log[cursor - self._base :] if skip is not member]
+            own = [message for message, skip in self._log[cursor - self._base :] if skip is not member]
             if own:
                 member.receive(Batch(own))
             return
         batch = self._batches.get(cursor)
         if batch is None:
-            batch = self._batches[cursor] = Batch([body for body, _ in self._log[cursor - self._base :]])
+            batch = self._batches[cursor] = Batch([message for message, _ in self._log[cursor - self._base :]])
         member.receive(batch)
 
     def sweep(self, budget: int) -> int:
@@ -159,12 +160,12 @@ class Topics:
         if topic is not None and topic in self.unsettled and member in topic.members:
             topic.deliver(member)
 
-    def publish(self, name: str, body: bytes, skip: "Member | None" = None) -> int:
-        """Queues an encoded broadcast for every member but `skip`; returns how many members there are."""
-        topic = self._topics.get(name)
+    def publish(self, message: Message, skip: "Member | None" = None) -> int:
+        """Queues a broadcast for every member of its topic but `skip`; returns how many members there are."""
+        topic = self._topics.get(message.topic)
         if topic is None:
             return 0
-        topic.append(body, skip)
+        topic.append(message, skip)
         self.unsettled[topic] = None
         if not self._scheduled:
             self._scheduled = True

@@ -27,7 +27,7 @@ class Room(Channel):
 
     async def on_join(self, payload: Any, socket: Any) -> Any:
         if "subscribe" in payload:
-            self.subscribe_now()
+            self.listen_now()
         if "gate" in payload:
             await self.gate(payload["gate"])
         if "crash" in payload:

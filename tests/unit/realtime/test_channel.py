@@ -6,53 +6,61 @@ import pytest
 
 from antiphon.errors import ProcessingError
 from antiphon.realtime.channel import Channel
+from tests.rules import rule
 
 
 def reply(ref: Any, response: Any, status: str = "ok") -> list[Any]:
     return ["1", ref, "room:1", "phx_reply", {"status": status, "response": response}]
 
 
+@rule("V2-3", "MS-1")
 @pytest.mark.parametrize("payload", [{"a": 1}, [1, 2], "text", 5, 1.5, True])
-async def test_v2_3_ms_1_any_json_value_is_a_payload_and_a_reply(wire: Any, payload: Any) -> None:
+async def test_any_json_value_is_a_payload_and_a_reply(wire: Any, payload: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", "2", "room:1", "echo", payload])
     await wire.expect(reply("2", payload))
 
 
-async def test_ms_1_a_null_join_ref_is_current(wire: Any) -> None:
+@rule("MS-1")
+async def test_a_null_join_ref_is_current(wire: Any) -> None:
     await wire.join("room:1")
     await wire.send([None, "2", "room:1", "echo", {}])
     await wire.expect(reply("2", {}))
 
 
-async def test_ms_2_no_reply_unless_one_is_returned(wire: Any) -> None:
+@rule("MS-2")
+async def test_no_reply_unless_one_is_returned(wire: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", "2", "room:1", "silent", {}])
     await wire.nothing_more()
 
 
-async def test_ms_3_status_is_free_text(wire: Any) -> None:
+@rule("MS-3")
+async def test_status_is_free_text(wire: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", "2", "room:1", "error", {"why": 1}], ["1", "3", "room:1", "status", {}])
     await wire.send(["1", "4", "room:1", "reject", {"reason": "no"}])
     await wire.expect(reply("2", {"why": 1}, "error"), reply("3", {}, "maybe"), reply("4", {"reason": "no"}, "error"))
 
 
+@rule("MS-4")
 @pytest.mark.parametrize("stale", ["2", 1, True, ""])
-async def test_ms_4_a_frame_of_another_join_is_dropped(wire: Any, stale: Any) -> None:
+async def test_a_frame_of_another_join_is_dropped(wire: Any, stale: Any) -> None:
     await wire.join("room:1")
     await wire.send([stale, "2", "room:1", "echo", {}])
     await wire.nothing_more()
 
 
-async def test_ms_5_a_frame_for_a_topic_that_is_not_joined(wire: Any) -> None:
+@rule("MS-5")
+async def test_a_frame_for_a_topic_that_is_not_joined(wire: Any) -> None:
     await wire.send(["1", "2", "room:1", "echo", {}])
     await wire.expect(
         [None, "2", "room:1", "phx_reply", {"status": "error", "response": {"reason": "unmatched topic"}}]
     )
 
 
-async def test_ms_7_an_answer_may_come_later_and_twice(wire: Any) -> None:
+@rule("MS-7")
+async def test_an_answer_may_come_later_and_twice(wire: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", "2", "room:1", "defer", {}], ["1", "3", "room:1", "echo", {}])
     await wire.expect(reply("3", {}))
@@ -60,20 +68,23 @@ async def test_ms_7_an_answer_may_come_later_and_twice(wire: Any) -> None:
     await wire.expect(reply("2", {"late": True}), reply("2", {}, "error"))
 
 
-async def test_ms_7_there_is_nothing_to_defer_without_a_ref(wire: Any) -> None:
+@rule("MS-7")
+async def test_there_is_nothing_to_defer_without_a_ref(wire: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", None, "room:1", "defer", {}])
     await wire.expect(["1", "1", "room:1", "phx_error", {"reason": "channel_crash"}])
 
 
-async def test_ms_8_a_null_ref_is_answered_with_a_null_ref(wire: Any) -> None:
+@rule("MS-8")
+async def test_a_null_ref_is_answered_with_a_null_ref(wire: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", None, "room:1", "echo", {}])
     await wire.expect(reply(None, {}))
 
 
+@rule("MS-9")
 @pytest.mark.parametrize("event", ["phx_reply", "phx_error", "phx_close"])
-async def test_ms_9_protocol_names_may_come_in_but_not_go_out(wire: Any, event: str) -> None:
+async def test_protocol_names_may_come_in_but_not_go_out(wire: Any, event: str) -> None:
     await wire.join("plain:1")
     await wire.send(["1", "2", "plain:1", event, {}])
     await wire.expect(
@@ -84,7 +95,8 @@ async def test_ms_9_protocol_names_may_come_in_but_not_go_out(wire: Any, event: 
     await wire.expect(["1", "1", "room:1", "phx_error", {"reason": "channel_crash"}])
 
 
-async def test_ms_10_an_event_without_a_handler(wire: Any) -> None:
+@rule("MS-10")
+async def test_an_event_without_a_handler(wire: Any) -> None:
     await wire.join("quiet")
     await wire.send(["1", "2", "quiet", "anything", {}], ["1", "3", "quiet", "again", {}])
     for ref in ("2", "3"):
@@ -93,14 +105,16 @@ async def test_ms_10_an_event_without_a_handler(wire: Any) -> None:
         )
 
 
+@rule("V2-4")
 @pytest.mark.parametrize("value", [[1], "text", 5, None])
-async def test_v2_4_a_push_that_is_no_object_is_an_error_at_the_sender(wire: Any, value: Any) -> None:
+async def test_a_push_that_is_no_object_is_an_error_at_the_sender(wire: Any, value: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", "2", "room:1", "push", {"value": value}])
     await wire.expect(["1", "1", "room:1", "phx_error", {"reason": "channel_crash"}])
 
 
-async def test_bc_1_bc_4_a_broadcast_reaches_every_member_without_refs(live: Any, wire: Any) -> None:
+@rule("BC-1", "BC-4")
+async def test_a_broadcast_reaches_every_member_without_refs(live: Any, wire: Any) -> None:
     other = await live.wire()
     await wire.join("room:1")
     await other.join("room:1", join_ref="x")
@@ -109,7 +123,8 @@ async def test_bc_1_bc_4_a_broadcast_reaches_every_member_without_refs(live: Any
         await member.expect([None, None, "room:1", "message", {"text": "hé 🎵"}])
 
 
-async def test_bc_2_broadcast_from_skips_the_calling_channel_only(live: Any, wire: Any) -> None:
+@rule("BC-2")
+async def test_broadcast_from_skips_the_calling_channel_only(live: Any, wire: Any) -> None:
     other = await live.wire()
     await wire.join("room:1")
     await other.join("room:1")
@@ -118,7 +133,8 @@ async def test_bc_2_broadcast_from_skips_the_calling_channel_only(live: Any, wir
     await other.expect([None, None, "room:1", "message", {"n": 1}], [None, None, "room:1", "message", {"n": 2}])
 
 
-async def test_bc_6_anybody_may_broadcast(live: Any, wire: Any) -> None:
+@rule("BC-6")
+async def test_anybody_may_broadcast(live: Any, wire: Any) -> None:
     await wire.join("room:1")
     live.app.broadcast("room:1", "news", {"n": 1})
     live.app.broadcast("room:2", "news", {"n": 2})
@@ -126,15 +142,17 @@ async def test_bc_6_anybody_may_broadcast(live: Any, wire: Any) -> None:
     await wire.nothing_more()
 
 
+@rule("BC-8")
 @pytest.mark.parametrize("payload", [[], None, {"x": float("inf")}, {"x": "\ud800"}, {"x": object()}])
-async def test_bc_8_what_cannot_be_encoded_fails_at_the_publisher(live: Any, wire: Any, payload: Any) -> None:
+async def test_what_cannot_be_encoded_fails_at_the_publisher(live: Any, wire: Any, payload: Any) -> None:
     await wire.join("room:1")
     with pytest.raises((TypeError, ValueError)):
         live.app.broadcast("room:1", "message", payload)
     await wire.nothing_more()
 
 
-async def test_md_5_pushes_broadcasts_and_replies_of_one_handler_keep_their_order(live: Any, wire: Any) -> None:
+@rule("MD-5")
+async def test_pushes_broadcasts_and_replies_of_one_handler_keep_their_order(live: Any, wire: Any) -> None:
     other = await live.wire()
     await wire.join("room:1")
     await other.join("room:1")
@@ -150,7 +168,8 @@ async def test_md_5_pushes_broadcasts_and_replies_of_one_handler_keep_their_orde
     await other.expect([*message, {"n": 2}], [*message, {"n": 0}], [*message, {"n": 4}])
 
 
-async def test_md_5_many_replies_and_broadcasts_in_one_chunk_keep_their_order(wire: Any) -> None:
+@rule("MD-5")
+async def test_many_replies_and_broadcasts_in_one_chunk_keep_their_order(wire: Any) -> None:
     await wire.join("room:1")
     await wire.send(*(["1", str(n), "room:1", "broadcast", {"n": n, "reply": {"n": n}}] for n in range(200)))
     for n in range(200):
@@ -175,7 +194,8 @@ def test_handlers_are_inherited_and_replaced() -> None:
     assert Channel.handlers == {}
 
 
-async def test_md_8_md_9_assigns_are_merged_and_never_leak(live: Any, wire: Any) -> None:
+@rule("MD-8", "MD-9")
+async def test_assigns_are_merged_and_never_leak(live: Any, wire: Any) -> None:
     joined = await wire.join("room:1", {"assigns": True})
     assigns = joined[4]["response"]["assigns"]
     assert assigns["flavour"] == "room"

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.rules import rule
+
 
 def ok(join_ref: Any, ref: Any, topic: str, response: Any = None) -> list[Any]:
     return [join_ref, ref, topic, "phx_reply", {"status": "ok", "response": response or {}}]
@@ -17,12 +19,14 @@ def failed(join_ref: Any, ref: Any, topic: str, reason: str) -> list[Any]:
 # --- joining ------------------------------------------------------------------------------------------------------
 
 
+@rule("JN-1")
 @pytest.mark.parametrize("ref", ["3", 7, None, [1, "x"]])
-async def test_jn_1_join_is_answered_with_its_refs_as_sent(wire: Any, ref: Any) -> None:
+async def test_join_is_answered_with_its_refs_as_sent(wire: Any, ref: Any) -> None:
     await wire.send([ref, ref, "room:1", "phx_join", {}])
     await wire.expect(ok(ref, ref, "room:1"))
 
 
+@rule("JN-1")
 @pytest.mark.parametrize(
     ("answer", "status", "response"),
     [
@@ -33,12 +37,13 @@ async def test_jn_1_join_is_answered_with_its_refs_as_sent(wire: Any, ref: Any) 
         ({"status": "error", "reason": "full"}, "error", {"reason": "full"}),
     ],
 )
-async def test_jn_1_what_the_callback_returns_is_the_answer(wire: Any, answer: Any, status: str, response: Any) -> None:
+async def test_what_the_callback_returns_is_the_answer(wire: Any, answer: Any, status: str, response: Any) -> None:
     reply = await wire.join("room:1", {"answer": answer})
     assert reply[4] == {"status": status, "response": response}
 
 
-async def test_jn_2_a_refused_join_subscribes_to_nothing(live: Any, wire: Any) -> None:
+@rule("JN-2")
+async def test_a_refused_join_subscribes_to_nothing(live: Any, wire: Any) -> None:
     assert await wire.join("room:1", {"deny": "no"}) == failed("1", "1", "room:1", "no")
     assert live.app.members("room:1") == 0
     live.app.broadcast("room:1", "message", {})
@@ -47,18 +52,21 @@ async def test_jn_2_a_refused_join_subscribes_to_nothing(live: Any, wire: Any) -
     assert live.ends.empty()
 
 
+@rule("JN-3")
 @pytest.mark.parametrize("payload", [{"crash": True}, {"answer": "nonsense"}, {"push": True}])
-async def test_jn_3_a_crashing_join_tells_nothing_and_the_socket_lives(wire: Any, payload: Any) -> None:
+async def test_a_crashing_join_tells_nothing_and_the_socket_lives(wire: Any, payload: Any) -> None:
     assert await wire.join("room:1", payload) == failed("1", "1", "room:1", "join crashed")
     assert await wire.join("room:1") == ok("1", "1", "room:1")
 
 
-async def test_jn_3_a_factory_that_fails_is_a_crashed_join(wire: Any) -> None:
+@rule("JN-3")
+async def test_a_factory_that_fails_is_a_crashed_join(wire: Any) -> None:
     assert await wire.join("broken") == failed("1", "1", "broken", "join crashed")
     await wire.nothing_more()
 
 
-async def test_jn_4_a_topic_without_a_route(live: Any, wire: Any, logged: list[Any]) -> None:
+@rule("JN-4")
+async def test_a_topic_without_a_route(live: Any, wire: Any, logged: list[Any]) -> None:
     assert await wire.join("nowhere") == failed(None, "1", "nowhere", "unmatched topic")
     for _ in range(5):
         assert (await wire.join("neither"))[4]["response"] == {"reason": "unmatched topic"}
@@ -67,7 +75,8 @@ async def test_jn_4_a_topic_without_a_route(live: Any, wire: Any, logged: list[A
     assert warned == ["nowhere"], "a client that tries many topics must not fill the log"
 
 
-async def test_jn_5_too_many_channels(serve: Any) -> None:
+@rule("JN-5")
+async def test_too_many_channels(serve: Any) -> None:
     live = await serve(max_channels=2)
     wire = await live.wire()
     assert await wire.join("room:1") == ok("1", "1", "room:1")
@@ -77,7 +86,8 @@ async def test_jn_5_too_many_channels(serve: Any) -> None:
     assert await wire.join("room:2", join_ref="5") == ok("5", "5", "room:2")
 
 
-async def test_jn_6_duplicate_join_answers_first_and_closes_the_old_after(live: Any, wire: Any) -> None:
+@rule("JN-6")
+async def test_duplicate_join_answers_first_and_closes_the_old_after(live: Any, wire: Any) -> None:
     await wire.join("room:1", join_ref="1")
     await wire.send(["2", "2", "room:1", "phx_join", {}], ["2", "3", "room:1", "echo", {"x": 1}])
     await wire.expect(ok("2", "2", "room:1"), ["1", "1", "room:1", "phx_close", {}], ok("2", "3", "room:1", {"x": 1}))
@@ -85,7 +95,8 @@ async def test_jn_6_duplicate_join_answers_first_and_closes_the_old_after(live: 
     assert live.app.members("room:1") == 1
 
 
-async def test_jn_6_duplicate_join_that_is_refused_leaves_the_topic_unjoined(live: Any, wire: Any) -> None:
+@rule("JN-6")
+async def test_duplicate_join_that_is_refused_leaves_the_topic_unjoined(live: Any, wire: Any) -> None:
     await wire.join("room:1", join_ref="1")
     await wire.send(["2", "2", "room:1", "phx_join", {"deny": "no"}], ["2", "3", "room:1", "echo", {}])
     await wire.expect(
@@ -96,7 +107,8 @@ async def test_jn_6_duplicate_join_that_is_refused_leaves_the_topic_unjoined(liv
     assert live.app.members("room:1") == 0
 
 
-async def test_jn_6_a_running_handler_gets_some_grace_and_is_then_cancelled(serve: Any) -> None:
+@rule("JN-6")
+async def test_a_running_handler_gets_some_grace_and_is_then_cancelled(serve: Any) -> None:
     live = await serve(replace_seconds=0.05)
     wire = await live.wire()
     await wire.join("room:1", join_ref="1")
@@ -129,7 +141,8 @@ async def test_a_farewell_that_never_ends_is_cancelled_after_a_leave_too(serve: 
             await asyncio.sleep(0.001)
 
 
-async def test_jn_6_three_joins_back_to_back(live: Any, wire: Any) -> None:
+@rule("JN-6")
+async def test_three_joins_back_to_back(live: Any, wire: Any) -> None:
     await wire.send(*([ref, ref, "room:1", "phx_join", {}] for ref in ("1", "2", "3")))
     frames = [await wire.receive() for _ in range(5)]
     assert [frame for frame in frames if frame[3] == "phx_reply"] == [ok(ref, ref, "room:1") for ref in ("1", "2", "3")]
@@ -139,8 +152,9 @@ async def test_jn_6_three_joins_back_to_back(live: Any, wire: Any) -> None:
     await wire.expect(ok("3", "4", "room:1"))
 
 
+@rule("JN-6")
 @pytest.mark.parametrize("deny", [False, True])
-async def test_jn_6_what_queues_behind_a_join_that_waits_for_its_predecessor_is_handled(
+async def test_what_queues_behind_a_join_that_waits_for_its_predecessor_is_handled(
     live: Any, wire: Any, deny: bool
 ) -> None:
     await wire.join("room:1", join_ref="1")
@@ -179,20 +193,23 @@ async def test_what_queues_behind_an_end_does_not_wait_for_the_farewell(live: An
     assert await live.ended() == (topic, "left" if end == "phx_leave" else "crashed")
 
 
-async def test_jn_8_leave_with_a_join_right_behind(wire: Any) -> None:
+@rule("JN-8")
+async def test_leave_with_a_join_right_behind(wire: Any) -> None:
     await wire.join("room:1", join_ref="1")
     await wire.send(["1", "2", "room:1", "phx_leave", {}], ["3", "3", "room:1", "phx_join", {}])
     await wire.expect(ok("1", "2", "room:1"), ["1", "1", "room:1", "phx_close", {}], ok("3", "3", "room:1"))
 
 
-async def test_jn_9_a_join_without_join_ref_goes_by_its_ref(wire: Any) -> None:
+@rule("JN-9")
+async def test_a_join_without_join_ref_goes_by_its_ref(wire: Any) -> None:
     await wire.send([None, "4", "room:1", "phx_join", {}], ["other", "5", "room:1", "push", {}])
     await wire.expect(ok(None, "4", "room:1"), ["4", None, "room:1", "pushed", {}])
     await wire.send([None, "6", "room:1", "phx_leave", {}])
     await wire.expect(ok("4", "6", "room:1"), [None, None, "room:1", "phx_close", {}])
 
 
-async def test_jn_10_work_after_the_join_comes_after_its_reply(wire: Any) -> None:
+@rule("JN-10")
+async def test_work_after_the_join_comes_after_its_reply(wire: Any) -> None:
     await wire.send(["1", "1", "room:after", "phx_join", {}], ["1", "2", "room:after", "echo", {}])
     await wire.expect(
         ok("1", "1", "room:after"),
@@ -201,7 +218,8 @@ async def test_jn_10_work_after_the_join_comes_after_its_reply(wire: Any) -> Non
     )
 
 
-async def test_jn_11_join_leave_join_of_a_client_that_lost_its_patience(live: Any, wire: Any) -> None:
+@rule("JN-11")
+async def test_join_leave_join_of_a_client_that_lost_its_patience(live: Any, wire: Any) -> None:
     await wire.send(
         ["1", "1", "room:1", "phx_join", {"gate": "slow"}],
         ["1", "2", "room:1", "phx_leave", {}],
@@ -219,7 +237,8 @@ async def test_jn_11_join_leave_join_of_a_client_that_lost_its_patience(live: An
     )
 
 
-async def test_jn_13_a_client_that_leaves_during_its_join_cancels_it(live: Any, wire: Any) -> None:
+@rule("JN-13")
+async def test_a_client_that_leaves_during_its_join_cancels_it(live: Any, wire: Any) -> None:
     await wire.send(["1", "1", "room:1", "phx_join", {"gate": "never", "subscribe": True}])
     await live.reached("never")
     assert live.app.members("room:1") == 1
@@ -233,29 +252,33 @@ async def test_jn_13_a_client_that_leaves_during_its_join_cancels_it(live: Any, 
 # --- leaving ------------------------------------------------------------------------------------------------------
 
 
+@rule("LV-1")
 @pytest.mark.parametrize("join_ref", ["1", None])
-async def test_lv_1_leave_is_answered_then_closed(live: Any, wire: Any, join_ref: Any) -> None:
+async def test_leave_is_answered_then_closed(live: Any, wire: Any, join_ref: Any) -> None:
     await wire.join("room:1")
     await wire.send([join_ref, "2", "room:1", "phx_leave", {}])
     await wire.expect(ok("1", "2", "room:1"), ["1", "1", "room:1", "phx_close", {}])
     assert await live.ended() == ("room:1", "left")
 
 
-async def test_lv_3_a_stale_leave_is_ignored(live: Any, wire: Any) -> None:
+@rule("LV-3")
+async def test_a_stale_leave_is_ignored(live: Any, wire: Any) -> None:
     await wire.join("room:1")
     await wire.send(["old", "2", "room:1", "phx_leave", {}])
     await wire.nothing_more()
     assert live.app.members("room:1") == 1
 
 
-async def test_lv_4_leaving_what_was_never_joined(wire: Any) -> None:
+@rule("LV-4")
+async def test_leaving_what_was_never_joined(wire: Any) -> None:
     await wire.send(["7", "2", "room:1", "phx_leave", {}])
     await wire.expect(ok("7", "2", "room:1"))
     await wire.nothing_more()
 
 
+@rule("LV-5")
 @pytest.mark.parametrize("reply", [None, {"last": "word"}])
-async def test_lv_5_a_channel_that_stops_itself_closes(live: Any, wire: Any, reply: Any) -> None:
+async def test_a_channel_that_stops_itself_closes(live: Any, wire: Any, reply: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", "2", "room:1", "stop", {"reply": reply}])
     if reply:
@@ -264,13 +287,15 @@ async def test_lv_5_a_channel_that_stops_itself_closes(live: Any, wire: Any, rep
     assert await live.ended() == ("room:1", "normal")
 
 
-async def test_lv_5_a_stop_for_another_reason_is_an_error(wire: Any) -> None:
+@rule("LV-5")
+async def test_a_stop_for_another_reason_is_an_error(wire: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", "2", "room:1", "stop", {"reason": "overload"}])
     await wire.expect(["1", "1", "room:1", "phx_error", {"reason": "channel_crash"}])
 
 
-async def test_lv_6_leaving_one_channel_leaves_the_others(wire: Any) -> None:
+@rule("LV-6")
+async def test_leaving_one_channel_leaves_the_others(wire: Any) -> None:
     await wire.join("room:1")
     await wire.join("room:2")
     await wire.send(["1", "2", "room:1", "phx_leave", {}], ["1", "3", "room:2", "echo", {}])
@@ -280,7 +305,8 @@ async def test_lv_6_leaving_one_channel_leaves_the_others(wire: Any) -> None:
 # --- crashing -----------------------------------------------------------------------------------------------------
 
 
-async def test_er_1_er_3_a_crash_ends_the_channel_only_and_tells_nothing(live: Any, wire: Any) -> None:
+@rule("ER-1", "ER-3")
+async def test_a_crash_ends_the_channel_only_and_tells_nothing(live: Any, wire: Any) -> None:
     await wire.join("room:1")
     await wire.join("room:2")
     await wire.send(
@@ -296,13 +322,15 @@ async def test_er_1_er_3_a_crash_ends_the_channel_only_and_tells_nothing(live: A
     assert b"antiphon_ws_channel_crashes_total 1.0" in live.metrics.render()
 
 
-async def test_er_3_a_reply_that_is_no_json_crashes_the_channel(wire: Any) -> None:
+@rule("ER-3")
+async def test_a_reply_that_is_no_json_crashes_the_channel(wire: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", "2", "room:1", "unsendable", {}])
     await wire.expect(["1", "1", "room:1", "phx_error", {"reason": "channel_crash"}])
 
 
-async def test_dc_1_a_lost_connection_ends_every_channel(live: Any, wire: Any) -> None:
+@rule("DC-1")
+async def test_a_lost_connection_ends_every_channel(live: Any, wire: Any) -> None:
     await wire.join("room:1")
     await wire.join("room:2")
     wire.connection.transport.abort()
@@ -310,7 +338,8 @@ async def test_dc_1_a_lost_connection_ends_every_channel(live: Any, wire: Any) -
     assert live.app.members("room:1") == live.app.members("room:2") == 0
 
 
-async def test_dc_1_a_handler_that_runs_may_finish_when_the_connection_is_lost(live: Any, wire: Any) -> None:
+@rule("DC-1")
+async def test_a_handler_that_runs_may_finish_when_the_connection_is_lost(live: Any, wire: Any) -> None:
     await wire.join("room:1")
     await wire.send(["1", "2", "room:1", "gated", {"gate": "slow"}], ["1", "3", "room:1", "echo", {}])
     await live.reached("slow")

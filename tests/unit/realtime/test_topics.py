@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from antiphon.errors import ConfigError
 from antiphon.realtime.topics import TopicPattern, TopicRoutes, Topics
 from antiphon.realtime.transports.base import Batch
+from antiphon.realtime.wire.base import Message
+from tests.rules import rule
 
 
+@rule("MD-7")
 @pytest.mark.parametrize(
     ("pattern", "topic", "matches"),
     [
@@ -24,22 +27,28 @@ from antiphon.realtime.transports.base import Batch
         ("*", "", True),
     ],
 )
-def test_md_7_patterns(pattern: str, topic: str, matches: bool) -> None:
+def test_patterns(pattern: str, topic: str, matches: bool) -> None:
     assert TopicPattern(pattern).matches(topic) is matches
 
 
+@rule("MD-7")
 @pytest.mark.parametrize("pattern", ["*:room", "room:*:x", "**", ""])
-def test_md_7_a_star_elsewhere_is_a_start_up_error(pattern: str) -> None:
+def test_a_star_elsewhere_is_a_start_up_error(pattern: str) -> None:
     with pytest.raises(ConfigError, match="topic pattern"):
         TopicPattern(pattern)
 
 
-def test_md_7_the_first_match_wins() -> None:
+@rule("MD-7")
+def test_the_first_match_wins() -> None:
     routes: TopicRoutes[str] = TopicRoutes()
     routes.add("room:lobby", "lobby")
     routes.add("room:*", "room")
     routes.add("room:special", "never")
     assert [routes.find(topic) for topic in ("room:lobby", "room:special", "other")] == ["lobby", "room", None]
+
+
+def say(topic: str, raw: bytes) -> Message:
+    return Message(topic, "said", raw)
 
 
 class FakeMember:
@@ -48,14 +57,16 @@ class FakeMember:
     def __init__(self) -> None:
         self.cursor = 0
         self.got: list[bytes] = []
+        """The payloads, in order."""
         self.batches = 0
 
     def receive(self, batch: Batch) -> None:
         self.batches += 1
-        self.got.extend(batch.bodies)
+        self.got.extend(message.raw for message in batch.messages)
 
 
-async def test_bc_3_broadcasts_of_one_tick_arrive_as_one_shared_batch() -> None:
+@rule("BC-3")
+async def test_broadcasts_of_one_tick_arrive_as_one_shared_batch() -> None:
     topics = Topics(100)
     seen: list[Batch] = []
     members: list[Any] = [FakeMember() for _ in range(3)]
@@ -63,11 +74,11 @@ async def test_bc_3_broadcasts_of_one_tick_arrive_as_one_shared_batch() -> None:
         member.receive = seen.append
         topics.add("t", member)
     for body in (b"1", b"2", b"3"):
-        assert topics.publish("t", body) == 3
+        assert topics.publish(say("t", body)) == 3
     await asyncio.sleep(0)
     assert len(seen) == 3
     assert seen[0] is seen[1] is seen[2]
-    assert seen[0].bodies == [b"1", b"2", b"3"]
+    assert [message.raw for message in seen[0].messages] == [b"1", b"2", b"3"]
 
 
 async def test_a_large_topic_is_served_in_slices_and_other_work_passes() -> None:
@@ -75,10 +86,10 @@ async def test_a_large_topic_is_served_in_slices_and_other_work_passes() -> None
     members: list[Any] = [FakeMember() for _ in range(35)]
     for member in members:
         topics.add("t", member)
-    topics.publish("t", b"1")
+    topics.publish(say("t", b"1"))
     await asyncio.sleep(0)
     assert sum(bool(member.got) for member in members) == 10
-    topics.publish("t", b"2")
+    topics.publish(say("t", b"2"))
     topics.remove("t", members[34])
     for _ in range(12):
         await asyncio.sleep(0)
@@ -91,9 +102,9 @@ async def test_a_topic_that_is_never_quiet_does_not_starve_the_others() -> None:
         topics.add("busy", FakeMember())  # type: ignore[arg-type]
     topics.add("quiet", quiet := FakeMember())  # type: ignore[arg-type]
     for number in range(10):
-        topics.publish("busy", b"x")
+        topics.publish(say("busy", b"x"))
         if not number:
-            topics.publish("quiet", b"1")
+            topics.publish(say("quiet", b"1"))
         await asyncio.sleep(0)
     assert quiet.got == [b"1"]
 
@@ -142,7 +153,7 @@ def test_every_member_sees_exactly_what_was_published_while_it_was_one(actions: 
                     members[who].got.append(body)
                     expected[who].append(body)
                 case "publish":
-                    topics.publish("t", body, None if who is None else members[who])
+                    topics.publish(say("t", body), None if who is None else members[who])
                     for each in joined - {who}:
                         expected[each].append(body)
                 case "tick":

@@ -16,7 +16,7 @@ from antiphon.domain import new_id
 from antiphon.errors import NotFoundError, ServiceError
 from antiphon.realtime.client import ClientChannel, PhoenixClient, PushError, Status
 from antiphon.realtime.transports.frames import TOO_BIG
-from antiphon.realtime.wire import ERROR
+from antiphon.realtime.wire.base import ERROR
 
 PAST = 6
 """Messages shown of a conversation that is gone on with."""

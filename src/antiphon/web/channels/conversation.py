@@ -27,7 +27,7 @@ class ConversationChannel(Channel):
     async def on_join(self, payload: Any, socket: Socket) -> dict[str, Any]:
         wish = payload if isinstance(payload, dict) else {}
         # From here on nothing is missed: what happens while the record is read comes right behind the reply.
-        self.subscribe_now()
+        self.listen_now()
         with _spoken():
             conversation = await self._history.get(self._person, self._conversation_id)
             page = await self._history.since(conversation.id, wish.get("since"), limit=_whole(wish.get("limit"), PAGE))

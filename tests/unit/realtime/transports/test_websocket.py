@@ -10,6 +10,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 
+from tests.rules import rule
+
 HEADERS = "host: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
 KEY = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 HEARTBEAT = b'[null,"1","phoenix","heartbeat",{}]'
@@ -82,16 +84,19 @@ async def refused(live: Any, query: str = "vsn=2.0.0", **options: Any) -> int:
 # --- how they begin -----------------------------------------------------------------------------------------------
 
 
+@rule("TR-2", "TR-3")
 @pytest.mark.parametrize("query", ["", "token=t", "vsn=1.0.0", "vsn=3.0.0", "vsn=", "vsn[]=2.0.0"])
-async def test_tr_2_tr_3_a_version_that_is_not_served_is_refused(live: Any, query: str) -> None:
+async def test_a_version_that_is_not_served_is_refused(live: Any, query: str) -> None:
     assert await refused(live, query) == 403
 
 
-async def test_tr_3_connect_is_not_called_for_a_wrong_version(live: Any) -> None:
+@rule("TR-3")
+async def test_connect_is_not_called_for_a_wrong_version(live: Any) -> None:
     assert await refused(live, "vsn=3.0.0&crash=1") == 403
 
 
-async def test_tr_6_connect_sees_every_parameter(live: Any) -> None:
+@rule("TR-6")
+async def test_connect_sees_every_parameter(live: Any) -> None:
     wire = await live.wire("vsn=2.0.0&user[name]=ann&", additional_headers={"x-me": "1", "cookie": "secret=1"})
     assigns = (await wire.join("room:1", {"assigns": True}))[4]["response"]["assigns"]
     assert assigns["params"] == {"vsn": "2.0.0", "user": {"name": "ann"}}
@@ -99,6 +104,7 @@ async def test_tr_6_connect_sees_every_parameter(live: Any) -> None:
     assert "cookie" not in assigns["headers"]
 
 
+@rule("TR-9", "TR-10", "TR-12")
 @pytest.mark.parametrize(
     ("query", "status"),
     [
@@ -110,17 +116,19 @@ async def test_tr_6_connect_sees_every_parameter(live: Any) -> None:
         ("id=seven", 403),
     ],
 )
-async def test_tr_9_tr_10_tr_12_how_connect_says_no(live: Any, query: str, status: int) -> None:
+async def test_how_connect_says_no(live: Any, query: str, status: int) -> None:
     assert await refused(live, f"vsn=2.0.0&{query}") == status
     assert f'antiphon_ws_refused_total{{status="{status}"}} 1.0'.encode() in live.metrics.render()
 
 
-async def test_tr_7_or_8_the_origin_is_looked_at_first(live: Any) -> None:
+@rule("TR-7", "OR-8")
+async def test_the_origin_is_looked_at_first(live: Any) -> None:
     assert await refused(live, "vsn=2.0.0&crash=1", origin="https://evil.com") == 403
     wire = await live.wire(origin="http://localhost:5173")
     await wire.nothing_more()
 
 
+@rule("TR-7", "TR-8", "TR-13", "TR-14")
 @pytest.mark.parametrize(
     ("target", "method", "headers", "status"),
     [
@@ -133,14 +141,13 @@ async def test_tr_7_or_8_the_origin_is_looked_at_first(live: Any) -> None:
         ("/elsewhere", "GET", "host: localhost\r\n", 404),
     ],
 )
-async def test_tr_7_tr_8_tr_13_tr_14_what_is_no_upgrade(
-    live: Any, raw: Any, target: str, method: str, headers: str, status: int
-) -> None:
+async def test_what_is_no_upgrade(live: Any, raw: Any, target: str, method: str, headers: str, status: int) -> None:
     client = await raw(live, upgrade=False)
     assert f" {status} " in await client.request(target, method, headers)
 
 
-async def test_au_3_phoenix_is_answered(live: Any, wire: Any) -> None:
+@rule("AU-3")
+async def test_phoenix_is_answered(live: Any, wire: Any) -> None:
     assert wire.connection.subprotocol == "phoenix"
     assert (await live.wire(subprotocols=None)).connection.subprotocol is None
 
@@ -187,6 +194,7 @@ async def test_a_defect_before_the_upgrade_is_refused_and_leaves_nothing(
 # --- hostile input ------------------------------------------------------------------------------------------------
 
 
+@rule("DC-7", "DC-8")
 @pytest.mark.parametrize(
     ("frames", "code"),
     [
@@ -201,14 +209,15 @@ async def test_a_defect_before_the_upgrade_is_refused_and_leaves_nothing(
         ([(8, b"", {})], 1000),
     ],
 )
-async def test_dc_7_dc_8_close_codes(live: Any, raw: Any, frames: Any, code: int) -> None:
+async def test_close_codes(live: Any, raw: Any, frames: Any, code: int) -> None:
     client = await raw(live)
     for opcode, payload, options in frames:
         client.write(opcode, payload, **options)
     assert await client.close_code() == code
 
 
-async def test_lm_1_an_oversized_message_is_refused_by_its_header(serve: Any, raw: Any) -> None:
+@rule("LM-1")
+async def test_an_oversized_message_is_refused_by_its_header(serve: Any, raw: Any) -> None:
     live = await serve(max_message_bytes=4096)
     client = await raw(live)
     # Only the header of a frame of a gigabyte is ever sent.
@@ -216,12 +225,14 @@ async def test_lm_1_an_oversized_message_is_refused_by_its_header(serve: Any, ra
     assert await client.close_code() == 1009
 
 
-async def test_lm_1_a_client_that_sent_too_much_learns_why(live: Any, wire: Any) -> None:
+@rule("LM-1")
+async def test_a_client_that_sent_too_much_learns_why(live: Any, wire: Any) -> None:
     await wire.connection.send("x" * (3 * 1024 * 1024))
     assert await wire.closed() == 1009
 
 
-async def test_dc_7_what_follows_a_broken_frame_is_not_kept(live: Any, raw: Any) -> None:
+@rule("DC-7")
+async def test_what_follows_a_broken_frame_is_not_kept(live: Any, raw: Any) -> None:
     client = await raw(live)
     # The header of a message that is never finished, then a frame that breaks the protocol, then a flood.
     client.writer.write(bytes((0x81, 0xFE, 0xFF)))
@@ -234,7 +245,8 @@ async def test_dc_7_what_follows_a_broken_frame_is_not_kept(live: Any, raw: Any)
     assert await client.close_code() in {1002, 1011}
 
 
-async def test_dc_7_a_bad_frame_ends_the_connection_at_once_when_the_client_agrees(serve: Any, raw: Any) -> None:
+@rule("DC-7")
+async def test_a_bad_frame_ends_the_connection_at_once_when_the_client_agrees(serve: Any, raw: Any) -> None:
     live = await serve(close_seconds=60.0)
     client = await raw(live)
     client.write(1, b"no json")
@@ -245,7 +257,8 @@ async def test_dc_7_a_bad_frame_ends_the_connection_at_once_when_the_client_agre
         assert await client.reader.read() == b""
 
 
-async def test_hb_5_pings_are_answered_also_between_fragments(live: Any, raw: Any) -> None:
+@rule("HB-5")
+async def test_pings_are_answered_also_between_fragments(live: Any, raw: Any) -> None:
     client = await raw(live)
     client.write(1, HEARTBEAT[:10], fin=False)
     client.write(9, b"mid")
@@ -277,7 +290,8 @@ async def test_frames_after_a_close_are_not_handled(live: Any, raw: Any) -> None
 # --- silence and slowness -----------------------------------------------------------------------------------------
 
 
-async def test_hb_4_hb_6_a_silent_client_is_closed_with_1002(serve: Any, raw: Any) -> None:
+@rule("HB-4", "HB-6")
+async def test_a_silent_client_is_closed_with_1002(serve: Any, raw: Any) -> None:
     live = await serve(idle_seconds=0.2)
     quiet, talking = await raw(live), await raw(live)
 
@@ -320,7 +334,8 @@ async def publish_until_gone(live: Any, members: int, text: str) -> int:
     raise AssertionError("the slow client is still there")
 
 
-async def test_bc_11_a_slow_consumer_is_let_go_and_slows_nobody(serve: Any, raw: Any) -> None:
+@rule("BC-11")
+async def test_a_slow_consumer_is_let_go_and_slows_nobody(serve: Any, raw: Any) -> None:
     live = await serve(blocked_bytes=256 * 1024)
     wire, slow = await live.wire(), await raw(live, receive_buffer=4096)
     await wire.join("room:1")
@@ -342,7 +357,8 @@ async def collect(wire: Any) -> int:
     return count
 
 
-async def test_bc_11_a_client_that_takes_nothing_for_too_long_is_let_go(serve: Any, raw: Any) -> None:
+@rule("BC-11")
+async def test_a_client_that_takes_nothing_for_too_long_is_let_go(serve: Any, raw: Any) -> None:
     live = await serve(blocked_bytes=64 * 1024 * 1024, blocked_seconds=0.2)
     slow = await raw(live, receive_buffer=4096)
     slow.write(1, b'["1","1","room:1","phx_join",{}]')
@@ -399,7 +415,8 @@ async def test_a_client_that_never_reads_cannot_make_the_server_hoard_replies(se
 # --- going away ---------------------------------------------------------------------------------------------------
 
 
-async def test_dc_5_drain_asks_every_socket_to_come_back_elsewhere(serve: Any) -> None:
+@rule("DC-5")
+async def test_drain_asks_every_socket_to_come_back_elsewhere(serve: Any) -> None:
     live = await serve(drain_batch=2, drain_pause=0.01)
     wires = [await live.wire() for _ in range(5)]
     await wires[0].join("room:1")
@@ -409,7 +426,8 @@ async def test_dc_5_drain_asks_every_socket_to_come_back_elsewhere(serve: Any) -
     assert await refused(live) == 503
 
 
-async def test_dc_6_a_server_that_stops_closes_with_1012(live: Any, wire: Any) -> None:
+@rule("DC-6")
+async def test_a_server_that_stops_closes_with_1012(live: Any, wire: Any) -> None:
     await live.app.stop()
     assert await wire.closed() == 1012
 

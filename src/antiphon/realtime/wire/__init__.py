@@ -1,0 +1,1 @@
+"""What frames say: one serializer for each version of the protocol."""

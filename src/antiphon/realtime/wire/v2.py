@@ -1,0 +1,75 @@
+"""Version 2: a JSON array for text (V2-1 to V2-8), and binary frames for bytes."""
+
+from typing import Any
+
+import msgspec
+
+from antiphon.realtime.wire import binary
+from antiphon.realtime.wire.base import (
+    BUFFERS,
+    CLOSE,
+    CRASHED,
+    ERROR,
+    REPLY,
+    BadFrameError,
+    InboundFrame,
+    Message,
+    checked_event,
+)
+from antiphon.realtime.wire.json import deeper_than, encode, encode_object, without_nan
+
+_decode = msgspec.json.Decoder(InboundFrame).decode
+
+
+class SerializerV2:
+    """`[join_ref, ref, topic, event, payload]`."""
+
+    __slots__ = ()
+
+    version = "2.0.0"
+
+    def decode(self, data: str | bytes, max_depth: int) -> InboundFrame:
+        """See `Serializer`."""
+        if isinstance(data, bytes):
+            return binary.decode_push(data)
+        try:
+            frame = _decode(data)
+        except msgspec.ValidationError as error:
+            raise BadFrameError("not an array of refs, topic, event and payload") from error
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise BadFrameError("not JSON") from error
+        # Few frames hold many brackets: only those pay for an exact look.
+        many = data.count("[") + data.count("{") > max_depth
+        if many and deeper_than((frame.join_ref, frame.ref, frame.payload), max_depth):
+            raise BadFrameError("nested too deeply")
+        return frame
+
+    def reply(self, join_ref: Any, ref: Any, topic: str, status: str, response: Any) -> bytes:
+        """See `Serializer`."""
+        if isinstance(response, BUFFERS):
+            return binary.reply(join_ref, ref, topic, status, bytes(response))
+        body = encode((join_ref, ref, topic, REPLY, {"status": status, "response": response}))
+        return without_nan(body, response)
+
+    def push(self, join_ref: Any, topic: str, event: str, payload: Any) -> bytes:
+        """See `Serializer`."""
+        if isinstance(payload, BUFFERS):
+            return binary.push(join_ref, topic, event, bytes(payload))
+        return encode((join_ref, None, topic, checked_event(event), msgspec.Raw(encode_object(payload))))
+
+    def broadcast(self, message: Message) -> bytes | None:
+        """See `Serializer`."""
+        if message.binary:
+            return binary.broadcast(message)
+        return encode((None, None, message.topic, message.event, msgspec.Raw(message.raw)))
+
+    def close(self, join_ref: Any, topic: str) -> bytes:
+        """See `Serializer`."""
+        return encode((join_ref, join_ref, topic, CLOSE, {}))
+
+    def error(self, join_ref: Any, topic: str) -> bytes:
+        """See `Serializer`."""
+        return encode((join_ref, join_ref, topic, ERROR, CRASHED))
+
+
+V2 = SerializerV2()

@@ -1,0 +1,31 @@
+"""Which serializer a client gets for the `vsn` it asks for (TR-2, TR-3)."""
+
+import re
+from typing import Any
+
+from antiphon.realtime.wire.base import Serializer
+from antiphon.realtime.wire.v1 import V1
+from antiphon.realtime.wire.v2 import V2
+
+_SEMANTIC = re.compile(
+    r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?", re.ASCII
+)
+
+DEFAULT = "1.0.0"
+"""What a client speaks that does not say."""
+
+SERIALIZERS: tuple[tuple[int, int, Serializer], ...] = ((2, 0, V2), (1, 0, V1))
+"""(major, minor, serializer): any patch of that minor version is served by it."""
+
+SERVED = ", ".join(f"{major}.{minor}.x" for major, minor, _ in SERIALIZERS)
+
+
+def serializer_for(vsn: Any) -> Serializer | None:
+    """The serializer a client asks for with `vsn`, None when there is none."""
+    match = _SEMANTIC.fullmatch(vsn) if isinstance(vsn, str) else None
+    if match is None:
+        return None
+    major, minor, patch, prerelease = int(match[1]), int(match[2]), int(match[3]), match[4]
+    if prerelease and patch == 0:
+        return None  # comes before the first version of its range
+    return next((found for a, b, found in SERIALIZERS if (a, b) == (major, minor)), None)
