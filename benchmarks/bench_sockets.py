@@ -1,22 +1,14 @@
-"""Echo and fan-out over Phoenix V2 on loopback, with a load generator in C: server CPU for each echo or delivery.
+"""Echo and fan-out over Phoenix V2 on loopback: server CPU for each echo or delivery, beside the kernel's own cost."""
 
-Without a C compiler there is nothing to measure with, and it says so.
-"""
-
-import json
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 
-from benchmarks.measuring import Case, process
+from benchmarks.load import FLOOR, OURS, Ground, Serving, ground_with_servers
+from benchmarks.measuring import Case
 
 UNIT = "µs of server CPU a message (echo) or delivery (fan-out)"
-REFERENCE = "websockets and json: echo, 64 × 1"
-ROUNDS = 3
+REFERENCE = FLOOR
+ROUNDS = 5
 
 SETS = {
     "echo, 64 × 1": "--mode echo --conns 64 --inflight 1 --payload-bytes 128",
@@ -24,21 +16,26 @@ SETS = {
     "1,000 members, 1 at a time": "--mode fanout --conns 1000 --window 1 --payload-bytes 200",
     "1,000 members, 4 at a time": "--mode fanout --conns 1000 --window 4 --payload-bytes 200",
     "100 rooms of 10, 2 at a time": "--mode fanout --conns 1000 --topics 100 --window 2 --payload-bytes 200",
+    "500 members who offer deflate": "--mode fanout --conns 500 --window 1 --payload-bytes 1000 --deflate",
+}
+"""The floor compresses nothing: the last row says whether a smaller frame pays for being made."""
+
+RATIOS = {
+    f"echo, 64 × 1: {OURS}": 2.9,
+    f"echo, 200 × 4: {OURS}": 5.0,
+    f"1,000 members, 1 at a time: {OURS}": 1.15,
+    f"1,000 members, 4 at a time: {OURS}": 0.44,
+    f"100 rooms of 10, 2 at a time: {OURS}": 1.0,
+    f"500 members who offer deflate: {OURS}": 1.15,
 }
 
 
-def loaded(generator: Path, pid: int, port: str, options: str, seconds: float) -> Case:
-    command = [
-        str(generator),
-        *("--url", f"ws://127.0.0.1:{port}/socket/websocket?vsn=2.0.0"),
-        *("--pid", str(pid), "--duration", str(seconds), "--warmup", str(seconds / 4)),
-        *options.split(),
-    ]
+def loaded(place: Ground, server: Serving, options: str, seconds: float) -> Case:
+    timed = f"--duration {seconds} --warmup {seconds / 4} {options}"
 
     def case() -> float:
-        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        result = json.loads(output.partition("RESULT ")[2])
-        if result["errors"] or not result["msgs"]:
+        result = place.load(server, timed)
+        if not result["msgs"]:
             raise RuntimeError(f"{options}: {result}")
         return float(result["server_cpu_s"] / result["msgs"] * 1e6)
 
@@ -47,19 +44,10 @@ def loaded(generator: Path, pid: int, port: str, options: str, seconds: float) -
 
 @contextmanager
 def cases(scale: float) -> Iterator[dict[str, Case]]:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        sys.exit("benchmarks/phxload.c needs a C compiler: install one (on Debian and Ubuntu: gcc).")
-    seconds = max(0.1, scale)
-    with ExitStack() as opened:
-        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        generator = folder / "phxload"
-        source = Path(__file__).with_name("phxload.c")
-        subprocess.run([compiler, "-O2", "-o", generator, source], check=True)
-        found: dict[str, Case] = {}
-        for kind, label in (("antiphon", "antiphon"), ("websockets", "websockets and json")):
-            ready = r"listening on (\d+)"
-            pid, port = opened.enter_context(process("-m", "benchmarks.rooms", kind, ready=ready, folder=folder))
-            for name, options in SETS.items():
-                found[f"{label}: {name}"] = loaded(generator, pid, port, options, seconds)
-        yield found
+    seconds = max(0.1, 1.5 * scale)
+    with ground_with_servers() as (place, running):
+        yield {
+            f"{name}: {server}": loaded(place, where, options, seconds)
+            for name, options in SETS.items()
+            for server, where in running.items()
+        }

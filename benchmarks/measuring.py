@@ -6,9 +6,10 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import uvloop
@@ -69,11 +70,24 @@ def fast_loop() -> Iterator[asyncio.Runner]:
 @contextmanager
 def process(*arguments: str, ready: str, folder: Path, **variables: str) -> Iterator[tuple[int, str]]:
     """A Python process with no settings but these, ended at the end: its id, and the group in `ready` that it wrote."""
+    with program(sys.executable, *arguments, ready=ready, folder=folder, variables=variables) as started:
+        yield started
+
+
+@contextmanager
+def program(
+    *command: str,
+    ready: str,
+    folder: Path,
+    core: int | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[tuple[int, str]]:
+    """The same for any program, kept on one core if told to."""
     log = folder / f"{len(list(folder.glob('*.log')))}.log"
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
     with log.open("wb") as output:
         running = subprocess.Popen(
-            [sys.executable, *arguments],
+            command,
             cwd=folder,
             env={**environment, "PYTHONUNBUFFERED": "1", **variables},
             stdin=subprocess.DEVNULL,
@@ -81,6 +95,8 @@ def process(*arguments: str, ready: str, folder: Path, **variables: str) -> Iter
             stderr=output,
         )
     try:
+        if core is not None:
+            os.sched_setaffinity(running.pid, {core})
         yield running.pid, _awaited(running, log, re.compile(ready))
     finally:
         running.kill()  # nothing of it is kept, and a polite end takes its time

@@ -1,4 +1,4 @@
-"""The reference shape of `bench_sockets.py` in a process of its own: echo to one, a message to a room.
+"""The reference shape of `load.py` in a process of its own: echo to one, a message to a room.
 
 `rooms.py antiphon` on our Phoenix; `rooms.py websockets` on the library `websockets` with `json`, which speaks just
 enough of the protocol to be measured.
@@ -11,6 +11,7 @@ from typing import Any
 
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
 
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.phoenix import Phoenix
@@ -39,18 +40,22 @@ async def websockets() -> int:
     rooms: dict[str, set[ServerConnection]] = {}
 
     async def handle(connection: ServerConnection) -> None:
-        async for frame in connection:
-            join_ref, ref, topic, event, payload = json.loads(frame)
-            if event == "broadcast":
-                broadcast(rooms[topic], dumps([None, None, topic, "message", payload]))
-                continue
-            if event == "phx_join":
-                rooms.setdefault(topic, set()).add(connection)
-            await connection.send(dumps([join_ref, ref, topic, "phx_reply", {"status": "ok", "response": payload}]))
-        for members in rooms.values():
-            members.discard(connection)
+        try:
+            async for frame in connection:
+                join_ref, ref, topic, event, payload = json.loads(frame)
+                if event == "broadcast":
+                    broadcast(rooms[topic], dumps([None, None, topic, "message", payload]))
+                    continue
+                if event == "phx_join":
+                    rooms.setdefault(topic, set()).add(connection)
+                await connection.send(dumps([join_ref, ref, topic, "phx_reply", {"status": "ok", "response": payload}]))
+        except ConnectionClosed:
+            return  # without a goodbye, as the generator goes
+        finally:
+            for members in rooms.values():
+                members.discard(connection)
 
-    server = await serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None)
+    server = await serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None, backlog=2048)
     return int(next(iter(server.sockets)).getsockname()[1])
 
 

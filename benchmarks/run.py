@@ -1,11 +1,14 @@
 """Measures what we claim beside what stands under it: `make bench`, or `python -m benchmarks.run token` for one.
 
 Rounds of all cases alternate, so that a change of the machine's mood hits them alike; the figure is the median of the
-rounds, and the ratio is to the module's `REFERENCE`, measured in the same run. Results are kept as data in
-`results/<name>.json`. `--once` runs one small round of everything and keeps nothing: it shows that all cases work.
+rounds, and the ratio is to the module's `REFERENCE`, measured in the same run: one case, or in each group of cases
+(`group: case`) the one of that name. A module may say what is promised: `RATIOS`, the most a case may be of its
+reference, and `LIMITS`, in its `UNIT`. Results are kept as data in `results/<name>.json`. `--once` runs one small round
+of everything and keeps nothing: it shows that all cases work.
 """
 
 import json
+import os
 import platform
 import statistics
 import sys
@@ -27,15 +30,34 @@ def measure(bench: ModuleType, rounds: int, scale: float) -> dict[str, list[floa
     return figures
 
 
+def reference(bench: ModuleType, case: str, medians: dict[str, float]) -> float:
+    """The figure that the case is compared with."""
+    group = case.rpartition(": ")[0]
+    return medians[bench.REFERENCE if bench.REFERENCE in medians else f"{group}: {bench.REFERENCE}"]
+
+
+def promise(bench: ModuleType, case: str, figure: float, ratio: float) -> dict[str, float | bool]:
+    """What is promised of the case, and whether it was kept; nothing for most."""
+    if case in getattr(bench, "RATIOS", ()):
+        return {"promised ratio": bench.RATIOS[case], "kept": ratio <= bench.RATIOS[case]}
+    if case in getattr(bench, "LIMITS", ()):
+        return {"promised": bench.LIMITS[case], "kept": figure <= bench.LIMITS[case]}
+    return {}
+
+
 def show(name: str, bench: ModuleType, medians: dict[str, float]) -> None:
     print(f"{name}: {bench.UNIT}")
     for case, figure in medians.items():
-        print(f"  {figure:10.2f}  {figure / medians[bench.REFERENCE]:7.2f} ×  {case}")
+        ratio = figure / reference(bench, case, medians)
+        said = promise(bench, case, figure, ratio)
+        most = f"{said['promised ratio']} ×" if "promised ratio" in said else said.get("promised")
+        verdict = f"  (promised {most}: {'kept' if said['kept'] else 'MISSED'})" if said else ""
+        print(f"  {figure:10.2f}  {ratio:7.2f} ×  {case}{verdict}")
     print(flush=True)
 
 
 def keep(name: str, bench: ModuleType, rounds: dict[str, list[float]], medians: dict[str, float]) -> None:
-    reference = medians[bench.REFERENCE]
+    ratios = {case: figure / reference(bench, case, medians) for case, figure in medians.items()}
     results = {
         "unit": bench.UNIT,
         "reference": bench.REFERENCE,
@@ -44,12 +66,18 @@ def keep(name: str, bench: ModuleType, rounds: dict[str, list[float]], medians: 
                 "median": round(medians[case], 3),
                 "least": round(min(figures), 3),
                 "most": round(max(figures), 3),
-                "ratio": round(medians[case] / reference, 3),
+                "ratio": round(ratios[case], 3),
+                **promise(bench, case, medians[case], ratios[case]),
             }
             for case, figures in rounds.items()
         },
         "rounds": max(map(len, rounds.values())),
-        "on": {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()},
+        "on": {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "load": [round(load, 2) for load in os.getloadavg()],
+        },
     }
     (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / f"{name}.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")

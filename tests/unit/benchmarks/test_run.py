@@ -10,6 +10,7 @@ from benchmarks import measuring
 
 ROOT = Path(measuring.ROOT)
 NAMES = sorted(path.stem.removeprefix("bench_") for path in (ROOT / "benchmarks").glob("bench_*.py"))
+COMPILED = {"connections", "http", "idle", "latency", "sockets"}
 pytestmark = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="CPU of processes is read in /proc")
 
 
@@ -21,7 +22,7 @@ def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_case_runs_once_and_keeps_nothing(name: str) -> None:
-    if name == "sockets" and shutil.which("cc") is None:
+    if name in COMPILED and shutil.which("cc") is None:
         pytest.skip("the load generator needs a C compiler")
     if name == "session" and shutil.which("redis-server") is None:
         pytest.skip("redis-server is not installed")
