@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from antiphon.realtime.config import PhoenixConfig
     from antiphon.realtime.phoenix import Phoenix
     from antiphon.realtime.pubsub import get_pubsub
+    from antiphon.realtime.tokens.token import Token
     from antiphon.runtime.base import BaseService, Repository, Service
     from antiphon.runtime.batch import BatchProcessor
     from antiphon.runtime.breaker import CircuitBreaker
@@ -98,6 +99,7 @@ _HOMES = {
     "ServiceError": "errors",
     "SessionManager": "conversation.sessions",
     "Store": "storage.base",
+    "Token": "realtime.tokens.token",
     "ToolContext": "tools.base",
     "ToolError": "errors",
     "ValidationError": "errors",
@@ -155,6 +157,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ServiceError",
     "SessionManager",
     "Store",
+    "Token",
     "ToolContext",
     "ToolError",
     "ValidationError",

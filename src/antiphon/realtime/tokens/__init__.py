@@ -1,0 +1,1 @@
+"""Signed tokens that an Elixir service with the same secret reads and writes too."""
