@@ -178,7 +178,6 @@ def test_a_weak_secret_is_refused_on_both_sides() -> None:
         Token.sign("short", SALT, 1)
     with pytest.raises(ConfigError, match="longer one"):
         Token.verify("short", SALT, PHOENIX)
-    assert "a" * 19 not in str(pytest.raises(ConfigError, Token.sign, "a" * 19, SALT, 1).value)
 
 
 def test_what_cannot_be_signed_is_an_error_at_the_sender() -> None:
