@@ -22,6 +22,11 @@ class PhoenixConfig(BaseModel):
     max_message_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Larger messages close the socket with 1009."
     )
+    compression: bool = Field(
+        default=False,
+        description="Compress messages (permessage-deflate) for clients that offer it: less traffic for more processor "
+        "time. The size of a message then tells about a secret in it that stands beside somebody else's text.",
+    )
     max_json_depth: int = Field(default=100, ge=2, description="Deeper nested frames close the socket with 1011.")
     max_channels: int = Field(default=100, ge=1, description="Channels joined at once on one socket.")
     max_queued_frames: int = Field(

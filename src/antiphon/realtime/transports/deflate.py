@@ -2,7 +2,16 @@
 
 import zlib
 
-from antiphon.realtime.transports.frames import BAD_TEXT, COMPRESSED, TOO_BIG, FrameError, frame
+from antiphon.realtime.transports.frames import (
+    BAD_TEXT,
+    BINARY,
+    COMPRESSED,
+    TEXT,
+    TOO_BIG,
+    FrameError,
+    frame,
+    message_frame,
+)
 
 _NAME = "permessage-deflate"
 _WINDOW_BITS = 12
@@ -46,14 +55,18 @@ def _acceptable(offer: str) -> bool:
     return name == _NAME
 
 
-def deflated_frame(opcode: int, body: bytes) -> bytes:
-    """The frame of one message, compressed where that makes it smaller; it reads alike for all who negotiated."""
-    if len(body) >= _SMALLEST:
-        compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -_WINDOW_BITS, _MEMORY_LEVEL)
-        packed = compressor.compress(body) + compressor.flush(zlib.Z_SYNC_FLUSH)
-        if len(packed) < len(body):
-            return frame(COMPRESSED | opcode, packed[: -len(_TAIL)])
-    return frame(opcode, body)
+def deflated_frame(body: bytes) -> bytes:
+    """The frame of one message as `message_frame` makes it, compressed where that makes it smaller.
+
+    It is the same for everybody who negotiated.
+    """
+    if len(body) < _SMALLEST:
+        return message_frame(body)
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -_WINDOW_BITS, _MEMORY_LEVEL)
+    packed = compressor.compress(body) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    if len(packed) >= len(body):
+        return message_frame(body)
+    return frame(COMPRESSED | (TEXT if type(body) is bytes else BINARY), packed[: -len(_TAIL)])
 
 
 def inflate(payload: bytes, limit: int) -> bytes:

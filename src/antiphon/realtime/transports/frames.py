@@ -176,8 +176,10 @@ def frame(opcode: int, payload: bytes) -> bytes:
 _SHORT_TEXT = tuple(bytes((0x80 | TEXT, length)) for length in range(126))
 
 
-def text_frame(body: bytes) -> bytes:
-    """One final, unmasked text frame: what nearly everything is sent as."""
+def message_frame(body: bytes) -> bytes:
+    """The frame of one message: a text, or binary where the body is of a class of its own, as `Binary` is."""
+    if type(body) is not bytes:
+        return frame(BINARY, body)
     length = len(body)
     return _SHORT_TEXT[length] + body if length < 126 else frame(TEXT, body)
 

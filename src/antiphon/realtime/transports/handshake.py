@@ -1,38 +1,25 @@
 """The HTTP side of a WebSocket: reading the upgrade request, answering it with 101 or a refusal."""
 
 import base64
-import binascii
 import hashlib
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
 
+from antiphon.realtime.connect import gathered
+
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
-SUBPROTOCOL = "phoenix"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class UpgradeRequest(msgspec.Struct, frozen=True):
-    """`headers` has lower-case names; values of repeated headers are joined with a comma."""
+    """`path` and `query` in the characters of the wire, `headers` as `gathered` leaves them."""
 
     method: str
     path: str
     query: str
     headers: dict[str, str]
-
-    @property
-    def problem(self) -> str | None:
-        """Why this is no WebSocket upgrade, None when it is one (TR-7)."""
-        if "upgrade" not in _tokens(self.headers.get("connection", "")):
-            return "the connection header does not say upgrade"
-        if "websocket" not in _tokens(self.headers.get("upgrade", "")):
-            return "the upgrade header does not say websocket"
-        if self.headers.get("sec-websocket-version") != "13":
-            return "sec-websocket-version must be 13"
-        try:
-            key = base64.b64decode(self.headers.get("sec-websocket-key", ""), validate=True)
-        except (binascii.Error, ValueError):
-            key = b""
-        return None if len(key) == 16 else "sec-websocket-key must be 16 bytes in base64"
 
 
 def parse_request(data: bytes) -> UpgradeRequest:
@@ -40,17 +27,28 @@ def parse_request(data: bytes) -> UpgradeRequest:
     head = data.partition(b"\r\n\r\n")[0].decode("latin-1")
     request_line, *lines = head.split("\r\n")
     method, target, _ = request_line.split(" ", 2)
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        key, text = name.strip().lower(), value.strip()
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    headers = gathered((name, value) for name, _, value in (line.partition(":") for line in lines))
     path, _, query = target.partition("?")
     return UpgradeRequest(method, path, query, headers)
 
 
-def accept(request: UpgradeRequest) -> bytes:
-    """The 101 answer. A client that offers `phoenix` gets it named: browsers abort when it is not (AU-3)."""
+def problem(headers: Mapping[str, str]) -> str | None:
+    """Why a request with these headers is no WebSocket upgrade, None when it is one (TR-7)."""
+    if "upgrade" not in _words(headers.get("connection", "")):
+        return "the connection header does not say upgrade"
+    if "websocket" not in _words(headers.get("upgrade", "")):
+        return "the upgrade header does not say websocket"
+    if headers.get("sec-websocket-version") != "13":
+        return "sec-websocket-version must be 13"
+    try:
+        key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)
+    except ValueError:
+        key = b""
+    return None if len(key) == 16 else "sec-websocket-key must be 16 bytes in base64"
+
+
+def accept(request: UpgradeRequest, extension: str | None = None, subprotocol: str | None = None) -> bytes:
+    """The 101 answer, which names what was negotiated."""
     digest = hashlib.sha1(request.headers["sec-websocket-key"].encode() + _GUID, usedforsecurity=False).digest()
     lines = [
         "HTTP/1.1 101 Switching Protocols",
@@ -58,24 +56,31 @@ def accept(request: UpgradeRequest) -> bytes:
         "connection: upgrade",
         f"sec-websocket-accept: {base64.b64encode(digest).decode()}",
     ]
-    if SUBPROTOCOL in _tokens(request.headers.get("sec-websocket-protocol", "")):
-        lines.append(f"sec-websocket-protocol: {SUBPROTOCOL}")
+    if extension is not None:
+        lines.append(f"sec-websocket-extensions: {extension}")
+    if subprotocol is not None:
+        lines.append(f"sec-websocket-protocol: {subprotocol}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def refuse(status: int, text: str = "") -> bytes:
+def refuse(status: int, body: str | bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
     """A complete HTTP answer that ends the connection."""
-    body = text.encode()
+    content = body.encode() if isinstance(body, str) else body
     lines = [
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-        "content-type: text/plain; charset=utf-8",
-        f"content-length: {len(body)}",
+        f"HTTP/1.1 {status} {_PHRASES.get(status, 'Refused')}",
+        *(f"{name}: {value}" for name, value in refusal_headers(status, len(content), headers or {}).items()),
         "connection: close",
     ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + content
+
+
+def refusal_headers(status: int, size: int, headers: Mapping[str, str]) -> dict[str, str]:
+    """`headers`, and what else an answer with a body of `size` bytes says."""
+    complete = {"content-type": "text/plain; charset=utf-8", "content-length": str(size), **headers}
     if status == HTTPStatus.BAD_REQUEST:
-        lines.append("sec-websocket-version: 13")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+        complete["sec-websocket-version"] = "13"
+    return complete
 
 
-def _tokens(value: str) -> list[str]:
-    return [token.strip().lower() for token in value.split(",")]
+def _words(value: str) -> list[str]:
+    return [word.strip().lower() for word in value.split(",")]

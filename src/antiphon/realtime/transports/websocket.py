@@ -5,17 +5,16 @@ that does not take its output is neither waited for nor read from, and is let go
 """
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from antiphon.errors import ServiceError
-from antiphon.realtime.connect import ConnectInfo, Refused, decode_query, shown_headers
+from antiphon.realtime.admission import Admitted
+from antiphon.realtime.connect import ConnectRequest, Peer, Refused
 from antiphon.realtime.origin import Arrival
 from antiphon.realtime.socket import Socket
-from antiphon.realtime.transports import frames, handshake
+from antiphon.realtime.transports import deflate, frames, handshake
 from antiphon.realtime.transports.base import Batch
-from antiphon.realtime.wire.base import BadFrameError, Serializer
-from antiphon.realtime.wire.versions import DEFAULT, SERVED, serializer_for
+from antiphon.realtime.wire.base import BadFrameError, Message
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -30,9 +29,9 @@ class WebSocketProtocol(asyncio.Protocol):
     """One connection. `Phoenix.protocol_class()` makes the subclass that knows its application."""
 
     __slots__ = (
-        "_blocked_since", "_close_timer", "_closing", "_connecting", "_corked", "_deaf", "_early", "_framing", "_heard",
-        "_held", "_loop", "_out", "_out_size", "_parser", "_request", "_scheduled", "_server_state", "_socket",
-        "_transport",
+        "_blocked_since", "_close_timer", "_closing", "_connecting", "_corked", "_deaf", "_early", "_encode",
+        "_framing", "_heard", "_held", "_loop", "_out", "_out_size", "_parser", "_request", "_scheduled",
+        "_server_state", "_socket", "_transport",
     )  # fmt: skip
 
     app: ClassVar["Phoenix"]
@@ -45,6 +44,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._parser = frames.FrameParser(self.app.config.max_message_bytes)
         self._socket: Socket | None = None
         self._framing: Hashable = None
+        self._encode = frames.message_frame
         self._request: handshake.UpgradeRequest | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._early: list[bytes] | None = None
@@ -118,33 +118,33 @@ class WebSocketProtocol(asyncio.Protocol):
     # Opening
 
     def _shake_hands(self, request: handshake.UpgradeRequest) -> None:
-        config, app = self.app.config, self.app
-        if request.path != f"{config.mount}/websocket":
-            return self._refuse(404)
-        if request.method != "GET":
-            return self._refuse(400)
-        if app.draining:
-            return self._refuse(503)
-        origin = request.headers.get("origin")
-        if not app.origin_policy.allows(origin, self._arrival(request)):
-            log.warning("realtime.origin_refused", origin=(origin or "")[:200])
-            return self._refuse(403)
+        app = self.app
         try:
-            params = decode_query(request.query)
-        except ValueError:
-            return self._refuse(400)
-        vsn = params.get("vsn", DEFAULT)
-        serializer = serializer_for(vsn)
-        if serializer is None:
-            log.warning("realtime.version_refused", vsn=str(vsn)[:50], served=SERVED)
-            return self._refuse(403)
-        peer = self._transport.get_extra_info("peername")
-        info = ConnectInfo(params, shown_headers(request.headers), tuple(peer[:2]) if peer else None, request.path)
+            variables = app.variables(request.path)
+        except Refused as refused:
+            self._refuse(refused.status)
+            return
+        if request.method != "GET":
+            self._refuse(400)
+            return
         self._early = []
         self._connecting = app.stepper.run(
-            app.let_in(info), lambda assigns, error: self._decided(request, serializer, assigns, error)
+            app.admission.admit(self._question(request, variables)),
+            lambda admitted, error: self._decided(request, admitted, error),
         )
-        return None
+
+    def _question(self, request: handshake.UpgradeRequest, variables: dict[str, str]) -> ConnectRequest:
+        peer, tls = self._transport.get_extra_info("peername"), self._transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if tls else None
+        return ConnectRequest(
+            transport="websocket",
+            path=request.path,
+            query=request.query,
+            variables=variables,
+            headers=request.headers,
+            arrival=self._arrival(request),
+            peer=Peer(peer[0], peer[1], certificate) if isinstance(peer, tuple) else None,
+        )
 
     def _arrival(self, request: handshake.UpgradeRequest) -> Arrival:
         local = self._transport.get_extra_info("sockname")
@@ -152,44 +152,51 @@ class WebSocketProtocol(asyncio.Protocol):
         scheme = "https" if self._transport.get_extra_info("sslcontext") else "http"
         return Arrival(scheme, request.headers.get("host", ""), address)
 
-    def _decided(
-        self, request: handshake.UpgradeRequest, serializer: Serializer, assigns: Any, error: BaseException | None
-    ) -> None:
+    def _decided(self, request: handshake.UpgradeRequest, admitted: Admitted, error: BaseException | None) -> None:
         self._connecting = None
         early, self._early = self._early, None
         if self._closing:
             return
-        if isinstance(error, Refused):
-            self._refuse(error.status)
-        elif isinstance(error, ServiceError):
-            log.warning("realtime.connect_unavailable", error=str(error))
-            self._refuse(503)
-        elif error is not None:
-            log.error("realtime.connect_failed", exc_info=error)
-            self._refuse(500)
-        elif request.problem is not None:
-            self._refuse(400, request.problem)
+        try:
+            if error is not None:
+                raise error
+            self._open(request, admitted)
+        except Refused as refused:
+            self._refuse(refused.status, refused.body, refused.headers)
+        except asyncio.CancelledError:
+            self._refuse(503)  # the application stops
         else:
-            self._open(request, Socket(self.app, self, serializer, assigns))
             for data in early or ():
                 self._transport.resume_reading()
                 self.data_received(data)
 
-    def _open(self, request: handshake.UpgradeRequest, socket: Socket) -> None:
-        if not self.app.socket_opened(socket):
-            self._refuse(403)
-            return
+    def _open(self, request: handshake.UpgradeRequest, admitted: Admitted) -> None:
+        socket = Socket(self.app, self, admitted.serializer, admitted.assigns)
+        self.app.name_socket(socket)
+        problem = handshake.problem(request.headers)
+        if problem is not None:
+            raise Refused(400, problem)
+        self.app.socket_opened(socket)
         # With no buffer to hide in, `pause_writing` tells at once that the client is not taking its output.
         self._transport.set_write_buffer_limits(high=0)
-        self._transport.write(handshake.accept(request))
+        extension = self._negotiated(request)
+        self._transport.write(handshake.accept(request, extension, admitted.subprotocol))
         self._socket = socket
         # What makes two sockets take the very same bytes.
         self._framing = id(socket.serializer)
+        if extension is not None:
+            self._parser = frames.FrameParser(self.app.config.max_message_bytes, deflate.inflate)
+            self._encode = deflate.deflated_frame
+            self._framing = (self._framing, extension)
 
-    def _refuse(self, status: int, text: str = "") -> None:
+    def _negotiated(self, request: handshake.UpgradeRequest) -> str | None:
+        offers = request.headers.get("sec-websocket-extensions")
+        return deflate.negotiate(offers) if offers and self.app.config.compression else None
+
+    def _refuse(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         self.app.instruments.refused.labels(str(status)).inc()
         self._closing = True
-        self._transport.write(handshake.refuse(status, text))
+        self._transport.write(handshake.refuse(status, body, headers))
         self._transport.close()
 
     # Input
@@ -264,7 +271,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def send(self, body: bytes) -> None:
         """See `Transport`."""
         self.app.frames_sent += 1
-        self._queue(frames.text_frame(body) if type(body) is bytes else frames.frame(frames.BINARY, body))
+        self._queue(self._encode(body))
 
     @property
     def send_batch(self) -> Callable[[Batch], None]:
@@ -282,15 +289,20 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _frame_batch(self, batch: Batch) -> bytes:
         assert self._socket is not None  # noqa: S101 - only members are sent batches
-        bodies = batch.frames(self._socket.serializer)
-        if len(bodies) < len(batch):
-            log.warning(
-                "realtime.unsayable", version=self._socket.serializer.version, left_out=len(batch) - len(bodies)
-            )
-            self.app.instruments.unsayable.inc(len(batch) - len(bodies))
-        return b"".join(
-            frames.text_frame(body) if type(body) is bytes else frames.frame(frames.BINARY, body) for body in bodies
-        )
+        made = [
+            frame
+            for message in batch.messages
+            if (frame := message.once(self._framing, self._frame_message)) is not None
+        ]
+        if len(made) < len(batch):
+            log.warning("realtime.unsayable", version=self._socket.serializer.version, left_out=len(batch) - len(made))
+            self.app.instruments.unsayable.inc(len(batch) - len(made))
+        return b"".join(made)
+
+    def _frame_message(self, message: Message) -> bytes | None:
+        assert self._socket is not None  # noqa: S101 - only members are sent batches
+        body = message.frame(self._socket.serializer)
+        return None if body is None else self._encode(body)
 
     def _queue(self, data: bytes) -> None:
         if self._closing:

@@ -2,6 +2,7 @@
 out to many, and the contract of a serializer.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -17,6 +18,10 @@ BUFFERS = (bytes, bytearray, memoryview)
 
 FIELD_BYTES = 255
 """The size of a binary frame's topic, event, refs and status is one byte (BN-7)."""
+
+
+UNSENDABLE = (TypeError, ValueError, RecursionError)
+"""What a serializer raises for a value that no frame can say."""
 
 
 class BadFrameError(Exception):
@@ -46,7 +51,7 @@ class Message:
     `raw` is the JSON of the payload, or the bytes themselves when it is `binary`.
     """
 
-    __slots__ = ("_frames", "_payload", "binary", "event", "raw", "topic")
+    __slots__ = ("_made", "_payload", "binary", "event", "raw", "topic")
 
     def __init__(self, topic: str, event: str, raw: bytes, *, binary: bool = False) -> None:
         self.topic = topic
@@ -54,7 +59,7 @@ class Message:
         self.raw = raw
         self.binary = binary
         self._payload: Any = raw if binary else msgspec.UNSET
-        self._frames: dict[Serializer, bytes | None] = {}
+        self._made: dict[object, bytes | None] = {}
 
     @classmethod
     def of(cls, topic: str, event: str, payload: Any) -> "Message":
@@ -75,11 +80,15 @@ class Message:
 
     def frame(self, serializer: "Serializer") -> bytes | None:
         """The frame of this version, None when it has no word for the message (V1-6)."""
+        return self.once(serializer, serializer.broadcast)
+
+    def once(self, key: object, make: Callable[["Message"], bytes | None]) -> bytes | None:
+        """What `make` makes of the message, once for each key: the same message can be part of many batches."""
         try:
-            return self._frames[serializer]
+            return self._made[key]
         except KeyError:
-            body = self._frames[serializer] = serializer.broadcast(self)
-            return body
+            made = self._made[key] = make(self)
+            return made
 
 
 class Serializer(Protocol):

@@ -18,6 +18,7 @@ from websockets.uri import parse_uri
 
 from antiphon.realtime.transports import deflate, frames
 from antiphon.realtime.transports.frames import FrameError, FrameParser
+from antiphon.realtime.wire.base import Binary
 from tests.raw_frames import client_frame
 from tests.rules import rule
 
@@ -132,22 +133,22 @@ def test_the_websockets_client_reads_what_we_compress(
 ) -> None:
     client = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN)
     client.extensions = list(extension(offer))
-    client.receive_data(b"".join(deflate.deflated_frame(frames.BINARY, body) for body in bodies))
+    client.receive_data(b"".join(deflate.deflated_frame(Binary(body)) for body in bodies))
     assert client.parser_exc is None
     assert [bytes(event.data) for event in client.events_received() if isinstance(event, Frame)] == bodies
 
 
 def test_only_what_becomes_smaller_is_compressed() -> None:
-    assert deflate.deflated_frame(frames.TEXT, TEXT[:255]) == frames.frame(frames.TEXT, TEXT[:255])
+    assert deflate.deflated_frame(TEXT[:255]) == frames.frame(frames.TEXT, TEXT[:255])
     noise = os.urandom(1000)
-    assert deflate.deflated_frame(frames.BINARY, noise) == frames.frame(frames.BINARY, noise)
-    packed = deflate.deflated_frame(frames.TEXT, TEXT)
+    assert deflate.deflated_frame(Binary(noise)) == frames.frame(frames.BINARY, noise)
+    packed = deflate.deflated_frame(TEXT)
     assert (packed[0], len(packed) < len(TEXT) / 4) == (0xC1, True)
 
 
 def test_no_frame_needs_a_larger_window_than_was_promised() -> None:
     line = os.urandom(5000)  # repeats from farther away than 4,096 bytes
-    packed = deflate.deflated_frame(frames.BINARY, line + bytes(5000) + line)
+    packed = deflate.deflated_frame(line + bytes(5000) + line)
     assert packed[1] == 126
     assert zlib.decompressobj(-12).decompress(packed[4:] + b"\x00\x00\xff\xff") == line + bytes(5000) + line
 
