@@ -118,7 +118,7 @@ class Channel:
 
     async def subscribe(self, pattern: str) -> None:
         """From now until the channel ends, `on_info` sees what is published on the topics of `pattern` (BC-6)."""
-        await self._member.watch(pattern)
+        self._member.watch(pattern)
 
     async def push(self, event: str, payload: Any) -> None:
         """Sends to this member only: an object, or bytes, which go as a binary frame.
@@ -141,7 +141,7 @@ class Channel:
 
         So a snapshot read after this call and the live events leave no gap. Dropped when the join is refused.
         """
-        self._member.subscribe()
+        self._member.listen()
 
     def defer(self) -> Deferred:
         """A handle to answer the current message later; the handler then returns None."""
@@ -152,7 +152,7 @@ class Channel:
         self._joined().stop(reason)
 
     def _joined(self) -> "Member":
-        if self._member.joining:
+        if self._member.state == "joining":
             raise ProcessingError("the join is not answered yet: push and broadcast from after_join instead")
         return self._member
 

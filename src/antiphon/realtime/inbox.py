@@ -1,12 +1,17 @@
 """What waits for a busy channel: frames of the client, broadcasts it wants to see first, messages of other topics."""
 
 import asyncio
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from antiphon.realtime.channel import Channel
+from antiphon.realtime.pubsub import PubSub
 from antiphon.realtime.wire.base import JOIN, InboundFrame, Message
+
+if TYPE_CHECKING:
+    from antiphon.realtime.member import Member
 
 
 class Told(msgspec.Struct, frozen=True, eq=False):
@@ -22,6 +27,23 @@ class Told(msgspec.Struct, frozen=True, eq=False):
         finally:
             if not self.handled.done():
                 self.handled.set_result(None)
+
+
+def watch(member: "Member", pubsub: PubSub, pattern: str) -> None:
+    """Shows the channel what is published on the topics of `pattern`, until it ends (BC-6).
+
+    The next message waits in the pubsub's backlog until the channel has seen the one before.
+    """
+
+    async def overheard(topic: str, message: Any) -> None:
+        if member.state != "ended":
+            told = Told(topic, message, asyncio.get_running_loop().create_future())
+            member.accept(told)
+            await told.handled
+
+    if member.state != "ended":
+        pubsub.subscribe_now(pattern, overheard)
+        member.at_end(partial(pubsub.unsubscribe_now, pattern, overheard))
 
 
 Item = InboundFrame | Message | Told

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from antiphon.errors import ProcessingError
 from antiphon.realtime.channel import Channel, Deferred, Rejected, Reply
 from antiphon.realtime.grace import Grace
-from antiphon.realtime.inbox import Item, Told, is_join
-from antiphon.realtime.joining import JoinCrashedError, join_reply
+from antiphon.realtime.inbox import Item, Told, is_join, watch
+from antiphon.realtime.joining import Held, join_answer
 from antiphon.realtime.transports.base import Batch
-from antiphon.realtime.wire.base import LEAVE, InboundFrame, Message
+from antiphon.realtime.wire.base import LEAVE, UNSENDABLE, InboundFrame, Message
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -24,19 +24,17 @@ log = get_logger(__name__)
 JOINING, JOINED, ENDED = "joining", "joined", "ended"
 ORDERLY = ("normal", "shutdown")
 
-UNSENDABLE = (TypeError, ValueError, RecursionError)
-"""What an encoder raises for a value that JSON cannot say."""
-
 
 class Member:
     """Runs one channel. Frames of its topic are handled one after the other and queue while a handler waits.
 
-    `cursor` and `receive` belong to the topic it is in: how far it has got, and where its batches go.
+    `cursor` and `receive` belong to the topic it is in: how far it has got, and where its batches go. While `state` is
+    joining nothing may be sent; an ended one may still be saying goodbye.
     """
 
     __slots__ = (
-        "_busy", "_channel", "_farewell", "_grace", "_held", "_held_bytes", "_inbox", "_leaving", "_on_ended", "_ref",
-        "_route", "_state", "_stop", "_task", "_undo", "cursor", "join_ref", "receive", "socket", "topic", "wire_ref",
+        "_busy", "_channel", "_farewell", "_grace", "_held", "_inbox", "_leaving", "_on_ended", "_ref",
+        "_route", "_stop", "_task", "_undo", "cursor", "join_ref", "receive", "socket", "state", "topic", "wire_ref",
     )  # fmt: skip
 
     def __init__(self, socket: "Socket", route: "Route", frame: InboundFrame) -> None:
@@ -49,7 +47,7 @@ class Member:
         self._channel: Channel
         self.receive: Callable[[Batch], None] = socket.transport.send_batch
         self._route = route
-        self._state = JOINING
+        self.state = JOINING
         self._busy = True
         self._ref: Any = frame.ref
         self._stop: str | None = None
@@ -58,15 +56,9 @@ class Member:
         self._task: asyncio.Task[None] | None = None
         self._grace: Grace | None = None
         self._inbox: deque[Item] | None = None
-        self._held: list[Batch] | None = None
-        self._held_bytes = 0
+        self._held: Held | None = None
         self._on_ended: Callable[[], None] | None = None
         self._undo: tuple[Callable[[], None], ...] = ()
-
-    @property
-    def joining(self) -> bool:
-        """Whether the join is still unanswered: nothing may be sent yet."""
-        return self._state is JOINING
 
     # Joining
 
@@ -83,7 +75,7 @@ class Member:
             predecessor.replace(start)
 
     def _start_join(self, payload: Any) -> None:
-        if self._state is ENDED:
+        if self.state is ENDED:
             self._now_ended()
             return
         self._run(self._open(payload), self._join_done)
@@ -96,7 +88,7 @@ class Member:
 
     def _join_done(self, result: Any, error: BaseException | None) -> None:
         self._busy, self._task = False, None
-        if self._state is ENDED:
+        if self.state is ENDED:
             # The connection went away meanwhile; a join that succeeded all the same is torn down like any other.
             self._say_goodbye() if error is None else self._now_ended()
             return
@@ -109,17 +101,14 @@ class Member:
 
     def _join_answer(self, result: Any, error: BaseException | None) -> tuple[Reply, bytes]:
         encode = partial(self.socket.serializer.reply, self.join_ref, self._ref, self.topic)
-        try:
-            reply = join_reply(result, error)
-            return reply, encode(reply.status, reply.response)
-        except (*UNSENDABLE, JoinCrashedError) as failure:
-            log.exception("realtime.join_crashed", topic=self.topic, exc_info=error or failure)
+        reply, answer, failure = join_answer(encode, result, error)
+        if failure is not None:
+            log.error("realtime.join_crashed", topic=self.topic, exc_info=failure)
             self.socket.app.instruments.crashes.inc()
-            reply = Reply("error", {"reason": "join crashed"})
-            return reply, encode(reply.status, reply.response)
+        return reply, answer
 
     def _enter(self, answer: bytes) -> None:
-        self._state = JOINED
+        self.state = JOINED
         if self._held is None:
             self.receive = self._receiver()
             self.socket.app.topics.add(self.topic, self)
@@ -142,29 +131,24 @@ class Member:
             self.socket.transport.send(self._farewell)
             self._farewell = None
 
-    def subscribe(self) -> None:
+    def listen(self) -> None:
         """Starts receiving now and keeps what comes until the join is answered."""
-        if self._state is JOINING and self._held is None:
-            self._held = []
+        if self.state is JOINING and self._held is None:
+            self._held = Held()
             self.receive = self._hold
             self.socket.app.topics.add(self.topic, self)
 
     def _hold(self, batch: Batch) -> None:
-        if self._held is None:
-            return
-        self._held.append(batch)
-        self._held_bytes += batch.size
-        if self._held_bytes > self.socket.app.config.blocked_bytes:
+        if self._held is not None and self._held.keep(batch) > self.socket.app.config.blocked_bytes:
             self.socket.give_up_slow_join(self.topic)
 
     def _release_held(self) -> None:
-        if self._held is None:
-            return
-        self.socket.app.topics.catch_up(self.topic, self)
-        held, self._held = self._held, None
-        self.receive = self._receiver()
-        for batch in held:
-            self.receive(batch)
+        if self._held is not None:
+            self.socket.app.topics.catch_up(self.topic, self)
+            held, self._held = self._held, None
+            self.receive = self._receiver()
+            for batch in held.batches:
+                self.receive(batch)
 
     def _receiver(self) -> Callable[[Batch], None]:
         """Where broadcasts go: straight to the transport, unless the channel wants to see some of them first."""
@@ -179,15 +163,9 @@ class Member:
             else:
                 self.socket.transport.send_batch(Batch(list(messages)))
 
-    async def watch(self, pattern: str) -> None:
+    def watch(self, pattern: str) -> None:
         """See `Channel.subscribe`."""
-        if self._state is not ENDED:
-            pubsub = self.socket.app.pubsub
-            pubsub.subscribe_now(pattern, self._overheard)
-            self.at_end(partial(pubsub.unsubscribe_now, pattern, self._overheard))
-
-    async def _overheard(self, topic: str, message: Any) -> None:
-        await self.tell(topic, message)
+        watch(self, self.socket.app.pubsub, pattern)
 
     def at_end(self, undo: Callable[[], None]) -> None:
         """Calls `undo` when the channel ends, whatever ends it."""
@@ -204,15 +182,6 @@ class Member:
             self._inbox = deque()
         self._inbox.append(item)
         self.socket.count_queued(1)
-
-    def tell(self, topic: str, message: Any) -> "asyncio.Future[None]":
-        """Shows the channel a message of another topic (BC-6); done when it has been handled, or never will be."""
-        told = Told(topic, message, asyncio.get_running_loop().create_future())
-        if self._state is ENDED:
-            told.handled.set_result(None)
-        else:
-            self.accept(told)
-        return told.handled
 
     def _take(self, item: Item) -> None:
         if type(item) is InboundFrame:
@@ -260,7 +229,7 @@ class Member:
 
     def _handled(self, result: Any, error: BaseException | None) -> None:
         resumed, self._busy, self._task = self._task is not None, False, None
-        if self._state is ENDED:
+        if self.state is ENDED:
             self._say_goodbye()
             return
         if error is not None or result is not None:
@@ -286,7 +255,7 @@ class Member:
 
     def _pump(self) -> None:
         """Goes on with the frames that queued while the channel was busy."""
-        while self._inbox and self._state is JOINED and not is_join(self._inbox[0]):
+        while self._inbox and self.state is JOINED and not is_join(self._inbox[0]):
             if self._busy:
                 return
             self.socket.count_queued(-1)
@@ -307,15 +276,15 @@ class Member:
 
     def reply(self, ref: Any, status: str, response: Any) -> None:
         """Answers the message `ref`; dropped when the channel has ended."""
-        if self._state is ENDED:
+        if self.state is ENDED:
             return
         self._send(self.socket.serializer.reply(self.wire_ref, ref, self.topic, status, response))
 
     def push(self, event: str, payload: Any) -> None:
         """Sends to this member alone; dropped when the channel has ended."""
-        if self._state is JOINING:
+        if self.state is JOINING:
             raise ProcessingError("the join is not answered yet: push from after_join instead")
-        if self._state is JOINED:
+        if self.state is JOINED:
             self._send(self.socket.serializer.push(self.wire_ref, self.topic, event, payload))
 
     def broadcast(self, event: str, payload: Any, *, skip: bool) -> None:
@@ -342,7 +311,7 @@ class Member:
         """Ends the channel, after the handler that is running."""
         if self._busy:
             self._stop = reason
-        elif self._state is JOINED:
+        elif self.state is JOINED:
             self._stop_now(reason)
 
     def replace(self, then: Callable[[], None]) -> None:
@@ -355,7 +324,7 @@ class Member:
     def connection_lost(self) -> None:
         """The connection is gone: a join is given up, a handler may finish, then the channel learns of it (DC-1)."""
         self._drop_inbox()
-        joining = self._state is JOINING
+        joining = self.state is JOINING
         self._end("closed", None)
         if joining:
             self._cancel()
@@ -385,7 +354,7 @@ class Member:
         self._end(reason, last(self.join_ref, self.topic))
 
     def _end(self, reason: str, last_frame: bytes | None) -> None:
-        if self._state is ENDED:
+        if self.state is ENDED:
             return
         self._leaving = reason
         self._detach()
@@ -396,7 +365,7 @@ class Member:
 
     def _detach(self) -> None:
         # First: what is delivered now may be too much for the connection, whose end comes back to this.
-        joined, self._state = self._state is JOINED, ENDED
+        joined, self.state = self.state is JOINED, ENDED
         if joined or self._held is not None:
             self.socket.app.topics.remove(self.topic, self)
         self._held = None

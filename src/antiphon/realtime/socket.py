@@ -46,7 +46,7 @@ class Socket:
         """Handles one frame: at once if its channel is free, else behind what that channel has waiting (MD-3)."""
         member = self._channels.get(frame.topic)
         if member is not None:
-            if frame.event == JOIN and not member.joining:
+            if frame.event == JOIN and member.state != "joining":
                 self._join(frame, member)
             else:
                 member.accept(frame)

@@ -26,6 +26,8 @@ class Room(Channel):
     deferred: Deferred
 
     async def on_join(self, payload: Any, socket: Any) -> Any:
+        if isinstance(payload, bytes):
+            return {"bytes": len(payload)}
         if "subscribe" in payload:
             self.listen_now()
         if "gate" in payload:
@@ -112,6 +114,14 @@ class Room(Channel):
     @Channel.on("push")
     async def push_it(self, payload: Any, socket: Any) -> None:
         await self.push(payload.get("event", "pushed"), payload.get("value", payload))
+
+    @Channel.on("bytes")
+    async def bytes(self, payload: Any, socket: Any) -> None:
+        await self.push("bytes", b"\x00\x01")
+
+    @Channel.on("size")
+    async def size(self, payload: Any, socket: Any) -> Any:
+        return {"size": len(payload)}
 
     @Channel.on("crash")
     async def crash(self, payload: Any, socket: Any) -> Any:

@@ -85,7 +85,7 @@ async def refused(live: Any, query: str = "vsn=2.0.0", **options: Any) -> int:
 
 
 @rule("TR-2", "TR-3")
-@pytest.mark.parametrize("query", ["", "token=t", "vsn=1.0.0", "vsn=3.0.0", "vsn=", "vsn[]=2.0.0"])
+@pytest.mark.parametrize("query", ["vsn=1.1.0", "vsn=3.0.0", "vsn=", "vsn[]=2.0.0"])
 async def test_a_version_that_is_not_served_is_refused(live: Any, query: str) -> None:
     assert await refused(live, query) == 403
 
