@@ -1,0 +1,142 @@
+"""The reference room: one channel in which every part of the protocol can be seen from outside.
+
+    python examples/reference_room.py --port 4100 [--redis redis://127.0.0.1:6379] [--workers 4]
+
+Test suites, benchmarks and clients of others are pointed at it, and so is
+
+    python -m antiphon.testing.conformance http://127.0.0.1:4100/socket
+"""
+
+import argparse
+import asyncio
+from typing import Any
+
+from antiphon.realtime.channel import Channel, Rejected, Reply
+from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.connect import ConnectInfo, Refused
+from antiphon.realtime.phoenix import Phoenix
+from antiphon.realtime.socket import Socket
+
+
+class ReferenceRoom(Channel):
+    """What each event does is fixed: other servers have a room that does the same."""
+
+    async def on_join(self, payload: Any, socket: Socket) -> Any:
+        self.asked = payload if isinstance(payload, dict) else {}
+        if "deny" in self.asked:
+            raise Rejected({"reason": self.asked["deny"]})
+        if "crash" in self.asked:
+            raise RuntimeError("the join crashes, as asked")
+        if "slow" in self.asked:
+            await asyncio.sleep(self.asked["slow"] / 1000)
+        return {"echo": self.asked["echo"]} if "echo" in self.asked else {}
+
+    # Replies
+
+    @Channel.on("echo")
+    async def echo(self, payload: Any, socket: Socket) -> Any:
+        return Reply("ok", payload)
+
+    @Channel.on("error")
+    async def error(self, payload: Any, socket: Socket) -> Any:
+        return Reply("error", payload)
+
+    @Channel.on("silent")
+    async def silent(self, payload: Any, socket: Socket) -> None:
+        """Says nothing."""
+
+    @Channel.on("later")
+    async def later(self, payload: Any, socket: Socket) -> None:
+        handle = self.defer()
+        asyncio.get_running_loop().call_later(payload["ms"] / 1000, handle.reply, {"late": True})
+
+    # Messages
+
+    @Channel.on("broadcast")
+    async def to_everybody(self, payload: Any, socket: Socket) -> None:
+        await self.broadcast("message", payload)
+
+    @Channel.on("broadcast_reply")
+    async def to_everybody_with_reply(self, payload: Any, socket: Socket) -> Any:
+        await self.broadcast("message", payload)
+        return {}
+
+    @Channel.on("broadcast_from")
+    async def to_the_others(self, payload: Any, socket: Socket) -> None:
+        await self.broadcast_from("message", payload)
+
+    @Channel.on("push")
+    async def back_to_the_sender(self, payload: Any, socket: Socket) -> None:
+        await self.push("pushed", payload)
+
+    @Channel.on("private")
+    async def to_the_vips(self, payload: Any, socket: Socket) -> None:
+        await self.broadcast("private", payload)
+
+    @Channel.out("private")
+    async def only_if_vip(self, event: str, payload: Any) -> None:
+        if self.asked.get("vip"):
+            await self.push(event, payload)
+
+    @Channel.on("bytes")
+    async def push_bytes(self, payload: Any, socket: Socket) -> None:
+        await self.push("bytes", counted(payload["n"]))
+
+    @Channel.on("broadcast_bytes")
+    async def broadcast_bytes(self, payload: Any, socket: Socket) -> None:
+        await self.broadcast("bytes", counted(payload["n"]))
+
+    # Ends
+
+    @Channel.on("crash")
+    async def crash(self, payload: Any, socket: Socket) -> None:
+        raise RuntimeError("the handler crashes, as asked")
+
+    @Channel.on("stop")
+    async def end(self, payload: Any, socket: Socket) -> None:
+        self.stop()
+
+    @Channel.on("disconnect")
+    async def disconnect(self, payload: Any, socket: Socket) -> None:
+        self.app.disconnect(f"user:{payload['user_id']}")
+
+
+def counted(n: int) -> bytes:
+    """The bytes 0, 1, … n-1, beginning anew after 255."""
+    return bytes(number % 256 for number in range(n))
+
+
+async def connect(info: ConnectInfo) -> dict[str, Any]:
+    """Lets everybody in who does not ask to be refused."""
+    if "refuse" in info.params:
+        raise Refused(int(info.params["refuse"]))
+    return {"user_id": info.params.get("user_id")}
+
+
+def socket_id(socket: Socket) -> str | None:
+    """By what `disconnect` finds a socket."""
+    user = socket.assigns["user_id"]
+    return f"user:{user}" if user else None
+
+
+def reference_room(config: PhoenixConfig | None = None, **parts: Any) -> Phoenix:
+    """The application, not yet started; `parts` are for `Phoenix`."""
+    app = Phoenix(config, **parts)
+    app.route("room:*", ReferenceRoom)
+    app.on_connect(connect)
+    app.socket_id = socket_id
+    return app
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The reference room of the Phoenix protocol.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=4100)
+    parser.add_argument("--redis", metavar="URL", help="joins the rooms of several processes into one")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
+    options = parser.parse_args()
+    asyncio.run(reference_room().start(options.host, options.port))
+
+
+if __name__ == "__main__":
+    main()
