@@ -28,34 +28,36 @@ class Stepper:
 
         Returns the task that goes on with the work, None when it is done. `done` must not raise.
         """
-        loop = asyncio.get_running_loop()
         spare, self._spare = self._spare, None
         if spare is None or spare.task.cancelling():
-            spare = _Spare(loop)
+            spare = _Spare(asyncio.get_running_loop())
+        # The spare knows its loop: asking asyncio for it is a system call.
+        loop, task = spare.loop, spare.task
         context = contextvars.copy_context()
         outer = asyncio.current_task(loop)
         if outer is not None:
             _leave_task(loop, outer)
-        _enter_task(loop, spare.task)
+        _enter_task(loop, task)
+        result, failure = None, None
         try:
             awaited = context.run(work.send, None)
         except StopIteration as stop:
-            outcome: tuple[Any, BaseException | None] = (stop.value, None)
+            result = stop.value
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - as a task would: the owner learns of it through `done`
-            outcome = (None, error)
+            failure = error
         else:
-            self._running.add(spare.task)
-            spare.task.add_done_callback(self._running.discard)
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
             spare.take_over(work, awaited, context, done)
-            return spare.task
+            return task
         finally:
-            _leave_task(loop, spare.task)
+            _leave_task(loop, task)
             if outer is not None:
                 _enter_task(loop, outer)
         self._spare = spare
-        done(*outcome)
+        done(result, failure)
         return None
 
     async def stop(self) -> None:
@@ -74,6 +76,7 @@ class _Spare(Coroutine[Any, Any, None]):
     """The body of a spare task: waits at a gate until it is handed a half-run coroutine, then drives that."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
         self._gate = loop.create_future()
         self._work: Coroutine[Any, Any, Any] | None = None
         self._awaited: Any = _NOTHING
