@@ -5,30 +5,30 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
-from websockets.frames import Frame, Opcode
+from websockets.exceptions import ProtocolError
+from websockets.frames import Frame
 from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from antiphon.realtime.transports import frames
 from antiphon.realtime.transports.frames import FrameError, FrameParser
+from antiphon.realtime.wire.base import Binary
+from tests.raw_frames import client_frame
+from tests.rules import rule
 
 LIMIT = 200_000
+TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
+OPENING, LAST = 0x01, 0x80
+"""The first bytes of the fragments of a text."""
+
+Message = tuple[int, bytes]
 
 
-def client_frame(opcode: int, payload: bytes, *, final: bool = True) -> bytes:
-    """One frame as the websockets library writes it."""
-    return Frame(Opcode(opcode), payload, fin=final).serialize(mask=True)
-
-
-def hostile_frame(first: int, payload: bytes = b"x", *, masked: bool = True) -> bytes:
-    """A short frame with any first byte."""
-    return bytes((first, len(payload) | (0x80 if masked else 0))) + (bytes(4) if masked else b"") + payload
-
-
-def parse(chunks: Iterable[bytes], limit: int = LIMIT) -> list[tuple[int, bytes]]:
+def parse(chunks: Iterable[bytes], limit: int = LIMIT) -> list[Message]:
     parser = FrameParser(limit)
     return [message for chunk in chunks for message in parser.feed(chunk)]
 
@@ -38,68 +38,124 @@ def cut(data: bytes, points: list[int]) -> list[bytes]:
     return [data[start:stop] for start, stop in pairwise(edges)]
 
 
+# --- the websockets library ---------------------------------------------------------------------------------------
+
 SIZES = st.one_of(st.integers(0, 200), st.sampled_from([125, 126, 127, 65_535, 65_536, 70_000]))
-PAYLOADS = SIZES.map(os.urandom)
+TEXTS = SIZES.map(lambda size: ("aµ€𝄞" * (size // 4 + 1))[:size].encode())
+CUTS = st.lists(st.integers(0, 1_000_000), max_size=8)
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> tuple[bytes, list[tuple[int, bytes]]]:
-    """Bytes of a well-behaved client, with fragments and control frames between them, and the messages in them."""
-    data, messages = b"", []
+def streams(draw: st.DrawFn) -> tuple[bytes, list[Message]]:
+    """What the library's client says, in fragments with control frames between them, and the messages in it."""
+    client, messages = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN), list[Message]()
     for _ in range(draw(st.integers(0, 4))):
         opcode = draw(st.sampled_from([frames.TEXT, frames.BINARY]))
-        parts = draw(st.lists(PAYLOADS, min_size=1, max_size=3))
+        payload = draw(TEXTS if opcode == frames.TEXT else SIZES.map(os.urandom))
+        send = [client.send_text if opcode == frames.TEXT else client.send_binary, client.send_continuation]
+        parts = cut(payload, draw(CUTS))
         for index, part in enumerate(parts):
-            data += client_frame(opcode if index == 0 else frames.CONTINUATION, part, final=index == len(parts) - 1)
-            if index < len(parts) - 1 and draw(st.booleans()):
-                ping = draw(st.binary(max_size=125))
-                data += client_frame(frames.PING, ping)
-                messages.append((frames.PING, ping))
-        messages.append((opcode, b"".join(parts)))
-    return data, messages
+            if index and draw(st.booleans()):
+                messages.append((frames.PING, draw(st.binary(max_size=125))))
+                client.send_ping(messages[-1][1])
+            send[min(index, 1)](part, index == len(parts) - 1)
+        messages.append((opcode, payload))
+    return b"".join(client.data_to_send()), messages
 
 
-@given(streams(), st.lists(st.integers(0, 1_000_000), max_size=8))
-def test_any_chunking_gives_the_same_messages(stream: tuple[bytes, list[tuple[int, bytes]]], points: list[int]) -> None:
+@given(streams(), CUTS)
+def test_we_read_what_the_library_writes_in_any_pieces(stream: tuple[bytes, list[Message]], points: list[int]) -> None:
     data, messages = stream
-    assert parse(cut(data, points), 2**20) == messages
+    assert parse(cut(data, points), 2**21) == messages
 
 
-@given(st.lists(st.tuples(st.sampled_from([frames.TEXT, frames.PING]), st.binary(max_size=60)), max_size=4))
-def test_one_byte_at_a_time(messages: list[tuple[int, bytes]]) -> None:
-    data = b"".join(client_frame(opcode, payload) for opcode, payload in messages)
-    assert parse(data[i : i + 1] for i in range(len(data))) == messages
+@given(st.lists(st.tuples(st.sampled_from([TEXT, PING]), st.binary(max_size=60).map(bytes.hex)), max_size=4))
+def test_one_byte_at_a_time(said: list[tuple[int, str]]) -> None:
+    data = b"".join(client_frame(first, text.encode()) for first, text in said)
+    assert parse(data[i : i + 1] for i in range(len(data))) == [(first & 0x0F, text.encode()) for first, text in said]
 
 
-@given(st.lists(st.tuples(st.sampled_from([frames.TEXT, frames.BINARY, frames.PING]), SIZES), max_size=4))
-def test_the_websockets_client_reads_what_we_write(shapes: list[tuple[int, int]]) -> None:
-    sent = [(opcode, b"x" * (size if opcode != frames.PING else min(size, 125))) for opcode, size in shapes]
+@given(st.lists(st.tuples(st.booleans(), SIZES), max_size=4), st.lists(st.binary(max_size=125), max_size=3))
+def test_the_library_reads_what_we_write(said: list[tuple[bool, int]], pings: list[bytes]) -> None:
+    bodies = [b"x" * size if is_text else Binary(size) for is_text, size in said]
     client = ClientProtocol(parse_uri("ws://localhost/"), state=OPEN)
-    client.receive_data(b"".join(frames.frame(opcode, payload) for opcode, payload in sent))
-    received = [event for event in client.events_received() if isinstance(event, Frame)]
-    assert [(int(frame.opcode), bytes(frame.data)) for frame in received] == sent
+    client.receive_data(b"".join(map(frames.message_frame, bodies)))
+    client.receive_data(b"".join(frames.frame(frames.PING, ping) for ping in pings) + frames.close_frame(1012))
+    received = [
+        (int(event.opcode), bytes(event.data)) for event in client.events_received() if isinstance(event, Frame)
+    ]
+    sent = [(frames.BINARY if isinstance(body, Binary) else frames.TEXT, body) for body in bodies]
+    assert received[:-1] == [*sent, *((frames.PING, ping) for ping in pings)]
+    assert client.close_rcvd is not None
+    assert client.close_rcvd.code == 1012
+
+
+def library_reads(data: bytes) -> tuple[list[Message], bool]:
+    """The messages the library's server finds before a close, and whether it finds the stream broken."""
+    server = ServerProtocol(state=OPEN)
+    server.receive_data(data)
+    messages, parts = list[Message](), list[Frame]()
+    for frame in server.events_received():
+        assert isinstance(frame, Frame)
+        if frame.opcode >= frames.CLOSE:
+            messages.append((frame.opcode, bytes(frame.data)))
+            continue
+        parts.append(frame)
+        if frame.fin:
+            messages.append((parts[0].opcode, b"".join(bytes(part.data) for part in parts)))
+            parts.clear()
+    return messages, isinstance(server.parser_exc, ProtocolError)
+
+
+ODD = st.tuples(
+    st.one_of(st.sampled_from([0x00, 0x01, 0x02, LAST, TEXT, BINARY, PING, PONG]), st.integers(0, 255)),
+    st.one_of(st.integers(0, 20), st.sampled_from([124, 125, 126, 127, 70_000])).map(lambda size: b"x" * size),
+    st.integers(0, 30).map(bool),  # nearly always masked
+)
+
+
+@rule("DC-7")
+@settings(max_examples=500)
+@given(st.lists(ODD.filter(lambda odd: odd[0] & 0x0F != frames.CLOSE), max_size=8), CUTS)
+def test_the_library_and_we_find_the_same_messages_and_the_same_faults(
+    said: list[tuple[int, bytes, bool]], points: list[int]
+) -> None:
+    data = b"".join(client_frame(first, payload, masked=masked) for first, payload, masked in said)
+    parser, messages, faults = FrameParser(LIMIT), list[Message](), list[int]()
+    try:
+        for chunk in cut(data, points):
+            for message in parser.feed(chunk):
+                messages.append(message)
+    except FrameError as error:
+        faults.append(error.code)
+    expected, broken = library_reads(data)
+    assert (messages, faults) == (expected, [1002] if broken else [])
+
+
+# --- what is held, and what is refused ----------------------------------------------------------------------------
 
 
 def test_nothing_is_held_when_nothing_is_pending() -> None:
     parser = FrameParser(LIMIT)
-    data = client_frame(frames.TEXT, b"hello")
+    data = client_frame(TEXT, b"hello")
     assert list(parser.feed(data[:4])) == []
     assert list(parser.feed(data[4:])) == [(frames.TEXT, b"hello")]
     assert parser._buffer is None
 
 
+@rule("DC-7")
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (hostile_frame(0xC1), 1002),
-        (hostile_frame(0xA1), 1002),
-        (hostile_frame(0x91), 1002),
-        (hostile_frame(0x81, masked=False), 1002),
-        (hostile_frame(0x80), 1002),
-        (hostile_frame(0x00), 1002),
-        (hostile_frame(0x01) + hostile_frame(0x81), 1002),
-        (hostile_frame(0x09), 1002),
-        (hostile_frame(0x08, b""), 1002),
+        (client_frame(0xC1), 1002),
+        (client_frame(0xA1), 1002),
+        (client_frame(0x91), 1002),
+        (client_frame(0x81, masked=False), 1002),
+        (client_frame(0x80), 1002),
+        (client_frame(0x00), 1002),
+        (client_frame(0x01) + client_frame(0x81), 1002),
+        (client_frame(0x09), 1002),
+        (client_frame(0x08, b""), 1002),
         (bytes((0x83, 0x80, 0, 0, 0, 0)), 1002),
         (bytes((0x8B, 0x80, 0, 0, 0, 0)), 1002),
         (bytes((0x89, 0xFE)), 1002),
@@ -108,14 +164,15 @@ def test_nothing_is_held_when_nothing_is_pending() -> None:
         (bytes((0x81, 0xFF)) + b"\xff" * 8 + b"mask", 1009),
     ],
 )
-def test_dc_7_broken_frames(data: bytes, code: int) -> None:
+def test_broken_frames(data: bytes, code: int) -> None:
     with pytest.raises(FrameError) as caught:
         parse([data])
     assert caught.value.code == code
 
 
+@rule("LM-1")
 @pytest.mark.parametrize("length", [1001, 70_000, 2**62])
-def test_lm_1_too_large_is_refused_by_the_header_alone(length: int) -> None:
+def test_too_large_is_refused_by_the_header_alone(length: int) -> None:
     short = length < 65_536
     header = bytes((0x81, 0xFE if short else 0xFF)) + length.to_bytes(2 if short else 8, "big") + b"mask"
     with pytest.raises(FrameError) as caught:
@@ -123,17 +180,18 @@ def test_lm_1_too_large_is_refused_by_the_header_alone(length: int) -> None:
     assert caught.value.code == 1009
 
 
-def test_lm_1_fragments_count_together() -> None:
-    part = client_frame(frames.TEXT, b"x" * 600, final=False)
-    rest = client_frame(frames.CONTINUATION, b"x" * 401)[:8]
+@rule("LM-1")
+def test_fragments_count_together() -> None:
+    part = client_frame(OPENING, b"x" * 600)
+    rest = client_frame(LAST, b"x" * 401)[:8]
     with pytest.raises(FrameError) as caught:
         parse([part, rest], 1000)
     assert caught.value.code == 1009
-    assert parse([part, client_frame(frames.CONTINUATION, b"x" * 400)], 1000) == [(frames.TEXT, b"x" * 1000)]
+    assert parse([part, client_frame(LAST, b"x" * 400)], 1000) == [(frames.TEXT, b"x" * 1000)]
 
 
 def test_messages_before_a_broken_frame_come_out_first() -> None:
-    messages = FrameParser(LIMIT).feed(client_frame(frames.TEXT, b"ok") + hostile_frame(0x80))
+    messages = FrameParser(LIMIT).feed(client_frame(TEXT, b"ok") + client_frame(0x80))
     assert next(messages) == (frames.TEXT, b"ok")
     with pytest.raises(FrameError):
         next(messages)
@@ -149,13 +207,32 @@ def test_noise_is_either_parsed_or_refused(chunks: list[bytes]) -> None:
     assert code in {1002, 1009}
 
 
+@rule("V2-6")
+@given(TEXTS, st.binary(max_size=8), CUTS)
+def test_text_in_fragments_is_text_or_refused(start: bytes, rest: bytes, points: list[int]) -> None:
+    parts = cut(start + rest, points)
+    firsts = [OPENING, *([0x00] * (len(parts) - 1))]
+    firsts[-1] |= LAST
+    data = b"".join(client_frame(first, part) for first, part in zip(firsts, parts, strict=True))
+    try:
+        expected = str(start + rest, "utf-8")
+    except UnicodeDecodeError:
+        with pytest.raises(FrameError) as caught:
+            [frames.text_of(text) for _, text in parse([data])]
+        assert caught.value.code == 1007
+    else:
+        assert [frames.text_of(text) for _, text in parse([data])] == [expected]
+
+
+@rule("V2-6")
 @pytest.mark.parametrize("payload", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"a\x80"])
-def test_v2_6_text_must_be_utf_8(payload: bytes) -> None:
+def test_text_must_be_utf_8(payload: bytes) -> None:
     with pytest.raises(FrameError) as caught:
         frames.text_of(payload)
     assert caught.value.code == 1007
 
 
+@rule("DC-8")
 @pytest.mark.parametrize(
     ("payload", "code"),
     [
@@ -169,5 +246,5 @@ def test_v2_6_text_must_be_utf_8(payload: bytes) -> None:
         *(((code).to_bytes(2, "big"), 1002) for code in (0, 999, 1004, 1005, 1006, 1012, 1015, 2999, 5000, 65535)),
     ],
 )
-def test_dc_8_how_a_close_is_answered(payload: bytes, code: int) -> None:
+def test_how_a_close_is_answered(payload: bytes, code: int) -> None:
     assert frames.close_answer(payload) == code
