@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from websockets.asyncio.client import connect
 
 from antiphon.realtime.phoenix import Phoenix
-from antiphon.realtime.transports.handshake import accept, parse_request
+from antiphon.realtime.transports.handshake import accept, parse_request, problem
 from antiphon.telemetry.metrics import Metrics
 
 KEYWORDS = {"config", "server_state", "app_state"}
@@ -108,7 +108,7 @@ async def test_the_class_is_made_with_these_keywords_then_given_transport_reques
     assert keywords >= KEYWORDS
     parsed = parse_request(request)
     assert (parsed.method, parsed.path, parsed.query) == ("GET", "/any/path", "a=%20b")
-    assert parsed.problem is None
+    assert problem(parsed.headers) is None
     assert rest.index("shutdown") < rest.index("connection_lost")
 
 

@@ -1,8 +1,10 @@
 """The settings of the real-time part: where it is mounted, whom it lets in, and every limit."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+ConnectInfoKey = Literal["peer", "uri", "user_agent", "x_headers", "sec_websocket_headers", "trace_headers"]
 
 
 class PhoenixConfig(BaseModel):
@@ -10,7 +12,14 @@ class PhoenixConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mount: str = Field(default="/socket", pattern=r"^/[^?#]*[^/?#]$", description="Path before /websocket.")
+    mount: str = Field(
+        default="/socket",
+        pattern=r"^/[^?#]*[^/?#]$",
+        description="Path before /websocket; a segment such as :room_id is a variable, and joins the parameters.",
+    )
+    websocket_path: str = Field(
+        default="websocket", pattern=r"^[^?#/][^?#]*[^/?#]$", description="Path of the WebSocket below the mount."
+    )
     origins: Literal["same-host", "same-connection", "any"] | tuple[str, ...] = Field(
         default="same-host",
         description="Which web pages may connect. same-host: the public host, else the host that was asked for; "
@@ -18,6 +27,24 @@ class PhoenixConfig(BaseModel):
         "https://example.com, //*.example.com or //example.com:81.",
     )
     public_host: str | None = Field(default=None, description="The host people type, when a proxy stands in front.")
+
+    subprotocols: tuple[str, ...] = Field(
+        default=(),
+        description="Sub-protocols to choose from, the best first; a client that offers others only is refused with "
+        "403. phoenix is always understood.",
+    )
+    auth_token: bool = Field(
+        default=False,
+        description="Take a token that the client sends with its sub-protocols, or in a header of long-poll.",
+    )
+    connect_info: tuple[ConnectInfoKey, ...] = Field(
+        default=(), description="What on_connect is told of a connection besides its parameters."
+    )
+    connect_constants: dict[str, Any] = Field(default={}, description="What on_connect is told each time.")
+    max_connections: int = Field(default=100_000, ge=1, description="More connections are refused with 503.")
+    max_connects_per_second: float = Field(
+        default=5000.0, gt=0, description="More new connections are refused with 503 and Retry-After."
+    )
 
     max_message_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Larger messages close the socket with 1009."

@@ -1,88 +1,158 @@
 """What the application learns of a connection before it exists, and how it says no."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
-from itertools import pairwise
-from typing import Any
-from urllib.parse import unquote_to_bytes
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
-_KEY = re.compile(r"\[([^\[\]]*)\]")
-_MAX_NESTING = 16
+from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.origin import DEFAULT_PORTS, Arrival
 
-_SHOWN_HEADERS = ("user-agent", "traceparent", "tracestate")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OURS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error
-    """Raised by an `on_connect` callback: no socket, the client gets this HTTP status and nothing else."""
+    """Raised by an `on_connect` callback: no socket, the client gets this HTTP answer (TR-9).
 
-    def __init__(self, status: int = 403) -> None:
-        super().__init__(f"connection refused with {status} {HTTPStatus(status).phrase}")
+    A long-poll client learns of no more than that it is refused. `ValueError` for an answer that HTTP does not know.
+    """
+
+    def __init__(self, status: int = 403, body: str | bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"connection refused with {status}")
         self.status = status
+        self.body = body.encode() if isinstance(body, str) else body
+        self.headers = {name.lower(): value for name, value in (headers or {}).items()}
+        if not HTTPStatus.MULTIPLE_CHOICES <= status <= 599:
+            raise ValueError(f"{status} is no status of a refusal: 403, for example, is")
+        for name, value in self.headers.items():
+            if not _HEADER.fullmatch(name) or name in _OURS or not re.fullmatch(r"[\t\x20-\x7e\x80-\xff]*", value):
+                raise ValueError(f"the header {name!r} cannot be sent with a refusal")
 
 
-class ConnectInfo(msgspec.Struct, frozen=True):
-    """A connection that asks to be let in.
+class Peer(msgspec.Struct, frozen=True):
+    """The other end of the connection; `certificate` in DER when the client has shown one."""
 
-    `params` is the decoded query (TR-4: leaves are strings), `headers` the few that are not secret (CI-1), `peer` the
-    address and port of the other end, None when it has none (a Unix socket).
+    address: str
+    port: int
+    certificate: bytes | None = None
+
+
+class Uri(msgspec.Struct, frozen=True):
+    """What was asked for, in the words of the client; `query` is not decoded."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    query: str
+
+
+class ConnectRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A client that asks to be let in, however its frames will travel.
+
+    `headers` has lower-case names (see `gathered`), `query` the characters of the wire (Latin-1), `variables` what
+    stands for the `:name` parts of the mount.
+    """
+
+    transport: Literal["websocket", "longpoll"]
+    path: str
+    query: str
+    variables: Mapping[str, str]
+    headers: Mapping[str, str]
+    arrival: Arrival
+    peer: Peer | None
+
+
+class ConnectInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What `on_connect` is told.
+
+    `params` is the decoded query (TR-4: leaves are strings) with the variables of the mount. The rest is there when it
+    is asked for (CI-1): by `PhoenixConfig.connect_info`, `auth_token` and `connect_constants`, and the `session` by the
+    `sessions` of the application. Other headers are withheld: they may hold secrets.
     """
 
     params: Mapping[str, Any]
-    headers: Mapping[str, str]
-    peer: tuple[str, int] | None
-    path: str
+    peer: Peer | None = None
+    uri: Uri | None = None
+    user_agent: str | None = None
+    x_headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    sec_websocket_headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    trace_headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    session: Mapping[str, Any] | None = None
+    auth_token: str | None = None
+    constants: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers an application may see: `x-*`, `sec-websocket-*`, the user agent and trace context."""
-    return {
-        name: value
-        for name, value in headers.items()
-        if name.startswith(("x-", "sec-websocket-")) or name in _SHOWN_HEADERS
-    }
+class Sessions(msgspec.Struct, frozen=True):
+    """Where `ConnectInfo.session` comes from.
 
-
-def decode_query(query: str) -> dict[str, Any]:
-    """A query as Phoenix reads it: `a[b]=1` nests, `a[]=1` collects, the last of equal keys wins.
-
-    Raises `ValueError` for malformed percent-encoding or invalid UTF-8 (TR-13).
+    `load` finds the session of a client by its cookies. A page of somebody else can send them too, so the session
+    counts only where the parameter `_csrf_token` is right for it, which `check_csrf` tells; None checks nothing, and is
+    for applications that check the origin.
     """
-    root: dict[str, Any] = {}
-    for pair in query.split("&"):
-        if pair:
-            key, _, value = pair.partition("=")
-            _assign(root, _unquote(key), _unquote(value))
-    return root
+
+    load: Callable[[Mapping[str, str]], Awaitable[Mapping[str, Any] | None]]
+    check_csrf: Callable[[Mapping[str, Any], str], bool] | None
+
+    async def find(self, request: ConnectRequest, params: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The session, None where there is none or it does not count: the connection is not refused (CI-2)."""
+        session = await self.load(cookies(request.headers.get("cookie", "")))
+        if session is None or self.check_csrf is None:
+            return session
+        token = params.get("_csrf_token")
+        return session if isinstance(token, str) and self.check_csrf(session, token) else None
 
 
-def _unquote(text: str) -> str:
-    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
-        raise ValueError("malformed percent-encoding")
-    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
+def connect_info(
+    config: PhoenixConfig, request: ConnectRequest, params: Mapping[str, Any], **found: Any
+) -> ConnectInfo:
+    """What of the request the settings let the application see, with what else was `found`."""
+    headers = request.headers
+    shown: dict[str, Any] = {
+        "peer": request.peer,
+        "uri": _uri(request),
+        "user_agent": headers.get("user-agent"),
+        "x_headers": _named(headers, "x-"),
+        "sec_websocket_headers": _named(headers, "sec-websocket-"),
+        "trace_headers": _named(headers, "traceparent", "tracestate"),
+    }
+    chosen = {key: shown[key] for key in config.connect_info}
+    return ConnectInfo(params=params, constants=config.connect_constants, **chosen, **found)
 
 
-def _assign(root: dict[str, Any], key: str, value: str) -> None:
-    name, bracket, _ = key.partition("[")
-    path = [name, *_KEY.findall(key)] if bracket and name and key.endswith("]") else [key]
-    if len(path) > _MAX_NESTING:
-        raise ValueError("parameters are nested too deeply")
-    node: Any = root
-    for part, following in pairwise(path):
-        node = _child(node, part, list if following == "" else dict)
-    if isinstance(node, list):
-        node.append(value)
-    else:
-        node[path[-1]] = value
+def gathered(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by lower-case name; the values of repeated ones are joined as HTTP says."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key = name.strip().lower()
+        joint = "; " if key == "cookie" else ", "
+        found[key] = f"{found[key]}{joint}{value.strip()}" if key in found else value.strip()
+    return found
 
 
-def _child(node: Any, part: str, kind: type[Any]) -> Any:
-    """The container below `node` at `part`, replaced when an earlier pair left something of another kind there."""
-    if isinstance(node, list):
-        node.append(kind())
-        return node[-1]
-    if not isinstance(node.get(part), kind):
-        node[part] = kind()
-    return node[part]
+def cookies(header: str) -> dict[str, str]:
+    """The cookies of a request; of two with one name the first, which is the more specific one (RFC 6265, 5.4)."""
+    found: dict[str, str] = {}
+    for pair in header.split(";"):
+        name, equals, value = pair.strip().partition("=")
+        if equals and name:
+            found.setdefault(name.strip(), value.strip().strip('"'))
+    return found
+
+
+def _named(headers: Mapping[str, str], *prefixes: str) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.startswith(prefixes)}
+
+
+def _uri(request: ConnectRequest) -> Uri:
+    arrival = request.arrival
+    try:
+        asked = urlsplit("//" + arrival.host)
+        host, port = asked.hostname or "", asked.port or DEFAULT_PORTS.get(arrival.scheme)
+    except ValueError:
+        host, port = "", None
+    return Uri(arrival.scheme, host, port, request.path, request.query)

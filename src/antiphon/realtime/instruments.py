@@ -17,6 +17,9 @@ class Instruments:
             "antiphon_ws_unmatched_total", "Frames for topics that nothing serves, or that were not joined."
         )
         self.refused = metrics.counter("antiphon_ws_refused_total", "Connections refused.", ("status",))
+        self.turned_away = metrics.counter(
+            "antiphon_ws_turned_away_total", "Connections refused because they were one too many.", ("limit",)
+        )
         self.closed = metrics.counter("antiphon_ws_closed_total", "Sockets closed by the server.", ("code",))
         self.unsayable = metrics.counter(
             "antiphon_ws_unsayable_total", "Broadcasts of bytes that a client of version 1 could not be sent."

@@ -1,4 +1,4 @@
-"""Which web pages may open a socket (OR-1 to OR-7). Programs that are not browsers send no origin and are let in."""
+"""Which web pages may open a socket (OR-1 to OR-9). Programs that are not browsers send no origin and are let in."""
 
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
@@ -9,7 +9,7 @@ import msgspec
 from antiphon.errors import ConfigError
 from antiphon.realtime.config import PhoenixConfig
 
-_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 OriginCheck = Callable[[SplitResult], bool]
 
@@ -47,8 +47,8 @@ class OriginPolicy:
         if self._rule == "same-host":
             return self._same_host(page.hostname, asked.hostname, arrival.local_address)
         if self._rule == "same-connection":
-            default = _PORTS.get(arrival.scheme)
-            return (page.scheme, page.hostname, page_port or _PORTS.get(page.scheme)) == (
+            default = DEFAULT_PORTS.get(arrival.scheme)
+            return (page.scheme, page.hostname, page_port or DEFAULT_PORTS.get(page.scheme)) == (
                 arrival.scheme,
                 asked.hostname,
                 asked_port or default,
@@ -94,5 +94,5 @@ def _matches(entry: SplitResult, page: SplitResult, page_port: int | None) -> bo
         return False
     if entry.scheme and entry.scheme != page.scheme:
         return False
-    port = entry.port or _PORTS.get(entry.scheme)
-    return port is None or port == (page_port or _PORTS.get(page.scheme))
+    port = entry.port or DEFAULT_PORTS.get(entry.scheme)
+    return port is None or port == (page_port or DEFAULT_PORTS.get(page.scheme))

@@ -1,31 +1,35 @@
 """`Phoenix`: the application. It knows the channels, lets sockets in, and broadcasts for everybody."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from antiphon.errors import ServiceError
+from antiphon.realtime.admission import Admission, OnConnect
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.config import PhoenixConfig
-from antiphon.realtime.connect import ConnectInfo, Refused
+from antiphon.realtime.connect import Refused, Sessions
+from antiphon.realtime.gate import Entrance
 from antiphon.realtime.instruments import Instruments
 from antiphon.realtime.member import Member
-from antiphon.realtime.origin import OriginCheck, OriginPolicy
+from antiphon.realtime.mount import MountPath
+from antiphon.realtime.origin import OriginCheck
 from antiphon.realtime.pubsub import PubSub, adopt, get_pubsub, release
 from antiphon.realtime.server import Server
 from antiphon.realtime.socket import Route, Socket
 from antiphon.realtime.stepper import Stepper
 from antiphon.realtime.topics import TopicRoutes, Topics
 from antiphon.realtime.transports.frames import GOING_AWAY
+from antiphon.realtime.transports.plain import PlainRequests
 from antiphon.realtime.transports.websocket import WebSocketProtocol
 from antiphon.realtime.wire.base import Message
+from antiphon.runtime.clock import SystemClock
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
 log = get_logger(__name__)
 
 ChannelT = TypeVar("ChannelT", bound=type[Channel])
-OnConnect = Callable[[ConnectInfo], Awaitable[Any]]
 OnConnectT = TypeVar("OnConnectT", bound=OnConnect)
 SocketId = Callable[[Socket], Any]
 
@@ -43,12 +47,14 @@ class Phoenix:
         config: PhoenixConfig | None = None,
         *,
         check_origin: OriginCheck | None = None,
+        sessions: Sessions | None = None,
         metrics: Metrics | None = None,
         pubsub: PubSub | None = None,
     ) -> None:
         self.config = config or PhoenixConfig()
-        self.origin_policy = OriginPolicy(self.config, check_origin)
         self.instruments = Instruments(metrics or get_metrics())
+        self.entrance = Entrance(self.config, self.instruments, lambda: len(self.connections), SystemClock())
+        self.admission = Admission(self.config, self.entrance, check_origin=check_origin, sessions=sessions)
         self.routes: TopicRoutes[Route] = TopicRoutes()
         self.topics = Topics(self.config.fan_out_slice)
         self.stepper = Stepper()
@@ -56,11 +62,10 @@ class Phoenix:
         self.socket_id: SocketId | None = None
         """Gives a socket the id under which `disconnect` finds it; set it before the first connection."""
         self.connections: set[WebSocketProtocol] = set()
-        self.draining = False
         self.frames_received = 0
         self.frames_sent = 0
         self._ids: dict[str, set[Socket]] = {}
-        self._on_connect: OnConnect | None = None
+        self._path = MountPath(f"{self.config.mount}/{self.config.websocket_path}")
         self._beat: asyncio.TimerHandle | None = None
         self._server: Server | None = None
 
@@ -81,7 +86,7 @@ class Phoenix:
 
     def on_connect(self, callback: OnConnectT) -> OnConnectT:
         """Decorator: decides who may connect. Returns the assigns of the socket, or raises `Refused`."""
-        self._on_connect = callback
+        self.admission.on_connect = callback
         return callback
 
     # Sending
@@ -126,9 +131,9 @@ class Phoenix:
         """Binds and begins to accept; raises `ServiceError` when the address cannot be had."""
         if self._server is not None:
             raise ServiceError("this application is already serving: stop it first")
-        server = Server(self.config.mount, self.protocol_class())
+        server = Server(PlainRequests(self), self.protocol_class())
         await server.start(host, port)
-        self._server, self.draining = server, False
+        self._server, self.entrance.closed = server, False
         adopt(self.pubsub)
 
     async def serve(self) -> None:
@@ -157,7 +162,7 @@ class Phoenix:
 
     async def drain(self) -> None:
         """Takes no new sockets and asks all there are to come back elsewhere (1012), in batches (DC-5)."""
-        self.draining = True
+        self.entrance.closed = True
         waiting = list(self.connections)
         while waiting:
             batch, waiting = waiting[: self.config.drain_batch], waiting[self.config.drain_batch :]
@@ -178,27 +183,33 @@ class Phoenix:
         if self._beat is None:
             self._schedule_beat()
 
-    async def let_in(self, info: ConnectInfo) -> dict[str, Any]:
-        """The assigns of a new socket; raises `Refused` (TR-9)."""
-        assigns = None if self._on_connect is None else await self._on_connect(info)
-        if assigns is None:
-            return {}
-        if not isinstance(assigns, dict):
-            log.error("realtime.connect_returned_nonsense", type=type(assigns).__name__)
-            raise Refused
-        return assigns
+    def variables(self, path: str) -> dict[str, str]:
+        """What stands for the variables of the mount in the path of a WebSocket; `Refused` for any other path."""
+        try:
+            found = self._path.match(path)
+        except ValueError as error:
+            raise Refused(400) from error
+        if found is None:
+            raise Refused(404)
+        return found
 
-    def socket_opened(self, socket: Socket) -> bool:
-        """Takes a new socket in; False when its id is nonsense (TR-10)."""
-        socket_id = self.socket_id(socket) if self.socket_id is not None else None
-        if isinstance(socket_id, str):
-            socket.id = socket_id
-            self._ids.setdefault(socket_id, set()).add(socket)
-        elif socket_id is not None:
-            log.error("realtime.socket_id_is_no_string", type=type(socket_id).__name__)
-            return False
+    def socket_opened(self, socket: Socket) -> None:
+        """Takes a new socket in; `Refused` when its id is nonsense (TR-10)."""
+        socket.id = self._id_of(socket)
+        if socket.id is not None:
+            self._ids.setdefault(socket.id, set()).add(socket)
         self.instruments.sockets.inc()
-        return True
+
+    def _id_of(self, socket: Socket) -> str | None:
+        try:
+            found = self.socket_id(socket) if self.socket_id is not None else None
+        except Exception as error:
+            log.exception("realtime.socket_id_failed")
+            raise Refused(500) from error
+        if found is None or isinstance(found, str):
+            return found
+        log.error("realtime.socket_id_is_no_string", type=type(found).__name__)
+        raise Refused
 
     def socket_closed(self, socket: Socket) -> None:
         """The counterpart of `socket_opened`."""

@@ -1,4 +1,4 @@
-"""A uvicorn server for an application that runs by itself: sockets on its mount, 404 for everything else."""
+"""A uvicorn server for an application that runs by itself: an ASGI application, and a protocol for upgrades."""
 
 import asyncio
 import signal
@@ -53,10 +53,13 @@ class Listener(uvicorn.Server):
 
 
 class Server:
-    """Serves one mount. `start` binds, `wait` returns when it is over, `stop` ends it."""
+    """`http`, an ASGI application, answers what is no upgrade; `protocol` takes the rest.
 
-    def __init__(self, mount: str, protocol: type[asyncio.Protocol]) -> None:
-        self._mount = mount
+    `start` binds, `wait` returns when it is over, `stop` ends it.
+    """
+
+    def __init__(self, http: Callable[[Any, Any, Any], Awaitable[None]], protocol: type[asyncio.Protocol]) -> None:
+        self._http = http
         self._protocol = protocol
         self._listener: socket.socket | None = None
         self._uvicorn: uvicorn.Server | None = None
@@ -79,7 +82,7 @@ class Server:
                 f"cannot listen on {host}:{port} ({error.strerror}): choose another address or port"
             ) from error
         config = uvicorn.Config(
-            self._answer,
+            self._http,
             interface="asgi3",
             http=RequestProtocol,
             ws=self._protocol,
@@ -105,10 +108,3 @@ class Server:
         if self._uvicorn is not None and self._task is not None:
             self._uvicorn.should_exit = True
             await self._task
-
-    async def _answer(self, scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-        known = scope["path"] == f"{self._mount}/websocket"
-        status, text = (400, b"this address speaks WebSocket only") if known else (404, b"not found")
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": text})

@@ -51,7 +51,7 @@ class Edge:
         self._open_channels()
         app = WebApp(health_routes(self.monitoring), StaticPage(), self._api(), max_body_bytes=settings.max_body_bytes)
         names = frozenset({settings.host, self.phoenix.config.public_host or settings.host})
-        guard = Guard(app, names, self.phoenix.origin_policy)
+        guard = Guard(app, names, self.phoenix.admission.origins)
         return WebServer(guard, self.phoenix.protocol_class(), settings, drain)
 
     def _api(self) -> FastAPI:

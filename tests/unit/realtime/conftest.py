@@ -226,7 +226,7 @@ class Live:
             return ["not", "a", "dict"]
         if "id" in info.params:
             return {"socket_id": 7 if info.params["id"] == "seven" else info.params["id"]}
-        return {"params": info.params, "headers": dict(info.headers)}
+        return {"params": info.params, "headers": dict(info.x_headers)}
 
     def open(self, gate: str) -> None:
         self.gates.setdefault(gate, asyncio.Event()).set()
@@ -256,7 +256,7 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[Live]]]:
     started: list[Live] = []
 
     async def start(**settings: Any) -> Live:
-        live = Live(PhoenixConfig(**{"close_seconds": 1.0, **settings}))
+        live = Live(PhoenixConfig(**{"close_seconds": 1.0, "connect_info": ("x_headers",), **settings}))
         await live.app.listen("127.0.0.1", 0)
         started.append(live)
         return live

@@ -65,7 +65,7 @@ async def test_an_application_serves_again_after_a_stop() -> None:
     app = application()
     for _ in range(2):
         await app.listen("127.0.0.1", 0)
-        assert not app.draining
+        assert not app.entrance.closed
         await app.stop()
 
 

@@ -157,25 +157,24 @@ class WebSocketProtocol(asyncio.Protocol):
         early, self._early = self._early, None
         if self._closing:
             return
-        try:
-            if error is not None:
-                raise error
-            self._open(request, admitted)
-        except Refused as refused:
-            self._refuse(refused.status, refused.body, refused.headers)
-        except asyncio.CancelledError:
-            self._refuse(503)  # the application stops
+        if error is None:
+            try:
+                self._open(request, admitted)
+            except Refused as refused:
+                error = refused
+        if isinstance(error, Refused):
+            self._refuse(error.status, error.body, error.headers)
+        elif error is not None:
+            self._refuse(503)  # cancelled: the application stops
         else:
             for data in early or ():
                 self._transport.resume_reading()
                 self.data_received(data)
 
     def _open(self, request: handshake.UpgradeRequest, admitted: Admitted) -> None:
-        socket = Socket(self.app, self, admitted.serializer, admitted.assigns)
-        self.app.name_socket(socket)
-        problem = handshake.problem(request.headers)
-        if problem is not None:
+        if problem := handshake.problem(request.headers):
             raise Refused(400, problem)
+        socket = Socket(self.app, self, admitted.serializer, admitted.assigns)
         self.app.socket_opened(socket)
         # With no buffer to hide in, `pause_writing` tells at once that the client is not taking its output.
         self._transport.set_write_buffer_limits(high=0)

@@ -182,10 +182,10 @@ async def test_a_defect_before_the_upgrade_is_refused_and_leaves_nothing(
     def fails(*_: Any) -> bool:
         raise RuntimeError("the secret of the check")
 
-    monkeypatch.setattr(live.app.origin_policy, "allows", fails)
+    monkeypatch.setattr(live.app.admission.origins, "allows", fails)
     client = await raw(live, upgrade=False)
     assert " 500 " in await client.request("/socket/websocket?vsn=2.0.0")
-    assert [line["event"] for line in logged if line["log_level"] == "error"] == ["realtime.handshake_failed"]
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == ["realtime.connect_failed"]
     async with asyncio.timeout(5):
         while live.app.connections:
             await asyncio.sleep(0.001)

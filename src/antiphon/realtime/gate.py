@@ -1,0 +1,84 @@
+"""How many may connect: so many in a second, and so many in all.
+
+After a restart thousands of clients come back within milliseconds (JS-1), each with a hand-shake that costs more than a
+thousand messages. Whoever is one too many is told so before anything else is done for it.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NoReturn
+
+from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.connect import Refused
+from antiphon.realtime.instruments import Instruments
+from antiphon.runtime.clock import Clock
+from antiphon.telemetry.logs import get_logger
+
+_LONGEST_WAIT = 30.0
+_FULL_WAIT = 5.0
+
+log = get_logger(__name__)
+
+
+class ConnectGate:
+    """A bucket of `burst` tokens that fills by `rate` a second. Whoever enters takes one."""
+
+    def __init__(self, rate: float, burst: float, clock: Clock) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._tokens = burst
+        self._turned_away = 0.0
+        self._at = clock.monotonic()
+
+    def enter(self) -> float:
+        """0 for whoever may pass, else in how many seconds to ask again.
+
+        Those who are turned away together are told times as far apart as the rate, so that they do not all come back
+        together.
+        """
+        now = self._clock.monotonic()
+        filled, self._at = (now - self._at) * self._rate, now
+        self._tokens = min(self._burst, self._tokens + filled)
+        self._turned_away = max(0.0, self._turned_away - filled)
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0.0
+        self._turned_away += 1
+        return min(_LONGEST_WAIT, self._turned_away / self._rate)
+
+
+class Entrance:
+    """Both limits of one process. `connections` tells how many there are, the one that asks included."""
+
+    def __init__(
+        self, config: PhoenixConfig, instruments: Instruments, connections: Callable[[], int], clock: Clock
+    ) -> None:
+        rate = config.max_connects_per_second
+        self._gate = ConnectGate(rate, rate, clock)
+        self._limit = config.max_connections
+        self._instruments = instruments
+        self._connections = connections
+        self._clock = clock
+        self.closed = False
+        """While the server stops nobody is let in."""
+        self._unsaid = 0
+        self._said_at = -math.inf
+
+    def enter(self) -> None:
+        """Raises `Refused` (503, with Retry-After) for one too many."""
+        if self.closed:
+            raise Refused(503)
+        if self._connections() > self._limit:
+            self._turn_away("connections", _FULL_WAIT)
+        if wait := self._gate.enter():
+            self._turn_away("rate", wait)
+
+    def _turn_away(self, limit: str, wait: float) -> NoReturn:
+        self._instruments.turned_away.labels(limit).inc()
+        self._unsaid += 1
+        now = self._clock.monotonic()
+        if now - self._said_at >= 1:
+            log.warning("realtime.connections_turned_away", limit=limit, count=self._unsaid)
+            self._unsaid, self._said_at = 0, now
+        raise Refused(503, headers={"retry-after": str(math.ceil(wait))})

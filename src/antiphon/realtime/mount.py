@@ -1,0 +1,31 @@
+"""Addresses with variables in them, such as `/socket/:room_id/websocket` (TR-1)."""
+
+import re
+
+from antiphon.errors import ConfigError
+from antiphon.realtime.query import unquoted
+
+_NAME = re.compile(r":([a-z_][a-z0-9_]*)", re.ASCII)
+
+
+class MountPath:
+    """A path in which `:name` stands for one segment, whatever it is. `ConfigError` for one that cannot be read."""
+
+    def __init__(self, path: str) -> None:
+        self._pattern = re.compile("/".join(_segment(text, path) for text in path.split("/")))
+        if len(set(names := _NAME.findall(path))) < len(names):
+            raise ConfigError(f"the path {path} uses a name twice: give each :variable its own")
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """The variables in a path of the wire, None when it is another path; `ValueError` when they are malformed."""
+        found = self._pattern.fullmatch(path)
+        return found and {name: unquoted(text) for name, text in found.groupdict().items()}
+
+
+def _segment(text: str, path: str) -> str:
+    if not text.startswith(":"):
+        return re.escape(text)
+    name = _NAME.fullmatch(text)
+    if name is None:
+        raise ConfigError(f"{text} in the path {path} is no variable: write it like :room_id")
+    return f"(?P<{name[1]}>[^/]+)"

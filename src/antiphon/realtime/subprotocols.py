@@ -1,0 +1,41 @@
+"""The header `Sec-WebSocket-Protocol`, the one that a page may set: it names protocols, and carries a token (AU-1)."""
+
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+
+from antiphon.realtime.connect import Refused
+
+PHOENIX = "phoenix"
+
+_BEARER = "base64url.bearer.phx."
+
+
+def offered(headers: Mapping[str, str]) -> list[str]:
+    """What the client offers, tokens included."""
+    entries = (entry.strip() for entry in headers.get("sec-websocket-protocol", "").split(","))
+    return [entry for entry in entries if entry]
+
+
+def bearer_token(offer: Sequence[str]) -> str | None:
+    """The one token in the offer, None where there is none, or several (AU-4); `Refused` when it is not readable."""
+    found = [entry.removeprefix(_BEARER) for entry in offer if entry.startswith(_BEARER)]
+    if len(found) != 1:
+        return None
+    # The name says base64url, and the clients write the other alphabet (AU-2).
+    text = found[0].rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
+    except ValueError as error:
+        raise Refused from error
+
+
+def choose(offer: Sequence[str], configured: Sequence[str]) -> str | None:
+    """The sub-protocol to answer, None for no word of it; `Refused` when we speak nothing that is offered (AU-5).
+
+    `phoenix` is always understood: browsers give up when it is offered and the answer names nothing (AU-3).
+    """
+    names = [entry for entry in offer if not entry.startswith(_BEARER)]
+    chosen = next((name for name in (*configured, PHOENIX) if name in names), None)
+    if chosen is None and names and configured:
+        raise Refused
+    return chosen
