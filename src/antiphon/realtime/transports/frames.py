@@ -1,6 +1,7 @@
 """WebSocket framing (RFC 6455) without I/O: bytes in, messages out, in whatever pieces they come."""
 
 import codecs
+import struct
 from collections.abc import Callable, Iterator
 
 try:
@@ -74,7 +75,10 @@ class FrameParser:
                     # A control frame is refused before its long length has even arrived.
                     self._check(first, length)
                     break
-                length = int.from_bytes(view[position + 2 : start - 4], "big")
+                if length == 126:
+                    length = view[position + 2] << 8 | view[position + 3]
+                else:
+                    length = int.from_bytes(view[position + 2 : start - 4], "big")
             whole_text = first == 0x81 and self._fragments is None and length <= self._limit
             if not whole_text:
                 self._check(first, length)
@@ -163,13 +167,16 @@ def text_of(payload: bytes) -> str:
         raise FrameError(BAD_TEXT, "text is not UTF-8") from error
 
 
+_MEDIUM = struct.Struct(">BBH").pack
+
+
 def frame(opcode: int, payload: bytes) -> bytes:
     """One final, unmasked frame, as a server sends it; `COMPRESSED | opcode` where the payload is deflated."""
     length = len(payload)
     if length < 126:
         return bytes((0x80 | opcode, length)) + payload
     if length < 65536:
-        return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big") + payload
+        return _MEDIUM(0x80 | opcode, 126, length) + payload
     return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload
 
 

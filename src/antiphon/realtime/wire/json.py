@@ -30,6 +30,12 @@ def without_nan(body: bytes, value: Any) -> bytes:
     return body
 
 
+def may_be_deeper(text: str, limit: int) -> bool:
+    """Whether `text`, which is JSON, can be nested deeper than `limit` at all: only then an exact look is worth it."""
+    # Every level is opened and closed again, so short texts are not even counted through.
+    return len(text) > 2 * limit and text.count("[") + text.count("{") > limit
+
+
 def deeper_than(value: Any, limit: int) -> bool:
     """Whether lists and dicts are nested deeper than `limit` in `value`."""
     level = [value]

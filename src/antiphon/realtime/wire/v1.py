@@ -15,7 +15,7 @@ from antiphon.realtime.wire.base import (
     Message,
     checked_event,
 )
-from antiphon.realtime.wire.json import deeper_than, encode, encode_object, without_nan
+from antiphon.realtime.wire.json import deeper_than, encode, encode_object, may_be_deeper, without_nan
 
 
 class _Envelope(msgspec.Struct, frozen=True, gc=False):
@@ -48,8 +48,7 @@ class SerializerV1:
             raise BadFrameError("not an object with topic, event, payload and ref") from error
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadFrameError("not JSON") from error
-        many = data.count("[") + data.count("{") > max_depth
-        if many and deeper_than((found.join_ref, found.ref, found.payload), max_depth):
+        if may_be_deeper(data, max_depth) and deeper_than((found.join_ref, found.ref, found.payload), max_depth):
             raise BadFrameError("nested too deeply")
         return InboundFrame(found.join_ref, found.ref, found.topic, found.event, found.payload)
 

@@ -16,7 +16,7 @@ from antiphon.realtime.wire.base import (
     Message,
     checked_event,
 )
-from antiphon.realtime.wire.json import deeper_than, encode, encode_object, without_nan
+from antiphon.realtime.wire.json import deeper_than, encode, encode_object, may_be_deeper, without_nan
 
 _decode = msgspec.json.Decoder(InboundFrame).decode
 
@@ -38,15 +38,14 @@ class SerializerV2:
             raise BadFrameError("not an array of refs, topic, event and payload") from error
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadFrameError("not JSON") from error
-        # Few frames hold many brackets: only those pay for an exact look.
-        many = data.count("[") + data.count("{") > max_depth
-        if many and deeper_than((frame.join_ref, frame.ref, frame.payload), max_depth):
+        if may_be_deeper(data, max_depth) and deeper_than((frame.join_ref, frame.ref, frame.payload), max_depth):
             raise BadFrameError("nested too deeply")
         return frame
 
     def reply(self, join_ref: Any, ref: Any, topic: str, status: str, response: Any) -> bytes:
         """See `Serializer`."""
-        if isinstance(response, BUFFERS):
+        # Nearly every response is a dict; comparing one type is quicker than asking for three.
+        if type(response) is not dict and isinstance(response, BUFFERS):
             return binary.reply(join_ref, ref, topic, status, bytes(response))
         body = encode((join_ref, ref, topic, REPLY, {"status": status, "response": response}))
         return without_nan(body, response)
