@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import zlib
 from typing import Self
 
 from websockets.speedups import apply_mask
@@ -26,6 +27,12 @@ def client_frame(first: int, payload: bytes = b"", *, masked: bool = True) -> by
         return head + payload
     mask = os.urandom(4)
     return head + mask + apply_mask(payload, mask)
+
+
+def squeezed(body: bytes, level: int = 6) -> bytes:
+    """The payload of a compressed message, as a client makes it."""
+    compressor = zlib.compressobj(level, wbits=-15)
+    return (compressor.compress(body) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 class RawClient:

@@ -1,9 +1,11 @@
 """permessage-deflate (RFC 7692): every parameter of the header, and the websockets library in both directions."""
 
+import json
 import os
 import zlib
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,17 +21,11 @@ from websockets.uri import parse_uri
 from antiphon.realtime.transports import deflate, frames
 from antiphon.realtime.transports.frames import FrameError, FrameParser
 from antiphon.realtime.wire.base import Binary
-from tests.raw_frames import client_frame
+from tests.raw_frames import client_frame, squeezed
 from tests.rules import rule
 
 LIMIT = 200_000
 TEXT = b'["1","2","room:1","message",{"text":"' + b"no more, no less. " * 40 + b'"}]'
-
-
-def squeezed(body: bytes, level: int = 6) -> bytes:
-    """A payload as a client makes it."""
-    compressor = zlib.compressobj(level, wbits=-15)
-    return (compressor.compress(body) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 def parse(*data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes]]:
@@ -256,3 +252,74 @@ def test_noise_is_inflated_or_refused(payload: bytes) -> None:
     except FrameError as error:
         code = error.code
     assert code in {1007, 1009}
+
+
+# --- a server that compresses -------------------------------------------------------------------------------------
+
+LONG = "no more, no less. " * 40
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Every compressed frame that is made."""
+    frames_made: list[bytes] = []
+    make = deflate.deflated_frame
+
+    def remember(body: bytes) -> bytes:
+        frames_made.append(body)
+        return make(body)
+
+    monkeypatch.setattr(deflate, "deflated_frame", remember)
+    return frames_made
+
+
+async def test_a_broadcast_is_compressed_once_for_all_who_agreed(serve: Any, made: list[bytes]) -> None:
+    live = await serve(compression=True)
+    wires = [await live.wire(compression=kind) for kind in ["deflate"] * 5 + [None] * 5]
+    for wire in wires:
+        await wire.join("room:1")
+    made.clear()
+    live.app.broadcast("room:1", "message", {"text": LONG})
+    for wire in wires:
+        await wire.expect([None, None, "room:1", "message", {"text": LONG}])
+    assert len(made) == 1
+
+
+async def test_it_is_compressed_once_also_when_it_is_in_many_batches(serve: Any, made: list[bytes]) -> None:
+    """Before each push, its member gets all that was broadcast until then: every member another part of the same."""
+    live, rooms = await serve(compression=True), list[Any]()
+
+    def make() -> Any:
+        rooms.append(live.room())
+        return rooms[-1]
+
+    live.app.route("many", make)
+    wires = [await live.wire() for _ in range(8)]
+    for wire in wires:
+        await wire.join("many")
+    made.clear()
+    for number, room in enumerate(rooms):
+        live.app.broadcast("many", "message", {"text": LONG, "n": number})
+        await room.push("pushed", {"n": number})
+    for number, wire in enumerate(wires):
+        heard = [(event, payload["n"]) for _, _, _, event, payload in [await wire.receive() for _ in range(9)]]
+        expected = [("message", n) for n in range(8)]
+        assert heard == [*expected[: number + 1], ("pushed", number), *expected[number + 1 :]]
+    assert len([body for body in made if LONG.encode() in body]) == 8
+
+
+async def test_the_versions_and_their_bytes_are_kept_apart(serve: Any) -> None:
+    live = await serve(compression=True)
+    old, new, plain = await live.wire("vsn=1.0.0"), await live.wire(), await live.wire(compression=None)
+    await old.connection.send(json.dumps({"topic": "room:1", "event": "phx_join", "payload": {}, "ref": "1"}))
+    await old.receive()
+    for wire in (new, plain):
+        await wire.join("room:1")
+    live.app.broadcast("room:1", "message", {"text": LONG})
+    live.app.broadcast("room:1", "message", LONG.encode())
+    live.app.broadcast("room:1", "message", {"end": True})
+    assert [(await old.receive())["payload"] for _ in range(2)] == [{"text": LONG}, {"end": True}]
+    for wire in (new, plain):
+        assert (await wire.receive())[4] == {"text": LONG}
+        assert await wire.connection.recv() == b"\x02\x06\x07room:1message" + LONG.encode()
+        assert (await wire.receive())[4] == {"end": True}
