@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from antiphon.providers.github import SUPPORTED_MODELS, GitHubModelsClient
     from antiphon.realtime.channel import Channel
     from antiphon.realtime.config import PhoenixConfig
+    from antiphon.realtime.middleware import AuthMiddleware, LoggingMiddleware, Middleware, RateLimitMiddleware
     from antiphon.realtime.phoenix import Phoenix
     from antiphon.realtime.pubsub import get_pubsub
     from antiphon.realtime.tokens.token import Token
@@ -66,6 +67,7 @@ _HOMES = {
     "AntiphonError": "errors",
     "Assistant": "assistants.assistant",
     "AsyncProcessor": "runtime.processor",
+    "AuthMiddleware": "realtime.middleware",
     "BaseService": "runtime.base",
     "BatchProcessor": "runtime.batch",
     "Cache": "cache.cache",
@@ -79,8 +81,10 @@ _HOMES = {
     "ContextBuilder": "assistants.context",
     "ErrorHandler": "runtime.retry",
     "GitHubModelsClient": "providers.github",
+    "LoggingMiddleware": "realtime.middleware",
     "MessageHandler": "conversation.handler",
     "MessageRouter": "conversation.router",
+    "Middleware": "realtime.middleware",
     "ModelSelector": "assistants.selector",
     "ModuleError": "errors",
     "MonitoringService": "telemetry.monitoring",
@@ -91,6 +95,7 @@ _HOMES = {
     "ProcessingError": "errors",
     "PromptManager": "assistants.prompts",
     "ProviderError": "errors",
+    "RateLimitMiddleware": "realtime.middleware",
     "Registry": "runtime.registry",
     "Repository": "runtime.base",
     "SUPPORTED_MODELS": "providers.github",
@@ -124,6 +129,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "AntiphonError",
     "Assistant",
     "AsyncProcessor",
+    "AuthMiddleware",
     "BaseService",
     "BatchProcessor",
     "Cache",
@@ -137,8 +143,10 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ContextBuilder",
     "ErrorHandler",
     "GitHubModelsClient",
+    "LoggingMiddleware",
     "MessageHandler",
     "MessageRouter",
+    "Middleware",
     "ModelSelector",
     "ModuleError",
     "MonitoringService",
@@ -149,6 +157,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ProcessingError",
     "PromptManager",
     "ProviderError",
+    "RateLimitMiddleware",
     "Registry",
     "Repository",
     "SUPPORTED_MODELS",

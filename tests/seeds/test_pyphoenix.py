@@ -235,7 +235,6 @@ def room_with_middleware(app: Phoenix) -> Any:
 
 
 @sample("pyphoenix-7")
-@later("C")
 async def test_who_has_a_token_comes_in_as_themselves(block: Block, app: Phoenix, connect: Connect) -> None:
     public("AuthMiddleware")
     run(block, channel=room_with_middleware(app))
@@ -245,7 +244,6 @@ async def test_who_has_a_token_comes_in_as_themselves(block: Block, app: Phoenix
 
 
 @sample("pyphoenix-8")
-@later("C")
 async def test_what_happens_in_a_channel_is_logged_without_what_is_said(
     block: Block, app: Phoenix, connect: Connect, logged: list[dict[str, Any]]
 ) -> None:
@@ -261,7 +259,6 @@ async def test_what_happens_in_a_channel_is_logged_without_what_is_said(
 
 
 @sample("pyphoenix-9")
-@later("C")
 async def test_ten_messages_a_second_pass_and_the_next_is_refused(block: Block, app: Phoenix, connect: Connect) -> None:
     public("RateLimitMiddleware")
     run(block, channel=room_with_middleware(app))

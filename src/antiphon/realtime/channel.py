@@ -10,6 +10,7 @@ from antiphon.realtime.wire.base import JOIN
 
 if TYPE_CHECKING:
     from antiphon.realtime.member import Member
+    from antiphon.realtime.middleware import Middleware
     from antiphon.realtime.phoenix import Phoenix
     from antiphon.realtime.socket import Socket
 
@@ -17,6 +18,10 @@ Handler = Callable[[Any, Any, "Socket"], Awaitable[Any]]
 HandlerT = TypeVar("HandlerT", bound=Handler)
 Hook = Callable[[Any, str, Any], Awaitable[None]]
 HookT = TypeVar("HookT", bound=Hook)
+
+
+UNHANDLED = {"reason": "unhandled event"}
+"""What an event is answered that no channel of its topic handles (MS-10)."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -56,6 +61,7 @@ class Channel:
 
     handlers: ClassVar[dict[str, Handler]] = {}
     hooks: ClassVar[dict[str, Hook]] = {}
+    middleware: ClassVar[tuple["Middleware", ...]] = ()
     _member: "Member"
 
     topic: str
@@ -69,6 +75,11 @@ class Channel:
         super().__init_subclass__(**kwargs)
         cls.handlers = {**cls.handlers, **_marked(cls, "__channel_events__")}
         cls.hooks = {**cls.hooks, **_marked(cls, "__channel_hooks__")}
+
+    @classmethod
+    def use_middleware(cls, middleware: "Middleware") -> None:
+        """Puts it before every channel of this class and of its subclasses made later, behind what is there already."""
+        cls.middleware = (*cls.middleware, middleware)
 
     @staticmethod
     def on(event: str) -> Callable[[HandlerT], HandlerT]:

@@ -8,10 +8,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from antiphon.errors import ProcessingError
-from antiphon.realtime.channel import Channel, Deferred, Rejected, Reply
+from antiphon.realtime.channel import UNHANDLED, Channel, Deferred, Rejected, Reply
 from antiphon.realtime.grace import Grace
 from antiphon.realtime.inbox import Item, Told, is_join, watch
 from antiphon.realtime.joining import Held, join_answer
+from antiphon.realtime.middleware import handle, join
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.wire.base import LEAVE, UNSENDABLE, InboundFrame, Message
 from antiphon.telemetry.logs import get_logger
@@ -84,7 +85,7 @@ class Member:
         socket = self.socket
         channel = self._channel = self._route.factory()
         channel.attach(self, socket.app, {**socket.assigns, **self._route.assigns})
-        return await channel.on_join(payload, socket)
+        return await join(channel, payload)
 
     def _join_done(self, result: Any, error: BaseException | None) -> None:
         self._busy, self._task = False, None
@@ -205,15 +206,17 @@ class Member:
             self.reply(frame.ref, "ok", {})
             self._end("left", self.socket.serializer.close(self.join_ref, self.topic))
             return
-        channel, self._ref = self._channel, frame.ref
+        channel, socket, self._ref = self._channel, self.socket, frame.ref
         handler = type(channel).handlers.get(frame.event)
         channel.event = frame.event
-        if handler is not None:
-            self._run(handler(channel, frame.payload, self.socket), self._handled)
+        if channel.middleware or socket.app.middleware:
+            self._run(handle(channel, handler, frame.payload), self._handled)
+        elif handler is not None:
+            self._run(handler(channel, frame.payload, socket), self._handled)
         elif type(channel).on_message is not Channel.on_message:
             self._run(channel.on_message(frame.payload, self.socket), self._handled)
         else:
-            self.reply(frame.ref, "error", {"reason": "unhandled event"})
+            self.reply(frame.ref, "error", UNHANDLED)
 
     def _is_current(self, join_ref: Any) -> bool:
         mine = self.join_ref

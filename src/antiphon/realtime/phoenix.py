@@ -12,6 +12,7 @@ from antiphon.realtime.connect import Refused, Sessions
 from antiphon.realtime.gate import Entrance
 from antiphon.realtime.instruments import Instruments
 from antiphon.realtime.member import Member
+from antiphon.realtime.middleware import Middleware
 from antiphon.realtime.mount import MountPath
 from antiphon.realtime.origin import OriginCheck
 from antiphon.realtime.pubsub import PubSub, adopt, get_pubsub, release
@@ -56,6 +57,7 @@ class Phoenix:
         self.entrance = Entrance(self.config, self.instruments, lambda: len(self.connections), SystemClock())
         self.admission = Admission(self.config, self.entrance, check_origin=check_origin, sessions=sessions)
         self.routes: TopicRoutes[Route] = TopicRoutes()
+        self.middleware: tuple[Middleware, ...] = ()
         self.topics = Topics(self.config.fan_out_slice)
         self.stepper = Stepper()
         self.pubsub = pubsub or get_pubsub()
@@ -83,6 +85,10 @@ class Phoenix:
     def route(self, pattern: str, factory: Callable[[], Channel], **assigns: Any) -> None:
         """`factory`, a class or any callable, makes the channel of every join on `pattern`. The first match wins."""
         self.routes.add(pattern, Route(factory, assigns))
+
+    def use_middleware(self, middleware: Middleware) -> None:
+        """Puts it before every channel, behind what was added earlier and before what a channel has of its own."""
+        self.middleware = (*self.middleware, middleware)
 
     def on_connect(self, callback: OnConnectT) -> OnConnectT:
         """Decorator: decides who may connect. Returns the assigns of the socket, or raises `Refused`."""

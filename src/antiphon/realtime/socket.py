@@ -28,7 +28,9 @@ class Route(msgspec.Struct, frozen=True):
 class Socket:
     """`assigns` come from `on_connect` and are copied into every channel; `id` is what `Phoenix.disconnect` takes."""
 
-    __slots__ = ("_channels", "_crowded", "_queued", "_strayed", "app", "assigns", "id", "serializer", "transport")
+    __slots__ = (
+        "__weakref__", "_channels", "_crowded", "_queued", "_strayed", "app", "assigns", "id", "serializer", "transport",
+    )  # fmt: skip
 
     def __init__(self, app: "Phoenix", transport: Transport, serializer: Serializer, assigns: dict[str, Any]) -> None:
         self.app = app

@@ -1,0 +1,144 @@
+"""What stands between a socket and its channels: who may join, what is logged, how much may be said."""
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from antiphon.realtime.channel import UNHANDLED, Channel, Handler, Rejected
+from antiphon.runtime.clock import Clock, SystemClock
+from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.metrics import Metrics, get_metrics
+
+if TYPE_CHECKING:
+    from antiphon.realtime.socket import Socket
+
+Proceed = Callable[[Any], Awaitable[Any]]
+"""Goes on with a payload, this one or another, and returns the answer of what comes behind."""
+
+Authenticate = Callable[[Any], Awaitable[Any]]
+
+log = get_logger(__name__)
+
+
+class Middleware:
+    """Subclass it and override what it is for. `Phoenix.use_middleware` puts it before every channel, and
+    `Channel.use_middleware` before one class of them; the first that was added is the outermost.
+
+    `channel` has the topic, the socket, the assigns and, of a message, the event. To answer without going on, return
+    the answer or raise `Rejected`; any other exception is what it would be in the channel itself.
+    """
+
+    async def join(self, payload: Any, channel: Channel, proceed: Proceed) -> Any:  # noqa: ARG002 - for those that do
+        """Around `Channel.on_join`."""
+        return await proceed(payload)
+
+    async def message(self, payload: Any, channel: Channel, proceed: Proceed) -> Any:  # noqa: ARG002 - the same
+        """Around the handler of an event, also of one that nothing handles."""
+        return await proceed(payload)
+
+
+async def join(channel: Channel, payload: Any) -> Any:
+    """Runs `on_join` behind all middleware."""
+    return await _around(channel, Middleware.join, partial(channel.on_join, socket=channel.socket))(payload)
+
+
+async def handle(channel: Channel, handler: Handler | None, payload: Any) -> Any:
+    """Runs a handler, or else `on_message`, behind all middleware."""
+    if handler is not None:
+        last: Proceed = partial(handler, channel, socket=channel.socket)
+    elif type(channel).on_message is not Channel.on_message:
+        last = partial(channel.on_message, socket=channel.socket)
+    else:
+        last = _unhandled
+    return await _around(channel, Middleware.message, last)(payload)
+
+
+async def _unhandled(_payload: Any) -> None:
+    raise Rejected(UNHANDLED)
+
+
+def _around(channel: Channel, step: Any, last: Proceed) -> Proceed:
+    """`last` behind one step of every middleware that has a step of its own there."""
+    for one in reversed((*channel.app.middleware, *channel.middleware)):
+        if getattr(type(one), step.__name__) is not step:
+            last = partial(getattr(one, step.__name__), channel=channel, proceed=last)
+    return last
+
+
+class AuthMiddleware(Middleware):
+    """Lets in whom `authenticate(payload)` knows: a mapping it returns is added to the assigns of the channel, anything
+    else that is true becomes `assigns["user"]`. For None, and whatever else is false, the join is refused with
+    `{"reason": "unauthorized"}`.
+    """
+
+    def __init__(self, authenticate: Authenticate) -> None:
+        self._authenticate = authenticate
+
+    async def join(self, payload: Any, channel: Channel, proceed: Proceed) -> Any:
+        """See `Middleware`."""
+        found = await self._authenticate(payload)
+        if not found:
+            raise Rejected({"reason": "unauthorized"})
+        channel.assigns.update(found if isinstance(found, dict) else {"user": found})
+        return await proceed(payload)
+
+
+class LoggingMiddleware(Middleware):
+    """A log line for each join and message, with topic, event, outcome and time; never with what was said."""
+
+    async def join(self, payload: Any, channel: Channel, proceed: Proceed) -> Any:
+        """See `Middleware`."""
+        return await self._logged("realtime.join", payload, channel, proceed)
+
+    async def message(self, payload: Any, channel: Channel, proceed: Proceed) -> Any:
+        """See `Middleware`."""
+        return await self._logged("realtime.message", payload, channel, proceed)
+
+    async def _logged(self, what: str, payload: Any, channel: Channel, proceed: Proceed) -> Any:
+        began, outcome = time.perf_counter(), "crashed"
+        try:
+            answer = await proceed(payload)
+            outcome = "ok"
+        except Rejected:
+            outcome = "rejected"
+            raise
+        finally:
+            elapsed = round((time.perf_counter() - began) * 1000, 1)
+            known = channel.event in channel.handlers
+            event = channel.event if known else "*"  # anything else is text that a client made up
+            log.info(what, topic=channel.topic[:200], message=event, outcome=outcome, elapsed_ms=elapsed)
+        return answer
+
+
+class RateLimitMiddleware(Middleware):
+    """Refuses messages of a socket beyond `max_messages_per_second`, of which as many may come at once, with
+    `{"reason": "rate limited", "retry_after_ms": n}`. One that joins anew does not begin anew.
+    """
+
+    def __init__(
+        self, max_messages_per_second: float = 10, *, clock: Clock | None = None, metrics: Metrics | None = None
+    ) -> None:
+        self._rate = max_messages_per_second
+        self._clock = clock or SystemClock()
+        self._sockets: WeakKeyDictionary[Socket, tuple[float, float]] = WeakKeyDictionary()
+        self._refused = (metrics or get_metrics()).counter(
+            "antiphon_ws_rate_limited_total", "Messages refused because their socket sent too many."
+        )
+
+    async def message(self, payload: Any, channel: Channel, proceed: Proceed) -> Any:
+        """See `Middleware`."""
+        wait = self._wait(channel.socket)
+        if wait:
+            self._refused.inc()
+            raise Rejected({"reason": "rate limited", "retry_after_ms": round(wait * 1000)})
+        return await proceed(payload)
+
+    def _wait(self, socket: "Socket") -> float:
+        """0 when the socket has a message left, else in how many seconds it will."""
+        now, most = self._clock.monotonic(), max(1.0, self._rate)
+        left, at = self._sockets.get(socket, (most, now))
+        left = min(most, left + (now - at) * self._rate)
+        self._sockets[socket] = (left - 1 if left >= 1 else left, now)
+        return 0.0 if left >= 1 else (1 - left) / self._rate
