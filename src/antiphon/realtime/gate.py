@@ -55,7 +55,7 @@ class Entrance:
         self, config: PhoenixConfig, instruments: Instruments, connections: Callable[[], int], clock: Clock
     ) -> None:
         rate = config.max_connects_per_second
-        self._gate = ConnectGate(rate, rate, clock)
+        self._gate = ConnectGate(rate, max(1.0, rate), clock)
         self._limit = config.max_connections
         self._instruments = instruments
         self._connections = connections

@@ -12,9 +12,11 @@ class MountPath:
     """A path in which `:name` stands for one segment, whatever it is. `ConfigError` for one that cannot be read."""
 
     def __init__(self, path: str) -> None:
-        self._pattern = re.compile("/".join(_segment(text, path) for text in path.split("/")))
-        if len(set(names := _NAME.findall(path))) < len(names):
+        segments = path.split("/")
+        variables = [segment for segment in segments if segment.startswith(":")]
+        if len(set(variables)) < len(variables):
             raise ConfigError(f"the path {path} uses a name twice: give each :variable its own")
+        self._pattern = re.compile("/".join(_segment(segment, path) for segment in segments))
 
     def match(self, path: str) -> dict[str, str] | None:
         """The variables in a path of the wire, None when it is another path; `ValueError` when they are malformed."""

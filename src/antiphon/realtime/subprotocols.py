@@ -4,6 +4,9 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 
 from antiphon.realtime.connect import Refused
+from antiphon.telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 PHOENIX = "phoenix"
 
@@ -26,6 +29,7 @@ def bearer_token(offer: Sequence[str]) -> str | None:
     try:
         return b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
     except ValueError as error:
+        log.warning("realtime.token_unreadable")
         raise Refused from error
 
 
@@ -37,5 +41,6 @@ def choose(offer: Sequence[str], configured: Sequence[str]) -> str | None:
     names = [entry for entry in offer if not entry.startswith(_BEARER)]
     chosen = next((name for name in (*configured, PHOENIX) if name in names), None)
     if chosen is None and names and configured:
+        log.warning("realtime.subprotocol_refused", offered=", ".join(names)[:200], served=", ".join(configured))
         raise Refused
     return chosen

@@ -7,6 +7,7 @@ import pytest
 from antiphon.errors import ConfigError
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.origin import Arrival, OriginPolicy
+from tests.rules import rule
 
 REMOTE = Arrival("http", "chat.example.com:4000", "192.0.2.1")
 LOOPBACK = Arrival("http", "localhost:4000", "127.0.0.1")
@@ -16,16 +17,19 @@ def allows(origin: str | None, arrival: Arrival = REMOTE, **settings: Any) -> bo
     return OriginPolicy(PhoenixConfig(**settings)).allows(origin, arrival)
 
 
+@rule("OR-1")
 @pytest.mark.parametrize("origins", ["same-host", "same-connection", "any", ("//a.com",)])
-def test_or_1_no_origin_is_allowed(origins: Any) -> None:
+def test_no_origin_is_allowed(origins: Any) -> None:
     assert allows(None, origins=origins)
 
 
-def test_or_1_any_allows_everything() -> None:
+@rule("OR-1")
+def test_any_allows_everything() -> None:
     assert allows("https://evil.com", origins="any")
     assert allows("null", origins="any")
 
 
+@rule("OR-2")
 @pytest.mark.parametrize(
     ("origin", "allowed"),
     [
@@ -36,11 +40,12 @@ def test_or_1_any_allows_everything() -> None:
         ("https://ex.com.evil.com", False),
     ],
 )
-def test_or_2_the_public_host_whatever_scheme_and_port(origin: str, allowed: bool) -> None:
+def test_the_public_host_whatever_scheme_and_port(origin: str, allowed: bool) -> None:
     assert allows(origin, public_host="Ex.com") is allowed
 
 
-def test_or_2_without_a_public_host_the_host_that_was_asked_for() -> None:
+@rule("OR-2")
+def test_without_a_public_host_the_host_that_was_asked_for() -> None:
     assert allows("https://chat.example.com")
     assert not allows("https://example.com")
 
@@ -48,18 +53,21 @@ def test_or_2_without_a_public_host_the_host_that_was_asked_for() -> None:
 LOOPBACK_PAGES = ["http://localhost:5173", "http://127.0.0.1:4000", "http://[::1]:4000", "http://app.localhost"]
 
 
+@rule("OR-2")
 @pytest.mark.parametrize("origin", LOOPBACK_PAGES)
-def test_or_2_loopback_pages_reach_a_loopback_server(origin: str) -> None:
+def test_loopback_pages_reach_a_loopback_server(origin: str) -> None:
     assert allows(origin, LOOPBACK)
 
 
-def test_or_2_a_rebound_name_does_not_reach_a_loopback_server() -> None:
+@rule("OR-2")
+def test_a_rebound_name_does_not_reach_a_loopback_server() -> None:
     assert not allows("http://evil.com:4000", Arrival("http", "evil.com:4000", "127.0.0.1"))
     assert not allows("http://localhost:4000", Arrival("http", "evil.com:4000", "127.0.0.1"))
     assert not allows("http://evil.com:4000", Arrival("http", "evil.com:4000", "::ffff:127.0.0.1"))
     assert allows("http://chat.com", Arrival("http", "chat.com", "127.0.0.1"), public_host="chat.com")
 
 
+@rule("OR-3", "OR-4")
 @pytest.mark.parametrize(
     ("entry", "origin", "allowed"),
     [
@@ -78,10 +86,11 @@ def test_or_2_a_rebound_name_does_not_reach_a_loopback_server() -> None:
         ("//ex.com", "https://a.ex.com", False),
     ],
 )
-def test_or_3_or_4_lists(entry: str, origin: str, allowed: bool) -> None:
+def test_lists(entry: str, origin: str, allowed: bool) -> None:
     assert allows(origin, origins=("//first.com", entry)) is allowed
 
 
+@rule("OR-5")
 @pytest.mark.parametrize(
     ("origin", "allowed"),
     [
@@ -92,19 +101,21 @@ def test_or_3_or_4_lists(entry: str, origin: str, allowed: bool) -> None:
         ("ws://h:4000", False),
     ],
 )
-def test_or_5_same_connection(origin: str, allowed: bool) -> None:
+def test_same_connection(origin: str, allowed: bool) -> None:
     assert allows(origin, Arrival("http", "h:4000", "192.0.2.1"), origins="same-connection") is allowed
 
 
-def test_or_6_a_callable_decides_alone() -> None:
+@rule("OR-6")
+def test_a_callable_decides_alone() -> None:
     policy = OriginPolicy(PhoenixConfig(), lambda page: page.scheme == "app")
     assert policy.allows("app://", REMOTE)
     assert not policy.allows("https://chat.example.com", REMOTE)
 
 
+@rule("OR-7")
 @pytest.mark.parametrize("origin", ["null", "", "file://", "http://", "http://[", "http://ex.com:port"])
 @pytest.mark.parametrize("origins", ["same-host", "same-connection", ("//*.ex.com",)])
-def test_or_7_origins_without_a_host_are_refused(origin: str, origins: Any) -> None:
+def test_origins_without_a_host_are_refused(origin: str, origins: Any) -> None:
     assert not allows(origin, origins=origins)
 
 
