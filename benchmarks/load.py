@@ -57,7 +57,7 @@ class Ground:
     def load(self, server: Serving, options: str) -> Mapping[str, Any]:
         """One run of the generator; `phxload --help` tells the options, its last line what is returned."""
         command = [str(self.folder / "phxload"), "--url", server.url, "--pid", str(server.pid)]
-        command += ["--core", str(self._generating), *options.split()]
+        command += ["--core", str(self._generating), "--spin", *options.split()]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         result: dict[str, Any] = json.loads(output.partition("RESULT ")[2])
         if result["errors"] or result["ready"] < result["conns"]:

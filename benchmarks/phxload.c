@@ -51,7 +51,7 @@ typedef struct {
 } topic_t;
 
 static struct {
-    int mode, conns, inflight, payload, topics, slow, srcs, conc, window, deflate, rcvbuf, match, core;
+    int mode, conns, inflight, payload, topics, slow, srcs, conc, window, deflate, rcvbuf, match, core, spin;
     double duration, warmup, rate, hold;
     char host[128], path[512], hostport[160];
     int port;
@@ -359,7 +359,10 @@ static void poll_once(int ms) {
         }
     }
 }
-static int poll_ms(void) { return (o.mode == M_FANOUT && o.rate > 0 && measuring >= 0) ? (o.rate * o.topics > 200 ? 0 : 1) : 20; }
+static int poll_ms(void) {
+    if (o.spin) return 0;                           /* asleep, it would have to be woken for a reply: at the server's cost */
+    return (o.mode == M_FANOUT && o.rate > 0 && measuring >= 0) ? (o.rate * o.topics > 200 ? 0 : 1) : 20;
+}
 
 static void help(void) {
     puts("phxload --mode connect|echo|fanout|http --url ws://127.0.0.1:4000/socket/websocket?vsn=2.0.0 [flags]\n"
@@ -371,6 +374,7 @@ static void help(void) {
          "  --window W         fan-out: messages outstanding per topic (1)   --rate R  open loop: messages/s per topic\n"
          "  --duration S (5) --warmup S (1) --hold S  connect: idle time before memory is read (0)\n"
          "  --pid P[,P]        server pids; their children are counted too  --core N  the core to run on\n"
+         "  --spin             never sleeps while it measures: waking it is work that a server does for no real client\n"
          "  --concurrency N    connection attempts at once (256)  --sources N  use N addresses from 127.0.0.2 on\n"
          "  --deflate          offer permessage-deflate (frames are counted, not inflated)\n"
          "  --slow N --rcvbuf B  the last N sockets join and then never read\n"
@@ -382,7 +386,7 @@ int main(int argc, char **argv) {
         { "join-payload", 1, 0, 'j' }, { "payload-bytes", 1, 0, 'p' }, { "event", 1, 0, 'e' }, { "inflight", 1, 0, 'k' }, { "broadcast-event", 1, 0, 'b' },
         { "receive-event", 1, 0, 'r' }, { "window", 1, 0, 'w' }, { "rate", 1, 0, 'R' }, { "duration", 1, 0, 'd' }, { "warmup", 1, 0, 'W' },
         { "hold", 1, 0, 'H' }, { "pid", 1, 0, 'P' }, { "concurrency", 1, 0, 'c' }, { "sources", 1, 0, 's' }, { "deflate", 0, 0, 'z' },
-        { "slow", 1, 0, 'S' }, { "rcvbuf", 1, 0, 'B' }, { "header", 1, 0, 'x' }, { "label", 1, 0, 'l' }, { "core", 1, 0, 'C' }, { "help", 0, 0, 'h' }, { 0 } };
+        { "slow", 1, 0, 'S' }, { "rcvbuf", 1, 0, 'B' }, { "header", 1, 0, 'x' }, { "label", 1, 0, 'l' }, { "core", 1, 0, 'C' }, { "spin", 0, 0, 'y' }, { "help", 0, 0, 'h' }, { 0 } };
     const char *url = "ws://127.0.0.1:4000/socket/websocket?vsn=2.0.0"; int ch;
     while ((ch = getopt_long(argc, argv, "", L, 0)) != -1) switch (ch) {
         case 'm': o.mode = !strcmp(optarg, "connect") ? M_CONNECT : !strcmp(optarg, "fanout") ? M_FANOUT : !strcmp(optarg, "http") ? M_HTTP : M_ECHO; break;
@@ -391,7 +395,7 @@ int main(int argc, char **argv) {
         case 'b': o.bevent = optarg; break; case 'r': o.revent = optarg; if (!*optarg) o.match = 0; break; case 'w': o.window = atoi(optarg); break;
         case 'R': o.rate = atof(optarg); break; case 'd': o.duration = atof(optarg); break; case 'W': o.warmup = atof(optarg); break; case 'H': o.hold = atof(optarg); break;
         case 'P': o.pids = optarg; break; case 'c': o.conc = atoi(optarg); break; case 's': o.srcs = atoi(optarg); break; case 'z': o.deflate = 1; break;
-        case 'S': o.slow = atoi(optarg); break; case 'B': o.rcvbuf = atoi(optarg); break; case 'C': o.core = atoi(optarg); break; case 'l': o.label = optarg; break;
+        case 'S': o.slow = atoi(optarg); break; case 'B': o.rcvbuf = atoi(optarg); break; case 'y': o.spin = 1; break; case 'C': o.core = atoi(optarg); break; case 'l': o.label = optarg; break;
         case 'x': { char *e = malloc(strlen(optarg) + strlen(o.extra) + 3); sprintf(e, "%s%s\r\n", o.extra, optarg); o.extra = e; break; }
         default: help();
     }
