@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.domain import new_id
-from antiphon.realtime.client import ClientChannel, PhoenixClient
+from antiphon.realtime.client.channel import ClientChannel
+from antiphon.realtime.client.phoenix import PhoenixClient
 from benchmarks.bench_start import READY, SERVE
 from benchmarks.measuring import ROOT, Case, cpu_seconds, fast_loop, process
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from antiphon.conversation.router import MessageRouter
 from antiphon.domain import ChannelMessage
-from antiphon.realtime.client import ClientChannel
+from antiphon.realtime.client.channel import ClientChannel
 from antiphon.telemetry import pipeline
 from antiphon.telemetry.formats import render_json
 from antiphon.telemetry.logs import Logger

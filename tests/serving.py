@@ -15,13 +15,17 @@ from typing import Any, Self
 
 from antiphon.adapters.base import ChannelAdapter
 from antiphon.assistants.assistant import Assistant
-from antiphon.realtime.client import ClientChannel, PhoenixClient
+from antiphon.realtime.client.channel import ClientChannel
+from antiphon.realtime.client.options import ClientOptions
+from antiphon.realtime.client.phoenix import PhoenixClient
 from antiphon.settings.config import Config
 from antiphon.workspace import Workspace
 
 SOURCE = Path(__file__).parents[1] / "src"
 LONGEST = 20.0
 """Seconds until a test that waits for something gives up."""
+OPTIONS = ClientOptions(timeout_seconds=LONGEST, reconnect_seconds=(0.02,), spread_seconds=0.02)
+"""Of clients that come back at once."""
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -269,7 +273,7 @@ class Visitors:
         self._open = AsyncExitStack()
 
     async def connect(self, url: str) -> PhoenixClient:
-        client = PhoenixClient(f"{url}/socket", timeout_seconds=LONGEST, delays=(0.02,))
+        client = PhoenixClient(f"{url}/socket", options=OPTIONS)
         return await self._open.enter_async_context(client)
 
     async def new_conversation(self, client: PhoenixClient, client_id: str = "c1", **wishes: Any) -> str:

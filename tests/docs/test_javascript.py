@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.realtime.client import PhoenixClient
+from antiphon.realtime.client.phoenix import PhoenixClient
 
 WIRE = Path(__file__).parents[1] / "wire" / "node"
 SOCKETS_FOR_OLD_NODE = 'import WebSocket from "ws"\nglobalThis.WebSocket = WebSocket\n'

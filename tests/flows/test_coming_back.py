@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from antiphon.errors import ServiceError
-from antiphon.realtime.client import PhoenixClient
+from antiphon.realtime.client.phoenix import PhoenixClient
 from antiphon.workspace import Workspace
 from tests.flows.conftest import Serving
 from tests.serving import Visitor, Visitors
@@ -19,9 +19,9 @@ TOKENS = 60
 async def cut(visitor: Visitor) -> None:
     """Breaks the connection under the client, which mends it by itself."""
     joins = visitor.joins
-    socket = visitor.client._socket
-    assert socket is not None
-    transport = socket._response.connection.transport  # type: ignore[union-attr]
+    connection = visitor.client._connection
+    assert connection is not None
+    transport = connection._socket._response.connection.transport  # type: ignore[union-attr]
     assert transport is not None
     transport.abort()
     await visitor.see(lambda: visitor.joins > joins)

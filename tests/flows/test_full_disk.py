@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.realtime.client import PushError
+from antiphon.realtime.client.push import PushError
 from tests.serving import Served, Visitors, environment
 
 DISK = 4 * 1024 * 1024

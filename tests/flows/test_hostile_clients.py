@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 
 from antiphon.conversation.router import TEXT_LIMIT, WAITING_LIMIT
-from antiphon.realtime.client import PushError
+from antiphon.realtime.client.push import PushError
 from antiphon.workspace import Workspace
 from tests.flows.conftest import Serving
 from tests.serving import LONGEST, Visitors

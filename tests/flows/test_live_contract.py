@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from antiphon.realtime.client import PushError
+from antiphon.realtime.client.push import PushError
 from antiphon.workspace import Workspace
 from tests.flows.conftest import Serving
 from tests.serving import Visitor, Visitors

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.realtime.client import PushError
+from antiphon.realtime.client.push import PushError
 from tests.postgres import PostgresServer, address_of, administer
 from tests.proxy import Proxy
 from tests.serving import LONGEST, Served, Visitors

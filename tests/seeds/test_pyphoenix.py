@@ -14,7 +14,10 @@ import pytest
 
 from antiphon.errors import ServiceError
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.client import ClientChannel, PhoenixClient, PushError
+from antiphon.realtime.client.channel import ClientChannel
+from antiphon.realtime.client.options import ClientOptions
+from antiphon.realtime.client.phoenix import PhoenixClient
+from antiphon.realtime.client.push import PushError
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.pubsub import PubSub
@@ -56,7 +59,9 @@ async def connect() -> AsyncIterator[Connect]:
     async with AsyncExitStack() as clients:
 
         async def enter(app: Phoenix) -> PhoenixClient:
-            client = PhoenixClient(f"http://127.0.0.1:{app.port}/socket", timeout_seconds=LONGEST)
+            client = PhoenixClient(
+                f"http://127.0.0.1:{app.port}/socket", options=ClientOptions(timeout_seconds=LONGEST)
+            )
             return await clients.enter_async_context(client)
 
         yield enter

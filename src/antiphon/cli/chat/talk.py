@@ -14,7 +14,9 @@ from antiphon.cli.chat.transcript import Transcript, printable
 from antiphon.conversation.router import TEXT_LIMIT
 from antiphon.domain import new_id
 from antiphon.errors import NotFoundError, ServiceError
-from antiphon.realtime.client import ClientChannel, PhoenixClient, PushError, Status
+from antiphon.realtime.client.channel import ClientChannel
+from antiphon.realtime.client.phoenix import PhoenixClient, Status
+from antiphon.realtime.client.push import PushError
 from antiphon.realtime.transports.frames import TOO_BIG
 from antiphon.realtime.wire.base import ERROR
 
@@ -126,8 +128,7 @@ class Talk:
         wish = {"client_id": self._key} | ({"assistant": self._assistant} if self._assistant else {})
         door = self._client.channel("conversation:new", wish)
         self.conversation = (await door.join())["conversation"]["id"]
-        with suppress(ServiceError, TimeoutError):
-            await door.leave()
+        await door.leave()
         await self._join(str(self.conversation))
         assert self._channel is not None  # noqa: S101 - joined
         return self._channel
