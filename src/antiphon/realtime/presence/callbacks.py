@@ -1,0 +1,75 @@
+"""Runs the application's callbacks one after the other, behind whatever made them due."""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from antiphon.realtime.presence.instruments import PresenceInstruments
+from antiphon.realtime.presence.soon import Soon
+from antiphon.realtime.stepper import Stepper
+from antiphon.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+_SLICE = 500
+"""Calls made in one go before the loop does other things."""
+_FINISH_SECONDS = 5.0
+
+
+class Callbacks:
+    """At most `backlog` calls wait; beyond that the oldest are dropped and counted. What a callback raises is logged
+    and harms nobody."""
+
+    def __init__(self, stepper: Stepper, instruments: PresenceInstruments) -> None:
+        self.backlog = 0
+        self._stepper = stepper
+        self._instruments = instruments
+        self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._busy = False
+        self._idle: asyncio.Future[None] | None = None
+        self._soon = Soon(self._work)
+
+    def offer(self, callback: Callable[..., Any], *args: Any) -> None:
+        """Calls `callback(*args)` soon, after those offered before; it may be a coroutine function."""
+        if len(self._waiting) >= self.backlog:
+            self._waiting.popleft()
+            self._instruments.dropped.inc()
+        self._waiting.append((callback, args))
+        self._soon.ask()
+
+    async def finish(self) -> None:
+        """Returns when none waits or runs, after some seconds at the latest; drops what waits then."""
+        if self._waiting or self._busy:
+            self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._idle], timeout=_FINISH_SECONDS)
+            self._idle = None
+        self._waiting.clear()
+
+    def _work(self) -> None:
+        for _ in range(_SLICE):
+            if self._busy or not self._waiting:
+                break
+            callback, args = self._waiting.popleft()
+            self._busy = True
+            self._stepper.run(_call(callback, args), self._called)
+        if self._busy:
+            return
+        if self._waiting:
+            self._soon.ask()
+        elif self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _called(self, _result: Any, error: BaseException | None) -> None:
+        self._busy = False
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            self._instruments.failed.inc()
+            log.error("presence.callback_failed", exc_info=error)
+        self._soon.ask()
+
+
+async def _call(callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    answer = callback(*args)
+    if inspect.isawaitable(answer):
+        await answer
