@@ -1,0 +1,102 @@
+"""Keeps a connection to a server, for as long as it is wanted."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+from antiphon.errors import ServiceError
+from antiphon.realtime.brokers._link import Link
+from antiphon.realtime.brokers.base import BrokerStatus, Changed
+from antiphon.runtime.tasks import Restart, Tasks
+from antiphon.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
+GOODBYE = 1.0
+"""Seconds for what waits to be sent at a stop."""
+
+
+class Keeper:
+    """Opens what `connect` gives, and again when one of its links is lost: after a pause that grows with each failure
+    and is never the same, so that the nodes of a cluster do not all return at once.
+
+    `connect` has `timeout` seconds, and cleans up after itself when it fails. `changed` is told `up` the first time and
+    `gap` from then on.
+    """
+
+    def __init__(
+        self, broker: str, where: str, connect: Callable[[], Awaitable[Sequence[Link]]], *, timeout: float
+    ) -> None:
+        self._about = {"broker": broker, "server": where}
+        self._connect = connect
+        self._timeout = timeout
+        self._tasks = Tasks()
+        self._links: Sequence[Link] = ()
+        self._changed: Changed = lambda _: None
+        self._tried: asyncio.Event = asyncio.Event()
+        self._known = False
+        self._failures = 0
+
+    async def start(self, changed: Changed) -> None:
+        """Returns after the first attempt, whatever came of it."""
+        self._changed, self._known, self._failures = changed, False, 0
+        self._tried.clear()
+        self._tasks.start(f"broker {self._about['broker']}", self._keep, restart=Restart())
+        try:
+            await self._tried.wait()
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Sends what waits and lets go."""
+        await self._tasks.stop()
+        await self._let_go(GOODBYE)
+
+    async def _keep(self) -> None:
+        while True:
+            if await self._opened():
+                reason = await self._loss()
+                log.warning("broker.lost", reason=reason, **self._about)
+                self._changed("down")
+                await self._let_go(0)
+            await asyncio.sleep(self._pause())
+
+    async def _opened(self) -> bool:
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._links = await self._connect()
+        except (OSError, ServiceError) as error:  # a TimeoutError is an OSError
+            self._failures += 1
+            if self._failures == 1:
+                log.warning("broker.unreachable", error=_sentence(error, self._timeout), **self._about)
+            return False
+        finally:
+            self._tried.set()
+        self._failures = 0
+        status: BrokerStatus = "gap" if self._known else "up"
+        self._known = True
+        log.info("broker.connected", status=status, **self._about)
+        self._changed(status)
+        return True
+
+    async def _loss(self) -> str:
+        lost = [link.lost for link in self._links]
+        await asyncio.wait(lost, return_when=asyncio.FIRST_COMPLETED)
+        return next(each.result() for each in lost if each.done())
+
+    async def _let_go(self, seconds: float) -> None:
+        links, self._links = self._links, ()
+        for link in links:
+            await link.close(seconds)
+
+    def _pause(self) -> float:
+        pause = min(FIRST_PAUSE * 2.0 ** min(self._failures, 30), LONGEST_PAUSE)
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads nodes, guards nothing
+
+
+def _sentence(error: Exception, timeout: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout:g} s"
+    return str(error) or type(error).__name__
