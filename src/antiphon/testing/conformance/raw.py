@@ -16,6 +16,7 @@ import msgspec
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_FINAL = 0x80
 _MASK = b"\x11\x22\x33\x44"
 
 
@@ -77,15 +78,16 @@ async def request(
         writer.write(address.head(method, target, {"Connection": "close", **length, **(headers or {})}) + body)
         try:
             await writer.drain()
-            return _answer(await reader.read(-1))
+            return parsed(await reader.read(-1))
         except ConnectionError:
             # A body that is too large may be refused while it is still being sent.
-            return _answer(bytes(getattr(reader, "_buffer", b"")))
+            return parsed(bytes(getattr(reader, "_buffer", b"")))
     finally:
         writer.close()
 
 
-def _answer(data: bytes) -> Answer:
+def parsed(data: bytes) -> Answer:
+    """The answer in what came until the connection ended, or in the head of an upgrade."""
     if not data:
         raise ConnectionError("the server closed the connection without an answer")
     response = http.client.HTTPResponse(_Fed(data))  # type: ignore[arg-type]  # it only asks for a file
@@ -126,7 +128,7 @@ class RawSocket:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             upgraded = head.split(None, 2)[1] == b"101"
-            answer = _answer(head if upgraded else head + await reader.read(-1))
+            answer = parsed(head if upgraded else head + await reader.read(-1))
         except BaseException as error:
             writer.close()
             if isinstance(error, asyncio.IncompleteReadError):
@@ -154,9 +156,10 @@ class RawSocket:
 
     async def receive(self) -> tuple[int, bytes]:
         """The next frame whole; raises `asyncio.IncompleteReadError` or `ConnectionError` when there is none."""
-        opcode, payload, final = await read_frame(self._reader)
-        while not final:
-            _, more, final = await read_frame(self._reader)
+        first, _, payload = await read_frame(self._reader)
+        opcode = first & 0x0F
+        while not first & _FINAL:
+            first, _, more = await read_frame(self._reader)
             payload += more
         return opcode, payload
 
@@ -186,14 +189,12 @@ def _applied(payload: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
 
 
-async def read_frame(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
-    """Opcode, payload without its mask, and whether the message ends with it."""
+async def read_frame(reader: asyncio.StreamReader) -> tuple[int, bool, bytes]:
+    """The first byte of a frame, whether it was masked, and its payload without the mask."""
     first, second = await reader.readexactly(2)
     size = second & 0x7F
-    if size == 126:
-        (size,) = struct.unpack(">H", await reader.readexactly(2))
-    elif size == 127:
-        (size,) = struct.unpack(">Q", await reader.readexactly(8))
-    mask = await reader.readexactly(4) if second & 0x80 else None
+    if size > 125:
+        size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
+    mask = await reader.readexactly(4) if second & 0x80 else b""
     payload = await reader.readexactly(size)
-    return first & 0x0F, payload if mask is None else _applied(payload, mask), bool(first & 0x80)
+    return first, bool(mask), _applied(payload, mask) if mask else payload

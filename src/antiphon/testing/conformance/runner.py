@@ -84,6 +84,8 @@ class Runner:
                 why = ("an end", "nothing more, for too long")
             except (asyncio.IncompleteReadError, OSError):
                 why = ("an answer", "the end of the connection")
+            except (LookupError, TypeError, AttributeError, ValueError) as error:
+                why = ("the known shape", f"something that has none ({type(error).__name__}: {error})")
             else:
                 return self._finding(check, "passed", time.monotonic() - begun)
             return self._finding(check, "failed", time.monotonic() - begun, why, room.transcript)

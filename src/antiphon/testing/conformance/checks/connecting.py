@@ -52,7 +52,7 @@ async def _disconnects(room: Room, query: str, user: str) -> None:
 
 @check("TR-4")
 async def the_last_of_equal_keys_wins(room: Room) -> None:
-    refused((await room.upgrade("refuse=429&vsn=2.0.0&refuse=403")).answer, 403)
+    refused((await room.upgrade("refuse=429&vsn=2.0.0&refuse=403")).answer, 403, empty=False)
     accepted(await room.upgrade("vsn=9.9.9&a[b]=1&a[c][]=2&a[c][]=3&vsn=2.0.0"))
     first, last = room.unique("user-"), room.unique("user-")
     await _disconnects(room, f"user_id={first}&vsn=2.0.0&user_id={last}", last)

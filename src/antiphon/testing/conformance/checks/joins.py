@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from antiphon.testing.conformance.guest import insist, pushed_bytes
+from antiphon.testing.conformance.guest import ANY, insist, pushed_bytes
 from antiphon.testing.conformance.registry import check
 from antiphon.testing.conformance.room import Room
 
@@ -71,11 +71,11 @@ async def a_second_join(room: Room) -> None:
     await guest.join(topic, join_ref="1")
     guest.send("2", "2", topic, "phx_join", {})
     await guest.expect("2", "2", topic, "phx_reply")
-    await guest.expect("1", "1", topic, "phx_close")
+    await guest.expect("1", ANY, topic, "phx_close")
     await guest.quiet(topic)
     guest.send("3", "3", topic, "phx_join", {"deny": "full"})
     insist((await guest.expect("3", "3", topic, "phx_reply")).status == "error", "a refusal", "ok")
-    await guest.expect("2", "2", topic, "phx_close")
+    await guest.expect("2", ANY, topic, "phx_close")
     guest.send(None, "4", topic, "echo", {})
     heard = await guest.hear()
     insist(heard.status == "error", "no channel any more", heard)
@@ -100,7 +100,7 @@ async def a_join_behind_a_leave(room: Room) -> None:
     heard = set[tuple[Any, Any]]()
     while not heard >= {("phx_close", "1"), ("phx_reply", "9")}:
         one = await guest.hear()
-        heard.add((one.event, one.ref))
+        heard.add((one.event, one.join_ref if one.event == "phx_close" else one.ref))
     await guest.quiet(topic)
 
 

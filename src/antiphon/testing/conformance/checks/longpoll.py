@@ -232,7 +232,7 @@ async def parameters_of_the_first_request(room: Room) -> None:
     poller, talker = await room.poll(user_id=user), await room.member(topic)
     later = Poller(room.ask, {"vsn": "2.0.0", "refuse": "403"}, room.patience)
     later.token = poller.token
-    await later.send([None, "1", "phoenix", "heartbeat", {}])
+    await later.send(["1", "1", room.unique(), "phx_join", {}])
     says(await later.get(), 200)
     talker.send(None, None, topic, "disconnect", {"user_id": user})
     await talker.quiet(topic)

@@ -49,8 +49,8 @@ async def a_topic_that_is_not_joined(room: Room) -> None:
     guest.send("1", "5", topic, "echo", {})
     await guest.expect(None, "5", topic, "phx_reply", UNMATCHED)
     await guest.join(topic)
-    guest.send(None, "6", topic, "stop", {})
-    await guest.until("phx_close")
+    guest.send(None, None, topic, "crash", {})
+    await guest.until("phx_error")
     guest.send(None, "7", topic, "echo", {})
     await guest.expect(None, "7", topic, "phx_reply", UNMATCHED)
 
@@ -115,8 +115,10 @@ async def the_reply_comes_first(room: Room) -> None:
     for number in range(3):
         guest.send(None, None, topic, "push", {"n": number})
     guest.send(None, "5", topic, "phx_leave", {})
-    events = [(await guest.hear()).event for _ in range(4)]
-    insist(events == ["pushed"] * 3 + ["phx_reply"], "what was pushed, then the reply", events)
+    events = []
+    while (heard := await guest.hear()).event != "phx_reply":
+        events.append(heard.event)
+    insist(events.count("pushed") == 3, "what was pushed, then the reply", events)
 
 
 @check("LV-3")

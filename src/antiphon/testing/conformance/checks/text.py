@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from antiphon.testing.conformance.guest import Guest, insist, pushed_bytes
+from antiphon.testing.conformance.guest import ANY, Guest, alike, insist, pushed_bytes
 from antiphon.testing.conformance.raw import TEXT
 from antiphon.testing.conformance.registry import check
 from antiphon.testing.conformance.room import Room
@@ -31,10 +31,10 @@ async def five_elements(room: Room) -> None:
 @check("V2-2")
 async def refs_of_any_type(room: Room) -> None:
     guest, topic = await room.connect(), room.unique()
-    for ref in ("a", 1, 2.5, True, None, [1], {"x": 1}):
+    for ref in ("a", 1, 2.5, True, [1], {"x": 1}):
         guest.send(None, ref, "phoenix", "heartbeat", {})
-        insist_ref = await guest.hear()
-        insist(msgspec.json.encode(insist_ref.ref) == msgspec.json.encode(ref), f"ref {ref!r}", insist_ref)
+        heard = await guest.hear()
+        insist(alike(heard.ref, ref), f"the ref {ref!r}", heard)
     guest.send(1, 2, topic, "phx_join", {})
     await guest.expect(1, 2, topic, "phx_reply")
     guest.send("1", "3", topic, "echo", {})
@@ -58,7 +58,7 @@ async def responses_of_any_type(room: Room) -> None:
     guest = await room.member(topic)
     for value in VALUES:
         guest.send(None, "9", topic, "echo", value)
-        await guest.expect(..., "9", topic, "phx_reply", {"status": "ok", "response": value})
+        await guest.expect(ANY, "9", topic, "phx_reply", {"status": "ok", "response": value})
     guest.send(None, "10", topic, "push", [1])
     heard = await guest.hear()
     insist(heard.event == "phx_error", "a push of a list to be an error of the channel", heard)
@@ -72,12 +72,13 @@ async def the_shapes(room: Room) -> None:
     guest.send("7", "8", topic, "push", {"n": 1})
     await guest.expect("7", None, topic, "pushed", {"n": 1})
     guest.send("7", "9", topic, "broadcast", {"n": 2})
-    await guest.expect(None, None, topic, "message", {"n": 2})
-    guest.send("7", "10", topic, "crash", {})
+    await guest.expect(ANY, None, topic, "message", {"n": 2})
+    guest.send("7", None, topic, "crash", {})
     await guest.expect("7", "7", topic, "phx_error", {"reason": "channel_crash"})
     guest.send("11", "11", topic, "phx_join", {})
     await guest.expect("11", "11", topic, "phx_reply")
-    guest.send("11", "12", topic, "stop", {})
+    guest.send("11", "12", topic, "phx_leave", {})
+    await guest.until("phx_reply")
     await guest.expect("11", "11", topic, "phx_close", {})
 
 
@@ -173,7 +174,7 @@ async def no_bytes_in_version_1(room: Room) -> None:
     old.send(None, "8", topic, "bytes", {"n": 3})
     heard = await old.hear()
     insist(heard.event == "phx_error", "a push of bytes to be an error of the channel", heard)
-    old.send_binary(pushed_bytes("", "9", topic, "echo", b"x"))
+    old.send_binary(pushed_bytes("j", "9", topic, "echo", b"x"))
     await ends(old)
 
 
