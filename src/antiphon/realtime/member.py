@@ -249,12 +249,12 @@ class Member:
             self._pump()
 
     def _respond(self, result: Any, error: BaseException | None) -> None:
-        if isinstance(error, Rejected):
-            self.reply(self._ref, "error", error.response)
-        elif isinstance(result, Reply):
-            self.reply(self._ref, result.status, result.response)
-        elif error is None:
+        if error is None and not isinstance(result, Reply):
             self.reply(self._ref, "ok", result)
+        elif error is None:
+            self.reply(self._ref, result.status, result.response)
+        elif isinstance(error, Rejected):
+            self.reply(self._ref, "error", error.response)
 
     def _pump(self) -> None:
         """Goes on with the frames that queued while the channel was busy."""

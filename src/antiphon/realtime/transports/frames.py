@@ -63,10 +63,11 @@ class FrameParser:
             view = self._buffer
         position, end = 0, len(view)
         while end - position >= 2:
-            first, length = view[position], view[position + 1] & 0x7F
+            # The mask bit is taken off with its value: where it was not set, the length is negative.
+            first, length = view[position], view[position + 1] - 0x80
             if first & 0x70:
                 self._check_reserved(first)
-            if not view[position + 1] & 0x80:
+            if length < 0:
                 raise FrameError(PROTOCOL_ERROR, "client frames must be masked")
             start = position + 6
             if length > 125:
@@ -93,12 +94,13 @@ class FrameParser:
             message = self._complete(first, payload)
             if message is not None:
                 yield message
-        self._keep(view, position, end)
-
-    def _keep(self, view: bytes | bytearray, position: int, end: int) -> None:
         if position == end:
             self._buffer = None
-        elif self._buffer is None:
+        else:
+            self._keep(view, position)
+
+    def _keep(self, view: bytes | bytearray, position: int) -> None:
+        if self._buffer is None:
             self._buffer = bytearray(view[position:])
         elif position:
             del self._buffer[:position]
@@ -188,7 +190,9 @@ def message_frame(body: bytes) -> bytes:
     if type(body) is not bytes:
         return frame(BINARY, body)
     length = len(body)
-    return _SHORT_TEXT[length] + body if length < 126 else frame(TEXT, body)
+    if length < 126:
+        return _SHORT_TEXT[length] + body
+    return _MEDIUM(0x80 | TEXT, 126, length) + body if length < 65536 else frame(TEXT, body)
 
 
 def close_frame(code: int) -> bytes:
