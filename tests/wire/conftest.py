@@ -24,6 +24,8 @@ class Room(Channel):
     async def on_join(self, payload: Any, socket: Any) -> Any:
         if "deny" in payload:
             raise Rejected({"reason": payload["deny"]})
+        if "whose" in payload:
+            return {"token": socket.assigns["token"]}
         return {"echo": payload["echo"]} if "echo" in payload else None
 
     @Channel.on("echo")
@@ -66,12 +68,12 @@ class Room(Channel):
 
 @pytest.fixture
 async def server() -> AsyncIterator[Phoenix]:
-    app = Phoenix(PhoenixConfig(close_seconds=1.0), metrics=Metrics())
+    app = Phoenix(PhoenixConfig(close_seconds=1.0, auth_token=True), metrics=Metrics())
     app.channel("room:*")(Room)
 
     @app.on_connect
     async def connect(info: Any) -> Any:
-        return {"user_id": info.params.get("user_id")}
+        return {"user_id": info.params.get("user_id"), "token": info.auth_token}
 
     def socket_id(socket: Any) -> str | None:
         user = socket.assigns["user_id"]

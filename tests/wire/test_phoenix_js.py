@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from tests.rules import rule
+
 
 async def test_the_npm_package_phoenix_joins_talks_leaves_and_comes_back(script: Any) -> None:
     seen = {name: values for name, *values in await script("session.js")}
@@ -39,3 +41,9 @@ async def test_jn_6_the_client_rejoins_every_channel_when_the_server_restarts(se
         await server.stop()
         await server.listen("127.0.0.1", port)
     assert await running == [["joined", 1], ["closed", 1012], ["joined", 2]]
+
+
+@rule("AU-1", "AU-2", "AU-3")
+async def test_the_client_sends_its_token_as_a_sub_protocol(script: Any) -> None:
+    seen = sorted(await script("token.js"), key=str)
+    assert seen == [["plain", "plain", "phoenix"], ["~>>", "~>>", "phoenix"], [None, None, ""]]
