@@ -17,7 +17,7 @@ import pytest
 
 from antiphon.runtime.current import Current
 from antiphon.telemetry import pipeline
-from tests import logs, redis_server
+from tests import logs, nats_server, redis_server, sentinel
 from tests.postgres import GIVEN, Databases, PostgresServer, programs
 from tests.serving import Served, Visitors
 
@@ -177,6 +177,24 @@ def _own_redis() -> redis_server.RedisServer:
     if redis_server.PROGRAM is None:
         missing("redis", "redis-server is not installed")
     return redis_server.RedisServer()
+
+
+@pytest.fixture
+def sentinels() -> Iterator[sentinel.SentinelServer]:
+    """A Redis of the test's own with a replica, behind Sentinel."""
+    if sentinel.PROGRAM is None or redis_server.PROGRAM is None:
+        missing("redis-sentinel", "redis-sentinel is not installed")
+    with sentinel.SentinelServer() as server:
+        yield server
+
+
+@pytest.fixture
+def nats() -> Iterator[nats_server.NatsServer]:
+    """A NATS of the test's own, which it may kill and pause."""
+    if nats_server.PROGRAM is None:
+        missing("nats", "nats-server is not installed")
+    with nats_server.NatsServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

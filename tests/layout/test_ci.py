@@ -15,7 +15,11 @@ FAKES = {
     "chromium": "exit 0",
     "initdb": "exit 0",
     "redis-server": "exit 0",
+    "redis-sentinel": "exit 0",
+    "nats-server": "exit 0",
 }
+
+ALL = "chromium,nats,node,postgres,redis,redis-sentinel"
 
 
 def run(root: Path, folder: Path, *absent: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -45,7 +49,7 @@ def run(root: Path, folder: Path, *absent: str, **environment: str) -> subproces
 
 def test_a_machine_that_has_everything_installs_nothing(root: Path, tmp_path: Path) -> None:
     done = run(root, tmp_path / "bin")
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", "make test with chromium,node,postgres,redis\n")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", f"make test with {ALL}\n")
 
 
 def test_what_is_missing_is_installed_without_questions(root: Path, tmp_path: Path) -> None:
@@ -53,7 +57,7 @@ def test_what_is_missing_is_installed_without_questions(root: Path, tmp_path: Pa
     assert done.returncode == 0
     assert "apt-get -qq update" in done.stderr
     assert "Installing chromium fonts-dejavu-core redis-server" in done.stdout
-    assert done.stdout.endswith("make test with chromium,node,postgres,redis\n")
+    assert done.stdout.endswith(f"make test with {ALL}\n")
 
 
 def test_other_requirements_may_be_named(root: Path, tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from itertools import count
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
-from antiphon.errors import AntiphonError, ServiceError, ValidationError
+from antiphon.errors import ServiceError, ValidationError
 from antiphon.realtime.brokers.base import Broker, BrokerStatus
 from antiphon.realtime.peers import Peer, Peers
+from antiphon.realtime.requests import Answerer, Requests
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.runtime.tasks import Restart, Tasks
 from antiphon.telemetry.logs import get_logger
@@ -28,14 +28,11 @@ OnBroadcast = Callable[[str, str, bytes, bool], object]
 OnMessage = Callable[[str, Any], object]
 OnText = Callable[[str], object]
 OnBody = Callable[[bytes], object]
-Answerer = Callable[[bytes], Awaitable[bytes]]
 
 BEATS_MISSED = 3.5
 """A node that has been silent for so many of its beats is gone."""
 GAP_SECONDS = 1.0
 """Gaps that follow each other so fast are told as two: the first, and all the others."""
-BUSY = 1000
-"""Requests of other nodes that are answered at the same time; further ones are refused."""
 
 _TEXT, _BINARY, _MESSAGE, _DISCONNECT, _PRESENCE, _REQUEST, _ANSWER, _HELLO, _BEAT, _BYE = range(1, 11)
 _KINDS = {
@@ -60,21 +57,6 @@ class _Greeting(msgspec.Struct, frozen=True):
     node: str
     name: str
     lossy: bool = False
-
-
-class _Request(msgspec.Struct, frozen=True, array_like=True):
-    number: int
-    asker: str
-    kind: str
-    body: bytes
-
-
-class _Answer(msgspec.Struct, frozen=True, array_like=True):
-    """`body` is a sentence when it is not `well`."""
-
-    number: int
-    well: bool
-    body: bytes
 
 
 class Cluster:
@@ -102,23 +84,26 @@ class Cluster:
         self._beat_seconds = beat_seconds
         self._clock = clock or SystemClock()
         self._instruments = _Instruments(metrics or get_metrics())
-        self._peers = Peers(self._clock, self._forget_node)
         self._tasks = Tasks(clock=self._clock)
+        self._requests = Requests(
+            self.node,
+            lambda body, node: self._send(b"%c%b" % (_REQUEST, body), node),
+            lambda body, node: self._send(b"%c%b" % (_ANSWER, body), node),
+            self._tasks,
+        )
+        self._peers = Peers(self._clock, self._requests.give_up)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self._numbers = count(1)
-        self._asked: dict[int, tuple[str, asyncio.Future[bytes]]] = {}
         self._gaps = _Gaps()
         self._on_status: list[Callable[[BrokerStatus], object]] = []
         self._on_broadcast: OnBroadcast = lambda *_: None
         self._on_message: OnMessage = lambda *_: None
-        self._answerers: dict[str, Answerer] = {}
         self._takers: dict[int, OnBody] = {
             _TEXT: self._take_broadcast,
             _BINARY: self._take_broadcast,
             _MESSAGE: self._take_message,
-            _REQUEST: self._take_request,
-            _ANSWER: self._take_answer,
+            _REQUEST: lambda body: self._requests.take_request(body[1:]),
+            _ANSWER: lambda body: self._requests.take_answer(body[1:]),
             _HELLO: self._take_hello,
             _BEAT: self._take_beat,
             _BYE: self._take_bye,
@@ -145,7 +130,7 @@ class Cluster:
 
     def on_request(self, kind: str, answerer: Answerer) -> None:
         """Answers what other nodes ask of this kind. An error of ours that it raises reaches who asked."""
-        self._answerers[kind] = answerer
+        self._requests.answerers[kind] = answerer
 
     def on_gap(self, handler: Callable[[], object]) -> None:
         """Messages of other nodes, or to them, may have been lost: what follows from them is to be looked at again."""
@@ -194,21 +179,10 @@ class Cluster:
         """What `node` answers, which may be this one. Raises `ServiceError` when it refuses, when it is gone or goes
         meanwhile, and after `timeout` seconds."""
         if node == self.node:
-            well, answer = await self._answer(kind, body)
-            return _judged(well, answer)
+            return await self._requests.ask_here(kind, body, timeout)
         if self.status != "up":
             raise ServiceError("Other nodes cannot be asked now: no broker can be reached.")
-        number = next(self._numbers)
-        asked: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._asked[number] = node, asked
-        try:
-            self._send(b"%c%b" % (_REQUEST, msgspec.msgpack.encode(_Request(number, self.node, kind, body))), node)
-            async with asyncio.timeout(timeout):
-                return await asked
-        except TimeoutError:
-            raise ServiceError(f"The node {node} did not answer within {timeout:g} s.") from None
-        finally:
-            del self._asked[number]
+        return await self._requests.ask(node, kind, body, timeout)
 
     # Life
 
@@ -230,8 +204,7 @@ class Cluster:
         self._loop = None
         self._gaps.close()
         self._set_status("down")
-        for node in {node for node, _ in self._asked.values()}:
-            self._forget_node(node)
+        self._requests.give_up()
         self._instruments.settle()
 
     def peers(self) -> list[Peer]:
@@ -260,7 +233,7 @@ class Cluster:
                 self._not_understood(kind)
         except (struct.error, UnicodeDecodeError, msgspec.DecodeError):
             self._not_understood(kind)
-        except Exception:  # noqa: BLE001 - a handler that fails must not end the connection to the others
+        except Exception:
             self._instruments.failed.inc()
             log.exception("cluster.handler_failed", kind=_KINDS.get(kind))
 
@@ -314,12 +287,6 @@ class Cluster:
             self._instruments.settle()
             await self._clock.sleep(min(1.0, self._beat_seconds))
 
-    def _forget_node(self, node: str) -> None:
-        """What was asked of it gets no answer any more."""
-        for to, asked in list(self._asked.values()):
-            if to == node and not asked.done():
-                asked.set_exception(ServiceError(f"The node {node} is gone."))
-
     def _take_broadcast(self, body: bytes) -> None:
         kind, topic, event = _HEAD.unpack_from(body)
         start = _HEAD.size + topic
@@ -350,43 +317,6 @@ class Cluster:
             log.warning("cluster.name_taken", name=self.name, node=greeting.node)
         self._peers.hear(greeting.node, greeting.name)
         return greeting
-
-    def _take_request(self, body: bytes) -> None:
-        request = msgspec.msgpack.decode(body[1:], type=_Request)
-        if len(self._tasks) > BUSY:
-            self._give(request, False, f"The node {self.node} is asked too much at once.".encode())
-        else:
-            self._tasks.start("cluster request", self._reply, request)
-
-    def _take_answer(self, body: bytes) -> None:
-        answer = msgspec.msgpack.decode(body[1:], type=_Answer)
-        _, asked = self._asked.get(answer.number, (None, None))
-        if asked is None or asked.done():
-            return
-        if answer.well:
-            asked.set_result(answer.body)
-        else:
-            asked.set_exception(ServiceError(answer.body.decode(errors="replace")))
-
-    async def _reply(self, request: _Request) -> None:
-        self._give(request, *await self._answer(request.kind, request.body))
-
-    def _give(self, request: _Request, well: bool, body: bytes) -> None:
-        answer = msgspec.msgpack.encode(_Answer(request.number, well, body))
-        self._send(b"%c%b" % (_ANSWER, answer), request.asker)
-
-    async def _answer(self, kind: str, body: bytes) -> tuple[bool, bytes]:
-        answerer = self._answerers.get(kind)
-        if answerer is None:
-            return False, f"The node {self.node} answers no {kind}.".encode()
-        try:
-            return True, await answerer(body)
-        except AntiphonError as error:
-            return False, str(error).encode()
-        except Exception:  # noqa: BLE001 - who asked, on another node, is told that there is no answer
-            self._instruments.failed.inc()
-            log.exception("cluster.request_failed", kind=kind)
-            return False, f"The node {self.node} failed to answer.".encode()
 
 
 class _Gaps:
@@ -447,9 +377,3 @@ class _Instruments:
         self._sizes_out.inc(self.bytes_out)
         self._sizes_in.inc(self.bytes_in)
         self.bytes_out = self.bytes_in = 0
-
-
-def _judged(well: bool, answer: bytes) -> bytes:
-    if not well:
-        raise ServiceError(answer.decode(errors="replace"))
-    return answer
