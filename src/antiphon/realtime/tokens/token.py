@@ -9,7 +9,7 @@ import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from antiphon.errors import ConfigError, ValidationError
 from antiphon.realtime.tokens import terms
@@ -28,6 +28,8 @@ _LONGEST_TOKEN = 2 * terms.MAX_BYTES
 
 class TokenError(ValidationError):
     """A token was not accepted: it is `missing`, `invalid` (not ours, changed, from the future) or `expired`."""
+
+    code: ClassVar[str] = "token"
 
     def __init__(self, reason: Literal["missing", "invalid", "expired"]) -> None:
         super().__init__(f"the token is {reason}: ask for a new one")
