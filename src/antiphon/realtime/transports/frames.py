@@ -31,6 +31,8 @@ class FrameError(Exception):
 
 Inflate = Callable[[bytes, int], bytes]
 
+_LENGTH = {126: struct.Struct(">H").unpack_from, 127: struct.Struct(">Q").unpack_from}
+
 
 class FrameParser:
     """Turns what a client sends into messages, one parser per connection.
@@ -76,10 +78,7 @@ class FrameParser:
                     # A control frame is refused before its long length has even arrived.
                     self._check(first, length)
                     break
-                if length == 126:
-                    length = view[position + 2] << 8 | view[position + 3]
-                else:
-                    length = int.from_bytes(view[position + 2 : start - 4], "big")
+                (length,) = _LENGTH[length](view, position + 2)
             whole_text = first == 0x81 and self._fragments is None and length <= self._limit
             if not whole_text:
                 self._check(first, length)
