@@ -11,6 +11,8 @@ from antiphon.errors import ValidationError
 
 _UNSENDABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
 
+_REFS = len(',"phx_ref":"","phx_ref_prev":""') + 2 * 16
+
 
 class MetaWriter:
     """Gives each meta a ref of 16 characters. The first nine belong to this writer alone, of all nodes and starts, as
@@ -39,7 +41,7 @@ class MetaWriter:
         written.pop("phx_ref_prev", None)
         if previous is not None:
             written["phx_ref_prev"] = previous
-        return written, len(body)
+        return written, len(body) + _REFS
 
     def _next_ref(self) -> str:
         return urlsafe_b64encode(self._own + next(self._numbers).to_bytes(5, "big")).decode()

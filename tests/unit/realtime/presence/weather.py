@@ -14,7 +14,7 @@ import msgspec
 from antiphon.realtime.presence.config import PresenceConfig
 from antiphon.realtime.presence.presence import Presence
 from antiphon.telemetry.metrics import Metrics
-from tests.unit.realtime.presence.client import PresenceView, by_ref
+from tests.unit.realtime.presence.client import PresenceView, View, by_ref
 
 TOPICS = ("room:1", "room:2", "lobby")
 
@@ -89,6 +89,8 @@ class Node:
             clock=world.weather,
             metrics=world.metrics,
         )
+        if world.fetch_delay:
+            self.presence.fetch(world.fetch)
 
     def _broadcast(self, topic: str, event: str, payload: Any) -> None:
         assert event == "presence_diff"
@@ -111,7 +113,8 @@ class Node:
 class World:
     """Nodes, and people who come and go on them."""
 
-    def __init__(self, seed: int, **config: Any) -> None:
+    def __init__(self, seed: int, *, fetch_delay: float = 0.0, **config: Any) -> None:
+        self.fetch_delay = fetch_delay
         self.chance = random.Random(seed)
         random.seed(seed)  # nodes choose when they first speak
         self.weather = Weather(self.chance)
@@ -136,6 +139,11 @@ class World:
 
         self.weather.carry(source, target, deliver)
 
+    async def fetch(self, topic: str, presences: View) -> View:
+        """A hook that takes its time."""
+        await self.weather.sleep(self.chance.uniform(0, self.fetch_delay))
+        return {key: {"name": key.upper()} for key in presences}
+
     async def start(self, name: str) -> Node:
         node = self.nodes[name] = Node(self, name)
         await node.presence.start()
@@ -143,19 +151,17 @@ class World:
 
     async def kill(self, name: str) -> None:
         """It stops in the middle of everything."""
-        node = self.nodes.pop(name)
-        await node.presence._tasks.stop()
+        presence = self.nodes.pop(name).presence
+        await presence._tasks.stop()
+        await presence._stepper.stop()
 
     async def stop(self, name: str) -> None:
-        node = self.nodes[name]
-        await node.presence.leave()
+        await self.nodes[name].presence.stop()
         del self.nodes[name]
 
     async def end(self) -> None:
         for name in list(self.nodes):
-            presence = self.nodes.pop(name).presence
-            await presence._tasks.stop()
-            await presence._stepper.stop()
+            await self.kill(name)
 
     # People
 
