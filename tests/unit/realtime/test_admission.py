@@ -284,6 +284,43 @@ async def test_an_id_that_fails_is_refused_and_leaves_nothing(door: Serve, logge
     assert b"antiphon_ws_sockets 0.0" in live.metrics.render()
 
 
+@rule("TR-12")
+@pytest.mark.parametrize("late", [True, False])
+async def test_a_defect_of_ours_is_500_and_leaves_nothing(
+    door: Serve, late: bool, monkeypatch: pytest.MonkeyPatch, logged: list[Any]
+) -> None:
+    live = await door()
+    if not late:
+        live.app.admission.on_connect = None
+
+    def fails(*_: Any) -> None:
+        raise RuntimeError("the secret of the socket")
+
+    monkeypatch.setattr(live.app, "socket_opened", fails)
+    answer = await live.ask()
+    assert (answer.status, answer.body) == (500, b"")
+    assert [line["event"] for line in logged] == ["realtime.handshake_failed"]
+    async with asyncio.timeout(5):
+        while live.app.connections:
+            await asyncio.sleep(0.001)
+
+
+@rule("TR-9", "DC-5")
+async def test_who_waits_for_connect_while_the_server_stops_is_told(door: Serve) -> None:
+    live = await door()
+    waiting = asyncio.Event()
+
+    async def never(_: ConnectInfo) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    live.app.admission.on_connect = never
+    asking = asyncio.create_task(live.ask())
+    await waiting.wait()
+    await live.app.stop()
+    assert (await asking).status == 503
+
+
 # --- from which page ------------------------------------------------------------------------------------------------
 
 

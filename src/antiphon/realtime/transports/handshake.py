@@ -1,5 +1,6 @@
 """The HTTP side of a WebSocket: reading the upgrade request, answering it with 101 or a refusal."""
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Mapping
@@ -7,7 +8,8 @@ from http import HTTPStatus
 
 import msgspec
 
-from antiphon.realtime.connect import gathered
+from antiphon.realtime.connect import ConnectRequest, Peer, gathered
+from antiphon.realtime.origin import Arrival
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
@@ -30,6 +32,27 @@ def parse_request(data: bytes) -> UpgradeRequest:
     headers = gathered((name, value) for name, _, value in (line.partition(":") for line in lines))
     path, _, query = target.partition("?")
     return UpgradeRequest(method, path, query, headers)
+
+
+def connect_request(
+    request: UpgradeRequest, variables: dict[str, str], transport: asyncio.BaseTransport
+) -> ConnectRequest:
+    """What `Admission` wants to know of a request that came over `transport`."""
+    peer, local, tls = (transport.get_extra_info(name) for name in ("peername", "sockname", "ssl_object"))
+    certificate = tls.getpeercert(binary_form=True) if tls else None
+    return ConnectRequest(
+        transport="websocket",
+        path=request.path,
+        query=request.query,
+        variables=variables,
+        headers=request.headers,
+        arrival=Arrival(
+            "https" if tls else "http",
+            request.headers.get("host", ""),
+            str(local[0]) if isinstance(local, tuple) else "",
+        ),
+        peer=Peer(peer[0], peer[1], certificate) if isinstance(peer, tuple) else None,
+    )
 
 
 def problem(headers: Mapping[str, str]) -> str | None:

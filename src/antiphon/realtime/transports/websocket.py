@@ -9,8 +9,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from antiphon.realtime.admission import Admitted
-from antiphon.realtime.connect import ConnectRequest, Peer, Refused
-from antiphon.realtime.origin import Arrival
+from antiphon.realtime.connect import Refused
 from antiphon.realtime.socket import Socket
 from antiphon.realtime.transports import deflate, frames, handshake
 from antiphon.realtime.transports.base import Batch
@@ -72,13 +71,11 @@ class WebSocketProtocol(asyncio.Protocol):
             if not self._deaf:
                 self._take(self._socket, data)
         elif self._request is None:
-            self._request = handshake.parse_request(data)
-            try:
-                self._shake_hands(self._request)
-            except Exception:
-                # This is not yet the protocol of the connection: nobody would tell it that the connection ended.
-                log.exception("realtime.handshake_failed")
-                self._refuse(500)
+            self._request = request = handshake.parse_request(data)
+            self._early = []
+            self._connecting = self.app.stepper.run(
+                self._ask(request), lambda admitted, error: self._decided(request, admitted, error)
+            )
         elif self._early is not None:
             # The client did not wait for the answer; what it says is kept, and no more of it is read.
             self._early.append(data)
@@ -117,40 +114,11 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # Opening
 
-    def _shake_hands(self, request: handshake.UpgradeRequest) -> None:
-        app = self.app
-        try:
-            variables = app.variables(request.path)
-        except Refused as refused:
-            self._refuse(refused.status)
-            return
+    async def _ask(self, request: handshake.UpgradeRequest) -> Admitted:
+        variables = self.app.variables(request.path)
         if request.method != "GET":
-            self._refuse(400)
-            return
-        self._early = []
-        self._connecting = app.stepper.run(
-            app.admission.admit(self._question(request, variables)),
-            lambda admitted, error: self._decided(request, admitted, error),
-        )
-
-    def _question(self, request: handshake.UpgradeRequest, variables: dict[str, str]) -> ConnectRequest:
-        peer, tls = self._transport.get_extra_info("peername"), self._transport.get_extra_info("ssl_object")
-        certificate = tls.getpeercert(binary_form=True) if tls else None
-        return ConnectRequest(
-            transport="websocket",
-            path=request.path,
-            query=request.query,
-            variables=variables,
-            headers=request.headers,
-            arrival=self._arrival(request),
-            peer=Peer(peer[0], peer[1], certificate) if isinstance(peer, tuple) else None,
-        )
-
-    def _arrival(self, request: handshake.UpgradeRequest) -> Arrival:
-        local = self._transport.get_extra_info("sockname")
-        address = str(local[0]) if isinstance(local, tuple) else ""
-        scheme = "https" if self._transport.get_extra_info("sslcontext") else "http"
-        return Arrival(scheme, request.headers.get("host", ""), address)
+            raise Refused(400)
+        return await self.app.admission.admit(handshake.connect_request(request, variables, self._transport))
 
     def _decided(self, request: handshake.UpgradeRequest, admitted: Admitted, error: BaseException | None) -> None:
         self._connecting = None
@@ -160,12 +128,15 @@ class WebSocketProtocol(asyncio.Protocol):
         if error is None:
             try:
                 self._open(request, admitted)
-            except Refused as refused:
-                error = refused
+            except Exception as failure:  # noqa: BLE001 - nobody else would tell the client, who is not connected yet
+                error = failure
         if isinstance(error, Refused):
             self._refuse(error.status, error.body, error.headers)
+        elif isinstance(error, asyncio.CancelledError):
+            self._refuse(503)  # the application stops
         elif error is not None:
-            self._refuse(503)  # cancelled: the application stops
+            log.error("realtime.handshake_failed", exc_info=error)
+            self._refuse(500)
         else:
             for data in early or ():
                 self._transport.resume_reading()
