@@ -56,6 +56,7 @@ bench: $(DONE)/dev ## measures what we claim and writes benchmarks/results
 lock: $(DONE)/dev ## renews the lock files from pyproject.toml
 	@$(BIN)/uv pip compile -q $(LOCKED) pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q $(LOCKED) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q $(LOCKED) tests/wire/foreign/python/requirements.in -o tests/wire/foreign/python/requirements.lock
 
 LOCKED := --universal --generate-hashes --no-annotate --python-version 3.11 --upgrade \
 	--no-emit-index-url --custom-compile-command "make lock"

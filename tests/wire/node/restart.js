@@ -1,8 +1,9 @@
 // Stays joined while the server restarts: sees the close, comes back by itself, is joined again.
-const { Socket } = require("phoenix");
+const [url, version] = process.argv.slice(2);
+const { Socket } = require(version);
 
 const say = (...values) => console.log(JSON.stringify(values));
-const socket = new Socket(process.argv[2], { transport: require("ws") });
+const socket = new Socket(url, { transport: require("ws") });
 let closes = 0;
 let joins = 0;
 socket.onClose((event) => {
