@@ -5,7 +5,8 @@ that does not take its output is neither waited for nor read from, and is let go
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from antiphon.realtime.admission import Admitted
@@ -42,7 +43,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._parser = frames.FrameParser(self.app.config.max_message_bytes)
         self._socket: Socket | None = None
-        self._framing: Hashable = None
+        self._framing = ""
         self._encode = frames.message_frame
         self._request: handshake.UpgradeRequest | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -147,17 +148,18 @@ class WebSocketProtocol(asyncio.Protocol):
             raise Refused(400, problem)
         socket = Socket(self.app, self, admitted.serializer, admitted.assigns)
         self.app.socket_opened(socket)
-        # With no buffer to hide in, `pause_writing` tells at once that the client is not taking its output.
-        self._transport.set_write_buffer_limits(high=0)
+        # With no buffer to hide in, `pause_writing` tells at once that the client is not taking its output. Not 0: TLS
+        # takes an empty buffer for a full one then, and stops for good.
+        self._transport.set_write_buffer_limits(high=1)
         extension = self._negotiated(request)
         self._transport.write(handshake.accept(request, extension, admitted.subprotocol))
         self._socket = socket
-        # What makes two sockets take the very same bytes.
-        self._framing = id(socket.serializer)
+        # What makes two sockets take the very same bytes: one object for all of them, which stays in the cache of the
+        # processor while a broadcast goes through a thousand connections that do not.
+        self._framing = sys.intern(f"{id(socket.serializer)} {extension}")
         if extension is not None:
             self._parser = frames.FrameParser(self.app.config.max_message_bytes, deflate.inflate)
             self._encode = deflate.deflated_frame
-            self._framing = (self._framing, extension)
 
     def _negotiated(self, request: handshake.UpgradeRequest) -> str | None:
         offers = request.headers.get("sec-websocket-extensions")
@@ -252,7 +254,8 @@ class WebSocketProtocol(asyncio.Protocol):
         data = batch.framed.get(self._framing)
         if data is None:
             data = batch.framed[self._framing] = self._frame_batch(batch)
-        if self._out or self._blocked_since is not None or self._closing:
+        # The size and not the list: every object that is looked at here costs a visit to memory for each member.
+        if self._out_size or self._blocked_since is not None or self._closing:
             self._queue(data)
         else:
             self._transport.write(data)

@@ -1,6 +1,7 @@
 """What is known of a connection over TLS, inside a uvicorn that somebody else has set up."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,11 +14,18 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
+from antiphon.realtime.channel import Channel
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
 from tests.rules import rule
+
+
+@pytest.fixture(params=["asyncio", "uvloop"], scope="module")
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Each loop has a TLS of its own."""
+    return ("asyncio", {"use_uvloop": request.param == "uvloop"})
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +116,19 @@ async def test_the_same_connection_is_https(served: Served, certificate: tuple[P
     with pytest.raises(InvalidStatus):
         async with connect(url, ssl=context, proxy=None, origin=Origin(f"http://localhost:{served.port}")):
             pass
+
+
+async def test_many_and_large_messages_pass_both_ways(served: Served, certificate: tuple[Path, Path]) -> None:
+    class Echo(Channel):
+        async def on_message(self, payload: Any, socket: Any) -> Any:
+            return payload
+
+    served.app.route("echo", Echo)
+    context, url = client(certificate, shows_its_own=False), f"wss://localhost:{served.port}/socket/websocket"
+    async with asyncio.timeout(5), connect(f"{url}?vsn=2.0.0", ssl=context, proxy=None) as wire:
+        await wire.send('["1","0","echo","phx_join",{}]')
+        await wire.recv()
+        for n, size in enumerate([1, 10, 900_000, 1, 900_000, 1]):
+            await wire.send(json.dumps(["1", n, "echo", "echo", "x" * size]))
+            assert json.loads(await wire.recv())[4]["response"] == "x" * size
+    assert wire.close_code == 1000
