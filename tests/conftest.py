@@ -179,22 +179,44 @@ def _own_redis() -> redis_server.RedisServer:
     return redis_server.RedisServer()
 
 
+@pytest.fixture(scope="session")
+def sentinel_url() -> Iterator[str]:
+    """Of a Redis behind Sentinel that stays up. Others use it too, as with `redis_url`."""
+    with _own_sentinel() as server:
+        yield server.url
+
+
 @pytest.fixture
 def sentinels() -> Iterator[sentinel.SentinelServer]:
     """A Redis of the test's own with a replica, behind Sentinel."""
+    with _own_sentinel() as server:
+        yield server
+
+
+def _own_sentinel() -> sentinel.SentinelServer:
     if sentinel.PROGRAM is None or redis_server.PROGRAM is None:
         missing("redis-sentinel", "redis-sentinel is not installed")
-    with sentinel.SentinelServer() as server:
-        yield server
+    return sentinel.SentinelServer()
+
+
+@pytest.fixture(scope="session")
+def nats_url() -> Iterator[str]:
+    """Of a NATS that stays up. Others use it too, as with `redis_url`."""
+    with _own_nats() as server:
+        yield server.url
 
 
 @pytest.fixture
 def nats() -> Iterator[nats_server.NatsServer]:
     """A NATS of the test's own, which it may kill and pause."""
+    with _own_nats() as server:
+        yield server
+
+
+def _own_nats() -> nats_server.NatsServer:
     if nats_server.PROGRAM is None:
         missing("nats", "nats-server is not installed")
-    with nats_server.NatsServer() as server:
-        yield server
+    return nats_server.NatsServer()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+UNSENT = 32 * 1024 * 1024
+"""Bytes: twice the largest message."""
+
 
 class ClusterSettings(BaseModel):
     """How the processes of a house hear of each other. Sizes are in bytes, times in seconds."""
@@ -23,10 +26,10 @@ class ClusterSettings(BaseModel):
         5.0, gt=0, le=300, description="A broker that says nothing for so long, although asked, is given up."
     )
     unsent_bytes: int = Field(
-        16 * 1024 * 1024, ge=65_536, description="What may wait to be sent; what comes on top is dropped and counted."
+        UNSENT, ge=65_536, description="What may wait to be sent; what comes on top is dropped and counted."
     )
 
     @property
     def address(self) -> str:
         """The URL, with the password in it."""
-        return self.url.get_secret_value() if self.url else "memory://"
+        return "memory://" if self.url is None else self.url.get_secret_value()

@@ -5,7 +5,7 @@ from collections import deque
 
 from antiphon.realtime.brokers._losses import Losses
 from antiphon.realtime.brokers.base import LARGEST, Changed, Deliver
-from antiphon.realtime.brokers.config import ClusterSettings
+from antiphon.realtime.brokers.config import UNSENT, ClusterSettings
 from antiphon.telemetry.metrics import Metrics
 
 
@@ -22,7 +22,7 @@ class MemoryBroker:
     name = "memory"
 
     def __init__(
-        self, hub: MemoryHub | None = None, *, unsent_bytes: int = LARGEST, metrics: Metrics | None = None
+        self, hub: MemoryHub | None = None, *, unsent_bytes: int = UNSENT, metrics: Metrics | None = None
     ) -> None:
         self._hub = hub or MemoryHub()
         self._limit = unsent_bytes

@@ -20,7 +20,7 @@ from antiphon.realtime.brokers._link import Link
 from antiphon.realtime.brokers._losses import Losses, Reason
 from antiphon.realtime.brokers._parts import Parts, cut
 from antiphon.realtime.brokers.base import LARGEST, Changed, Deliver
-from antiphon.realtime.brokers.config import ClusterSettings
+from antiphon.realtime.brokers.config import UNSENT, ClusterSettings
 from antiphon.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class NatsBroker:
         *,
         prefix: str = "antiphon",
         timeout: float = 5.0,
-        unsent_bytes: int = LARGEST,
+        unsent_bytes: int = UNSENT,
         metrics: Metrics | None = None,
     ) -> None:
         self._address = parse_address(url, PORT)
@@ -154,7 +154,7 @@ class NatsBroker:
             raise ServiceError("NATS at this address is older than 1.2, which sends messages back to their sender")
         login = {"auth_token": user} if password is None else {"user": user, "pass": password}
         about = {"verbose": False, "pedantic": False, "echo": False, "protocol": 1, "lang": "python", "version": "1"}
-        return msgspec.json.encode(about | {"name": self._node} | (login if user else {}))
+        return msgspec.json.encode(about | {"name": self._subject(self._node)} | (login if user else {}))
 
 
 class _NatsLink(Link):

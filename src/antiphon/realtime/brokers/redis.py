@@ -20,7 +20,7 @@ from antiphon.realtime.brokers._keeper import Keeper
 from antiphon.realtime.brokers._link import Link
 from antiphon.realtime.brokers._losses import Losses
 from antiphon.realtime.brokers.base import LARGEST, Changed, Deliver
-from antiphon.realtime.brokers.config import ClusterSettings
+from antiphon.realtime.brokers.config import UNSENT, ClusterSettings
 from antiphon.telemetry.metrics import Metrics
 
 PORT, SENTINEL_PORT = 6379, 26379
@@ -49,7 +49,7 @@ class RedisBroker:
         *,
         prefix: str = "antiphon",
         timeout: float = 5.0,
-        unsent_bytes: int = LARGEST,
+        unsent_bytes: int = UNSENT,
         metrics: Metrics | None = None,
     ) -> None:
         self._door = _Door(url, timeout=timeout, limit=unsent_bytes)
