@@ -54,42 +54,40 @@ class Topic:
     something of its own in between is brought up to date first (`deliver`), so nothing ever overtakes anything.
     """
 
-    __slots__ = ("_base", "_batches", "_goal", "_log", "_skipped", "_sweep", "members", "name")
+    __slots__ = ("_batches", "_goal", "_log", "_skipped", "_sweep", "head", "members", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.members: dict[Member, None] = {}
-        self._base = 0
+        self.head = 0
+        """How many broadcasts there have been; those that not all have received are the end of them, the log."""
         self._goal = 0
         self._log: list[tuple[Message, Member | None]] = []
         self._skipped: set[Member] = set()
         self._batches: dict[int, Batch] = {}
         self._sweep: Iterator[Member] | None = None
 
-    @property
-    def head(self) -> int:
-        return self._base + len(self._log)
-
     def append(self, message: Message, skip: "Member | None") -> None:
         self._log.append((message, skip))
+        self.head += 1
         self._batches.clear()
         if skip is not None:
             self._skipped.add(skip)
 
     def deliver(self, member: "Member") -> None:
         """Hands `member` everything it has not received."""
-        cursor, head = member.cursor, self._base + len(self._log)
+        cursor, head = member.cursor, self.head
         if cursor >= head:
             return
         member.cursor = head
-        if member in self._skipped:
-            own = [message for message, skip in self._log[cursor - self._base :] if skip is not member]
+        if self._skipped and member in self._skipped:
+            own = [message for message, skip in self._log[cursor - head :] if skip is not member]
             if own:
                 member.receive(Batch(own))
             return
         batch = self._batches.get(cursor)
         if batch is None:
-            batch = self._batches[cursor] = Batch([message for message, _ in self._log[cursor - self._base :]])
+            batch = self._batches[cursor] = Batch([message for message, _ in self._log[cursor - head :]])
         member.receive(batch)
 
     def sweep(self, budget: int) -> int:
@@ -103,8 +101,7 @@ class Topic:
         if visited < budget:
             self._sweep = None
             # Whoever was a member when the sweep began has reached its goal by now; who came later began beyond it.
-            del self._log[: self._goal - self._base]
-            self._base = self._goal
+            del self._log[: len(self._log) - (self.head - self._goal)]
             self._batches.clear()
             self._skipped = {skip for _, skip in self._log if skip is not None}
         return visited
