@@ -8,7 +8,7 @@ import msgspec
 
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.realtime.config import PhoenixConfig
-from antiphon.realtime.connect import ConnectInfo, ConnectRequest, Refused, Sessions, connect_info
+from antiphon.realtime.connect import AUTH_HEADER, ConnectInfo, ConnectRequest, Refused, Sessions, connect_info
 from antiphon.realtime.gate import Entrance
 from antiphon.realtime.origin import OriginCheck, OriginPolicy
 from antiphon.realtime.query import decode_query
@@ -88,7 +88,7 @@ class Admission:
         if not self._config.auth_token:
             return None
         if request.transport == "longpoll":
-            return request.headers.get("x-phoenix-authtoken")  # as it is (AU-6)
+            return request.headers.get(AUTH_HEADER)  # as it is (AU-6)
         return bearer_token(offered(request.headers))
 
     async def _assigns(self, info: ConnectInfo) -> dict[str, Any]:

@@ -15,6 +15,12 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
+BEARER = "base64url.bearer.phx."
+"""What a sub-protocol begins with that is a token (AU-1)."""
+
+AUTH_HEADER = "x-phoenix-authtoken"
+
+
 class Refused(Exception):  # noqa: N818 - an answer, not an error
     """Raised by an `on_connect` callback: no socket, the client gets this HTTP answer (TR-9).
 
@@ -111,7 +117,7 @@ def connect_info(
     config: PhoenixConfig, request: ConnectRequest, params: Mapping[str, Any], **found: Any
 ) -> ConnectInfo:
     """What of the request the settings let the application see, with what else was `found`."""
-    headers = request.headers
+    headers = _without_tokens(request.headers)
     shown: dict[str, Any] = {
         "peer": request.peer,
         "uri": _uri(request),
@@ -142,6 +148,15 @@ def cookies(header: str) -> dict[str, str]:
         if equals and name:
             found.setdefault(name.strip(), value.strip().strip('"'))
     return found
+
+
+def _without_tokens(headers: Mapping[str, str]) -> dict[str, str]:
+    """A token is shown as `auth_token` or not at all."""
+    shown = {name: value for name, value in headers.items() if name != AUTH_HEADER}
+    if offer := shown.pop("sec-websocket-protocol", None):
+        names = [entry.strip() for entry in offer.split(",")]
+        shown["sec-websocket-protocol"] = ", ".join(name for name in names if not name.startswith(BEARER))
+    return shown
 
 
 def _named(headers: Mapping[str, str], *prefixes: str) -> dict[str, str]:

@@ -3,14 +3,12 @@
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 
-from antiphon.realtime.connect import Refused
+from antiphon.realtime.connect import BEARER, Refused
 from antiphon.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
 PHOENIX = "phoenix"
-
-_BEARER = "base64url.bearer.phx."
 
 
 def offered(headers: Mapping[str, str]) -> list[str]:
@@ -21,7 +19,7 @@ def offered(headers: Mapping[str, str]) -> list[str]:
 
 def bearer_token(offer: Sequence[str]) -> str | None:
     """The one token in the offer, None where there is none, or several (AU-4); `Refused` when it is not readable."""
-    found = [entry.removeprefix(_BEARER) for entry in offer if entry.startswith(_BEARER)]
+    found = [entry.removeprefix(BEARER) for entry in offer if entry.startswith(BEARER)]
     if len(found) != 1:
         return None
     # The name says base64url, and the clients write the other alphabet (AU-2).
@@ -38,7 +36,7 @@ def choose(offer: Sequence[str], configured: Sequence[str]) -> str | None:
 
     `phoenix` is always understood: browsers give up when it is offered and the answer names nothing (AU-3).
     """
-    names = [entry for entry in offer if not entry.startswith(_BEARER)]
+    names = [entry for entry in offer if not entry.startswith(BEARER)]
     chosen = next((name for name in (*configured, PHOENIX) if name in names), None)
     if chosen is None and names and configured:
         log.warning("realtime.subprotocol_refused", offered=", ".join(names)[:200], served=", ".join(configured))

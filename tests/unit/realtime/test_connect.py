@@ -59,6 +59,16 @@ def test_each_key_is_shown_when_it_is_asked_for(key: Any, value: Any) -> None:
     assert "c=1" not in repr(one)
 
 
+@rule("CI-1", "AU-1", "AU-6")
+def test_tokens_are_not_among_the_headers() -> None:
+    config = PhoenixConfig(connect_info=("sec_websocket_headers", "x_headers"))
+    offer = "phoenix,  base64url.bearer.phx.c2VjcmV0, sip"
+    headers = {"sec-websocket-protocol": offer, "x-phoenix-authtoken": "c2VjcmV0", "x-a": "1"}
+    info = connect_info(config, request(headers=headers), {})
+    assert info.sec_websocket_headers == {"sec-websocket-protocol": "phoenix, sip"}
+    assert info.x_headers == {"x-a": "1"}
+
+
 @rule("CI-1")
 def test_constants_are_handed_on() -> None:
     config = PhoenixConfig(connect_constants={"region": "eu"})

@@ -173,6 +173,11 @@ def test_what_is_signed_is_verified(data: Any) -> None:
     assert Token.verify(SECRET, SALT, Token.sign(SECRET, SALT, data)) == data
 
 
+@rule("TO-7")
+def test_an_encrypted_token_is_not_one_of_ours() -> None:
+    assert reason("QTEyOEdDTQ.KKfPzEpLwPkOEEDyYSzuGsmJPw.dGhlIGl2.Y2lwaGVydGV4dA.dGhlIHRhZw") == "invalid"
+
+
 def test_a_weak_secret_is_refused_on_both_sides() -> None:
     with pytest.raises(ConfigError, match="longer one"):
         Token.sign("short", SALT, 1)
