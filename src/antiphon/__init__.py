@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     )
     from antiphon.providers.github import SUPPORTED_MODELS, GitHubModelsClient
     from antiphon.realtime.channel import Channel
+    from antiphon.realtime.client.channel import ClientChannel
+    from antiphon.realtime.client.options import ClientOptions
+    from antiphon.realtime.client.phoenix import PhoenixClient
+    from antiphon.realtime.client.presence import ClientPresence
+    from antiphon.realtime.client.push import ConnectionLostError, PushError
     from antiphon.realtime.config import PhoenixConfig
     from antiphon.realtime.middleware import AuthMiddleware, LoggingMiddleware, Middleware, RateLimitMiddleware
     from antiphon.realtime.phoenix import Phoenix
@@ -76,8 +81,12 @@ _HOMES = {
     "ChannelAdapter": "adapters.base",
     "ChannelMessage": "domain",
     "CircuitBreaker": "runtime.breaker",
+    "ClientChannel": "realtime.client.channel",
+    "ClientOptions": "realtime.client.options",
+    "ClientPresence": "realtime.client.presence",
     "Config": "settings.config",
     "ConfigError": "errors",
+    "ConnectionLostError": "realtime.client.push",
     "ContextBuilder": "assistants.context",
     "ErrorHandler": "runtime.retry",
     "GitHubModelsClient": "providers.github",
@@ -91,10 +100,12 @@ _HOMES = {
     "NotFoundError": "errors",
     "PerformanceProfiler": "telemetry.profile",
     "Phoenix": "realtime.phoenix",
+    "PhoenixClient": "realtime.client.phoenix",
     "PhoenixConfig": "realtime.config",
     "ProcessingError": "errors",
     "PromptManager": "assistants.prompts",
     "ProviderError": "errors",
+    "PushError": "realtime.client.push",
     "RateLimitMiddleware": "realtime.middleware",
     "Registry": "runtime.registry",
     "Repository": "runtime.base",
@@ -138,8 +149,12 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ChannelAdapter",
     "ChannelMessage",
     "CircuitBreaker",
+    "ClientChannel",
+    "ClientOptions",
+    "ClientPresence",
     "Config",
     "ConfigError",
+    "ConnectionLostError",
     "ContextBuilder",
     "ErrorHandler",
     "GitHubModelsClient",
@@ -153,10 +168,12 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "NotFoundError",
     "PerformanceProfiler",
     "Phoenix",
+    "PhoenixClient",
     "PhoenixConfig",
     "ProcessingError",
     "PromptManager",
     "ProviderError",
+    "PushError",
     "RateLimitMiddleware",
     "Registry",
     "Repository",
