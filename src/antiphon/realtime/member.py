@@ -178,6 +178,8 @@ class Member:
         """Handles a frame of this topic, or what the channel is to see, after what came before it."""
         if not self._busy:
             self._take(item)
+            if self._inbox and not self._busy:
+                self._pump()  # what its handler, which never waited, has made happen
             return
         if self._inbox is None:
             self._inbox = deque()

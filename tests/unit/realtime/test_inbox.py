@@ -26,6 +26,11 @@ class Private(Channel):
         for event in payload["events"]:
             await self.broadcast(event, {"event": event})
 
+    @Channel.on("tell")
+    async def tell(self, payload: Any, socket: Any) -> dict[str, Any]:
+        await self.app.pubsub.publish(payload["topic"], payload["message"])
+        return {}
+
     @Channel.on("wait")
     async def wait(self, payload: Any, socket: Any) -> dict[str, Any]:
         async with asyncio.timeout(5):
@@ -165,3 +170,18 @@ async def test_messages_wait_for_a_busy_channel_and_are_dropped_with_it(private:
     async with asyncio.timeout(5):
         while await private.app.pubsub.publish("news", "late"):
             await asyncio.sleep(0.005)
+
+
+@rule("BC-6")
+async def test_what_a_handler_tells_its_own_channel_is_seen_right_after_it(private: Any) -> None:
+    """The handler does not wait for anything, and nothing else happens that would move the channel on."""
+    wire = await private.wire()
+    await wire.join("private:1")
+    await wire.send(["1", "2", "private:1", "listen", {"pattern": "news:*"}])
+    await wire.receive()
+    for ref in ("3", "4"):
+        await wire.send(["1", ref, "private:1", "tell", {"topic": "news:1", "message": ref}])
+        await wire.expect(
+            ["1", ref, "private:1", "phx_reply", {"status": "ok", "response": {}}],
+            ["1", None, "private:1", "heard", {"topic": "news:1", "message": ref}],
+        )
