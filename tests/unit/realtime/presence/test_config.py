@@ -1,5 +1,7 @@
 """Periods that would make nodes look dead are refused."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -12,7 +14,7 @@ def test_the_defaults_are_those_of_phoenix() -> None:
     config = PresenceConfig()
     periods = (config.tick_seconds, config.silent_ticks, config.down_seconds, config.permdown_seconds)
     assert periods == (1.5, 10, 30, 1200)
-    assert config.permdown_on_shutdown is False
+    assert not config.permdown_on_shutdown
 
 
 @rule("TK-14")
@@ -26,6 +28,6 @@ def test_the_defaults_are_those_of_phoenix() -> None:
         ({"cleanup": 1}, "not permitted"),
     ],
 )
-def test_periods_that_cannot_work_are_refused(periods: dict[str, float], reason: str) -> None:
+def test_periods_that_cannot_work_are_refused(periods: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
-        PresenceConfig(**periods)  # type: ignore[arg-type]
+        PresenceConfig(**periods)

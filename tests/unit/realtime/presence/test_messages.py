@@ -1,5 +1,6 @@
 """What nodes say to each other, and what they make of nonsense."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -100,10 +101,8 @@ def test_no_damage_on_the_way_does_harm(data: st.DataObject) -> None:
     body = bytearray(encode(Heartbeat(A, [(A, 3)], [Part(A, [1, 3], {2: ENTRY})])))
     for _ in range(data.draw(st.integers(1, 3))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with suppress(BadBodyError):
         decode(bytes(body[: data.draw(st.integers(1, len(body)))]))
-    except BadBodyError:
-        pass
 
 
 def test_a_body_as_deep_as_a_well_is_refused() -> None:
