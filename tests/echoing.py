@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.transports import websocket
 from antiphon.realtime.wire.base import Binary
 from antiphon.telemetry.metrics import Metrics
+from tests.phoenix import configured
 
 
 class EchoSocket:
@@ -36,7 +36,7 @@ async def echoing(**settings: Any) -> AsyncIterator[int]:
     """The port of the server."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(websocket, "Socket", EchoSocket)
-        app = Phoenix(PhoenixConfig(**settings), metrics=Metrics())
+        app = Phoenix(configured(**settings), metrics=Metrics())
         await app.listen("127.0.0.1", 0)
         try:
             yield app.port

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from antiphon.realtime.client.phoenix import PhoenixClient
     from antiphon.realtime.client.presence import ClientPresence
     from antiphon.realtime.client.push import ConnectionLostError, PushError
-    from antiphon.realtime.config import PhoenixConfig
+    from antiphon.realtime.config import PhoenixConfig, set_config
     from antiphon.realtime.middleware import AuthMiddleware, LoggingMiddleware, Middleware, RateLimitMiddleware
     from antiphon.realtime.phoenix import Phoenix
     from antiphon.realtime.pubsub import get_pubsub
@@ -130,6 +130,7 @@ _HOMES = {
     "profile": "telemetry.profile",
     "retry_async": "runtime.retry",
     "run_async": "runtime.threads",
+    "set_config": "realtime.config",
     "setup_logging": "telemetry.logs",
     "tool": "tools.base",
 }
@@ -198,6 +199,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "profile",
     "retry_async",
     "run_async",
+    "set_config",
     "setup_logging",
     "tool",
 ]

@@ -25,7 +25,6 @@ from antiphon.providers.base import ErrorKind
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, key_variable
 from antiphon.providers.demo.config import DemoSettings
 from antiphon.providers.registry import ProviderRegistry
-from antiphon.realtime.config import PhoenixConfig
 from antiphon.settings.config import ENVIRONMENTS
 from antiphon.settings.schema import leaves, live_part
 
@@ -158,7 +157,7 @@ def test_the_examples_of_settings_are_accepted(page: Any, tmp_path: Path, monkey
     assert office is not None
     assert isinstance(office.api_key, SecretStr)
     assert config.server.port == 4001
-    assert config.realtime == PhoenixConfig(origins=("https://example.com",))
+    assert config.realtime.security.origins == ("https://example.com",)
     assert config.assistants.platform_models == {"web": "office:large-chat"}
 
 

@@ -244,7 +244,7 @@ async def test_the_refusal_says_what_to_do(here: Workspace, http: aiohttp.Client
     body = await problem(answer, 403)
     assert body["detail"] == (
         "This server does not answer to the name “evil.example”. Use 127.0.0.1 or localhost, or set "
-        "realtime.public_host to the name that people type."
+        "realtime.security.public_host to the name that people type."
     )
 
 

@@ -25,7 +25,7 @@ PATCH = b"PATCH /api/v1/conversations/01M7YTFAF3A5C20VBDC381VVAW HTTP/1.1\r\n" +
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for all of them: whatever one does to it, the next one sees."""
-    served = Served(tmp_path_factory.mktemp("requests"), ANTIPHON_REALTIME__CLOSE_SECONDS="0.2")
+    served = Served(tmp_path_factory.mktemp("requests"), ANTIPHON_REALTIME__TRANSPORT__CLOSE_SECONDS="0.2")
     try:
         served.start()
         yield served

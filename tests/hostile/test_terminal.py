@@ -29,7 +29,7 @@ def test_a_reader_that_has_gone_is_no_reason_to_complain(served: Served) -> None
 
 
 def test_a_message_the_server_has_no_room_for_is_not_sent_again_and_again(served: Served) -> None:
-    served.variables["ANTIPHON_REALTIME__MAX_MESSAGE_BYTES"] = "1024"
+    served.variables["ANTIPHON_REALTIME__TRANSPORT__MAX_MESSAGE_BYTES"] = "1024"
     served.start()
     code, complaint = chat(served, f"!echo {'x' * 5000}\n")
     assert code == 1

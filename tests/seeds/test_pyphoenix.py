@@ -4,7 +4,7 @@ import ast
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from antiphon.realtime.client.channel import ClientChannel
 from antiphon.realtime.client.options import ClientOptions
 from antiphon.realtime.client.phoenix import PhoenixClient
 from antiphon.realtime.client.push import PushError
-from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.config import PhoenixConfig, set_config
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.pubsub import PubSub
 from antiphon.realtime.server import Server
 from antiphon.telemetry.metrics import Metrics
+from tests.phoenix import configured
 from tests.programs import printed
 from tests.seeds.extract import Block
 from tests.seeds.later import later
@@ -47,7 +48,7 @@ class Room(Channel):
 async def app() -> AsyncIterator[Phoenix]:
     """An application on a free port, without channels, with a pubsub and metrics of its own."""
     metrics = Metrics()
-    app = Phoenix(PhoenixConfig(close_seconds=1.0), metrics=metrics, pubsub=PubSub(metrics=metrics))
+    app = Phoenix(configured(close_seconds=1.0), metrics=metrics, pubsub=PubSub(metrics=metrics))
     await app.listen("127.0.0.1", 0)
     yield app
     await app.stop()
@@ -278,9 +279,15 @@ async def test_ten_messages_a_second_pass_and_the_next_is_refused(block: Block, 
 # --- Configuration ------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def usual_config() -> Iterator[None]:
+    """What is set is for this test alone."""
+    yield
+    set_config(PhoenixConfig())
+
+
 @sample("pyphoenix-10")
-@later("C")
-async def test_what_is_configured_holds_for_the_next_application(block: Block) -> None:
+async def test_what_is_configured_holds_for_the_next_application(block: Block, usual_config: None) -> None:
     config = run(block)["config"]
     assert (config.host, config.port, config.debug) == ("0.0.0.0", 4000, False)  # noqa: S104 - the document's
     assert config.security.rate_limit_enabled is True

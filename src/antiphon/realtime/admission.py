@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from antiphon.errors import ConfigError, ServiceError
-from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.config import RealtimeSettings
 from antiphon.realtime.connect import AUTH_HEADER, ConnectInfo, ConnectRequest, Refused, Sessions, connect_info
 from antiphon.realtime.gate import Entrance
 from antiphon.realtime.origin import OriginCheck, OriginPolicy
@@ -35,16 +35,16 @@ class Admission:
 
     def __init__(
         self,
-        config: PhoenixConfig,
+        config: RealtimeSettings,
         entrance: Entrance,
         *,
         check_origin: OriginCheck | None = None,
         sessions: Sessions | None = None,
     ) -> None:
-        anyone = config.origins == "any" and check_origin is None
+        anyone = config.security.origins == "any" and check_origin is None
         if anyone and sessions is not None and sessions.check_csrf is None:
             raise ConfigError(
-                "a page of anybody could use the session of your users: set realtime.origins, or check_csrf"
+                "a page of anybody could use the session of your users: set realtime.security.origins, or check_csrf"
             )
         self.origins = OriginPolicy(config, check_origin)
         self.on_connect: OnConnect | None = None
@@ -71,7 +71,7 @@ class Admission:
         self._check_origin(request)
         token = self._token(request)
         by_socket = request.transport == "websocket"
-        subprotocol = choose(offered(request.headers), self._config.subprotocols) if by_socket else None
+        subprotocol = choose(offered(request.headers), self._config.security.subprotocols) if by_socket else None
         params = _params(request)
         serializer = _serializer(params)
         session = None if self._sessions is None else await self._sessions.find(request, params)
@@ -85,7 +85,7 @@ class Admission:
             raise Refused
 
     def _token(self, request: ConnectRequest) -> str | None:
-        if not self._config.auth_token:
+        if not self._config.security.auth_token:
             return None
         if request.transport == "longpoll":
             return request.headers.get(AUTH_HEADER)  # as it is (AU-6)

@@ -1,25 +1,23 @@
 """The settings of the real-time part: where it is mounted, whom it lets in, and every limit."""
 
-from typing import Any, Literal
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from antiphon.realtime.environment import read_env
+from antiphon.realtime.presence.config import PresenceConfig
+from antiphon.runtime.current import Current
 
 ConnectInfoKey = Literal["peer", "uri", "user_agent", "x_headers", "sec_websocket_headers", "trace_headers"]
 
 
-class PhoenixConfig(BaseModel):
-    """Sizes are in bytes, times in seconds."""
+class SecurityConfig(BaseModel):
+    """Whom a mount lets in, and how much one client may do."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    mount: str = Field(
-        default="/socket",
-        pattern=r"^/[^?#]*[^/?#]$",
-        description="Path before /websocket; a segment such as :room_id is a variable, and joins the parameters.",
-    )
-    websocket_path: str = Field(
-        default="websocket", pattern=r"^[^?#/][^?#]*[^/?#]$", description="Path of the WebSocket below the mount."
-    )
     origins: Literal["same-host", "same-connection", "any"] | tuple[str, ...] = Field(
         default="same-host",
         description="Which web pages may connect. same-host: the public host, else the host that was asked for; "
@@ -27,7 +25,6 @@ class PhoenixConfig(BaseModel):
         "https://example.com, //*.example.com or //example.com:81.",
     )
     public_host: str | None = Field(default=None, description="The host people type, when a proxy stands in front.")
-
     subprotocols: tuple[str, ...] = Field(
         default=(),
         description="Sub-protocols to choose from, the best first; a client that offers others only is refused with "
@@ -41,11 +38,29 @@ class PhoenixConfig(BaseModel):
         default=(), description="What on_connect is told of a connection besides its parameters."
     )
     connect_constants: dict[str, Any] = Field(default={}, description="What on_connect is told each time.")
-    max_connections: int = Field(default=100_000, ge=1, description="More connections are refused with 503.")
     max_connects_per_second: float = Field(
         default=5000.0, gt=0, description="More new connections are refused with 503 and Retry-After."
     )
+    rate_limit_enabled: bool = Field(
+        default=True, description="Whether the two limits below hold; more is answered with an error."
+    )
+    max_messages_per_second: float = Field(
+        default=1000.0, gt=0, description="Messages of one socket; twice as many may come at once."
+    )
+    max_joins_per_second: float = Field(
+        default=50.0, gt=0, description="Joins of one socket; twice as many as it may have channels may come at once."
+    )
 
+
+class TransportConfig(BaseModel):
+    """Connections. Sizes are in bytes, times in seconds."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    websocket_path: str = Field(
+        default="websocket", pattern=r"^[^?#/][^?#]*[^/?#]$", description="Path of the WebSocket below the mount."
+    )
+    max_connections: int = Field(default=100_000, ge=1, description="More connections are refused with 503.")
     max_message_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Larger messages close the socket with 1009."
     )
@@ -81,3 +96,48 @@ class PhoenixConfig(BaseModel):
         default=10_000, ge=1, description="Sockets told to come back elsewhere at once when draining."
     )
     drain_pause: float = Field(default=2.0, ge=0, description="Time between two such batches.")
+
+
+class RealtimeSettings(BaseModel):
+    """A mount, wherever it is served."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    mount: str = Field(
+        default="/socket",
+        pattern=r"^/[^?#]*[^/?#]$",
+        description="Path before /websocket; a segment such as :room_id is a variable, and joins the parameters.",
+    )
+    debug: bool = Field(
+        default=False, description="Tell clients what went wrong when a channel crashes. For development only."
+    )
+    security: SecurityConfig = Field(default_factory=SecurityConfig)
+    transport: TransportConfig = Field(default_factory=TransportConfig)
+    presence: PresenceConfig = Field(default_factory=PresenceConfig)
+
+
+class PhoenixConfig(RealtimeSettings):
+    """The settings of an application that runs by itself. An application takes a copy when it is made."""
+
+    host: str = Field(default="127.0.0.1", description="Where `Phoenix.start` listens.")
+    port: int = Field(default=4000, ge=0, le=65_535, description="The port of it; 0 takes a free one.")
+
+    @classmethod
+    def from_env(cls, prefix: str = "PHOENIX_", environ: Mapping[str, str] | None = None) -> Self:
+        """What the environment says: `PHOENIX_PORT=4001`, `PHOENIX_SECURITY__ORIGINS=any`, and lists and objects as
+        JSON. Raises `ConfigError` for a variable that names no setting, or whose value is none."""
+        return read_env(cls, prefix, os.environ if environ is None else environ)
+
+
+_current = Current(PhoenixConfig)
+
+
+def get_config() -> PhoenixConfig:
+    """What the next `Phoenix()` begins with."""
+    return _current.get()
+
+
+def set_config(config: PhoenixConfig) -> None:
+    """The settings of every `Phoenix()` made from now on that is given none of its own."""
+    _current.release(_current.get())
+    _current.adopt(config)

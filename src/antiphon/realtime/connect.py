@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.config import RealtimeSettings
 from antiphon.realtime.origin import DEFAULT_PORTS, Arrival
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -77,8 +77,8 @@ class ConnectInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What `on_connect` is told.
 
     `params` is the decoded query (TR-4: leaves are strings) with the variables of the mount. The rest is there when it
-    is asked for (CI-1): by `PhoenixConfig.connect_info`, `auth_token` and `connect_constants`, and the `session` by the
-    `sessions` of the application. Other headers are withheld: they may hold secrets.
+    is asked for (CI-1): by `connect_info`, `auth_token` and `connect_constants` of `SecurityConfig`, the `session` by
+    the `sessions` of the application. Other headers are withheld: they may hold secrets.
     """
 
     params: Mapping[str, Any]
@@ -114,7 +114,7 @@ class Sessions(msgspec.Struct, frozen=True):
 
 
 def connect_info(
-    config: PhoenixConfig, request: ConnectRequest, params: Mapping[str, Any], **found: Any
+    config: RealtimeSettings, request: ConnectRequest, params: Mapping[str, Any], **found: Any
 ) -> ConnectInfo:
     """What of the request the settings let the application see, with what else was `found`."""
     headers = _without_tokens(request.headers)
@@ -126,8 +126,8 @@ def connect_info(
         "sec_websocket_headers": _named(headers, "sec-websocket-"),
         "trace_headers": _named(headers, "traceparent", "tracestate"),
     }
-    chosen = {key: shown[key] for key in config.connect_info}
-    return ConnectInfo(params=params, constants=config.connect_constants, **chosen, **found)
+    chosen = {key: shown[key] for key in config.security.connect_info}
+    return ConnectInfo(params=params, constants=config.security.connect_constants, **chosen, **found)
 
 
 def gathered(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable
 from typing import NoReturn
 
-from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.bucket import Bucket
+from antiphon.realtime.config import RealtimeSettings
 from antiphon.realtime.connect import Refused
 from antiphon.realtime.instruments import Instruments
 from antiphon.runtime.clock import Clock
@@ -21,15 +22,14 @@ log = get_logger(__name__)
 
 
 class ConnectGate:
-    """A bucket of `burst` tokens that fills by `rate` a second. Whoever enters takes one."""
+    """Lets `burst` in at once and `rate` a second."""
 
     def __init__(self, rate: float, burst: float, clock: Clock) -> None:
         self._rate = rate
-        self._burst = burst
         self._clock = clock
-        self._tokens = burst
-        self._turned_away = 0.0
         self._at = clock.monotonic()
+        self._bucket = Bucket(rate, burst, self._at)
+        self._turned_away = 0.0
 
     def enter(self) -> float:
         """0 for whoever may pass, else in how many seconds to ask again.
@@ -38,11 +38,9 @@ class ConnectGate:
         together.
         """
         now = self._clock.monotonic()
-        filled, self._at = (now - self._at) * self._rate, now
-        self._tokens = min(self._burst, self._tokens + filled)
-        self._turned_away = max(0.0, self._turned_away - filled)
-        if self._tokens >= 1:
-            self._tokens -= 1
+        self._turned_away = max(0.0, self._turned_away - (now - self._at) * self._rate)
+        self._at = now
+        if not self._bucket.take(now):
             return 0.0
         self._turned_away += 1
         return min(_LONGEST_WAIT, self._turned_away / self._rate)
@@ -52,11 +50,11 @@ class Entrance:
     """Both limits of one process. `connections` tells how many there are, the one that asks included."""
 
     def __init__(
-        self, config: PhoenixConfig, instruments: Instruments, connections: Callable[[], int], clock: Clock
+        self, config: RealtimeSettings, instruments: Instruments, connections: Callable[[], int], clock: Clock
     ) -> None:
-        rate = config.max_connects_per_second
+        rate = config.security.max_connects_per_second
         self._gate = ConnectGate(rate, max(1.0, rate), clock)
-        self._limit = config.max_connections
+        self._limit = config.transport.max_connections
         self._instruments = instruments
         self._connections = connections
         self._clock = clock

@@ -1,6 +1,15 @@
 """What the real-time part counts."""
 
+from prometheus_client import Counter
+
 from antiphon.telemetry.metrics import Metrics
+
+
+def rate_limited(metrics: Metrics) -> Counter:
+    """Counts what a socket sent too fast, by the limit that it met: messages, joins, middleware."""
+    return metrics.counter(
+        "antiphon_ws_rate_limited_total", "Messages and joins refused because their socket sent too many.", ("limit",)
+    )
 
 
 class Instruments:
@@ -10,6 +19,8 @@ class Instruments:
         frames = metrics.counter("antiphon_ws_frames_total", "Frames handled.", ("direction",))
         self.received = frames.labels("in")
         self.sent = frames.labels("out")
+        self.too_many_messages = rate_limited(metrics).labels("messages")
+        self.too_many_joins = rate_limited(metrics).labels("joins")
         self.sockets = metrics.gauge("antiphon_ws_sockets", "Open sockets.")
         self.channels = metrics.gauge("antiphon_ws_channels", "Joined channels.")
         self.crashes = metrics.counter("antiphon_ws_channel_crashes_total", "Channels and joins ended by an exception.")

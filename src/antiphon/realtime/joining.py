@@ -27,15 +27,20 @@ class Held:
 
 
 def join_answer(
-    encode: Callable[[str, Any], bytes], result: Any, error: BaseException | None
+    encode: Callable[[str, Any], bytes],
+    shown: Callable[[BaseException], str | None],
+    result: Any,
+    error: BaseException | None,
 ) -> tuple[Reply, bytes, BaseException | None]:
-    """The reply to a join, encoded by `encode(status, response)`, and the exception when the join has crashed."""
+    """The reply to a join, encoded by `encode(status, response)`, and the exception when the join has crashed, of which
+    the client is told what `shown` gives."""
     try:
         reply = _join_reply(result, error)
         return reply, encode(reply.status, reply.response), None
     except (*UNSENDABLE, _JoinCrashedError) as failure:
-        reply = Reply("error", {"reason": "join crashed"})
-        return reply, encode(reply.status, reply.response), error or failure
+        crash, detail = error or failure, shown(error or failure)
+        reply = Reply("error", {"reason": "join crashed"} | ({} if detail is None else {"error": detail}))
+        return reply, encode(reply.status, reply.response), crash
 
 
 class _JoinCrashedError(Exception):

@@ -102,7 +102,7 @@ class Member:
 
     def _join_answer(self, result: Any, error: BaseException | None) -> tuple[Reply, bytes]:
         encode = partial(self.socket.serializer.reply, self.join_ref, self._ref, self.topic)
-        reply, answer, failure = join_answer(encode, result, error)
+        reply, answer, failure = join_answer(encode, self.socket.app.shown, result, error)
         if failure is not None:
             log.error("realtime.join_crashed", topic=self.topic, exc_info=failure)
             self.socket.app.instruments.crashes.inc()
@@ -140,7 +140,7 @@ class Member:
             self.socket.app.topics.add(self.topic, self)
 
     def _hold(self, batch: Batch) -> None:
-        if self._held is not None and self._held.keep(batch) > self.socket.app.config.blocked_bytes:
+        if self._held is not None and self._held.keep(batch) > self.socket.app.limits.blocked_bytes:
             self.socket.give_up_slow_join(self.topic)
 
     def _release_held(self) -> None:
@@ -341,7 +341,7 @@ class Member:
     def _give_grace(self) -> None:
         if self._grace is not None:
             self._grace.over()
-        self._grace = Grace(self.socket.app.config.replace_seconds, self._cancel, self._abandon)
+        self._grace = Grace(self.socket.app.limits.replace_seconds, self._cancel, self._abandon)
 
     def _abandon(self) -> None:
         """What runs does not even end when it is cancelled: nobody waits for it any longer."""
@@ -351,7 +351,7 @@ class Member:
     def _crash(self, error: BaseException) -> None:
         log.error("realtime.channel_crashed", topic=self.topic, exc_info=error)
         self.socket.app.instruments.crashes.inc()
-        self._end("crashed", self.socket.serializer.error(self.join_ref, self.topic))
+        self._end("crashed", self.socket.serializer.error(self.join_ref, self.topic, self.socket.app.shown(error)))
 
     def _stop_now(self, reason: str) -> None:
         serializer = self.socket.serializer

@@ -6,7 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from antiphon.realtime.bucket import Bucket
 from antiphon.realtime.channel import UNHANDLED, Channel, Handler, Rejected
+from antiphon.realtime.instruments import rate_limited
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -41,22 +43,20 @@ class Middleware:
 
 async def join(channel: Channel, payload: Any) -> Any:
     """Runs `on_join` behind all middleware."""
-    return await _around(channel, Middleware.join, partial(channel.on_join, socket=channel.socket))(payload)
+    return await _around(channel, Middleware.join, lambda given: channel.on_join(given, channel.socket))(payload)
 
 
 async def handle(channel: Channel, handler: Handler | None, payload: Any) -> Any:
     """Runs a handler, or else `on_message`, behind all middleware."""
-    if handler is not None:
-        last: Proceed = partial(handler, channel, socket=channel.socket)
-    elif type(channel).on_message is not Channel.on_message:
-        last = partial(channel.on_message, socket=channel.socket)
-    else:
-        last = _unhandled
+
+    async def last(given: Any) -> Any:
+        if handler is not None:
+            return await handler(channel, given, channel.socket)
+        if type(channel).on_message is Channel.on_message:
+            raise Rejected(UNHANDLED)
+        return await channel.on_message(given, channel.socket)
+
     return await _around(channel, Middleware.message, last)(payload)
-
-
-async def _unhandled(_payload: Any) -> None:
-    raise Rejected(UNHANDLED)
 
 
 def _around(channel: Channel, step: Any, last: Proceed) -> Proceed:
@@ -122,23 +122,16 @@ class RateLimitMiddleware(Middleware):
     ) -> None:
         self._rate = max_messages_per_second
         self._clock = clock or SystemClock()
-        self._sockets: WeakKeyDictionary[Socket, tuple[float, float]] = WeakKeyDictionary()
-        self._refused = (metrics or get_metrics()).counter(
-            "antiphon_ws_rate_limited_total", "Messages refused because their socket sent too many."
-        )
+        self._buckets: WeakKeyDictionary[Socket, Bucket] = WeakKeyDictionary()
+        self._refused = rate_limited(metrics or get_metrics()).labels("middleware")
 
     async def message(self, payload: Any, channel: Channel, proceed: Proceed) -> Any:
         """See `Middleware`."""
-        wait = self._wait(channel.socket)
-        if wait:
+        now = self._clock.monotonic()
+        bucket = self._buckets.get(channel.socket)
+        if bucket is None:
+            bucket = self._buckets[channel.socket] = Bucket(self._rate, self._rate, now)
+        if wait := bucket.take(now):
             self._refused.inc()
             raise Rejected({"reason": "rate limited", "retry_after_ms": round(wait * 1000)})
         return await proceed(payload)
-
-    def _wait(self, socket: "Socket") -> float:
-        """0 when the socket has a message left, else in how many seconds it will."""
-        now, most = self._clock.monotonic(), max(1.0, self._rate)
-        left, at = self._sockets.get(socket, (most, now))
-        left = min(most, left + (now - at) * self._rate)
-        self._sockets[socket] = (left - 1 if left >= 1 else left, now)
-        return 0.0 if left >= 1 else (1 - left) / self._rate

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from antiphon.errors import ConfigError
-from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.config import RealtimeSettings
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -25,9 +25,9 @@ class Arrival(msgspec.Struct, frozen=True):
 class OriginPolicy:
     """The rule of one mount. A `check` replaces the configured rule, and alone may accept origins without a host."""
 
-    def __init__(self, config: PhoenixConfig, check: OriginCheck | None = None) -> None:
-        self._rule = config.origins
-        self._public_host = config.public_host.lower() if config.public_host else None
+    def __init__(self, config: RealtimeSettings, check: OriginCheck | None = None) -> None:
+        self._rule = config.security.origins
+        self._public_host = config.security.public_host.lower() if config.security.public_host else None
         self._check = check
         self._entries = [_entry(text) for text in self._rule] if isinstance(self._rule, tuple) else []
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from antiphon.errors import ServiceError
 from antiphon.realtime.admission import Admission, OnConnect
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.config import PhoenixConfig, RealtimeSettings, get_config
 from antiphon.realtime.connect import Refused, Sessions
 from antiphon.realtime.gate import Entrance
 from antiphon.realtime.instruments import Instruments
@@ -45,20 +45,21 @@ class Phoenix:
 
     def __init__(
         self,
-        config: PhoenixConfig | None = None,
+        config: RealtimeSettings | None = None,
         *,
         check_origin: OriginCheck | None = None,
         sessions: Sessions | None = None,
         metrics: Metrics | None = None,
         pubsub: PubSub | None = None,
     ) -> None:
-        self.config = config or PhoenixConfig()
+        self.config = (config or get_config()).model_copy(deep=True)
+        self.limits = self.config.transport
         self.instruments = Instruments(metrics or get_metrics())
         self.entrance = Entrance(self.config, self.instruments, lambda: len(self.connections), SystemClock())
         self.admission = Admission(self.config, self.entrance, check_origin=check_origin, sessions=sessions)
         self.routes: TopicRoutes[Route] = TopicRoutes()
         self.middleware: tuple[Middleware, ...] = ()
-        self.topics = Topics(self.config.fan_out_slice)
+        self.topics = Topics(self.limits.fan_out_slice)
         self.stepper = Stepper()
         self.pubsub = pubsub or get_pubsub()
         self.socket_id: SocketId | None = None
@@ -67,7 +68,7 @@ class Phoenix:
         self.frames_received = 0
         self.frames_sent = 0
         self._ids: dict[str, set[Socket]] = {}
-        self._path = MountPath(f"{self.config.mount}/{self.config.websocket_path}")
+        self._path = MountPath(f"{self.config.mount}/{self.limits.websocket_path}")
         self._beat: asyncio.TimerHandle | None = None
         self._server: Server | None = None
 
@@ -125,20 +126,22 @@ class Phoenix:
 
     # Serving
 
-    async def start(self, host: str = "127.0.0.1", port: int = 4000) -> None:
-        """Serves until `stop` is called or a signal ends it; `port` 0 takes a free one (see `port`)."""
+    async def start(self, host: str | None = None, port: int | None = None) -> None:
+        """Serves until `stop` is called or a signal ends it, where the settings say unless told; `port` 0 takes a free
+        one (see `port`)."""
         await self.listen(host, port)
         try:
             await self.serve()
         finally:
             await self.stop()
 
-    async def listen(self, host: str = "127.0.0.1", port: int = 4000) -> None:
+    async def listen(self, host: str | None = None, port: int | None = None) -> None:
         """Binds and begins to accept; raises `ServiceError` when the address cannot be had."""
         if self._server is not None:
             raise ServiceError("this application is already serving: stop it first")
         server = Server(PlainRequests(self), self.protocol_class())
-        await server.start(host, port)
+        home = self.config if isinstance(self.config, PhoenixConfig) else PhoenixConfig()
+        await server.start(home.host if host is None else host, home.port if port is None else port)
         self._server, self.entrance.closed = server, False
         adopt(self.pubsub)
 
@@ -171,15 +174,19 @@ class Phoenix:
         self.entrance.closed = True
         waiting = list(self.connections)
         while waiting:
-            batch, waiting = waiting[: self.config.drain_batch], waiting[self.config.drain_batch :]
+            batch, waiting = waiting[: self.limits.drain_batch], waiting[self.limits.drain_batch :]
             for connection in batch:
                 connection.shutdown()
             if waiting:
-                await asyncio.sleep(self.config.drain_pause)
+                await asyncio.sleep(self.limits.drain_pause)
 
     def protocol_class(self) -> type[WebSocketProtocol]:
         """What to hand to uvicorn as `ws=`, to serve this application on another's port."""
         return type("PhoenixWebSocketProtocol", (WebSocketProtocol,), {"__slots__": (), "app": self})
+
+    def shown(self, error: BaseException) -> str | None:
+        """What a client may be told of an exception."""
+        return f"{type(error).__name__}: {error}" if self.config.debug else None
 
     # For transports
 
@@ -228,7 +235,7 @@ class Phoenix:
 
     def _schedule_beat(self) -> None:
         # One timer for all sockets: a limit is noticed at most a quarter of it too late.
-        every = min(_BEAT_SECONDS, self.config.idle_seconds / 4, self.config.blocked_seconds / 4)
+        every = min(_BEAT_SECONDS, self.limits.idle_seconds / 4, self.limits.blocked_seconds / 4)
         self._beat = asyncio.get_running_loop().call_later(every, self._check_all)
 
     def _check_all(self) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from antiphon.realtime.allowance import Allowance
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.member import Member
 from antiphon.realtime.transports.base import Transport
@@ -29,7 +30,8 @@ class Socket:
     """`assigns` come from `on_connect` and are copied into every channel; `id` is what `Phoenix.disconnect` takes."""
 
     __slots__ = (
-        "__weakref__", "_channels", "_crowded", "_queued", "_strayed", "app", "assigns", "id", "serializer", "transport",
+        "__weakref__", "_allowance", "_channels", "_crowded", "_queued", "_strayed", "app", "assigns", "id",
+        "serializer", "transport",
     )  # fmt: skip
 
     def __init__(self, app: "Phoenix", transport: Transport, serializer: Serializer, assigns: dict[str, Any]) -> None:
@@ -38,6 +40,7 @@ class Socket:
         self.serializer = serializer
         self.assigns = assigns
         self.id: str | None = None
+        self._allowance = Allowance(app) if app.config.security.rate_limit_enabled else None
         self._channels: dict[str, Member] = {}
         self._queued = 0
         # Warned of once a socket: whoever tries many must not fill the log.
@@ -46,6 +49,11 @@ class Socket:
 
     def receive(self, frame: InboundFrame) -> None:
         """Handles one frame: at once if its channel is free, else behind what that channel has waiting (MD-3)."""
+        if self._allowance is not None:
+            refusal = self._allowance.refusal(frame.event)
+            if refusal is not None:
+                self._reply(frame.join_ref, frame, "error", refusal)
+                return
         member = self._channels.get(frame.topic)
         if member is not None:
             if frame.event == JOIN and member.state != "joining":
@@ -68,7 +76,7 @@ class Socket:
 
     def count_queued(self, change: int) -> None:
         """Keeps account of frames that wait for busy channels; too many of them stop the reading."""
-        limit = self.app.config.max_queued_frames
+        limit = self.app.limits.max_queued_frames
         before, self._queued = self._queued, self._queued + change
         if before < limit <= self._queued:
             self.transport.hold_reading()
@@ -94,7 +102,7 @@ class Socket:
                 log.warning("realtime.unmatched_topic", topic=frame.topic[:100])
             self._stray(frame)
             return
-        limit = self.app.config.max_channels
+        limit = self.app.limits.max_channels
         if predecessor is None and len(self._channels) >= limit:
             if not self._crowded:
                 self._crowded = True
@@ -111,5 +119,5 @@ class Socket:
         self.app.instruments.unmatched.inc()
         self._reply(None, frame, "error", {"reason": "unmatched topic"})
 
-    def _reply(self, join_ref: Any, frame: InboundFrame, status: str, response: dict[str, Any]) -> None:
+    def _reply(self, join_ref: Any, frame: InboundFrame, status: str, response: dict[str, object]) -> None:
         self.transport.send(self.serializer.reply(join_ref, frame.ref, frame.topic, status, response))

@@ -20,7 +20,7 @@ from antiphon.cache.config import CacheSettings, RedisSettings
 from antiphon.conversation.config import SessionSettings
 from antiphon.errors import ConfigError
 from antiphon.providers.config import ProvidersSettings
-from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.config import RealtimeSettings
 from antiphon.runtime.config import PerformanceSettings, ServiceSettings
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.settings import schema
@@ -84,7 +84,7 @@ class Config(BaseModel):
     redis: RedisSettings = RedisSettings()
     cache: CacheSettings = CacheSettings()
     sessions: SessionSettings = SessionSettings()
-    realtime: PhoenixConfig = PhoenixConfig()
+    realtime: RealtimeSettings = RealtimeSettings()
     providers: ProvidersSettings = ProvidersSettings()
     assistants: AssistantSettings = AssistantSettings()
     features: Features = Field(Features(), json_schema_extra=_LIVE)

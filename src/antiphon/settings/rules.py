@@ -131,9 +131,9 @@ def nobody_comes_in_unseen(config: "Config") -> Iterator[Problem]:
 
 
 def pages_of_others_stay_out(config: "Config") -> Iterator[Problem]:
-    if config.realtime.origins == "any":
+    if config.realtime.security.origins == "any":
         yield Problem(
-            "realtime.origins",
+            "realtime.security.origins",
             "Any web page that somebody here opens may talk to the house; list the pages that may.",
             "warning",
         )

@@ -131,7 +131,7 @@ class _Carrier:
 
     def _take(self, frame: str | bytes) -> None:
         try:
-            self.socket.receive(self.socket.serializer.decode(frame, self._app.config.max_json_depth))
+            self.socket.receive(self.socket.serializer.decode(frame, self._app.limits.max_json_depth))
         except BadFrameError:
             self.end(SERVER_ERROR)
 

@@ -52,7 +52,7 @@ class Guard:
             log.warning("http.host_refused", host=host[:200])
             return (
                 f"This server does not answer to the name “{name[:100]}”. Use 127.0.0.1 or localhost, or set "
-                "realtime.public_host to the name that people type."
+                "realtime.security.public_host to the name that people type."
             )
         origin = headers.get(b"origin", b"").decode("latin-1")
         if scope["method"] in SAFE_METHODS or not origin:
@@ -61,7 +61,10 @@ class Guard:
         if self._origins.allows(origin, Arrival(scope["scheme"], host, str(local[0]))):
             return None
         log.warning("http.origin_refused", origin=origin[:200])
-        return "Another site's page may not change anything here. Use Antiphon's own page, or set realtime.origins."
+        return (
+            "Another site's page may not change anything here. "
+            "Use Antiphon's own page, or set realtime.security.origins."
+        )
 
 
 def _name_in(host: str) -> str:

@@ -51,9 +51,9 @@ def test_the_key_of_a_vendor_counts_as_set(config: Any, tmp_path: Path) -> None:
 def test_a_check_tells_everything_that_is_wrong(config: Any, tmp_path: Path) -> None:
     assert config("check").output == "The settings are right.\n"
     (tmp_path / "antiphon.json").write_text("{}")
-    (tmp_path / ".env").write_text("ANTIPHON_REALTIME__ORIGINS=any\n")
+    (tmp_path / ".env").write_text("ANTIPHON_REALTIME__SECURITY__ORIGINS=any\n")
     lines = config("check").output.splitlines()
-    assert lines[0].startswith("realtime.origins (.env:1): ")
+    assert lines[0].startswith("realtime.security.origins (.env:1): ")
     assert lines[1].endswith("antiphon.json is not read; call it antiphon.yaml.")
     (tmp_path / ".env").write_text("ANTIPHON_PORT=1\n")
     failed = config("check")

@@ -16,6 +16,7 @@ from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
+from tests.phoenix import configured
 
 
 class Room(Channel):
@@ -256,7 +257,7 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[Live]]]:
     started: list[Live] = []
 
     async def start(**settings: Any) -> Live:
-        live = Live(PhoenixConfig(**{"close_seconds": 1.0, "connect_info": ("x_headers",), **settings}))
+        live = Live(configured(**{"close_seconds": 1.0, "connect_info": ("x_headers",), **settings}))
         await live.app.listen("127.0.0.1", 0)
         started.append(live)
         return live

@@ -20,6 +20,7 @@ from antiphon.realtime.connect import ConnectInfo, ConnectRequest, Peer, Refused
 from antiphon.realtime.origin import Arrival
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
+from tests.phoenix import configured
 from tests.rules import rule
 
 UPGRADE = {
@@ -94,7 +95,7 @@ async def door() -> AsyncIterator[Serve]:
             *, check_origin: Any = None, sessions: Sessions | None = None, channel: Any = Channel, **settings: Any
         ) -> Door:
             metrics = Metrics()
-            config = PhoenixConfig(close_seconds=1.0, **settings)
+            config = configured(close_seconds=1.0, **settings)
             app = Phoenix(config, check_origin=check_origin, sessions=sessions, metrics=metrics)
             app.channel("room:*")(channel)
             found = Door(app, metrics)
@@ -383,7 +384,7 @@ async def no_session(_: Mapping[str, str]) -> None:
 @rule("OR-10")
 def test_neither_the_origin_nor_the_csrf_token_checked_is_a_start_up_error() -> None:
     unchecked, checked = Sessions(no_session, None), Sessions(no_session, lambda *_: True)
-    anyone = PhoenixConfig(origins="any")
+    anyone = configured(origins="any")
     with pytest.raises(ConfigError, match="origins"):
         Phoenix(anyone, sessions=unchecked, metrics=Metrics())
     Phoenix(anyone, sessions=checked, metrics=Metrics())
@@ -442,7 +443,7 @@ async def test_the_best_sub_protocol_that_is_offered_is_named(door: Serve) -> No
 @rule("AU-6")
 @pytest.mark.parametrize("on", [True, False])
 async def test_long_poll_brings_the_token_as_it_is(on: bool) -> None:
-    live = Door(Phoenix(PhoenixConfig(auth_token=on, subprotocols=("sip",)), metrics=Metrics()), Metrics())
+    live = Door(Phoenix(configured(auth_token=on, subprotocols=("sip",)), metrics=Metrics()), Metrics())
     admitted = await live.app.admission.admit(
         ConnectRequest(
             transport="longpoll",

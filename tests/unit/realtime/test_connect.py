@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectRequest, Peer, Refused, Uri, connect_info, cookies, gathered
 from antiphon.realtime.origin import Arrival
+from tests.phoenix import configured
 from tests.rules import rule
 
 HEADERS = {
@@ -51,7 +52,7 @@ def request(**changes: Any) -> ConnectRequest:
 def test_each_key_is_shown_when_it_is_asked_for(key: Any, value: Any) -> None:
     params = {"vsn": "2.0.0"}
     nothing = connect_info(PhoenixConfig(), request(), params)
-    one = connect_info(PhoenixConfig(connect_info=(key,)), request(), params)
+    one = connect_info(configured(connect_info=(key,)), request(), params)
     assert nothing.params == params
     assert not getattr(nothing, key)
     assert getattr(one, key) == value
@@ -61,7 +62,7 @@ def test_each_key_is_shown_when_it_is_asked_for(key: Any, value: Any) -> None:
 
 @rule("CI-1", "AU-1", "AU-6")
 def test_tokens_are_not_among_the_headers() -> None:
-    config = PhoenixConfig(connect_info=("sec_websocket_headers", "x_headers"))
+    config = configured(connect_info=("sec_websocket_headers", "x_headers"))
     offer = "phoenix,  base64url.bearer.phx.c2VjcmV0, sip"
     headers = {"sec-websocket-protocol": offer, "x-phoenix-authtoken": "c2VjcmV0", "x-a": "1"}
     info = connect_info(config, request(headers=headers), {})
@@ -71,7 +72,7 @@ def test_tokens_are_not_among_the_headers() -> None:
 
 @rule("CI-1")
 def test_constants_are_handed_on() -> None:
-    config = PhoenixConfig(connect_constants={"region": "eu"})
+    config = configured(connect_constants={"region": "eu"})
     assert connect_info(config, request(), {}).constants == {"region": "eu"}
 
 
@@ -87,7 +88,7 @@ def test_constants_are_handed_on() -> None:
     ],
 )
 def test_the_uri_is_made_of_what_the_client_says(scheme: str, host: str, expected: Any) -> None:
-    config = PhoenixConfig(connect_info=("uri",))
+    config = configured(connect_info=("uri",))
     uri = connect_info(config, request(arrival=Arrival(scheme, host, "")), {}).uri
     assert uri is not None
     assert (uri.host, uri.port) == expected

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 
-from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import Refused
 from antiphon.realtime.gate import ConnectGate, Entrance
 from antiphon.realtime.instruments import Instruments
 from antiphon.runtime.clock import ManualClock
 from antiphon.telemetry.metrics import Metrics
+from tests.phoenix import configured
 
 
 async def test_a_burst_passes_and_then_the_rate() -> None:
@@ -63,7 +63,7 @@ async def test_never_more_than_the_burst_and_the_rate(steps: list[tuple[float, i
 
 def entrance(clock: ManualClock, connections: Callable[[], int], **settings: Any) -> tuple[Entrance, Metrics]:
     metrics = Metrics()
-    return Entrance(PhoenixConfig(**settings), Instruments(metrics), connections, clock), metrics
+    return Entrance(configured(**settings), Instruments(metrics), connections, clock), metrics
 
 
 async def test_a_storm_is_one_line_a_second(logged: list[Any]) -> None:

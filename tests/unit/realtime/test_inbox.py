@@ -115,7 +115,12 @@ async def test_a_hook_that_raises_ends_its_own_channel_only(private: Any) -> Non
 async def test_what_comes_while_a_handler_waits_is_seen_behind_it(private: Any) -> None:
     wire = await private.wire()
     channels: list[Private] = []
-    private.app.route("kept", lambda: channels.append(Private()) or channels[-1])
+
+    def kept() -> Private:
+        channels.append(Private())
+        return channels[-1]
+
+    private.app.route("kept", kept)
     await wire.join("kept", {"vip": True})
     await wire.send(["1", "2", "kept", "wait", {}])
     await wire.nothing_more()

@@ -182,7 +182,7 @@ async def test_so_many_at_once_and_so_many_a_second(live: Any, wire: Any) -> Non
     assert [(await ask(wire, "echo", {}))["status"] for _ in range(2)] == ["ok", "error"]
     await clock.advance(60)
     assert [(await ask(wire, "echo", {}))["status"] for _ in range(4)] == ["ok", "ok", "ok", "error"]
-    assert b"antiphon_ws_rate_limited_total 4.0" in metrics.render()
+    assert b'antiphon_ws_rate_limited_total{limit="middleware"} 4.0' in metrics.render()
 
 
 async def test_one_that_joins_anew_does_not_begin_anew_and_others_are_not_touched(live: Any, wire: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from antiphon.errors import ConfigError
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.origin import Arrival, OriginPolicy
+from tests.phoenix import configured
 from tests.rules import rule
 
 REMOTE = Arrival("http", "chat.example.com:4000", "192.0.2.1")
@@ -14,7 +15,7 @@ LOOPBACK = Arrival("http", "localhost:4000", "127.0.0.1")
 
 
 def allows(origin: str | None, arrival: Arrival = REMOTE, **settings: Any) -> bool:
-    return OriginPolicy(PhoenixConfig(**settings)).allows(origin, arrival)
+    return OriginPolicy(configured(**settings)).allows(origin, arrival)
 
 
 @rule("OR-1")
@@ -121,4 +122,4 @@ def test_origins_without_a_host_are_refused(origin: str, origins: Any) -> None:
 
 def test_an_entry_without_a_host_is_a_start_up_error() -> None:
     with pytest.raises(ConfigError, match=r"ex\.com"):
-        OriginPolicy(PhoenixConfig(origins=("ex.com",)))
+        OriginPolicy(configured(origins=("ex.com",)))

@@ -9,10 +9,10 @@ from pydantic import ValidationError as PydanticError
 
 from antiphon.errors import ServiceError
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.pubsub import PubSub
 from antiphon.telemetry.metrics import Metrics
+from tests.phoenix import configured
 
 
 def application() -> Phoenix:
@@ -89,4 +89,4 @@ async def test_a_broadcast_to_nobody_is_still_checked() -> None:
 @pytest.mark.parametrize("settings", [{"idle_seconds": 0}, {"mount": "socket"}, {"mount": "/socket/"}, {"nonsense": 1}])
 def test_settings_that_make_no_sense_are_refused(settings: Any) -> None:
     with pytest.raises(PydanticError):
-        PhoenixConfig(**settings)
+        configured(**settings)

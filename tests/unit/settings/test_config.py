@@ -110,8 +110,8 @@ def test_variables_of_others_are_left_alone(folder: Path) -> None:
 
 def test_a_list_or_section_in_one_variable_is_json(folder: Path) -> None:
     origins = '["https://a.example", "//b.example"]'
-    config = Config.load(environ={"ANTIPHON_REALTIME__ORIGINS": origins, "ANTIPHON_SERVER": '{"port": 7}'})
-    assert config.realtime.origins == ("https://a.example", "//b.example")
+    config = Config.load(environ={"ANTIPHON_REALTIME__SECURITY__ORIGINS": origins, "ANTIPHON_SERVER": '{"port": 7}'})
+    assert config.realtime.security.origins == ("https://a.example", "//b.example")
     assert config.server.port == 7
 
 
@@ -189,11 +189,11 @@ def test_what_is_set_wins_over_the_environments_defaults(folder: Path) -> None:
 def test_each_value_tells_its_source(folder: Path) -> None:
     (folder / "antiphon.yaml").write_text("# mine\nserver:\n  port: 1\n  host: '::1'\n")
     (folder / ".env").write_text("\nANTIPHON_DEBUG=true\n")
-    environ = {"ANTIPHON_REALTIME": '{"max_channels": 7}', "ANTIPHON_ENVIRONMENT": "staging"}
+    environ = {"ANTIPHON_REALTIME": '{"transport": {"max_channels": 7}}', "ANTIPHON_ENVIRONMENT": "staging"}
     config = Config.load(environ=environ, log_level="ERROR")
     assert config.source("server.port") == "antiphon.yaml:3"
     assert config.source("debug") == ".env:2"
-    assert config.source("realtime.max_channels") == "the variable ANTIPHON_REALTIME"
+    assert config.source("realtime.transport.max_channels") == "the variable ANTIPHON_REALTIME"
     assert config.source("log_level") == "an argument"
     assert config.source("database.url") == "default"
     assert config.source("detect_local_models") == "default in staging"

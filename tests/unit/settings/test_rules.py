@@ -32,7 +32,7 @@ def test_the_defaults_are_right() -> None:
         ({"environment": "production", "debug": True}, "debug", "warning"),
         ({"environment": "production", "database": {"url": "sqlite:///:memory:"}}, "database.url", "error"),
         ({"server": {"host": "192.0.2.1"}}, "server.host", "error"),
-        ({"realtime": {"origins": "any"}}, "realtime.origins", "warning"),
+        ({"realtime": {"security": {"origins": "any"}}}, "realtime.security.origins", "warning"),
         (
             {"providers": {"office": {"base_url": "http://models.example/v1", "api_key": "k"}}},
             "providers.office.base_url",

@@ -9,11 +9,11 @@ import pytest
 
 from antiphon.realtime.channel import Channel, Rejected, Reply
 from antiphon.realtime.client.push import PushError
-from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
 from antiphon.testing.sockets import InProcessSocket, connect
+from tests.phoenix import configured
 
 
 class Counter(Channel):
@@ -57,7 +57,7 @@ class Counter(Channel):
 @pytest.fixture
 def app() -> Phoenix:
     Counter.left = []
-    app = Phoenix(PhoenixConfig(max_queued_frames=2), metrics=Metrics())
+    app = Phoenix(configured(max_queued_frames=2), metrics=Metrics())
     app.channel("room:*")(Counter)
 
     @app.on_connect

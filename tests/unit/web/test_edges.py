@@ -22,6 +22,7 @@ from antiphon.web.guard import Guard
 from antiphon.web.limits import BodyLimit
 from antiphon.web.problems import install
 from antiphon.web.static import StaticPage
+from tests.phoenix import configured
 
 
 class Client:
@@ -113,7 +114,7 @@ async def test_an_answer_under_way_is_not_replaced() -> None:
 
 
 def guarded(names: frozenset[str] = frozenset(), **settings: Any) -> Client:
-    return Client(Guard(reads_all, names, OriginPolicy(PhoenixConfig(**settings))))
+    return Client(Guard(reads_all, names, OriginPolicy(configured(**settings))))
 
 
 @given(host=st.text(st.characters(max_codepoint=255), max_size=20), origin=st.text(st.characters(max_codepoint=127)))

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
+from tests.phoenix import configured
 from tests.rules import rule
 from tests.wire.foreign.reference_server import ReferenceServer
 
@@ -97,7 +97,7 @@ class Tellers(Channel):
 @pytest.fixture
 async def tellers() -> AsyncIterator[str]:
     """A server that reads tokens, which the reference room does not."""
-    app = Phoenix(PhoenixConfig(close_seconds=1.0, auth_token=True), metrics=Metrics())
+    app = Phoenix(configured(close_seconds=1.0, auth_token=True), metrics=Metrics())
     app.channel("room:*")(Tellers)
 
     @app.on_connect

@@ -7,9 +7,9 @@ import pytest
 
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.client.phoenix import PhoenixClient
-from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
+from tests.phoenix import configured
 from tests.rules import rule
 from tests.wire.foreign.reference_server import ReferenceServer
 
@@ -39,7 +39,7 @@ class Shouting(Channel):
 @pytest.fixture
 async def dialects() -> AsyncIterator[str]:
     """A server of the channels that clients with a dialect of their own expect."""
-    app = Phoenix(PhoenixConfig(close_seconds=1.0), metrics=Metrics())
+    app = Phoenix(configured(close_seconds=1.0), metrics=Metrics())
     app.channel("__absinthe__:control")(Absinthe)
     app.channel("realtime:*")(Shouting)
     await app.listen("127.0.0.1", 0)

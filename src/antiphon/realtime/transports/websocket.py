@@ -41,7 +41,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._server_state = server_state
         self._transport: asyncio.Transport
-        self._parser = frames.FrameParser(self.app.config.max_message_bytes)
+        self._parser = frames.FrameParser(self.app.limits.max_message_bytes)
         self._socket: Socket | None = None
         self._framing = ""
         self._encode = frames.message_frame
@@ -158,12 +158,12 @@ class WebSocketProtocol(asyncio.Protocol):
         # processor while a broadcast goes through a thousand connections that do not.
         self._framing = sys.intern(f"{id(socket.serializer)} {extension}")
         if extension is not None:
-            self._parser = frames.FrameParser(self.app.config.max_message_bytes, deflate.inflate)
+            self._parser = frames.FrameParser(self.app.limits.max_message_bytes, deflate.inflate)
             self._encode = deflate.deflated_frame
 
     def _negotiated(self, request: handshake.UpgradeRequest) -> str | None:
         offers = request.headers.get("sec-websocket-extensions")
-        return deflate.negotiate(offers) if offers and self.app.config.compression else None
+        return deflate.negotiate(offers) if offers and self.app.limits.compression else None
 
     def _refuse(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         self.app.instruments.refused.labels(str(status)).inc()
@@ -198,7 +198,7 @@ class WebSocketProtocol(asyncio.Protocol):
         app.frames_received += 1
         try:
             data = frames.text_of(payload) if opcode == frames.TEXT else payload
-            socket.receive(socket.serializer.decode(data, app.config.max_json_depth))
+            socket.receive(socket.serializer.decode(data, app.limits.max_json_depth))
         except (BadFrameError, frames.FrameError) as error:
             self._reject(error, len(payload))
         except Exception:
@@ -283,7 +283,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._out.append(data)
         self._out_size += len(data)
         if self._blocked_since is not None:
-            if self._out_size > self.app.config.blocked_bytes:
+            if self._out_size > self.app.limits.blocked_bytes:
                 self._give_up("bytes")
         elif not self._corked and not self._scheduled:
             self._scheduled = True
@@ -309,9 +309,9 @@ class WebSocketProtocol(asyncio.Protocol):
             return
         config = self.app.config
         if self._blocked_since is not None:
-            if now - self._blocked_since > config.blocked_seconds:
+            if now - self._blocked_since > config.transport.blocked_seconds:
                 self._give_up("seconds")
-        elif not self._held and now - self._heard > config.idle_seconds:
+        elif not self._held and now - self._heard > config.transport.idle_seconds:
             if self._socket is None:
                 self._refuse(408)
             else:
@@ -327,7 +327,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._out.clear()
         self.app.instruments.closed.labels(str(code)).inc()
         self._transport.write(frames.close_frame(code))
-        self._close_timer = self._loop.call_later(self.app.config.close_seconds, self._transport.abort)
+        self._close_timer = self._loop.call_later(self.app.limits.close_seconds, self._transport.abort)
         if self._held or self._blocked_since is not None:
             self._transport.resume_reading()
         if self._socket is not None:
@@ -341,5 +341,5 @@ class WebSocketProtocol(asyncio.Protocol):
         self._closing = True
         if self._close_timer is None:
             # The other side may never take what is still unsent.
-            self._close_timer = self._loop.call_later(self.app.config.close_seconds, self._transport.abort)
+            self._close_timer = self._loop.call_later(self.app.limits.close_seconds, self._transport.abort)
         self._transport.close()

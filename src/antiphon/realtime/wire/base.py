@@ -11,7 +11,6 @@ from antiphon.realtime.wire.json import encode_object
 
 JOIN, LEAVE, CLOSE, ERROR, REPLY = "phx_join", "phx_leave", "phx_close", "phx_error", "phx_reply"
 CONTROL_TOPIC, HEARTBEAT = "phoenix", "heartbeat"
-CRASHED = {"reason": "channel_crash"}
 
 BUFFERS = (bytes, bytearray, memoryview)
 """A payload of one of these goes as a binary frame (BN-8)."""
@@ -22,6 +21,11 @@ FIELD_BYTES = 255
 
 UNSENDABLE = (TypeError, ValueError, RecursionError)
 """What a serializer raises for a value that no frame can say."""
+
+
+def crashed(detail: str | None) -> dict[str, str]:
+    """The payload of `phx_error`; `detail` only where the settings say `debug`."""
+    return {"reason": "channel_crash"} if detail is None else {"reason": "channel_crash", "error": detail}
 
 
 class BadFrameError(Exception):
@@ -114,8 +118,8 @@ class Serializer(Protocol):
     def close(self, join_ref: Any, topic: str) -> bytes:
         """The orderly end of a channel: the client does not come back by itself."""
 
-    def error(self, join_ref: Any, topic: str) -> bytes:
-        """The end of a channel by a crash: the client joins again."""
+    def error(self, join_ref: Any, topic: str, detail: str | None = None) -> bytes:
+        """The end of a channel by a crash, with what went wrong when it may be told: the client joins again."""
 
 
 def checked_event(event: str) -> str:

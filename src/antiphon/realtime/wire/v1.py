@@ -7,13 +7,13 @@ import msgspec
 from antiphon.realtime.wire.base import (
     BUFFERS,
     CLOSE,
-    CRASHED,
     ERROR,
     REPLY,
     BadFrameError,
     InboundFrame,
     Message,
     checked_event,
+    crashed,
 )
 from antiphon.realtime.wire.json import deeper_than, encode, encode_object, may_be_deeper, without_nan
 
@@ -70,9 +70,9 @@ class SerializerV1:
         """See `Serializer`."""
         return _envelope(topic, CLOSE, {}, join_ref)
 
-    def error(self, join_ref: Any, topic: str) -> bytes:
+    def error(self, join_ref: Any, topic: str, detail: str | None = None) -> bytes:
         """See `Serializer`."""
-        return _envelope(topic, ERROR, CRASHED, join_ref)
+        return _envelope(topic, ERROR, crashed(detail), join_ref)
 
 
 V1 = SerializerV1()

@@ -8,13 +8,13 @@ from antiphon.realtime.wire import binary
 from antiphon.realtime.wire.base import (
     BUFFERS,
     CLOSE,
-    CRASHED,
     ERROR,
     REPLY,
     BadFrameError,
     InboundFrame,
     Message,
     checked_event,
+    crashed,
 )
 from antiphon.realtime.wire.json import deeper_than, encode, encode_object, may_be_deeper, without_nan
 
@@ -66,9 +66,9 @@ class SerializerV2:
         """See `Serializer`."""
         return encode((join_ref, join_ref, topic, CLOSE, {}))
 
-    def error(self, join_ref: Any, topic: str) -> bytes:
+    def error(self, join_ref: Any, topic: str, detail: str | None = None) -> bytes:
         """See `Serializer`."""
-        return encode((join_ref, join_ref, topic, ERROR, CRASHED))
+        return encode((join_ref, join_ref, topic, ERROR, crashed(detail)))
 
 
 V2 = SerializerV2()

@@ -85,7 +85,7 @@ async def test_every_file_of_settings_is_named_once(tmp_path: Path) -> None:
 
 async def test_rules_and_files_that_are_not_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "antiphon.yml").write_text("{}")
-    monkeypatch.setenv("ANTIPHON_REALTIME__ORIGINS", "any")
+    monkeypatch.setenv("ANTIPHON_REALTIME__SECURITY__ORIGINS", "any")
     told = [finding.found for finding in await run.examine(None) if finding.what == "Settings"]
     assert any("Any web page" in line for line in told)
     assert any("antiphon.yml is not read" in line for line in told)

@@ -57,7 +57,11 @@ class Engine(asyncio.Protocol):
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    server = Server("/socket", Engine)
+    async def nothing(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"9")]})
+        await send({"type": "http.response.body", "body": b"not found"})
+
+    server = Server(nothing, Engine)
     await server.start("127.0.0.1", 0)
     yield server.port
     await server.stop()

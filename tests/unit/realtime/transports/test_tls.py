@@ -15,10 +15,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
+from tests.phoenix import configured
 from tests.rules import rule
 
 
@@ -53,7 +53,7 @@ class Served:
 
 @pytest.fixture
 async def served(certificate: tuple[Path, Path]) -> AsyncIterator[Served]:
-    config = PhoenixConfig(connect_info=("peer", "uri"), origins="same-connection")
+    config = configured(connect_info=("peer", "uri"), origins="same-connection")
     app = Phoenix(config, metrics=Metrics())
     shown, key = certificate
     server = uvicorn.Server(

@@ -11,12 +11,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import person_topic
 from antiphon.domain import Conversation, Person, now
-from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.pubsub import PubSub
 from antiphon.telemetry.metrics import Metrics
 from antiphon.web.channels.conversations import EARLY_LIMIT, ConversationsChannel
+from tests.phoenix import configured
 
 PERSON = Person(id="p1", name="Ann", created_at=now())
 
@@ -42,7 +42,7 @@ async def history() -> SlowHistory:
 @pytest.fixture
 async def app(history: SlowHistory) -> AsyncIterator[Phoenix]:
     metrics = Metrics()
-    app = Phoenix(PhoenixConfig(close_seconds=0.2), metrics=metrics, pubsub=PubSub(metrics=metrics))
+    app = Phoenix(configured(close_seconds=0.2), metrics=metrics, pubsub=PubSub(metrics=metrics))
     app.route("conversations", lambda: ConversationsChannel(cast("ConversationHistory", history)))
 
     @app.on_connect

@@ -1,0 +1,43 @@
+"""Settings out of environment variables, for an application that runs by itself."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from antiphon.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_env(kind: type[Model], prefix: str, environ: Mapping[str, str]) -> Model:
+    """The model that the variables with this prefix describe: `PREFIX_SECTION__FIELD`, lists and objects as JSON.
+
+    Raises `ConfigError` for a variable that names no setting, or whose value is none.
+    """
+    found: dict[str, Any] = {}
+    for name, text in environ.items():
+        if name.startswith(prefix):
+            *sections, field = name.removeprefix(prefix).lower().split("__")
+            place = found
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[field] = _value(text)
+    try:
+        return kind.model_validate(found)
+    except ValidationError as error:
+        # The value itself may be a secret: only its name and what is wrong are told.
+        problems = (
+            f"{prefix}{'__'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors()
+        )
+        raise ConfigError("; ".join(problems)) from None
+
+
+def _value(text: str) -> Any:
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
