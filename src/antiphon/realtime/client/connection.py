@@ -10,6 +10,7 @@ import msgspec
 
 from antiphon.realtime.client.frames import ServerFrame, decode_frame, encode_push
 from antiphon.realtime.client.push import ConnectionLostError, Push
+from antiphon.realtime.transports.frames import NORMAL
 from antiphon.realtime.wire.base import CONTROL_TOPIC, HEARTBEAT, BadFrameError, Binary
 from antiphon.telemetry.logs import get_logger
 
@@ -32,7 +33,7 @@ class Connection:
         self._outbox: deque[tuple[bytes, Push | None]] = deque()
         self._wake = asyncio.Event()
         self._unanswered: str | None = None
-        self._ending = 1000
+        self._ending = NORMAL
 
     @property
     def close_code(self) -> int | None:

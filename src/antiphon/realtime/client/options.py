@@ -7,7 +7,7 @@ from typing import TypeAlias, TypeVar, cast
 
 import msgspec
 
-from antiphon.errors import ServiceError
+from antiphon.errors import ServiceError, ValidationError
 
 T = TypeVar("T")
 
@@ -31,6 +31,10 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Pushes of one channel that wait for its join; more are refused."""
     max_message_bytes: int = 16 * 1024 * 1024
     """A larger message from the server ends the connection with 1009."""
+
+    def __post_init__(self) -> None:
+        if not self.reconnect_seconds or not self.rejoin_seconds:
+            raise ValidationError("reconnect_seconds and rejoin_seconds name one pause at least")
 
 
 class Pauses:

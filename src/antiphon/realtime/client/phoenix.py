@@ -154,16 +154,14 @@ class PhoenixClient:
         assert self._session is not None  # noqa: S101 - `connect` made it
         params = await fresh(self._params, "parameters of the connection")
         headers = await fresh(self._headers, "headers of the connection")
-        protocols = ["phoenix"]
-        if self._token is not None:
-            protocols.append(_bearer(await fresh(self._token, "token of the connection")))
+        token = None if self._token is None else await fresh(self._token, "token of the connection")
         try:
             async with asyncio.timeout(self.options.timeout_seconds):
                 socket = await self._session.ws_connect(
                     self._url,
                     params={**params, "vsn": V2.version},
                     headers=headers,
-                    protocols=protocols,
+                    protocols=("phoenix",) if token is None else ("phoenix", _bearer(token)),
                     max_msg_size=self.options.max_message_bytes,
                     timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
                 )
@@ -173,6 +171,8 @@ class PhoenixClient:
             raise ServiceError(sentence, retry_after=_retry_after(error.headers)) from None
         except (OSError, aiohttp.ClientError) as error:
             raise ServiceError(f"cannot reach {self._url}: is the server running?") from error
+        except (TypeError, ValueError, AttributeError):
+            raise ServiceError("the parameters, headers and token of a connection must be texts") from None
         return Connection(socket, refs=self._refs, heartbeat_seconds=self.options.heartbeat_seconds)
 
     async def _run(self, connection: Connection) -> None:

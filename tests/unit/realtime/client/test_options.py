@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.errors import ServiceError
+from antiphon.errors import ServiceError, ValidationError
 from antiphon.realtime.client.options import ClientOptions, Pauses, fresh
 from tests.rules import rule
 
@@ -38,3 +38,9 @@ async def test_code_that_fails_to_give_a_value_is_named_without_what_it_said() -
     with pytest.raises(ServiceError, match=r"the token could not be had: LookupError$") as caught:
         await fresh(fails, "token")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("nothing", [{"reconnect_seconds": ()}, {"rejoin_seconds": ()}])
+def test_there_is_a_pause_to_take(nothing: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="one pause at least"):
+        ClientOptions(**nothing)
