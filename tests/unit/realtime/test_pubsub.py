@@ -8,6 +8,7 @@ import pytest
 
 from antiphon.realtime.pubsub import PubSub, adopt, get_pubsub, release
 from antiphon.telemetry.metrics import Metrics
+from tests.rules import rule
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ async def test_ps_1_topics_and_patterns(pubsub: PubSub) -> None:
     assert seen == [("room:lobby", {"n": 1}), "plain", ("room:x", {"n": 2})]
 
 
+@rule("BC-7")
 async def test_bc_7_twice_subscribed_is_told_twice_and_one_unsubscribe_removes_both(pubsub: PubSub) -> None:
     seen: list[Any] = []
 

@@ -14,6 +14,7 @@ from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
 from antiphon.testing.sockets import InProcessSocket, connect
 from tests.phoenix import configured
+from tests.rules import rule
 
 
 class Counter(Channel):
@@ -131,6 +132,7 @@ async def test_what_comes_late_is_waited_for(app: Phoenix) -> None:
     await socket.close()
 
 
+@rule("ER-5", "LV-5")
 async def test_a_leave_a_stop_and_a_crash_end_differently(app: Phoenix) -> None:
     for how, end in (("leave", "closed"), ("stop", "closed"), ("crash", "crashed")):
         socket, room = await open_room(app)

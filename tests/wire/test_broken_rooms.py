@@ -1,0 +1,71 @@
+"""The runner can fail: of rooms that are sound but for one flaw it names the rule that is broken, and only that one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from examples.reference_room import reference_room
+
+from antiphon.telemetry.metrics import Metrics
+from antiphon.testing.conformance.raw import Address
+from antiphon.testing.conformance.registry import Check, all_checks
+from antiphon.testing.conformance.rules import FAMILIES
+from antiphon.testing.conformance.runner import Runner
+from tests.phoenix import configured
+from tests.wire import broken_rooms
+from tests.wire.go_between import Flaw, go_between
+
+FLAWS = [kind for kind in vars(broken_rooms).values() if isinstance(kind, type) and issubclass(kind, Flaw)]
+BROKEN = [kind for kind in FLAWS if kind.rule]
+AT_ONCE = 5
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+async def room() -> AsyncIterator[Address]:
+    # A short window: a poll that waits for nothing is as right after one second as after ten.
+    app = reference_room(configured(close_seconds=1.0), metrics=Metrics())
+    await app.listen("127.0.0.1", 0)
+    yield Address("127.0.0.1", app.port, tls=False, mount="/socket")
+    await app.stop()
+
+
+def checks_for(flaw: type[Flaw]) -> list[Check]:
+    """All that could see it: what long-poll does nobody sees by WebSocket."""
+    polled = issubclass(flaw, broken_rooms.Polled)
+    checks = [each for each in all_checks() if not each.slow and (each.part == "long-poll") is polled]
+    # Ten megabytes each time are for those that could lose them.
+    return [each for each in checks if each.rule not in {"LM-1", "LM-2"} or each.rule == flaw.rule]
+
+
+async def broken(room: Address, flaw: type[Flaw]) -> dict[str, str]:
+    """The rules that a room with this flaw is found to break, and how."""
+    async with go_between(room, flaw) as address:
+        findings = await Runner(address, patience=3.0).run(checks_for(flaw))
+    return {each.rule: f"{each.expected}, {each.received}" for each in findings if each.outcome == "failed"}
+
+
+def test_there_are_many_flaws_each_of_another_rule() -> None:
+    rules = [kind.rule for kind in BROKEN]
+    assert len(rules) == len(set(rules)) >= 90
+
+
+async def test_a_go_between_that_changes_nothing_is_no_flaw(room: Address) -> None:
+    assert await broken(room, Flaw) == {}
+
+
+@pytest.mark.parametrize(
+    "family", [name for name in FAMILIES if any(kind.rule.startswith(f"{name}-") for kind in BROKEN)]
+)
+async def test_each_flaw_is_found_and_nothing_else(family: str, room: Address) -> None:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def look(flaw: type[Flaw]) -> dict[str, str]:
+        async with places:
+            return await broken(room, flaw)
+
+    flaws = [kind for kind in BROKEN if kind.rule.partition("-")[0] == family]
+    found = await asyncio.gather(*map(look, flaws))
+    wrong = {flaw.__name__: rules for flaw, rules in zip(flaws, found, strict=True) if set(rules) != {flaw.rule}}
+    assert wrong == {}
