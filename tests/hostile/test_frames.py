@@ -85,9 +85,9 @@ class Siege:
 
     @property
     def _spare(self) -> int:
-        """Tasks that wait for work to take over: one for each stepper, made anew when it is used up."""
+        """Tasks that wait for work to take over: one for each depth of each stepper, made anew when it is used up."""
         steppers = [self.workspace.phoenix.stepper, *self.workspace.pubsub._steppers.values()]
-        return sum(stepper._spare is not None for stepper in steppers)
+        return sum(len(stepper._spares) for stepper in steppers)
 
 
 @pytest.fixture

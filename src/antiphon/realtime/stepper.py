@@ -20,7 +20,8 @@ class Stepper:
     """One per loop. `stop` cancels what still runs."""
 
     def __init__(self) -> None:
-        self._spare: _Spare | None = None
+        # One for each depth to which steps have run inside steps.
+        self._spares: list[_Spare] = []
         self._running: set[asyncio.Task[None]] = set()
 
     def run(self, work: Coroutine[Any, Any, Any], done: Done) -> asyncio.Task[None] | None:
@@ -28,7 +29,7 @@ class Stepper:
 
         Returns the task that goes on with the work, None when it is done. `done` must not raise.
         """
-        spare, self._spare = self._spare, None
+        spare = self._spares.pop() if self._spares else None
         if spare is None or spare.task.cancelling():
             spare = _Spare(asyncio.get_running_loop())
         # The spare knows its loop: asking asyncio for it is a system call.
@@ -56,16 +57,14 @@ class Stepper:
             _leave_task(loop, task)
             if outer is not None:
                 _enter_task(loop, outer)
-        self._spare = spare
+        self._spares.append(spare)
         done(result, failure)
         return None
 
     async def stop(self) -> None:
         """Cancels what runs and waits for it."""
-        tasks = list(self._running)
-        if self._spare is not None:
-            tasks.append(self._spare.task)
-            self._spare = None
+        tasks = [*self._running, *(spare.task for spare in self._spares)]
+        self._spares.clear()
         tasks = [task for task in tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()

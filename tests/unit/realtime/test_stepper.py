@@ -191,3 +191,24 @@ async def test_stop_cancels_what_still_runs(runner: Runner) -> None:
     runner.run(asyncio.Event().wait())
     await runner.stepper.stop()
     assert isinstance(runner.outcomes[0][1], asyncio.CancelledError)
+
+
+async def test_steps_inside_steps_leave_no_task_behind(runner: Runner) -> None:
+    """Each depth has its own spare, which stands by for the next time."""
+    depths: list[int] = []
+
+    async def work(depth: int) -> None:
+        me = asyncio.current_task()
+        if depth:
+            runner.run(work(depth - 1))
+        assert asyncio.current_task() is me
+        depths.append(depth)
+
+    before = len(asyncio.all_tasks())
+    for _ in range(5):
+        runner.run(work(3))
+    assert depths == [0, 1, 2, 3] * 5
+    assert runner.outcomes == [(None, None)] * 20
+    assert len(asyncio.all_tasks()) == before + 4
+    await runner.stepper.stop()
+    assert len(asyncio.all_tasks()) == before
