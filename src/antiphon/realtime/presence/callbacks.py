@@ -1,4 +1,4 @@
-"""Runs the application's callbacks one after the other, behind whatever made them due."""
+"""Runs the application's callbacks one after the other, as soon as they are due."""
 
 import asyncio
 import inspect
@@ -14,7 +14,7 @@ from antiphon.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 _SLICE = 500
-"""Calls made in one go before the loop does other things."""
+"""Calls made within one tick of the loop, which has other things to do."""
 _FINISH_SECONDS = 5.0
 
 
@@ -28,16 +28,17 @@ class Callbacks:
         self._instruments = instruments
         self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._busy = False
+        self._allowed = _SLICE
         self._idle: asyncio.Future[None] | None = None
-        self._soon = Soon(self._work)
+        self._soon = Soon(self._renew)
 
     def offer(self, callback: Callable[..., Any], *args: Any) -> None:
-        """Calls `callback(*args)` soon, after those offered before; it may be a coroutine function."""
+        """Calls `callback(*args)`, a coroutine function perhaps, after those offered before: at once if it can be."""
         if len(self._waiting) >= self.backlog:
             self._waiting.popleft()
             self._instruments.dropped.inc()
         self._waiting.append((callback, args))
-        self._soon.ask()
+        self._work()
 
     async def finish(self) -> None:
         """Returns when none waits or runs, after some seconds at the latest; drops what waits then."""
@@ -48,17 +49,19 @@ class Callbacks:
         self._waiting.clear()
 
     def _work(self) -> None:
-        for _ in range(_SLICE):
-            if self._busy or not self._waiting:
-                break
+        while self._waiting and not self._busy and self._allowed:
             callback, args = self._waiting.popleft()
             self._busy = True
+            self._allowed -= 1
             self._stepper.run(_call(callback, args), self._called)
-        if self._busy:
-            return
-        if self._waiting:
-            self._soon.ask()
-        elif self._idle is not None and not self._idle.done():
+        self._soon.ask()
+
+    def _renew(self) -> None:
+        """Another tick of the loop, another slice."""
+        self._allowed = _SLICE
+        if self._waiting and not self._busy:
+            self._work()
+        elif self._idle is not None and not self._busy and not self._idle.done():
             self._idle.set_result(None)
 
     def _called(self, _result: Any, error: BaseException | None) -> None:

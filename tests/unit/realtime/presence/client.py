@@ -1,4 +1,4 @@
-"""What Phoenix's JavaScript client does with states and diffs (PR-16), so that tests can tell what people get to see."""
+"""What Phoenix's JavaScript client does with states and diffs (PR-16): what people get to see."""
 
 import json
 from collections.abc import Callable

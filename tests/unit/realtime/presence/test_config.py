@@ -12,9 +12,8 @@ from tests.rules import rule
 @rule("TK-7", "TK-11", "TK-12", "TK-13", "TK-14")
 def test_the_defaults_are_those_of_phoenix() -> None:
     config = PresenceConfig()
-    periods = (config.tick_seconds, config.silent_ticks, config.down_seconds, config.permdown_seconds)
-    assert periods == (1.5, 10, 30, 1200)
-    assert not config.permdown_on_shutdown
+    fields = ("tick_seconds", "silent_ticks", "down_seconds", "permdown_seconds", "permdown_on_shutdown")
+    assert config.model_dump(include=set(fields)) == dict(zip(fields, (1.5, 10, 30, 1200, False), strict=True))
 
 
 @rule("TK-14")

@@ -31,7 +31,7 @@ async def test_on_join_and_on_leave_are_told_pid_topic_and_meta(presence: Presen
     await presence.track(pid="user123", topic="room:lobby", meta={"username": "Alice"})
     await presence.update("user123", "room:lobby", {"username": "Bob"})
     await presence.untrack_all("user123")
-    assert seen == [], "callbacks come behind what made them due"
+    assert seen == [], "one that waits holds up those behind it, and nobody else"
     await presence.stop()
     assert seen == [("join", "user123", "room:lobby", "Alice"), ("leave", "user123", "room:lobby", "Bob")]
 
@@ -70,23 +70,44 @@ async def test_callbacks_run_one_after_the_other_and_one_that_raises_harms_nobod
 async def test_too_many_calls_drop_the_oldest(metrics: Metrics) -> None:
     presence = Presence("here", config=PresenceConfig(backlog=3), metrics=metrics)
     seen: list[str] = []
-    presence.on_join(lambda pid, topic, meta: seen.append(pid))
+    gate = asyncio.Event()
+
+    @presence.on_join
+    async def slow(pid: str, topic: str, meta: dict[str, Any]) -> None:
+        await gate.wait()
+        seen.append(pid)
+
     for number in range(10):
         await presence.track(f"{number}", "t", {})
+    gate.set()
     await presence.stop()
-    assert seen == ["7", "8", "9"]
-    assert counted(metrics, "antiphon_presence_callbacks_dropped_total") == 7
+    assert seen == ["0", "7", "8", "9"]
+    assert counted(metrics, "antiphon_presence_callbacks_dropped_total") == 6
+
+
+async def test_what_waits_for_nothing_has_run_when_track_returns(presence: Presence) -> None:
+    seen: list[str] = []
+
+    @presence.on_join
+    async def joined(pid: str, topic: str, meta: dict[str, Any]) -> None:
+        seen.append(pid)
+
+    await presence.track("7", "t", {})
+    assert seen == ["7"]
 
 
 async def test_many_calls_leave_the_loop_time_for_others(presence: Presence, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callbacks, "_SLICE", 10)
+    await asyncio.sleep(0)
+    presence._callbacks._renew()
     seen: list[str] = []
     presence.on_join(lambda pid, topic, meta: seen.append(pid))
     for number in range(25):
         presence.track_now(f"{number}", "t", {})
-    await asyncio.sleep(0)
     assert len(seen) == 10
-    await settle()
+    await asyncio.sleep(0)
+    assert len(seen) == 20
+    await asyncio.sleep(0)
     assert len(seen) == 25
 
 

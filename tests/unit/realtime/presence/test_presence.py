@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -59,7 +60,7 @@ async def test_an_update_is_one_diff_with_both_metas(presence: Presence, members
     ]
     assert [diff for _, diff in members.sent[1:]] == [
         {"joins": {"bob": {"metas": [after]}}, "leaves": {"bob": {"metas": [before]}}}
-        for before, after in zip(metas, metas[1:], strict=False)
+        for before, after in pairwise(metas)
     ]
     assert await presence.list("room:1") == {"bob": {"metas": [metas[2]]}}
 

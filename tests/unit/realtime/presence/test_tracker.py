@@ -350,6 +350,30 @@ def test_what_changed_while_hidden_is_seen_only_in_the_end(bus: Bus) -> None:
     assert b.diffs == [(["a2"], [])]
 
 
+@rule("TK-9", "TK-11")
+def test_nobody_is_asked_about_a_node_that_is_down_here(bus: Bus) -> None:
+    """It would be asked for ever: what is down is not in one's clocks, so it is never sent."""
+    a, b, c = (bus.node(name) for name in "abc")
+    b.add()
+    bus.pass_by(6)
+    asked: list[str] = []
+
+    def b_and_c_do_not_hear_each_other(source: str, target: str) -> bool:
+        return {source, target} != {"b", "c"}
+
+    bus.pass_by(45, arrives=b_and_c_do_not_hear_each_other)
+    assert (list(c.seen), list(a.seen)) == ([], ["b1"])
+    b.add()
+    for _ in range(20):
+        bus.now += TICK
+        for node in (a, b, c):
+            node.tick()
+            asked += [node.name for _, body in node.said if isinstance(decode(body)[0], Ask)]
+        bus.deliver(b_and_c_do_not_hear_each_other)
+    assert list(a.seen) == ["b1", "b2"]
+    assert asked == []
+
+
 @rule("TK-12")
 def test_after_long_silence_everything_is_forgotten_and_comes_back_whole(bus: Bus) -> None:
     a, b = bus.node("a"), bus.node("b")
