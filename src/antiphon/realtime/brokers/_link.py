@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 _HIGH_WATER = 256 * 1024
@@ -22,7 +23,8 @@ class Link(asyncio.Protocol):
     def __init__(self, *, timeout: float, limit: int, caught_up: Callable[[], None] = lambda: None) -> None:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
-        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._closed = asyncio.Event()
+        self._closed.set()
         self._transport: asyncio.Transport | None = None
         self._timeout = timeout
         self._limit = limit
@@ -38,6 +40,7 @@ class Link(asyncio.Protocol):
     # What the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._closed.clear()
         self.use(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -46,8 +49,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(f"the connection broke: {exc}" if exc else "the server closed the connection")
-        if not self._closed.done():
-            self._closed.set_result(None)
+        self._closed.set()
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -117,9 +119,14 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             self._flush()
             self._transport.close()
-            await asyncio.wait([self._closed], timeout=seconds)
+            await self._wait_closed(seconds)
         self.end("it was stopped")
-        await asyncio.wait([self._closed], timeout=_LAST)
+        await self._wait_closed(_LAST)
+
+    async def _wait_closed(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
 
     def _flush(self) -> None:
         self._scheduled = False
