@@ -500,7 +500,7 @@ async def test_a_position_beyond_all_numbers_is_refused(store: Store) -> None:
 
 async def context(store: Store, asked: Accepted, limit: int = 50) -> list[str]:
     before = await store.inbox.begin(asked.turn, TurnRecord(outcome="interrupted"), context=limit)
-    return [one.text for one in before]
+    return [one.text for one in before or ()]
 
 
 async def test_context_is_what_a_model_may_see_of_the_past(store: Store) -> None:
@@ -523,7 +523,7 @@ async def test_context_is_what_a_model_may_see_of_the_past(store: Store) -> None
     behind = await store.inbox.begin(
         later.turn, TurnRecord(outcome="interrupted"), context=50, after=second.turn.ticket - 1
     )
-    assert [one.text for one in behind] == ["q2", "half"]
+    assert [one.text for one in behind or ()] == ["q2", "half"]
 
 
 async def test_reset_hides_what_came_before_from_models_only(store: Store) -> None:
@@ -589,7 +589,7 @@ async def _play(made: Store, moves: list[Move]) -> None:
         assert page == [one for one in everything if one.position > since]
     may_see = sorted((ticket, position) for ticket, position, seen in model if seen and ticket >= visible_from)
     context_of_last = await made.inbox.begin(last.turn, TurnRecord(outcome="interrupted"), context=10_000)
-    assert [(one.ticket, one.position) for one in context_of_last] == may_see
+    assert [(one.ticket, one.position) for one in context_of_last or ()] == may_see
     await made.stop()
 
 

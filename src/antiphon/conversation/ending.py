@@ -37,9 +37,13 @@ class TurnEnding:
         """One unit of work for outcome and reply, then the sending.
 
         A store that does not take them now (disk full, locked) is tried until it does, because what was told must be
-        what is stored; who watches is told at once. Without `patient` its `ServiceError` is raised.
+        what is stored; who watches is told at once. Without `patient` its `ServiceError` is raised. Where another
+        process sees the turn through by now, nothing is stored and nobody is told.
         """
         finished = await self._finish(turn, record, reply, patient=patient)
+        if finished.elsewhere:
+            log.warning("turn.moved", turn_id=turn.id, outcome=record.outcome)
+            return
         if finished.message is not None:
             await self._outbox.reply(turn.target, finished.message, finished.delivery_id)
         self._live.turn_end(turn, record, finished.message.id if finished.message else None)

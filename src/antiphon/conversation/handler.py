@@ -18,6 +18,9 @@ from antiphon.conversation.sessions import Session, SessionManager
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import Conversation, NoticePart, Turn, TurnRecord, new_id
 from antiphon.storage.base import InboxStore, TurnReply
+from antiphon.telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +51,21 @@ class MessageHandler:
             choice = self.selector.choose(session.conversation, session.person, assistant)
             # From here on a crash leaves the turn interrupted: what a tool has done is never done twice.
             history = await self._begin(turn, record_of(assistant, choice), session.conversation)
+            if history is None:
+                log.info("turn.moved", turn_id=turn.id)
+                return
             context = self.context.build(turn, assistant, session.conversation, session.person, history)
             ended = await self.generation.run(stream, assistant, choice, context)
             record, reply = _answer_from(ended, assistant, choice, stream.stopped)
         record = structs.replace(record, elapsed_ms=(perf_counter() - started) * 1000)
         await self.ending.end(turn, record, reply)
 
-    async def _begin(self, turn: Turn, record: TurnRecord, conversation: Conversation) -> History:
-        """Marks the turn as running, and returns what came before it."""
+    async def _begin(self, turn: Turn, record: TurnRecord, conversation: Conversation) -> History | None:
+        """Marks the turn as running, and returns what came before it; None when another process sees it through."""
         histories = self.context.histories
         known = histories.of(conversation, turn)
         news = await self.inbox.begin(turn, record, context=histories.most_messages, after=known.upto)
-        return histories.extend(known, turn, news)
+        return None if news is None else histories.extend(known, turn, news)
 
     def _call(self, argument: str, turn: Turn, session: Session) -> CommandCall:
         return CommandCall(

@@ -6,7 +6,7 @@ entirely when it returns, or not at all when it raises `ServiceError` (disk full
 waits is still carried out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -19,23 +19,27 @@ LOCAL_ACCOUNT = ("web", "local")
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
-    """What `InboxStore.accept` did. `duplicate`: the key was known, and nothing was written."""
+    """What `InboxStore.accept` did. `duplicate`: the key was known, and nothing was written.
+
+    `elsewhere` is the node of the process that answers it, None when that is this one, empty when there is none yet."""
 
     turn: Turn
     message: Message
     conversation: Conversation
     created: bool
     duplicate: bool
+    elsewhere: str | None = None
 
 
 class Unfinished(Struct, frozen=True, kw_only=True):
-    """A turn that had not ended when the last process did. `parts` is what had been stored of its answer, `record` what
-    it began with, None when it had not."""
+    """A turn that had not ended when the last process did. `parts` is what had been stored of its answer up to the live
+    number `seq`, `record` what it began with, None when it had not."""
 
     turn: Turn
     state: Literal["accepted", "running"]
     parts: tuple[AnyPart, ...]
     record: TurnRecord | None
+    seq: int = 0
 
 
 class TurnReply(Struct, frozen=True, kw_only=True):
@@ -63,12 +67,14 @@ class Chunk(Struct, frozen=True, kw_only=True):
 class Finished(Struct, frozen=True, kw_only=True):
     """What `InboxStore.finish` stored. `delivery_id` is the outbox entry of the reply, None when there is none.
 
-    `conversation` is None when it was deleted while the turn ran: then nothing was stored and nothing is to be sent.
+    `conversation` is None when it was deleted while the turn ran: then nothing was stored and nothing is to be sent. So
+    it is with `elsewhere`, because another process sees the turn through by now.
     """
 
     message: Message | None
     conversation: Conversation | None
     delivery_id: str | None
+    elsewhere: bool = False
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -140,20 +146,22 @@ class ConversationStore(Protocol):
 
 
 class InboxStore(Protocol):
-    async def accept(self, message: ChannelMessage, *, assistant: str) -> Accepted:
+    async def accept(self, message: ChannelMessage, *, assistant: str, most: int | None = None) -> Accepted:
         """Makes an inbound message durable: person by account, conversation by place (created when new, titled by
         the text), the user's message, the turn. The same (adapter, place, key) again changes nothing.
 
-        For the adapter "web" the place is the id of a conversation, which must exist: `ValidationError` otherwise."""
+        For the adapter "web" the place is the id of a conversation, which must exist: `ValidationError` otherwise.
+        All open turns of a conversation are seen through by one process: by the one that has some, else by this one.
+        Where there are several, `most` turns of it may be open: `ServiceError` for one more."""
         ...
 
     async def parties(self, turn: Turn) -> tuple[Conversation, Person] | None:
         """The turn's conversation and person as they are now; None when one of them was deleted."""
         ...
 
-    async def begin(self, turn: Turn, record: TurnRecord, *, context: int, after: int = 0) -> list[Message]:
+    async def begin(self, turn: Turn, record: TurnRecord, *, context: int, after: int = 0) -> list[Message] | None:
         """Marks the turn as running, so that a crash from here on leaves it interrupted and not run twice. `record`
-        is what is known of the answer by now.
+        is what is known of the answer by now. None when another process sees the turn through.
 
         Returns the newest `context` messages that a model may see before this turn's own and behind the ticket
         `after`, sorted by (ticket, position).
@@ -174,9 +182,9 @@ class InboxStore(Protocol):
         `in_context`."""
         ...
 
-    async def unfinished(self) -> list[Unfinished]:
-        """Turns without an outcome, oldest first, with the parts of their answers so far; a tool that was running
-        is `cancelled`."""
+    async def unfinished(self, turn_ids: Collection[str] | None = None) -> list[Unfinished]:
+        """Turns without an outcome that this process sees through (a process alone all of them), of those given if
+        some are, oldest first, with the parts of their answers so far; a tool that was running is `cancelled`."""
         ...
 
     async def latest(self, conversation_id: str) -> TurnRecord | None:
@@ -185,8 +193,9 @@ class InboxStore(Protocol):
 
 
 class OutboxStore(Protocol):
-    async def pending(self, *, limit: int = 100) -> list[Delivery]:
-        """Replies not yet delivered, oldest first (also those not due yet)."""
+    async def pending(self, *, limit: int = 100, turn_ids: Collection[str] | None = None) -> list[Delivery]:
+        """Replies not yet delivered (also those not due yet) of turns that this process sees through (a process alone
+        all of them), of those given if some are, oldest first."""
         ...
 
     async def sending(self, delivery_id: str) -> None:
@@ -229,6 +238,32 @@ class NoteStore(Protocol):
     async def delete(self, person_id: str, note_id: str) -> bool: ...
 
 
+class NodeStore(Protocol):
+    """The processes that answer from one database, each a node with a name. Each turn, and its reply until that is
+    sent, is the matter of one of them."""
+
+    async def turns(self) -> set[str]:
+        """The ids of the turns that this one sees through."""
+        ...
+
+    async def gone(self) -> set[str]:
+        """The nodes of turns that are not seen through, because their process does not live (any more), and this one's
+        own when it counts as gone itself: its connection is broken. Empty is the node of turns that were given away."""
+        ...
+
+    async def take_over(self, nodes: Collection[str]) -> list[str]:
+        """Makes the turns of these nodes this one's own, unless another one was faster, and returns their ids."""
+        ...
+
+    async def give_away(self) -> None:
+        """Leaves the turns of this one to whoever takes them over."""
+        ...
+
+    async def open(self, conversation_id: str) -> tuple[str, list[Unfinished]]:
+        """The open turns of a conversation in order, and the node that sees them through."""
+        ...
+
+
 class Store(Protocol):
     """A database. `start` opens and migrates it; before it and after `stop` every call but these two raises
     `ServiceError`. Stopping carries out what has been asked for."""
@@ -238,6 +273,7 @@ class Store(Protocol):
     outbox: OutboxStore
     people: PeopleStore
     notes: NoteStore
+    nodes: NodeStore
 
     async def start(self) -> None: ...
 

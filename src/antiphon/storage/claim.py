@@ -1,5 +1,5 @@
 """The right to answer from a database: one process at a time has it, because a second one would end the turns that the
-first is running."""
+first is running; or several have it together, which tell each other whose turn is whose (`NodeStore`)."""
 
 from typing import Protocol
 
@@ -27,15 +27,16 @@ class Claim(Protocol):
     """It ends with the process, however that ends, so that nobody has to clean up."""
 
     async def take(self, url: str | None = None) -> None:
-        """Makes this process the holder, which is found at `url`. Raises `ServiceError` naming who is it already."""
+        """Makes this process the holder, or one of them, which is found at `url`. Raises `ServiceError` naming who is
+        it already."""
         ...
 
     async def release(self) -> None:
         """Gives it back; twice is once."""
         ...
 
-    async def holder(self) -> Holder | None:
-        """Who has it now; None when nobody has."""
+    async def holders(self) -> list[Holder]:
+        """Who has it now."""
         ...
 
 

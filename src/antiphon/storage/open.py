@@ -14,18 +14,28 @@ from antiphon.storage.sqlite.connection import path_of
 from antiphon.telemetry.metrics import Metrics
 
 
-def open_store(settings: DatabaseSettings, *, metrics: Metrics | None = None) -> Store:
-    """The store for `settings.url`, not yet started. Raises `ConfigError` when no store serves its scheme."""
+def open_store(settings: DatabaseSettings, *, node: str = "", metrics: Metrics | None = None) -> Store:
+    """The store for `settings.url`, not yet started, as it is used by the process `node` of several, or by one that is
+    alone. Raises `ConfigError` when no store serves its scheme."""
     if is_server(settings):
-        return cast("Store", _load("postgres.store").PostgresStore(settings, metrics=metrics))
-    return cast("Store", _load("sqlite.store").SqliteStore(settings, metrics=metrics))
+        return cast("Store", _load("postgres.store").PostgresStore(settings, node=node, metrics=metrics))
+    return cast("Store", _load("sqlite.store").SqliteStore(settings, node=node, metrics=metrics))
 
 
-def open_claim(settings: DatabaseSettings, lost: Callable[[ServiceError], object] = lambda _: None) -> Claim:
-    """The claim that a process takes before it answers from this database. `lost` is called when another process has
-    taken it, which can happen on a server only."""
+def open_claim(
+    settings: DatabaseSettings, lost: Callable[[ServiceError], object] = lambda _: None, *, node: str = ""
+) -> Claim:
+    """The claim that a process takes before it answers from this database: alone, or as `node` beside others that are
+    nodes too. `lost` is called when another process has taken it, which can happen on a server only.
+
+    Raises `ConfigError` for a node of a file."""
     if is_server(settings):
-        return cast("Claim", _load("postgres.claim").PostgresClaim(settings, lost))
+        return cast("Claim", _load("postgres.claim").PostgresClaim(settings, lost, node=node))
+    if node:
+        raise ConfigError(
+            "Several processes cannot answer from a SQLite file: name a PostgreSQL database in database.url, or serve "
+            "with one process and without cluster.url."
+        )
     return FileClaim(path_of(settings.url))
 
 

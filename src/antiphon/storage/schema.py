@@ -107,9 +107,16 @@ inbox = Table(
     Column("record", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
+    Column("node", Text, nullable=False, server_default=""),  # which process sees it through, with its reply
     UniqueConstraint("adapter", "place", "key", name="inbox_key"),
     Index("inbox_ticket", "conversation_id", "ticket"),
-    Index("inbox_open", "id", sqlite_where=text("state != 'ended'"), postgresql_where=text("state != 'ended'")),
+    Index(
+        "inbox_open",
+        "conversation_id",
+        "ticket",
+        sqlite_where=text("state != 'ended'"),
+        postgresql_where=text("state != 'ended'"),
+    ),
     sqlite_with_rowid=False,
 )
 

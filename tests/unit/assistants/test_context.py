@@ -45,7 +45,7 @@ class House:
         builder = ContextBuilder(PromptManager(), AssistantSettings(**settings), today=lambda: TODAY)
         record = TurnRecord(outcome="interrupted")
         histories = builder.histories
-        news = await self.store.inbox.begin(accepted.turn, record, context=histories.most_messages)
+        news = await self.store.inbox.begin(accepted.turn, record, context=histories.most_messages) or []
         history = histories.extend(histories.of(accepted.conversation, accepted.turn), accepted.turn, news)
         return builder.build(accepted.turn, assistant, accepted.conversation, person, history)
 

@@ -56,7 +56,7 @@ from antiphon.domain import ChannelMessage
 
 def accept_and_wait():
     message = ChannelMessage(adapter="telegram", place="room", account="ann", key="1", text="x")
-    unit = inbox._accept(message, "guide", "turn")
+    unit = inbox._accept(message, "guide", "turn", "", None)
     rows = None
     try:
         while True:

@@ -11,12 +11,12 @@ import pytest
 
 from antiphon.storage.postgres import store as postgres_store
 from antiphon.storage.postgres.catalogue import catalogue as postgres_catalogue
-from antiphon.storage.sql import catalogue, conversations, generate, inbox, notes, outbox, people
+from antiphon.storage.sql import catalogue, conversations, generate, inbox, nodes, notes, outbox, people
 from antiphon.storage.sqlite import store
 
-SQLITE = catalogue.statements("antiphon.storage.sqlite", "statements.sql", "search.sql")
+SQLITE = catalogue.statements("antiphon.storage.sqlite", "statements.sql", "nodes.sql", "search.sql")
 POSTGRES = postgres_catalogue(similar=True)
-USERS: list[ModuleType] = [conversations, inbox, notes, outbox, people, store, postgres_store]
+USERS: list[ModuleType] = [conversations, inbox, nodes, notes, outbox, people, store, postgres_store]
 
 FREQUENT = [
     "chunk_add",
@@ -32,7 +32,10 @@ FREQUENT = [
     "turn_by_key",
     "turn_latest",
     "turn_open",
+    "turn_open_of",
 ]
+FREQUENT_AMONG_SEVERAL = ["node_turns", "turn_add_among"]
+"""Not for a file, which is one process's."""
 ONLY_SQLITE = {"index_messages"}
 """Its full-text index is filled behind the writing; that of PostgreSQL is a column."""
 
@@ -102,7 +105,7 @@ async def test_frequent_statements_have_an_index_on_postgresql_too(postgres_url:
     link = await asyncpg.connect(postgres_url)
     try:
         await link.execute("SET enable_seqscan = off; SET enable_sort = off; SET plan_cache_mode = force_generic_plan")
-        for name in FREQUENT:
+        for name in (*FREQUENT, *FREQUENT_AMONG_SEVERAL):
             statement = POSTGRES[name]
             await link.execute(f"PREPARE {name} AS {statement.sql}")
             nulls = ", ".join("NULL" for _ in statement.parameters)

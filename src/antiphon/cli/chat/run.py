@@ -41,9 +41,10 @@ def _reached(network: Network, path: Path | None, url: str | None) -> Iterator[t
         yield url, f"antiphon chat --url {url}"
         return
     config = Config.load(path, server={"host": "127.0.0.1", "port": 0})
-    holder = network.run(open_claim(config.database).holder())
-    if holder is not None and holder.url is not None:
-        yield holder.url, "antiphon chat"
+    holders = network.run(open_claim(config.database).holders())
+    url = next((holder.url for holder in holders if holder.url is not None), None)
+    if url is not None:
+        yield url, "antiphon chat"
         return
     house = LocalHouse(config)
     try:

@@ -186,12 +186,13 @@ def _skew(whose: str, clock: datetime) -> list[Finding]:
 async def port(config: Config) -> Iterable[Finding]:
     where = f"{config.server.host}:{config.server.port}"
     try:
-        holder = await open_claim(config.database).holder()
+        holders = await open_claim(config.database).holders()
     except AntiphonError:
-        holder = None  # what is wrong with the database is told where it is looked at
-    if holder is not None:
-        running = [Finding("ok", "Server", _running(holder))]
-        return [*running, *(await _health(holder.url) if holder.url else [])]
+        holders = []  # what is wrong with the database is told where it is looked at
+    if holders:
+        running = [Finding("ok", "Server", _running(holder)) for holder in holders]
+        urls = dict.fromkeys(holder.url for holder in holders if holder.url)
+        return [*running, *[finding for url in urls for finding in await _health(url)]]
     try:
         family = socket.AF_INET6 if ":" in config.server.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:

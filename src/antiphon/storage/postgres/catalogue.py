@@ -19,7 +19,7 @@ class Statement(NamedTuple):
 @cache
 def catalogue(*, similar: bool) -> dict[str, Statement]:
     """Name to statement; `similar` with those that need pg_trgm."""
-    names = ("statements.sql", "search.sql", "similar.sql") if similar else ("statements.sql", "search.sql")
+    names = ("statements.sql", "nodes.sql", "search.sql", *(("similar.sql",) if similar else ()))
     return {name: _parsed(text) for name, text in statements("antiphon.storage.postgres", *names).items()}
 
 

@@ -3,6 +3,9 @@
 A transaction and not a session, so that it works behind a pooler too; it changes nothing and holds no snapshot. The
 server ends it, and so gives the claim free, when it has not heard of its client for `LEASE_SECONDS`. Who holds it is
 in the name under which that connection is shown to the operator (pg_stat_activity).
+
+A process that is alone holds it exclusively. Of several each shares it and has a second lock, that of its node: the
+node lives as long as that is held (`nodes.sql`).
 """
 
 import asyncio
@@ -31,10 +34,13 @@ PATIENCE_SECONDS = 1.0
 _KEYS = "1634628713, 1"  # "anti" and the claim
 _BEGIN = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{LEASE_SECONDS}s'"
 _LOCK = f"SELECT pg_try_advisory_xact_lock({_KEYS})"
-_HOLDER = """
-SELECT pid, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+_SHARE = f"SELECT pg_try_advisory_xact_lock_shared({_KEYS})"
+_LOCK_NODE = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 1634628713))"
+_HOLDERS = """
+SELECT pid, application_name, mode = 'ShareLock' AS shared FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND (classid, objid, objsubid) = (1634628713, 1, 2) AND granted
   AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ORDER BY backend_start
 """
 _NAME = re.compile(r"antiphon (\d+)@(\S*)(?: (\S+))?")
 _LONGEST_NAME = 63
@@ -43,16 +49,18 @@ log = get_logger(__name__)
 
 
 class PostgresClaim:
-    """The right to answer from a PostgreSQL database.
+    """The right to answer from a PostgreSQL database, alone or as `node`.
 
     When its connection breaks it is taken again as soon as that is possible. If another process was faster, `lost` is
-    called with the error that tells so, once, and this process must answer no more.
+    called with the error that tells so, once, and this process must answer no more. A node shares with other nodes, and
+    so only loses it to a process that wants to be alone.
     """
 
-    def __init__(self, settings: DatabaseSettings, lost: Callable[[ServiceError], object]) -> None:
+    def __init__(self, settings: DatabaseSettings, lost: Callable[[ServiceError], object], *, node: str = "") -> None:
         checked_url(settings)
         self._settings = settings
         self._lost = lost
+        self._node = node
         self._link: Link | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -64,14 +72,14 @@ class PostgresClaim:
         with ExitStack() as undo:
             undo.callback(link.terminate)
             try:
-                mine = await _lock(link)
-                holder = None if mine else _parsed(await _held(link))
+                mine = await self._lock(link)
+                holders = [] if mine else await _held(link)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 raise translated(error, self._settings.place) from error
             undo.pop_all()
         if not mine:
             await close(link)
-            raise taken(holder)
+            raise self._taken(holders)
         self._link = link
         self._keeper = asyncio.create_task(self._keep(link, name), name="claim")
 
@@ -85,15 +93,30 @@ class PostgresClaim:
             await close(self._link)
             self._link = None
 
-    async def holder(self) -> Holder | None:
+    async def holders(self) -> list[Holder]:
         link = await connect(self._settings, patient=False)
         try:
-            held = await _held(link)
-            return _parsed(held) if held is not None else None
+            return [_parsed(held) for held in await _held(link)]
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise translated(error, self._settings.place) from error
         finally:
             await close(link)
+
+    def _taken(self, holders: list[asyncpg.Record]) -> ServiceError:
+        """What to say to the process that cannot have it."""
+        first = _parsed(holders[0]) if holders else None
+        shared = bool(holders) and holders[0]["shared"]
+        if shared and not self._node:
+            return ServiceError(
+                f"{first} answers from this database together with others. Give this one their broker (cluster.url), "
+                "or stop them first."
+            )
+        if self._node and not shared:
+            return ServiceError(
+                f"{first or Holder(0)} answers from this database alone. Stop it first, and give all of them the same "
+                "broker (cluster.url)."
+            )
+        return taken(first)
 
     # --- keeping it -----------------------------------------------------------------------------------------------
 
@@ -133,17 +156,35 @@ class PostgresClaim:
 
     async def _contend(self, link: Link, mine: int, name: str) -> asyncpg.Record | None:
         """None when the claim is ours, else who holds it. What is left of our own last connection is ended."""
-        if await _lock(link):
+        if await self._lock(link):
             return None
-        held = await _held(link)
-        if held is None or (held[0], held[1]) == (mine, name):
+        holders = await _held(link)
+        if not holders or any((held[0], held[1]) == (mine, name) for held in holders):
             await link.execute("SELECT pg_terminate_backend($1)", mine)
-            if await _lock(link):
+            if await self._lock(link):
                 return None
-            held = await _held(link)
-        if held is None:
+            holders = await _held(link)
+        others = [held for held in holders if not (self._node and held["shared"])]
+        if not others:
             raise ConnectionError("The claim is in nobody's hands and cannot be taken.")
-        return held
+        return others[0]
+
+    async def _lock(self, link: Link) -> bool:
+        """Whether the claim became free within the patience, and is now ours until the transaction ends."""
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + PATIENCE_SECONDS
+        if not link.is_in_transaction():
+            await link.execute(_BEGIN)
+        while not await self._lock_now(link):
+            if clock() >= give_up:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    async def _lock_now(self, link: Link) -> bool:
+        if not self._node:
+            return bool(await link.fetchval(_LOCK))
+        return bool(await link.fetchval(_SHARE) and await link.fetchval(_LOCK_NODE, self._node))
 
 
 async def _until_broken(link: Link) -> None:
@@ -161,22 +202,9 @@ async def _until_broken(link: Link) -> None:
                 return
 
 
-async def _lock(link: Link) -> bool:
-    """Whether the claim became free within the patience, and is now ours until the transaction ends."""
-    clock = asyncio.get_running_loop().time
-    give_up = clock() + PATIENCE_SECONDS
-    if not link.is_in_transaction():
-        await link.execute(_BEGIN)
-    while not await link.fetchval(_LOCK):
-        if clock() >= give_up:
-            return False
-        await asyncio.sleep(0.05)
-    return True
-
-
-async def _held(link: Link) -> asyncpg.Record | None:
-    """The connection that holds the claim: its process in the server and its name."""
-    return await link.fetchrow(_HOLDER)
+async def _held(link: Link) -> list[asyncpg.Record]:
+    """The connections that hold the claim: their processes in the server, their names, and whether they share it."""
+    return list(await link.fetch(_HOLDERS))
 
 
 def _name(url: str | None) -> str:
@@ -185,8 +213,8 @@ def _name(url: str | None) -> str:
     return plain if len(plain) <= _LONGEST_NAME else plain.rpartition(" ")[0]
 
 
-def _parsed(held: asyncpg.Record | None) -> Holder:
-    found = _NAME.fullmatch(held[1] or "") if held is not None else None
+def _parsed(held: asyncpg.Record) -> Holder:
+    found = _NAME.fullmatch(held[1] or "")
     if found is None:
         return Holder(0)
     pid, host, url = found.groups()

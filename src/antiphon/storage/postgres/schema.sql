@@ -172,3 +172,13 @@ INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_vers
 -- Running upgrade 0001 -> 0002
 
 UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';
+
+-- Running upgrade 0002 -> 0003
+
+ALTER TABLE inbox ADD COLUMN node TEXT DEFAULT '' NOT NULL;
+
+DROP INDEX inbox_open;
+
+CREATE INDEX inbox_open ON inbox (conversation_id, ticket) WHERE state != 'ended';
+
+UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';

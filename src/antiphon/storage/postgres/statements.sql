@@ -78,34 +78,65 @@ WHERE messages.conversation_id = $1::VARCHAR AND messages.ticket = $2::BIGINT AN
 UPDATE messages SET status=$1::VARCHAR, in_context=(messages.in_context AND $2::BOOLEAN = true) WHERE messages.id = $3::VARCHAR
 
 -- name: turn_add
--- parameters: id adapter place key thread reply_to conversation_id message_id ticket person_id attachments state model record created_at ended_at
-INSERT INTO inbox (id, adapter, place, key, thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::BIGINT, $10::VARCHAR, $11::VARCHAR, $12::VARCHAR, $13::VARCHAR, $14::VARCHAR, $15::BIGINT, $16::BIGINT)
+-- parameters: id adapter place key thread reply_to conversation_id message_id ticket person_id attachments state model record created_at ended_at node
+INSERT INTO inbox (id, adapter, place, key, thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at, node) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::BIGINT, $10::VARCHAR, $11::VARCHAR, $12::VARCHAR, $13::VARCHAR, $14::VARCHAR, $15::BIGINT, $16::BIGINT, $17::VARCHAR)
+
+-- name: turn_add_among
+-- parameters: id adapter place key thread reply_to conversation_id message_id ticket person_id attachments state model record created_at ended_at node most
+INSERT INTO inbox (id, adapter, place, key, thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at, node) SELECT $1::VARCHAR AS anon_1, $2::VARCHAR AS anon_2, $3::VARCHAR AS anon_3, $4::VARCHAR AS anon_4, $5::VARCHAR AS anon_5, $6::VARCHAR AS anon_6, $7::VARCHAR AS anon_7, $8::VARCHAR AS anon_8, $9::BIGINT AS anon_9, $10::VARCHAR AS anon_10, $11::VARCHAR AS anon_11, $12::VARCHAR AS anon_12, $13::VARCHAR AS anon_13, $14::VARCHAR AS anon_14, $15::BIGINT AS anon_15, $16::BIGINT AS anon_16, coalesce(coalesce((SELECT inbox.node
+FROM inbox
+WHERE inbox.conversation_id = $7::VARCHAR AND inbox.state != 'ended'
+ LIMIT 1 OFFSET 0), (SELECT inbox.node
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
+WHERE outbox.conversation_id = $7::VARCHAR AND outbox.state IN ('pending', 'sending')
+ LIMIT 1 OFFSET 0)), $17::VARCHAR) AS coalesce_1
+WHERE (SELECT count(*) AS count_1
+FROM inbox
+WHERE inbox.conversation_id = $7::VARCHAR AND inbox.state != 'ended') < $18::BIGINT RETURNING inbox.node
 
 -- name: turn_by_key
 -- parameters: adapter place key
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.node
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.adapter = $1::VARCHAR AND inbox.place = $2::VARCHAR AND inbox.key = $3::VARCHAR
 
 -- name: sender_and_turn
 -- parameters: adapter place key account
-SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, inbox.attachments, inbox.state
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, inbox.attachments, inbox.state, inbox.node
 FROM accounts JOIN people ON people.id = accounts.person_id LEFT OUTER JOIN inbox ON inbox.adapter = $1::VARCHAR AND inbox.place = $2::VARCHAR AND inbox.key = $3::VARCHAR LEFT OUTER JOIN messages ON messages.id = inbox.message_id
 WHERE accounts.adapter = $1::VARCHAR AND accounts.account = $4::VARCHAR
 
 -- name: turn_begin
--- parameters: new_record id
-UPDATE inbox SET state='running', record=$1::VARCHAR WHERE inbox.id = $2::VARCHAR AND inbox.state = 'accepted'
+-- parameters: new_record id node
+UPDATE inbox SET state='running', record=$1::VARCHAR WHERE inbox.id = $2::VARCHAR AND inbox.state != 'ended' AND (inbox.node = $3::VARCHAR OR $3::VARCHAR = '') RETURNING inbox.id
 
 -- name: turn_end
--- parameters: by_model new_record at id
-UPDATE inbox SET state='ended', model=$1::VARCHAR, record=$2::VARCHAR, ended_at=$3::BIGINT WHERE inbox.id = $4::VARCHAR AND inbox.state != 'ended' RETURNING inbox.id
+-- parameters: by_model new_record at id node
+UPDATE inbox SET state='ended', model=$1::VARCHAR, record=$2::VARCHAR, ended_at=$3::BIGINT WHERE inbox.id = $4::VARCHAR AND inbox.state != 'ended' AND (inbox.node = $5::VARCHAR OR $5::VARCHAR = '') RETURNING inbox.id
 
 -- name: turn_open
--- parameters:
+-- parameters: node
 SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
-WHERE inbox.state != 'ended' ORDER BY inbox.id
+WHERE inbox.state != 'ended' AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') ORDER BY inbox.conversation_id, inbox.ticket
+
+-- name: turn_open_by_id
+-- parameters: node id
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state != 'ended' AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') AND inbox.id = $2::VARCHAR
+
+-- name: turn_open_of
+-- parameters: conversation_id
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record, inbox.node
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.conversation_id = $1::VARCHAR AND inbox.state != 'ended' ORDER BY inbox.ticket
+
+-- name: turn_mine
+-- parameters: id node
+SELECT inbox.id
+FROM inbox
+WHERE inbox.id = $1::VARCHAR AND (inbox.node = $2::VARCHAR OR $2::VARCHAR = '')
 
 -- name: turn_latest
 -- parameters: conversation_id
@@ -128,7 +159,7 @@ WHERE chunks.turn_id = $1::VARCHAR
 
 -- name: chunk_list
 -- parameters: turn_id
-SELECT chunks.kind, chunks.text
+SELECT chunks.kind, chunks.text, chunks.seq
 FROM chunks
 WHERE chunks.turn_id = $1::VARCHAR ORDER BY chunks.seq, chunks.number
 
@@ -141,11 +172,17 @@ DELETE FROM chunks WHERE chunks.turn_id = $1::VARCHAR
 INSERT INTO outbox (id, conversation_id, turn_id, message_id, adapter, place, thread, reply_to, state, attempts, due_at, error, platform_id) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::SMALLINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR)
 
 -- name: delivery_open
--- parameters: limit
+-- parameters: node limit
 SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
-FROM outbox JOIN messages ON messages.id = outbox.message_id
-WHERE outbox.state IN ('pending', 'sending') ORDER BY outbox.id
- LIMIT $1::BIGINT OFFSET 0
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id JOIN messages ON messages.id = outbox.message_id
+WHERE outbox.state IN ('pending', 'sending') AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') ORDER BY outbox.id
+ LIMIT $2::BIGINT OFFSET 0
+
+-- name: delivery_open_of_turn
+-- parameters: node turn_id
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id JOIN messages ON messages.id = outbox.message_id
+WHERE outbox.state IN ('pending', 'sending') AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') AND outbox.turn_id = $2::VARCHAR
 
 -- name: delivery_sending
 -- parameters: id
@@ -162,6 +199,36 @@ UPDATE outbox SET state=$1::VARCHAR, due_at=coalesce($2::BIGINT, outbox.due_at),
 -- name: delivery_done
 -- parameters: platform id
 UPDATE outbox SET state='delivered', error=NULL, platform_id=$1::VARCHAR WHERE outbox.id = $2::VARCHAR AND outbox.state != 'delivered'
+
+-- name: node_turns
+-- parameters: node
+SELECT inbox.id
+FROM inbox
+WHERE inbox.state != 'ended' AND inbox.node = $1::VARCHAR UNION ALL SELECT inbox.id
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
+WHERE outbox.state IN ('pending', 'sending') AND inbox.node = $1::VARCHAR
+
+-- name: node_lock
+-- parameters: gone
+SELECT conversations.id
+FROM conversations
+WHERE conversations.id IN (SELECT inbox.conversation_id
+FROM inbox
+WHERE inbox.id IN (SELECT anon_1.id
+FROM (SELECT inbox.id AS id
+FROM inbox
+WHERE inbox.state != 'ended' AND inbox.node = $1::VARCHAR UNION ALL SELECT inbox.id AS id
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
+WHERE outbox.state IN ('pending', 'sending') AND inbox.node = $1::VARCHAR) AS anon_1)) ORDER BY conversations.id FOR UPDATE
+
+-- name: node_turns_move
+-- parameters: to gone
+UPDATE inbox SET node=$1::VARCHAR WHERE inbox.node = $2::VARCHAR AND inbox.id IN (SELECT anon_1.id
+FROM (SELECT inbox.id AS id
+FROM inbox
+WHERE inbox.state != 'ended' AND inbox.node = $2::VARCHAR UNION ALL SELECT inbox.id AS id
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
+WHERE outbox.state IN ('pending', 'sending') AND inbox.node = $2::VARCHAR) AS anon_1) RETURNING inbox.id
 
 -- name: person_add
 -- parameters: id name operator preferred_model created_at

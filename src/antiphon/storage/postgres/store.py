@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
-from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore
+from antiphon.storage.base import ConversationStore, InboxStore, NodeStore, NoteStore, OutboxStore, PeopleStore
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.meter import Meter
 from antiphon.storage.migrations.postgres import bring_up_to_date
@@ -15,6 +15,7 @@ from antiphon.storage.postgres.statements import Statements
 from antiphon.storage.postgres.transaction import perform
 from antiphon.storage.sql.conversations import SqlConversations
 from antiphon.storage.sql.inbox import SqlInbox
+from antiphon.storage.sql.nodes import SqlNodes
 from antiphon.storage.sql.notes import SqlNotes
 from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
@@ -37,8 +38,9 @@ class PostgresStore:
     outbox: OutboxStore
     people: PeopleStore
     notes: NoteStore
+    nodes: NodeStore
 
-    def __init__(self, settings: DatabaseSettings, *, metrics: Metrics | None = None) -> None:
+    def __init__(self, settings: DatabaseSettings, *, node: str = "", metrics: Metrics | None = None) -> None:
         checked_url(settings)
         self._settings = settings
         self._place = settings.place
@@ -59,10 +61,11 @@ class PostgresStore:
         self._begin_alone = self._begin if pooled else None
         self._begin_reading = "BEGIN READ ONLY" if pooled else None
         self.conversations = SqlConversations(self)
-        self.inbox = SqlInbox(self)
-        self.outbox = SqlOutbox(self)
+        self.inbox = SqlInbox(self, node)
+        self.outbox = SqlOutbox(self, node)
         self.people = SqlPeople(self)
         self.notes = SqlNotes(self)
+        self.nodes = SqlNodes(self, node)
 
     async def start(self) -> None:
         link = await connect(self._settings)

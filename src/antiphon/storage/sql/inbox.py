@@ -1,11 +1,12 @@
 """The inbox: every inbound message becomes a turn here, and every turn ends here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 
 import msgspec
 
 from antiphon.domain import ChannelMessage, Conversation, Message, Person, Turn, TurnRecord, new_id, now
-from antiphon.errors import ValidationError
+from antiphon.errors import ServiceError, ValidationError
 from antiphon.storage.base import Accepted, Chunk, Finished, TurnReply, Unfinished
 from antiphon.storage.sql.conversations import conversation_values
 from antiphon.storage.sql.people import known_person
@@ -27,21 +28,26 @@ from antiphon.storage.sql.records import (
 )
 from antiphon.storage.sql.unit import Alone, Database, Row, Unit, many, one, sure, there, together
 
+_NO_LIMIT = 2**31
+
 
 class SqlInbox:
-    """`InboxStore` on any SQL database."""
+    """`InboxStore` on any SQL database, for the process `node`; without one it is alone, and all turns are its own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, node: str = "") -> None:
         self._database = database
+        self._node = node
 
-    async def accept(self, message: ChannelMessage, *, assistant: str) -> Accepted:
-        return await self._database.write(_accept, message, assistant, new_id())
+    async def accept(self, message: ChannelMessage, *, assistant: str, most: int | None = None) -> Accepted:
+        return await self._database.write(_accept, message, assistant, new_id(), self._node, most)
 
     async def parties(self, turn: Turn) -> tuple[Conversation, Person] | None:
         return await self._database.read(_parties, turn)
 
-    async def begin(self, turn: Turn, record: TurnRecord, *, context: int, after: int = 0) -> list[Message]:
-        return await self._database.write(_begin, turn, record, context, after)
+    async def begin(self, turn: Turn, record: TurnRecord, *, context: int, after: int = 0) -> list[Message] | None:
+        if not self._node:
+            return await self._database.write(_begin, turn, record, context, after)
+        return await self._database.write(_begin_among, self._node, turn, record, context, after)
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
         if chunks:
@@ -50,10 +56,10 @@ class SqlInbox:
     async def finish(
         self, turn: Turn, record: TurnRecord, reply: TurnReply | None, *, deliver: bool = True
     ) -> Finished:
-        return await self._database.write(_finish, turn, record, reply, deliver)
+        return await self._database.write(_finish, turn, record, reply, deliver, self._node)
 
-    async def unfinished(self) -> list[Unfinished]:
-        return await self._database.read(_unfinished)
+    async def unfinished(self, turn_ids: Collection[str] | None = None) -> list[Unfinished]:
+        return await self._database.read(_unfinished, self._node, turn_ids)
 
     async def latest(self, conversation_id: str) -> TurnRecord | None:
         return await self._database.read(_latest, conversation_id)
@@ -62,10 +68,10 @@ class SqlInbox:
 # --- accept -------------------------------------------------------------------------------------------------------
 
 
-def _accept(message: ChannelMessage, assistant: str, turn_id: str) -> Unit[Accepted]:
-    person, known = yield from _sender_and_turn(message)
+def _accept(message: ChannelMessage, assistant: str, turn_id: str, node: str, most: int | None) -> Unit[Accepted]:
+    person, known, its_node = yield from _sender_and_turn(message)
     if known is not None:
-        return (yield from _accepted_before(known, turn_id))
+        return (yield from _accepted_before(known, turn_id, _elsewhere(its_node, node)))
     person = person or (yield from known_person(message.adapter, message.account, message.sender))
     conversation, position, created = yield from _next_position(message, person, assistant)
     turn = Turn(
@@ -91,21 +97,45 @@ def _accept(message: ChannelMessage, assistant: str, turn_id: str) -> Unit[Accep
         created_at=turn.created_at,
         person=person.id,
     )
-    yield from together(("message_add", message_values(question)), ("turn_add", _turn_values(turn, message.key)))
-    return Accepted(turn=turn, message=question, conversation=conversation, created=created, duplicate=False)
+    its_node = yield from _add(question, _turn_values(turn, message.key, node), most)
+    return Accepted(
+        turn=turn,
+        message=question,
+        conversation=conversation,
+        created=created,
+        duplicate=False,
+        elsewhere=_elsewhere(its_node, node),
+    )
 
 
-def _sender_and_turn(message: ChannelMessage) -> Unit[tuple[Person | None, Turn | None]]:
-    """Who sent a message, and the turn that it became when it came before."""
+def _add(question: Message, turn: Mapping[str, object], most: int | None) -> Unit[str]:
+    """Stores a message and its turn; returns the node that will see it through. A process that is alone need not ask
+    whose the conversation is."""
+    add = "message_add", message_values(question)
+    if not turn["node"]:
+        yield from together(add, ("turn_add", turn))
+        return ""
+    rows = yield from together(add, ("turn_add_among", {**turn, "most": _NO_LIMIT if most is None else most}))
+    if not rows:
+        raise ServiceError("Too many messages wait here already. Wait for an answer, or stop the running one.")
+    return str(rows[0][0])
+
+
+def _elsewhere(its_node: str, node: str) -> str | None:
+    return its_node if node and its_node != node else None
+
+
+def _sender_and_turn(message: ChannelMessage) -> Unit[tuple[Person | None, Turn | None, str]]:
+    """Who sent a message, the turn that it became when it came before, and the node of that."""
     key = {"adapter": message.adapter, "place": message.place, "key": message.key}
     row = yield from one("sender_and_turn", account=message.account, **key)
     if row is not None:
-        return person_of(row), None if row[5] is None else turn_of(row[5:])
+        return person_of(row), None if row[5] is None else turn_of(row[5:]), row[-1] or ""
     known = yield from one("turn_by_key", **key)
-    return None, turn_of(known) if known else None
+    return None, turn_of(known) if known else None, known[-1] if known else ""
 
 
-def _accepted_before(turn: Turn, turn_id: str) -> Unit[Accepted]:
+def _accepted_before(turn: Turn, turn_id: str, elsewhere: str | None) -> Unit[Accepted]:
     """The turn with this id is what this very call stored, before its connection broke: no duplicate."""
     message = yield from sure("message_by_id", id=turn.message_id)
     conversation = yield from sure("conversation_by_id", id=turn.conversation_id)
@@ -115,6 +145,7 @@ def _accepted_before(turn: Turn, turn_id: str) -> Unit[Accepted]:
         conversation=conversation_of(conversation),
         created=turn.id == turn_id and turn.ticket == 1 and turn.target.adapter != "web",
         duplicate=turn.id != turn_id,
+        elsewhere=elsewhere,
     )
 
 
@@ -149,7 +180,7 @@ def _next_position(message: ChannelMessage, person: Person, assistant: str) -> U
     return conversation, 1, True
 
 
-def _turn_values(turn: Turn, key: str) -> dict[str, object]:
+def _turn_values(turn: Turn, key: str, node: str) -> dict[str, object]:
     return {
         "id": turn.id,
         "adapter": turn.target.adapter,
@@ -167,6 +198,7 @@ def _turn_values(turn: Turn, key: str) -> dict[str, object]:
         "record": None,
         "created_at": micros(turn.created_at),
         "ended_at": None,
+        "node": node,
     }
 
 
@@ -181,14 +213,23 @@ def _parties(turn: Turn) -> Unit[tuple[Conversation, Person] | None]:
 
 @Alone
 def _begin(turn: Turn, record: TurnRecord, context: int, after: int) -> Unit[list[Message]]:
-    rows = yield from together(
-        ("turn_begin", {"id": turn.id, "new_record": dump(storable_data(record, TurnRecord))}),
-        (
-            "message_context",
-            {"conversation_id": turn.conversation_id, "after": after, "ticket": turn.ticket, "limit": context},
-        ),
-    )
+    begin = "turn_begin", {"id": turn.id, "new_record": dump(storable_data(record, TurnRecord)), "node": ""}
+    rows = yield from together(begin, ("message_context", _context_values(turn, context, after)))
     return [message_of(row) for row in reversed(rows)]
+
+
+@Alone
+def _begin_among(node: str, turn: Turn, record: TurnRecord, context: int, after: int) -> Unit[list[Message] | None]:
+    """Two messages to the server, because the first one tells whether the turn is still this node's."""
+    kept = dump(storable_data(record, TurnRecord))
+    if not (yield from one("turn_begin", id=turn.id, new_record=kept, node=node)):
+        return None
+    rows = yield from many("message_context", **_context_values(turn, context, after))
+    return [message_of(row) for row in reversed(rows)]
+
+
+def _context_values(turn: Turn, context: int, after: int) -> dict[str, object]:
+    return {"conversation_id": turn.conversation_id, "after": after, "ticket": turn.ticket, "limit": context}
 
 
 @Alone
@@ -205,13 +246,11 @@ def _chunk_values(turn_id: str, number: int, chunk: Chunk) -> dict[str, object]:
     return {"turn_id": turn_id, "seq": chunk.seq, "number": number, "kind": chunk.kind, "text": text}
 
 
-def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None, deliver: bool) -> Unit[Finished]:
-    at = micros(now())
-    ended = yield from one(
-        "turn_end", id=turn.id, by_model=record.model, new_record=dump(storable_data(record, TurnRecord)), at=at
-    )
+def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None, deliver: bool, node: str) -> Unit[Finished]:
+    at, kept = micros(now()), dump(storable_data(record, TurnRecord))
+    ended = yield from one("turn_end", id=turn.id, by_model=record.model, new_record=kept, at=at, node=node)
     if ended is None:
-        return (yield from _finished_before(turn))
+        return (yield from _finished_before(turn, node))
     visible = reply is None or reply.in_context
     settle = "message_settle", {"of_message": turn.message_id, "outcome": record.outcome, "visible": visible}
     drop = "chunk_drop", {"turn_id": turn.id}
@@ -248,10 +287,12 @@ def _answer(turn: Turn, record: TurnRecord, reply: TurnReply, row: Row, deliver:
     return Finished(message=message, conversation=conversation, delivery_id=delivery_id)
 
 
-def _finished_before(turn: Turn) -> Unit[Finished]:
+def _finished_before(turn: Turn, node: str) -> Unit[Finished]:
     conversation = yield from one("conversation_by_id", id=turn.conversation_id)
     if conversation is None:
         return Finished(message=None, conversation=None, delivery_id=None)
+    if not (yield from one("turn_mine", id=turn.id, node=node)):
+        return Finished(message=None, conversation=None, delivery_id=None, elsewhere=True)
     reply = yield from one("reply_of_turn", conversation_id=turn.conversation_id, ticket=turn.ticket, turn_id=turn.id)
     return Finished(
         message=message_of(reply) if reply else None,
@@ -278,12 +319,23 @@ def _delivery_values(delivery_id: str, turn: Turn, message: Message) -> dict[str
 # --- after a crash ------------------------------------------------------------------------------------------------
 
 
-def _unfinished() -> Unit[list[Unfinished]]:
+def _unfinished(node: str, turn_ids: Collection[str] | None) -> Unit[list[Unfinished]]:
+    rows: list[Row] = []
+    if turn_ids is None:
+        rows = yield from many("turn_open", node=node)
+    for turn_id in turn_ids or ():
+        rows += yield from many("turn_open_by_id", id=turn_id, node=node)
+    return (yield from unfinished_of(sorted(rows, key=itemgetter(0))))
+
+
+def unfinished_of(rows: Sequence[Row]) -> Unit[list[Unfinished]]:
+    """Open turns, of rows with the record behind the state, with what is stored of their answers."""
     found = []
-    for row in (yield from many("turn_open")):
+    for row in rows:
         chunks = yield from many("chunk_list", turn_id=row[0])
+        parts, seq = parts_of(chunks, row[0]), chunks[-1][2] if chunks else 0
         record = load_record(row[13], row[0]) if row[13] else None
-        found.append(Unfinished(turn=turn_of(row), state=row[12], parts=parts_of(chunks, row[0]), record=record))
+        found.append(Unfinished(turn=turn_of(row), state=row[12], parts=parts, record=record, seq=seq))
     return found
 
 

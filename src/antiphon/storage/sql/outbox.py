@@ -1,20 +1,22 @@
 """The outbox: replies on their way to a platform."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from antiphon.storage.base import Delivery
 from antiphon.storage.sql.records import delivery_of, micros, storable
-from antiphon.storage.sql.unit import Database, Unit, many, run
+from antiphon.storage.sql.unit import Database, Row, Unit, many, run
 
 
 class SqlOutbox:
     """`OutboxStore` on any SQL database. What has been delivered or given up stays as it is."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, node: str = "") -> None:
         self._database = database
+        self._node = node
 
-    async def pending(self, *, limit: int = 100) -> list[Delivery]:
-        return await self._database.read(_pending, limit)
+    async def pending(self, *, limit: int = 100, turn_ids: Collection[str] | None = None) -> list[Delivery]:
+        return await self._database.read(_pending, limit, self._node, turn_ids)
 
     async def sending(self, delivery_id: str) -> None:
         await self._database.write(run, "delivery_sending", id=delivery_id)
@@ -36,5 +38,10 @@ class SqlOutbox:
         await self._database.write(run, "delivery_uncertain", id=delivery_id)
 
 
-def _pending(limit: int) -> Unit[list[Delivery]]:
-    return [delivery_of(row) for row in (yield from many("delivery_open", limit=limit))]
+def _pending(limit: int, node: str, turn_ids: Collection[str] | None) -> Unit[list[Delivery]]:
+    if turn_ids is None:
+        return [delivery_of(row) for row in (yield from many("delivery_open", limit=limit, node=node))]
+    rows: list[Row] = []
+    for turn_id in sorted(turn_ids):
+        rows += yield from many("delivery_open_of_turn", turn_id=turn_id, node=node)
+    return [delivery_of(row) for row in rows[:limit]]

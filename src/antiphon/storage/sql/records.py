@@ -219,11 +219,11 @@ def note_of(row: Row) -> Note:
 
 
 def parts_of(chunks: Iterable[Row], turn_id: str) -> tuple[AnyPart, ...]:
-    """The parts of an answer from its chunks (kind, text) in order; a tool that was running is cancelled, and a damaged
-    chunk is left out."""
+    """The parts of an answer from its chunks (kind, text and more) in order; a tool that was running is cancelled, and
+    a damaged chunk is left out."""
     pieces: list[tuple[str, list[str]] | str] = []
     calls: dict[str, ToolPart] = {}
-    for kind, text in chunks:
+    for kind, text, *_ in chunks:
         if kind in _SPOKEN:
             last = pieces[-1] if pieces else None
             if isinstance(last, tuple) and last[0] == kind:

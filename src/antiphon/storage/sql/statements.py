@@ -11,6 +11,7 @@ from sqlalchemy import (
     BindParameter,
     Boolean,
     ColumnElement,
+    CompoundSelect,
     Insert,
     Table,
     Text,
@@ -22,9 +23,11 @@ from sqlalchemy import (
     insert,
     literal_column,
     null,
+    or_,
     select,
     text,
     true,
+    union_all,
     update,
 )
 
@@ -58,7 +61,10 @@ def _columns(table: Table, names: str) -> list[ColumnElement[Any]]:
 _ONE = literal_column("1", BigInteger)
 _FIRST = literal_column("0", BigInteger)  # an explicit OFFSET, or SQLAlchemy adds a parameter for it on SQLite
 _ENDED = _is("ended")
+_OPEN = inbox.c.state != _ENDED
 _SENDABLE = outbox.c.state.in_([_is("pending"), _is("sending")])
+_MINE = or_(inbox.c.node == _text("node"), _text("node") == _is(""))
+"""A process that is alone is nobody's node, and all turns are its own."""
 
 _CONVERSATION = _columns(
     conversations, "id title assistant created_at updated_at person_id adapter place model context_from"
@@ -74,6 +80,7 @@ _TURN = [
 _PERSON = _columns(people, "id name created_at operator preferred_model")
 _NOTE = _columns(notes, "id person_id text source_message_id created_at")
 _turns = inbox.join(messages, messages.c.id == inbox.c.message_id)
+_replies = outbox.join(inbox, inbox.c.id == outbox.c.turn_id)
 
 # --- conversations ------------------------------------------------------------------------------------------------
 
@@ -177,13 +184,34 @@ MESSAGE_SETTLE = (
 # --- inbox --------------------------------------------------------------------------------------------------------
 
 TURN_ADD = InsertRow(inbox)
+
+
+def _node_of(conversation: ColumnElement[str]) -> ColumnElement[str]:
+    """Which process sees the turns of a conversation through as long as one is open or has a reply to send."""
+    answering = select(inbox.c.node).where(inbox.c.conversation_id == conversation, _OPEN).limit(_ONE).offset(_FIRST)
+    sending = select(inbox.c.node).select_from(_replies).where(outbox.c.conversation_id == conversation, _SENDABLE)
+    return func.coalesce(answering.scalar_subquery(), sending.limit(_ONE).offset(_FIRST).scalar_subquery())
+
+
+_waiting = select(func.count()).where(inbox.c.conversation_id == _text("conversation_id"), _OPEN).scalar_subquery()
+TURN_ADD_AMONG = (
+    insert(inbox)
+    .from_select(
+        [column.name for column in inbox.columns],
+        select(
+            *[bindparam(column.name, type_=column.type) for column in inbox.columns if column is not inbox.c.node],
+            func.coalesce(_node_of(_text("conversation_id")), _text("node")),
+        ).where(_waiting < _number("most")),
+    )
+    .returning(inbox.c.node)
+)
 TURN_BY_KEY = (
-    select(*_TURN)
+    select(*_TURN, inbox.c.node)
     .select_from(_turns)
     .where(inbox.c.adapter == _text("adapter"), inbox.c.place == _text("place"), inbox.c.key == _text("key"))
 )
 SENDER_AND_TURN = (
-    select(*_PERSON, *_TURN)
+    select(*_PERSON, *_TURN, inbox.c.node)
     .select_from(
         accounts.join(people, people.c.id == accounts.c.person_id)
         .outerjoin(
@@ -196,16 +224,26 @@ SENDER_AND_TURN = (
 )
 TURN_BEGIN = (
     update(inbox)
-    .where(inbox.c.id == _text("id"), inbox.c.state == _is("accepted"))
+    .where(inbox.c.id == _text("id"), _OPEN, _MINE)
     .values(state=_is("running"), record=_text("new_record"))
+    .returning(inbox.c.id)
 )
 TURN_END = (
     update(inbox)
-    .where(inbox.c.id == _text("id"), inbox.c.state != _ENDED)
+    .where(inbox.c.id == _text("id"), _OPEN, _MINE)
     .values(state=_ENDED, model=_text("by_model"), record=_text("new_record"), ended_at=_number("at"))
     .returning(inbox.c.id)
 )
-TURN_OPEN = select(*_TURN, inbox.c.record).select_from(_turns).where(inbox.c.state != _ENDED).order_by(inbox.c.id)
+_begun = select(*_TURN, inbox.c.record).select_from(_turns).where(_OPEN, _MINE)
+TURN_OPEN = _begun.order_by(inbox.c.conversation_id, inbox.c.ticket)
+TURN_OPEN_BY_ID = _begun.where(inbox.c.id == _text("id"))
+TURN_OPEN_OF = (
+    select(*_TURN, inbox.c.record, inbox.c.node)
+    .select_from(_turns)
+    .where(inbox.c.conversation_id == _text("conversation_id"), _OPEN)
+    .order_by(inbox.c.ticket)
+)
+TURN_MINE = select(inbox.c.id).where(inbox.c.id == _text("id"), _MINE)
 TURN_LATEST = (
     select(inbox.c.record)
     .where(inbox.c.conversation_id == _text("conversation_id"), inbox.c.state == _ENDED, inbox.c.model.is_not(None))
@@ -217,12 +255,12 @@ TURN_LATEST = (
 CHUNK_ADD = insert(chunks).from_select(
     ["turn_id", "seq", "number", "kind", "text"],
     select(inbox.c.id, _number("seq"), _number("number"), _text("kind"), _text("text"))
-    .where(inbox.c.id == _text("turn_id"), inbox.c.state != _ENDED)
+    .where(inbox.c.id == _text("turn_id"), _OPEN)
     .with_for_update(read=True, of=inbox),
 )
 CHUNK_LAST = select(func.max(chunks.c.seq)).where(chunks.c.turn_id == _text("turn_id"))
 CHUNK_LIST = (
-    select(chunks.c.kind, chunks.c.text)
+    select(chunks.c.kind, chunks.c.text, chunks.c.seq)
     .where(chunks.c.turn_id == _text("turn_id"))
     .order_by(chunks.c.seq, chunks.c.number)
 )
@@ -231,14 +269,13 @@ CHUNK_DROP = delete(chunks).where(chunks.c.turn_id == _text("turn_id"))
 # --- outbox -------------------------------------------------------------------------------------------------------
 
 DELIVERY_ADD = InsertRow(outbox)
-DELIVERY_OPEN = (
+_unsent_replies = (
     select(*_MESSAGE, *_columns(outbox, "id adapter place thread reply_to state attempts due_at"))
-    .select_from(outbox.join(messages, messages.c.id == outbox.c.message_id))
-    .where(_SENDABLE)
-    .order_by(outbox.c.id)
-    .limit(_number("limit"))
-    .offset(_FIRST)
+    .select_from(_replies.join(messages, messages.c.id == outbox.c.message_id))
+    .where(_SENDABLE, _MINE)
 )
+DELIVERY_OPEN = _unsent_replies.order_by(outbox.c.id).limit(_number("limit")).offset(_FIRST)
+DELIVERY_OPEN_OF_TURN = _unsent_replies.where(outbox.c.turn_id == _text("turn_id"))
 _unsent = update(outbox).where(outbox.c.id == _text("id"), _SENDABLE)
 DELIVERY_SENDING = _unsent.values(state=_is("sending"), attempts=outbox.c.attempts + _ONE)
 DELIVERY_UNCERTAIN = _unsent.values(state=_is("maybe_sent"))
@@ -251,6 +288,36 @@ DELIVERY_DONE = (
     update(outbox)
     .where(outbox.c.id == _text("id"), outbox.c.state != _is("delivered"))
     .values(state=_is("delivered"), platform_id=_text("platform"), error=null())
+)
+
+# --- the processes of a house -------------------------------------------------------------------------------------
+
+
+def _held(node: ColumnElement[str]) -> CompoundSelect[tuple[str]]:
+    """The turns that a process sees through: those that are open, and those with a reply to send."""
+    return union_all(
+        select(inbox.c.id).where(_OPEN, inbox.c.node == node),
+        select(inbox.c.id).select_from(_replies).where(_SENDABLE, inbox.c.node == node),
+    )
+
+
+NODE_TURNS = _held(_text("node"))
+# Whoever accepts a message holds its conversation, so that a turn never goes where the others have just left.
+NODE_LOCK = (
+    select(conversations.c.id)
+    .where(
+        conversations.c.id.in_(
+            select(inbox.c.conversation_id).where(inbox.c.id.in_(_held(_text("gone")).subquery().select()))
+        )
+    )
+    .order_by(conversations.c.id)
+    .with_for_update()
+)
+NODE_TURNS_MOVE = (
+    update(inbox)
+    .where(inbox.c.node == _text("gone"), inbox.c.id.in_(_held(_text("gone")).subquery().select()))
+    .values(node=_text("to"))
+    .returning(inbox.c.id)
 )
 
 # --- people and notes ---------------------------------------------------------------------------------------------

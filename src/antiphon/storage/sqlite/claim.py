@@ -44,8 +44,9 @@ class FileClaim:
             file.truncate(0)
             file.close()
 
-    async def holder(self) -> Holder | None:
-        return await run_async(self._holder)
+    async def holders(self) -> list[Holder]:
+        found = await run_async(self._holder)
+        return [found] if found else []
 
     def _take(self, url: str | None) -> None:
         if self._database is None or self._path is None or self._file is not None:

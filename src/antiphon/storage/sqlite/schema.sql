@@ -81,7 +81,7 @@ CREATE TABLE inbox (
     model TEXT,
     record TEXT,
     created_at BIGINT NOT NULL,
-    ended_at BIGINT,
+    ended_at BIGINT, node TEXT DEFAULT '' NOT NULL,
     PRIMARY KEY (id),
     CONSTRAINT inbox_key UNIQUE (adapter, place, "key"),
     FOREIGN KEY(conversation_id) REFERENCES conversations (id) ON DELETE CASCADE
@@ -89,8 +89,6 @@ CREATE TABLE inbox (
  WITHOUT ROWID;
 
 CREATE INDEX inbox_ticket ON inbox (conversation_id, ticket);
-
-CREATE INDEX inbox_open ON inbox (id) WHERE state != 'ended';
 
 CREATE TABLE chunks (
     turn_id TEXT NOT NULL,
@@ -168,4 +166,6 @@ WHEN old.role != 'system' AND EXISTS (SELECT 1 FROM messages_fts_docsize WHERE i
     INSERT INTO messages_fts(rowid, text) VALUES (new.number, new.text);
 END;
 
-INSERT INTO alembic_version VALUES ('0002');
+CREATE INDEX inbox_open ON inbox (conversation_id, ticket) WHERE state != 'ended';
+
+INSERT INTO alembic_version VALUES ('0003');

@@ -63,28 +63,55 @@ WHERE messages.conversation_id = :conversation_id AND messages.ticket = :ticket 
 UPDATE messages SET status=:outcome, in_context=(messages.in_context = 1 AND :visible = 1) WHERE messages.id = :of_message
 
 -- name: turn_add
-INSERT INTO inbox (id, adapter, place, "key", thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at) VALUES (:id, :adapter, :place, :key, :thread, :reply_to, :conversation_id, :message_id, :ticket, :person_id, :attachments, :state, :model, :record, :created_at, :ended_at)
+INSERT INTO inbox (id, adapter, place, "key", thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at, node) VALUES (:id, :adapter, :place, :key, :thread, :reply_to, :conversation_id, :message_id, :ticket, :person_id, :attachments, :state, :model, :record, :created_at, :ended_at, :node)
+
+-- name: turn_add_among
+INSERT INTO inbox (id, adapter, place, "key", thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at, node) SELECT :id AS anon_1, :adapter AS anon_2, :place AS anon_3, :key AS anon_4, :thread AS anon_5, :reply_to AS anon_6, :conversation_id AS anon_7, :message_id AS anon_8, :ticket AS anon_9, :person_id AS anon_10, :attachments AS anon_11, :state AS anon_12, :model AS anon_13, :record AS anon_14, :created_at AS anon_15, :ended_at AS anon_16, coalesce(coalesce((SELECT inbox.node
+FROM inbox
+WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended'
+ LIMIT 1 OFFSET 0), (SELECT inbox.node
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
+WHERE outbox.conversation_id = :conversation_id AND outbox.state IN ('pending', 'sending')
+ LIMIT 1 OFFSET 0)), :node) AS coalesce_1
+WHERE (SELECT count(*) AS count_1
+FROM inbox
+WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended') < :most RETURNING node
 
 -- name: turn_by_key
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.node
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.adapter = :adapter AND inbox.place = :place AND inbox."key" = :key
 
 -- name: sender_and_turn
-SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, inbox.attachments, inbox.state
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, inbox.attachments, inbox.state, inbox.node
 FROM accounts JOIN people ON people.id = accounts.person_id LEFT OUTER JOIN inbox ON inbox.adapter = :adapter AND inbox.place = :place AND inbox."key" = :key LEFT OUTER JOIN messages ON messages.id = inbox.message_id
 WHERE accounts.adapter = :adapter AND accounts.account = :account
 
 -- name: turn_begin
-UPDATE inbox SET state='running', record=:new_record WHERE inbox.id = :id AND inbox.state = 'accepted'
+UPDATE inbox SET state='running', record=:new_record WHERE inbox.id = :id AND inbox.state != 'ended' AND (inbox.node = :node OR :node = '') RETURNING id
 
 -- name: turn_end
-UPDATE inbox SET state='ended', model=:by_model, record=:new_record, ended_at=:at WHERE inbox.id = :id AND inbox.state != 'ended' RETURNING id
+UPDATE inbox SET state='ended', model=:by_model, record=:new_record, ended_at=:at WHERE inbox.id = :id AND inbox.state != 'ended' AND (inbox.node = :node OR :node = '') RETURNING id
 
 -- name: turn_open
 SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
-WHERE inbox.state != 'ended' ORDER BY inbox.id
+WHERE inbox.state != 'ended' AND (inbox.node = :node OR :node = '') ORDER BY inbox.conversation_id, inbox.ticket
+
+-- name: turn_open_by_id
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state != 'ended' AND (inbox.node = :node OR :node = '') AND inbox.id = :id
+
+-- name: turn_open_of
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record, inbox.node
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended' ORDER BY inbox.ticket
+
+-- name: turn_mine
+SELECT inbox.id
+FROM inbox
+WHERE inbox.id = :id AND (inbox.node = :node OR :node = '')
 
 -- name: turn_latest
 SELECT inbox.record
@@ -103,7 +130,7 @@ FROM chunks
 WHERE chunks.turn_id = :turn_id
 
 -- name: chunk_list
-SELECT chunks.kind, chunks.text
+SELECT chunks.kind, chunks.text, chunks.seq
 FROM chunks
 WHERE chunks.turn_id = :turn_id ORDER BY chunks.seq, chunks.number
 
@@ -115,9 +142,14 @@ INSERT INTO outbox (id, conversation_id, turn_id, message_id, adapter, place, th
 
 -- name: delivery_open
 SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
-FROM outbox JOIN messages ON messages.id = outbox.message_id
-WHERE outbox.state IN ('pending', 'sending') ORDER BY outbox.id
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id JOIN messages ON messages.id = outbox.message_id
+WHERE outbox.state IN ('pending', 'sending') AND (inbox.node = :node OR :node = '') ORDER BY outbox.id
  LIMIT :limit OFFSET 0
+
+-- name: delivery_open_of_turn
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id JOIN messages ON messages.id = outbox.message_id
+WHERE outbox.state IN ('pending', 'sending') AND (inbox.node = :node OR :node = '') AND outbox.turn_id = :turn_id
 
 -- name: delivery_sending
 UPDATE outbox SET state='sending', attempts=(outbox.attempts + 1) WHERE outbox.id = :id AND outbox.state IN ('pending', 'sending')
@@ -130,6 +162,33 @@ UPDATE outbox SET state=:new_state, due_at=coalesce(:retry_at, outbox.due_at), e
 
 -- name: delivery_done
 UPDATE outbox SET state='delivered', error=NULL, platform_id=:platform WHERE outbox.id = :id AND outbox.state != 'delivered'
+
+-- name: node_turns
+SELECT inbox.id
+FROM inbox
+WHERE inbox.state != 'ended' AND inbox.node = :node UNION ALL SELECT inbox.id
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
+WHERE outbox.state IN ('pending', 'sending') AND inbox.node = :node
+
+-- name: node_lock
+SELECT conversations.id
+FROM conversations
+WHERE conversations.id IN (SELECT inbox.conversation_id
+FROM inbox
+WHERE inbox.id IN (SELECT anon_1.id
+FROM (SELECT inbox.id AS id
+FROM inbox
+WHERE inbox.state != 'ended' AND inbox.node = :gone UNION ALL SELECT inbox.id AS id
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
+WHERE outbox.state IN ('pending', 'sending') AND inbox.node = :gone) AS anon_1)) ORDER BY conversations.id
+
+-- name: node_turns_move
+UPDATE inbox SET node=:to WHERE inbox.node = :gone AND inbox.id IN (SELECT anon_1.id
+FROM (SELECT inbox.id AS id
+FROM inbox
+WHERE inbox.state != 'ended' AND inbox.node = :gone UNION ALL SELECT inbox.id AS id
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
+WHERE outbox.state IN ('pending', 'sending') AND inbox.node = :gone) AS anon_1) RETURNING id
 
 -- name: person_add
 INSERT INTO people (id, name, operator, preferred_model, created_at) VALUES (:id, :name, :operator, :preferred_model, :created_at)

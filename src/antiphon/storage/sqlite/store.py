@@ -8,12 +8,13 @@ from typing import cast
 
 from antiphon.errors import ServiceError
 from antiphon.runtime.threads import run_async
-from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore
+from antiphon.storage.base import ConversationStore, InboxStore, NodeStore, NoteStore, OutboxStore, PeopleStore
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.current import bring_up_to_date, version
 from antiphon.storage.sql.catalogue import statements
 from antiphon.storage.sql.conversations import SqlConversations
 from antiphon.storage.sql.inbox import SqlInbox
+from antiphon.storage.sql.nodes import SqlNodes
 from antiphon.storage.sql.notes import SqlNotes
 from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
@@ -41,13 +42,14 @@ class SqliteStore:
     outbox: OutboxStore
     people: PeopleStore
     notes: NoteStore
+    nodes: NodeStore
 
-    def __init__(self, settings: DatabaseSettings, *, metrics: Metrics | None = None) -> None:
+    def __init__(self, settings: DatabaseSettings, *, node: str = "", metrics: Metrics | None = None) -> None:
         self._settings = settings
         self._path = path_of(settings.url)
         self._place = str(self._path or ":memory:")
         self._identity: tuple[int, int] | None = None
-        texts = statements("antiphon.storage.sqlite", "statements.sql", "search.sql")
+        texts = statements("antiphon.storage.sqlite", "statements.sql", "nodes.sql", "search.sql")
         self._writer = WriteLane(
             "store-writer",
             texts,
@@ -61,10 +63,11 @@ class SqliteStore:
         if self._path is not None:
             self._readers = Lane("store-reader", texts, self._place, limit=settings.queue, metrics=metrics)
         self.conversations = SqlConversations(self)
-        self.inbox = SqlInbox(self)
-        self.outbox = SqlOutbox(self)
+        self.inbox = SqlInbox(self, node)
+        self.outbox = SqlOutbox(self, node)
         self.people = SqlPeople(self)
         self.notes = SqlNotes(self)
+        self.nodes = SqlNodes(self, node)
 
     async def start(self) -> None:
         writer, readers = await run_async(self._open)
