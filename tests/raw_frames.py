@@ -7,7 +7,7 @@ from typing import Self
 
 from websockets.speedups import apply_mask
 
-FIN = 0x80
+FIN, RSV1 = 0x80, 0x40
 UPGRADE = (
     "GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
     "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
@@ -33,6 +33,13 @@ def squeezed(body: bytes, level: int = 6) -> bytes:
     """The payload of a compressed message, as a client makes it."""
     compressor = zlib.compressobj(level, wbits=-15)
     return (compressor.compress(body) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def inflated(first: int, payload: bytes) -> tuple[int, bytes]:
+    """A frame as it was before the server compressed it."""
+    if not first & RSV1:
+        return first, payload
+    return first & ~RSV1, zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff")
 
 
 class RawClient:
@@ -70,7 +77,7 @@ class RawClient:
             return first, await self._reader.readexactly(length)
 
     async def frames(self) -> tuple[list[tuple[int, bytes]], int | None]:
-        """(opcode, payload) of all that still comes, and the code of the close; the connection has ended then."""
+        """(first byte, payload) of all that still comes, and the code of the close; the connection has ended then."""
         seen: list[tuple[int, bytes]] = []
         code, torn = None, b""
         try:
@@ -79,13 +86,18 @@ class RawClient:
                 assert code is None, "a frame after the close"
                 if first == FIN | 8:
                     code = int.from_bytes(payload[:2], "big")
-                    self._writer.write_eof()
+                    self.hang_up()
                 else:
                     seen.append((first, payload))
         except asyncio.IncompleteReadError as end:
             torn = end.partial
         assert torn == b""
         return seen, code
+
+    def hang_up(self) -> None:
+        """Sends no more, and still hears."""
+        if self._writer.can_write_eof() and not self._writer.is_closing():
+            self._writer.write_eof()
 
     def abort(self) -> None:
         self._writer.transport.abort()
