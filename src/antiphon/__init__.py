@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from antiphon.realtime.config import PhoenixConfig, set_config
     from antiphon.realtime.middleware import AuthMiddleware, LoggingMiddleware, Middleware, RateLimitMiddleware
     from antiphon.realtime.phoenix import Phoenix
+    from antiphon.realtime.presence.presence import get_presence
     from antiphon.realtime.pubsub import get_pubsub
     from antiphon.realtime.tokens.token import Token
     from antiphon.runtime.base import BaseService, Repository, Service
@@ -126,6 +127,7 @@ _HOMES = {
     "get_health_checker": "telemetry.health",
     "get_logger": "telemetry.logs",
     "get_metrics": "telemetry.metrics",
+    "get_presence": "realtime.presence.presence",
     "get_pubsub": "realtime.pubsub",
     "profile": "telemetry.profile",
     "retry_async": "runtime.retry",
@@ -195,6 +197,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "get_health_checker",
     "get_logger",
     "get_metrics",
+    "get_presence",
     "get_pubsub",
     "profile",
     "retry_async",

@@ -184,7 +184,6 @@ async def test_a_pattern_hears_all_its_topics_and_no_other(block: Block) -> None
 
 
 @sample("pyphoenix-4")
-@later("C")
 async def test_who_is_tracked_is_listed_with_what_was_said_of_them(block: Block) -> None:
     before = time.time()
     names = await run_async(block, time=time)
@@ -197,7 +196,6 @@ async def test_who_is_tracked_is_listed_with_what_was_said_of_them(block: Block)
 
 
 @sample("pyphoenix-5")
-@later("C")
 async def test_who_comes_and_goes_is_told(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
     presence = public("get_presence")()
     run(block, presence=presence)

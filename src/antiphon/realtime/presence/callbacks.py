@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from antiphon.realtime.presence.instruments import PresenceInstruments
-from antiphon.realtime.presence.soon import Soon
-from antiphon.realtime.stepper import Stepper
+from antiphon.realtime.presence.loops import LoopStepper, Soon
 from antiphon.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -22,7 +21,7 @@ class Callbacks:
     """At most `backlog` calls wait; beyond that the oldest are dropped and counted. What a callback raises is logged
     and harms nobody."""
 
-    def __init__(self, stepper: Stepper, instruments: PresenceInstruments) -> None:
+    def __init__(self, stepper: LoopStepper, instruments: PresenceInstruments) -> None:
         self.backlog = 0
         self._stepper = stepper
         self._instruments = instruments

@@ -10,11 +10,10 @@ import msgspec
 from antiphon.realtime.presence.complaints import Complaints
 from antiphon.realtime.presence.config import PresenceConfig
 from antiphon.realtime.presence.instruments import PresenceInstruments
+from antiphon.realtime.presence.loops import LoopStepper, Soon
 from antiphon.realtime.presence.pending import Diff, PendingDiff
 from antiphon.realtime.presence.roster import Presences, Roster
-from antiphon.realtime.presence.soon import Soon
 from antiphon.realtime.presence.state import Entry
-from antiphon.realtime.stepper import Stepper
 from antiphon.realtime.topics import TopicPattern
 from antiphon.telemetry.logs import get_logger
 
@@ -49,7 +48,7 @@ class DiffSender:
         self,
         config: PresenceConfig,
         roster: Roster,
-        stepper: Stepper,
+        stepper: LoopStepper,
         instruments: PresenceInstruments,
         complaints: Complaints,
         *,

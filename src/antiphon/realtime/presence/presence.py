@@ -12,11 +12,11 @@ from antiphon.realtime.presence.config import PresenceConfig
 from antiphon.realtime.presence.diffs import Broadcast, DiffSender, Fetch, Push
 from antiphon.realtime.presence.instruments import PresenceInstruments
 from antiphon.realtime.presence.listeners import Callback, Listener, Listeners
+from antiphon.realtime.presence.loops import LoopStepper
 from antiphon.realtime.presence.metas import MetaWriter
 from antiphon.realtime.presence.roster import Presences, Roster
 from antiphon.realtime.presence.state import Entry
 from antiphon.realtime.presence.tracker import Tracker
-from antiphon.realtime.stepper import Stepper
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.runtime.current import Current
 from antiphon.runtime.tasks import Restart, Tasks
@@ -54,7 +54,7 @@ class Presence:
     ) -> None:
         self._clock = clock or SystemClock()
         self._instruments = PresenceInstruments(metrics or get_metrics())
-        self._stepper = Stepper()
+        self._stepper = LoopStepper()
         self._tasks = Tasks(clock=self._clock)
         self._metas = MetaWriter()
         self._roster = Roster()

@@ -370,10 +370,18 @@ def test_the_default_survives_the_loops_it_was_used_on() -> None:
     joined: list[str] = []
     presence.on_join(lambda pid, topic, meta: joined.append(pid))
 
-    async def track(pid: str) -> None:
-        await presence.track(pid, "room:1", {})
-        await presence.stop()
+    @presence.fetch
+    async def fetch(topic: str, presences: Any) -> Any:
+        await asyncio.sleep(0)
+        return presences
 
-    asyncio.run(track("1"))
-    asyncio.run(track("2"))
-    assert joined == ["1", "2"]
+    async def track(pid: str, *, stop: bool) -> None:
+        await presence.track(pid, "room:1", {})
+        if stop:
+            await settle()
+            await presence.stop()
+
+    asyncio.run(track("1", stop=False))
+    asyncio.run(track("2", stop=True))
+    asyncio.run(track("3", stop=True))
+    assert joined == ["1", "2", "3"]

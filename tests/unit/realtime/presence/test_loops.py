@@ -1,8 +1,8 @@
-"""A thing that is done once, a little later."""
+"""What is used on one loop after the other."""
 
 import asyncio
 
-from antiphon.realtime.presence.soon import Soon
+from antiphon.realtime.presence.loops import LoopStepper, Soon
 
 
 async def test_asked_many_times_it_is_done_once() -> None:
@@ -41,3 +41,21 @@ def test_a_loop_that_ended_first_is_not_waited_for() -> None:
     asyncio.run(ask(60))
     asyncio.run(ask(0))
     assert done == [1]
+
+
+def test_a_stepper_steps_on_each_loop_and_stops_there() -> None:
+    stepper = LoopStepper()
+    done: list[object] = []
+
+    async def work(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "done"
+
+    async def use(seconds: float, *, stop: bool) -> None:
+        stepper.run(work(seconds), lambda result, error: done.append(result or type(error)))
+        if stop:
+            await stepper.stop()
+
+    asyncio.run(use(60, stop=False))
+    asyncio.run(use(60, stop=True))
+    assert done == [asyncio.CancelledError, asyncio.CancelledError]
