@@ -297,12 +297,12 @@ async def test_a_defect_of_ours_is_500_and_leaves_nothing(
     def fails(*_: Any) -> None:
         raise RuntimeError("the secret of the socket")
 
-    monkeypatch.setattr(live.app, "socket_opened", fails)
+    monkeypatch.setattr(live.app.sockets, "opened", fails)
     answer = await live.ask()
     assert (answer.status, answer.body) == (500, b"")
     assert [line["event"] for line in logged] == ["realtime.handshake_failed"]
     async with asyncio.timeout(5):
-        while live.app.connections:
+        while live.app.sockets:
             await asyncio.sleep(0.001)
 
 

@@ -109,7 +109,7 @@ async def test_one_connection_too_many_is_refused_until_another_ends(serve: Any)
     assert await turned_away(live) == "5"
     await first.connection.close()
     async with asyncio.timeout(5):
-        while len(live.app.connections) > 1:
+        while len(live.app.sockets) > 1:
             await asyncio.sleep(0.001)
     await (await live.wire()).nothing_more()
     await second.nothing_more()
