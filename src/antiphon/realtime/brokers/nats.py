@@ -185,7 +185,7 @@ class _NatsLink(Link):
         """Raises `ServiceError` when the connection is lost before."""
         both: list[asyncio.Future[Any]] = [future, self.lost]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if not future.done():
+        if self.over:
             raise ServiceError(f"NATS cannot be used: {self.lost.result()}")
         return future.result()
 
@@ -239,9 +239,11 @@ class _NatsLink(Link):
                 return _incomplete(at, end, _LINE)
             if not data.startswith(b"MSG ", at):
                 self._take(data[at:line_end])
-                at = line_end + 2
+                at = end if self.over else line_end + 2
                 continue
             words = data[at + 4 : line_end].split()
+            if not 3 <= len(words) <= 4:
+                raise ValueError(words)
             start = line_end + 2
             stop = start + int(words[-1])
             if stop > start + _PART or stop < start:

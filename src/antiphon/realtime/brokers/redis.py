@@ -147,7 +147,7 @@ class _Resp(Link):
         parts = [word.encode() if isinstance(word, str) else word for word in words]
         self.write(b"*%d\r\n" % len(parts), *(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts))
         await asyncio.wait([answer, self.lost], return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
+        if self.over:
             raise ServiceError(f"Redis cannot be used: {self.lost.result()}")
         if isinstance(reply := answer.result(), ReplyError):
             raise ServiceError(f"Redis refuses {parts[0].decode()}: {reply}")

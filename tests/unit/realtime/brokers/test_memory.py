@@ -31,7 +31,7 @@ async def test_what_is_published_while_something_arrives_comes_behind_it() -> No
         if len(got) < 5:
             two.publish(body + b"!")
 
-    await one.start("one", lambda body: one.publish(body), lambda _: None)
+    await one.start("one", one.publish, lambda _: None)
     await two.start("two", answer, lambda _: None)
     one.publish(b"?")
     await until(lambda: len(got) == 5)
