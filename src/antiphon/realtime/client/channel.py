@@ -107,10 +107,9 @@ class ClientChannel:
 
     async def leave(self) -> None:
         """Leaves for good, also when there is no connection to say it on (JS-6)."""
-        there = self._state in {"joining", "joined"} and self._client.connected
-        join_ref = self.join_ref
+        join_ref, state = self.join_ref, self._state
         self.end(ServiceError(f"{self.topic} was left"))
-        if not there:
+        if join_ref is None or state not in {"joining", "joined"} or not self._client.connected:
             return
         push = Push(self.topic, LEAVE, {}, self._client.next_ref())
         try:
@@ -124,6 +123,8 @@ class ClientChannel:
 
     async def _join(self) -> Any:
         payload = await fresh(self._payload, f"payload of the join of {self.topic}")
+        if self._state == "over":
+            raise ServiceError(f"{self.topic} was left before it was joined")
         if self._resume and self._cursor is not None:
             payload = {**payload, "since": self._cursor}
         ref = self._client.next_ref()

@@ -416,6 +416,36 @@ async def test_leaving_needs_no_answer(scripted: Any, client_of: Any) -> None:
     assert await scripted.hear(server) == ["1", "2", "room:1", "phx_leave", {}]
 
 
+@pytest.mark.parametrize("waits", ["for its payload", "for the connection"])
+async def test_what_is_left_before_it_is_joined_is_not_joined(
+    scripted: Any, client_of: Any, until: Any, waits: str
+) -> None:
+    ready = asyncio.Event()
+
+    async def payload() -> dict[str, Any]:
+        await ready.wait()
+        return {}
+
+    client = await client_of(scripted.port)
+    server = await scripted.accept()
+    if waits == "for the connection":
+        await server.close(1001)
+        await until(lambda: not client.connected)
+        ready.set()
+    channel = client.channel("room:1", payload)
+    joining = asyncio.create_task(channel.join())
+    await asyncio.sleep(0)
+    await channel.leave()
+    if waits == "for the connection":
+        server = await scripted.accept()
+    ready.set()
+    with pytest.raises(ServiceError, match="left before"):
+        await joining
+    second = asyncio.create_task(client.channel("room:2").join())
+    assert (await scripted.answer(server))[2] == "room:2"
+    await second
+
+
 # Going on where it stopped
 
 
