@@ -328,7 +328,7 @@ class Workspace:
         order.add("the outbox", self.outbox.start, self.outbox.stop)
         order.add("what runs beside", None, self._tasks.stop)
         order.add("the flow", self.router.start, self.router.stop, stop_limit=2 * self.config.server.drain_seconds + 5)
-        order.add("the sockets", None, self.phoenix.stop)
+        order.add("the sockets", self.phoenix.open, self.phoenix.stop)
         order.add("the settings", self.settings.start, self.settings.stop)
         return order
 

@@ -26,7 +26,6 @@ from antiphon.telemetry.metrics import Metrics
 from tests.phoenix import configured
 from tests.programs import printed
 from tests.seeds.extract import Block
-from tests.seeds.later import later
 from tests.seeds.running import having, prepare, public, run, run_async, sample
 
 ROOM = Path(__file__).with_name("room.js")

@@ -1,17 +1,21 @@
 """`Channel`: what users write. One instance is one topic joined on one socket."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 
 from antiphon.errors import ProcessingError
+from antiphon.realtime.attendance import Attendance
+from antiphon.realtime.inbox import watch
 from antiphon.realtime.wire.base import JOIN
 
 if TYPE_CHECKING:
     from antiphon.realtime.member import Member
     from antiphon.realtime.middleware import Middleware
     from antiphon.realtime.phoenix import Phoenix
+    from antiphon.realtime.presence.presence import NewMeta
     from antiphon.realtime.socket import Socket
 
 Handler = Callable[[Any, Any, "Socket"], Awaitable[Any]]
@@ -62,7 +66,10 @@ class Channel:
     handlers: ClassVar[dict[str, Handler]] = {}
     hooks: ClassVar[dict[str, Hook]] = {}
     middleware: ClassVar[tuple["Middleware", ...]] = ()
+    sends_presence_state: ClassVar[bool] = False
+    """Whether every member is sent who is present right behind the reply to its join."""
     _member: "Member"
+    _attendance: Attendance | None = None
 
     topic: str
     socket: "Socket"
@@ -129,7 +136,7 @@ class Channel:
 
     async def subscribe(self, pattern: str) -> None:
         """From now until the channel ends, `on_info` sees what is published on the topics of `pattern` (BC-6)."""
-        self._member.watch(pattern)
+        watch(self._member, self.app.pubsub, pattern)
 
     async def push(self, event: str, payload: Any) -> None:
         """Sends to this member only: an object, or bytes, which go as a binary frame.
@@ -137,6 +144,28 @@ class Channel:
         Dropped when the channel has ended; an error while the join is not answered.
         """
         self._member.push(event, payload)
+
+    async def track(self, key: str, meta: dict[str, Any] | None = None, *, topic: str | None = None) -> str:
+        """Shows this channel in its topic, or another, under `key` until it ends; returns the phx_ref.
+
+        Members are told with `presence_diff`; `push_presence_state` gives a client what it needs before (PR-2). Raises
+        `ValidationError` when the channel has the key there already.
+        """
+        return self._attending().track(key, meta or {}, topic)
+
+    async def update(self, meta: "NewMeta", key: str | None = None, *, topic: str | None = None) -> str:
+        """Replaces the meta; `key` may be left out where this channel has one only. Raises `NotFoundError` when it has
+        none."""
+        return self._attending().update(meta, key, topic)
+
+    async def untrack(self, key: str | None = None, *, topic: str | None = None) -> None:
+        """Hides the channel again; one that is not there is fine."""
+        self._attending().untrack(key, topic)
+
+    async def push_presence_state(self) -> None:
+        """Sends this member who is present in its topic (PR-3). To be called from `after_join`; a channel whose class
+        says `sends_presence_state` need not."""
+        self.app.presence.push_state(self.topic, partial(self._member.push, "presence_state"))
 
     async def broadcast(self, event: str, payload: Any) -> None:
         """Sends to every member of the topic, this one included."""
@@ -161,6 +190,11 @@ class Channel:
     def stop(self, reason: str = "normal") -> None:
         """Ends the channel after the current handler; reasons but `normal` and `shutdown` make clients join again."""
         self._joined().stop(reason)
+
+    def _attending(self) -> Attendance:
+        if self._attendance is None:
+            self._attendance = Attendance(self._member)
+        return self._attendance
 
     def _joined(self) -> "Member":
         if self._member.state == "joining":

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from antiphon.realtime.channel import Channel
 from antiphon.realtime.pubsub import PubSub
 from antiphon.realtime.wire.base import JOIN, InboundFrame, Message
 
 if TYPE_CHECKING:
+    from antiphon.realtime.channel import Channel
     from antiphon.realtime.member import Member
 
 
@@ -21,7 +21,7 @@ class Told(msgspec.Struct, frozen=True, eq=False):
     message: Any
     handled: "asyncio.Future[None]"
 
-    async def show(self, channel: Channel) -> None:
+    async def show(self, channel: "Channel") -> None:
         try:
             await channel.on_info(self.topic, self.message)
         finally:

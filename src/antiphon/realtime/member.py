@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from antiphon.errors import ProcessingError
 from antiphon.realtime.channel import UNHANDLED, Channel, Deferred, Rejected, Reply
 from antiphon.realtime.grace import Grace
-from antiphon.realtime.inbox import Item, Told, is_join, watch
+from antiphon.realtime.inbox import Item, Told, is_join
 from antiphon.realtime.joining import Held, join_answer
 from antiphon.realtime.middleware import handle, join
 from antiphon.realtime.transports.base import Batch
@@ -59,7 +59,7 @@ class Member:
         self._inbox: deque[Item] | None = None
         self._held: Held | None = None
         self._on_ended: Callable[[], None] | None = None
-        self._undo: tuple[Callable[[], None], ...] = ()
+        self._undo: tuple[Callable[[], object], ...] = ()
 
     # Joining
 
@@ -116,6 +116,8 @@ class Member:
         self.socket.transport.send(answer)
         self._send_farewell()
         self._ref = None
+        if self._channel.sends_presence_state:
+            self.socket.app.presence.push_state(self.topic, partial(self.push, "presence_state"))
         # What was kept comes behind what `after_join` says before it first waits: a snapshot, then what changed.
         if type(self._channel).after_join is not Channel.after_join:
             self._run(self._channel.after_join(), self._handled)
@@ -164,11 +166,7 @@ class Member:
             else:
                 self.socket.transport.send_batch(Batch(list(messages)))
 
-    def watch(self, pattern: str) -> None:
-        """See `Channel.subscribe`."""
-        watch(self, self.socket.app.pubsub, pattern)
-
-    def at_end(self, undo: Callable[[], None]) -> None:
+    def at_end(self, undo: Callable[[], object]) -> None:
         """Calls `undo` when the channel ends, whatever ends it."""
         self._undo = (*self._undo, undo)
 

@@ -1,12 +1,15 @@
 """`Phoenix`: the application. It knows the channels, lets sockets in, and broadcasts for everybody."""
 
-import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 from antiphon.errors import ServiceError
+from antiphon.realtime import pubsub
 from antiphon.realtime.admission import Admission, OnConnect
+from antiphon.realtime.attendance import CHANNEL
 from antiphon.realtime.channel import Channel
+from antiphon.realtime.cluster import Cluster
 from antiphon.realtime.config import PhoenixConfig, RealtimeSettings, get_config
 from antiphon.realtime.connect import Refused, Sessions
 from antiphon.realtime.gate import Entrance
@@ -15,12 +18,14 @@ from antiphon.realtime.member import Member
 from antiphon.realtime.middleware import Middleware
 from antiphon.realtime.mount import MountPath
 from antiphon.realtime.origin import OriginCheck
-from antiphon.realtime.pubsub import PubSub, adopt, get_pubsub, release
+from antiphon.realtime.presence import presence
+from antiphon.realtime.presence.presence import Presence, get_presence
+from antiphon.realtime.pubsub import PubSub, get_pubsub
 from antiphon.realtime.server import Server
-from antiphon.realtime.socket import Route, Socket
+from antiphon.realtime.socket import Route
+from antiphon.realtime.sockets import SocketId, Sockets
 from antiphon.realtime.stepper import Stepper
 from antiphon.realtime.topics import TopicRoutes, Topics
-from antiphon.realtime.transports.frames import GOING_AWAY
 from antiphon.realtime.transports.plain import PlainRequests
 from antiphon.realtime.transports.websocket import WebSocketProtocol
 from antiphon.realtime.wire.base import Message
@@ -32,9 +37,6 @@ log = get_logger(__name__)
 
 ChannelT = TypeVar("ChannelT", bound=type[Channel])
 OnConnectT = TypeVar("OnConnectT", bound=OnConnect)
-SocketId = Callable[[Socket], Any]
-
-_BEAT_SECONDS = 1.0
 
 
 class Phoenix:
@@ -51,26 +53,32 @@ class Phoenix:
         sessions: Sessions | None = None,
         metrics: Metrics | None = None,
         pubsub: PubSub | None = None,
+        presence: Presence | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self.config = (config or get_config()).model_copy(deep=True)
         self.limits = self.config.transport
         self.instruments = Instruments(metrics or get_metrics())
-        self.entrance = Entrance(self.config, self.instruments, lambda: len(self.connections), SystemClock())
+        self.entrance = Entrance(self.config, self.instruments, lambda: len(self.sockets), SystemClock())
         self.admission = Admission(self.config, self.entrance, check_origin=check_origin, sessions=sessions)
         self.routes: TopicRoutes[Route] = TopicRoutes()
         self.middleware: tuple[Middleware, ...] = ()
         self.topics = Topics(self.limits.fan_out_slice)
+        self.sockets = Sockets(self.limits, self.instruments, self._settle)
         self.stepper = Stepper()
         self.pubsub = pubsub or get_pubsub()
-        self.socket_id: SocketId | None = None
-        """Gives a socket the id under which `disconnect` finds it; set it before the first connection."""
-        self.connections: set[WebSocketProtocol] = set()
+        self.presence = presence or get_presence()
+        """Who is where; that of `get_presence` unless another is given or another application runs."""
+        self.cluster = cluster or Cluster(metrics=metrics)
+        """The other nodes; none, unless a cluster with a broker is given."""
+        self.present: set[str] = set()
+        """The pids of channels that are present somewhere."""
         self.frames_received = 0
         self.frames_sent = 0
-        self._ids: dict[str, set[Socket]] = {}
+        self._presence = presence
         self._path = MountPath(f"{self.config.mount}/{self.limits.websocket_path}")
-        self._beat: asyncio.TimerHandle | None = None
         self._server: Server | None = None
+        self._open = False
 
     # Setting up
 
@@ -91,6 +99,15 @@ class Phoenix:
         """Puts it before every channel, behind what was added earlier and before what a channel has of its own."""
         self.middleware = (*self.middleware, middleware)
 
+    @property
+    def socket_id(self) -> SocketId | None:
+        """Gives a socket the id under which `disconnect` finds it; set it before the first connection."""
+        return self.sockets.identify
+
+    @socket_id.setter
+    def socket_id(self, identify: SocketId | None) -> None:
+        self.sockets.identify = identify
+
     def on_connect(self, callback: OnConnectT) -> OnConnectT:
         """Decorator: decides who may connect. Returns the assigns of the socket, or raises `Refused`."""
         self.admission.on_connect = callback
@@ -108,21 +125,25 @@ class Phoenix:
         if event == "disconnect":
             self.disconnect(topic)
 
+    def broadcast_here(self, topic: str, event: str, payload: Any) -> None:
+        """`broadcast` to the members on this node alone (BC-9)."""
+        self._deliver(Message.of(topic, event, payload))
+
     def publish(self, message: Message, skip: Member | None = None) -> None:
         """`broadcast` for what is encoded, and for all but one."""
-        self.instruments.broadcasts.inc()
-        self.frames_sent += self.topics.publish(message, skip)
+        self._deliver(message, skip)
+        if self.cluster.status != "alone":
+            self.cluster.broadcast(message.topic, message.event, message.raw, message.binary)
 
     def members(self, topic: str) -> int:
-        """How many channels are joined on the topic."""
+        """How many channels are joined on the topic, on this node."""
         return self.topics.count(topic)
 
     def disconnect(self, socket_id: str) -> int:
-        """Closes every socket with this id (1001) and returns how many there were. They are free to come back."""
-        sockets = list(self._ids.get(socket_id, ()))
-        for socket in sockets:
-            socket.transport.close(GOING_AWAY)
-        return len(sockets)
+        """Closes every socket with this id (1001), on every node, and returns how many there were on this one. They are
+        free to come back."""
+        self.cluster.disconnect(socket_id)
+        return self.sockets.disconnect(socket_id)
 
     # Serving
 
@@ -141,9 +162,12 @@ class Phoenix:
             raise ServiceError("this application is already serving: stop it first")
         server = Server(PlainRequests(self), self.protocol_class())
         home = self.config if isinstance(self.config, PhoenixConfig) else PhoenixConfig()
-        await server.start(home.host if host is None else host, home.port if port is None else port)
-        self._server, self.entrance.closed = server, False
-        adopt(self.pubsub)
+        await self.open()
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.close)
+            await server.start(home.host if host is None else host, home.port if port is None else port)
+            undo.pop_all()
+        self._server = server
 
     async def serve(self) -> None:
         """Returns when the server has stopped."""
@@ -163,22 +187,37 @@ class Phoenix:
         server, self._server = self._server, None
         if server is not None:
             await server.stop()
-            release(self.pubsub)
+        await self.close()
+
+    async def open(self) -> None:
+        """Joins the other nodes. `listen` does it; call it where another server serves this application."""
+        if self._open:
+            return
+        self._open, self.entrance.closed = True, False
+        pubsub.adopt(self.pubsub)
+        self.presence = presence.adopt(self._presence)
+        self._connect_nodes()
+        await self.cluster.start()
+        await self.presence.start()
+
+    async def close(self) -> None:
+        """The counterpart of `open`, for when all sockets are closed; ends what handlers still do."""
         await self.stepper.stop()
-        if self._beat is not None:
-            self._beat.cancel()
-            self._beat = None
+        self.sockets.stop()
+        if self._open:
+            self._open = False
+            await self.presence.stop()
+            await self.cluster.stop()
+            self.pubsub.forward = None
+            presence.release(self.presence)
+            pubsub.release(self.pubsub)
 
     async def drain(self) -> None:
         """Takes no new sockets and asks all there are to come back elsewhere (1012), in batches (DC-5)."""
         self.entrance.closed = True
-        waiting = list(self.connections)
-        while waiting:
-            batch, waiting = waiting[: self.limits.drain_batch], waiting[self.limits.drain_batch :]
-            for connection in batch:
-                connection.shutdown()
-            if waiting:
-                await asyncio.sleep(self.limits.drain_pause)
+        if self._open:
+            await self.presence.leave()
+        await self.sockets.drain()
 
     def protocol_class(self) -> type[WebSocketProtocol]:
         """What to hand to uvicorn as `ws=`, to serve this application on another's port."""
@@ -190,12 +229,6 @@ class Phoenix:
 
     # For transports
 
-    def connected(self, connection: WebSocketProtocol) -> None:
-        """Watches over a connection from its first byte on."""
-        self.connections.add(connection)
-        if self._beat is None:
-            self._schedule_beat()
-
     def variables(self, path: str) -> dict[str, str]:
         """What stands for the variables of the mount in the path of a WebSocket; `Refused` for any other path."""
         try:
@@ -206,45 +239,40 @@ class Phoenix:
             raise Refused(404)
         return found
 
-    def socket_opened(self, socket: Socket) -> None:
-        """Takes a new socket in; `Refused` when its id is nonsense (TR-10)."""
-        socket.id = self._id_of(socket)
-        if socket.id is not None:
-            self._ids.setdefault(socket.id, set()).add(socket)
-        self.instruments.sockets.inc()
+    def is_joined(self, pid: str) -> bool:
+        """Whether a presence still has its channel; whatever else was tracked is its owner's business."""
+        return not pid.startswith(CHANNEL) or pid in self.present
 
-    def _id_of(self, socket: Socket) -> str | None:
-        try:
-            found = self.socket_id(socket) if self.socket_id is not None else None
-        except Exception as error:
-            log.exception("realtime.socket_id_failed")
-            raise Refused(500) from error
-        if found is None or isinstance(found, str):
-            return found
-        log.error("realtime.socket_id_is_no_string", type=type(found).__name__)
-        raise Refused
-
-    def socket_closed(self, socket: Socket) -> None:
-        """The counterpart of `socket_opened`."""
-        self.instruments.sockets.dec()
-        if socket.id is not None:
-            others = self._ids.get(socket.id, set())
-            others.discard(socket)
-            if not others:
-                self._ids.pop(socket.id, None)
-
-    def _schedule_beat(self) -> None:
-        # One timer for all sockets: a limit is noticed at most a quarter of it too late.
-        every = min(_BEAT_SECONDS, self.limits.idle_seconds / 4, self.limits.blocked_seconds / 4)
-        self._beat = asyncio.get_running_loop().call_later(every, self._check_all)
-
-    def _check_all(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for connection in list(self.connections):
-            connection.check(now)
+    def _settle(self) -> None:
         self.instruments.received.inc(self.frames_received)
         self.instruments.sent.inc(self.frames_sent)
         self.frames_received = self.frames_sent = 0
-        self._beat = None
-        if self.connections:
-            self._schedule_beat()
+
+    # Other nodes
+
+    def _connect_nodes(self) -> None:
+        cluster = self.cluster
+        cluster.on_broadcast(lambda topic, event, raw, binary: self._deliver(Message(topic, event, raw, binary=binary)))
+        cluster.on_message(self.pubsub.publish_here)
+        cluster.on_disconnect(self.sockets.disconnect)
+        cluster.on_presence(self.presence.receive)
+        cluster.on_gap(self.presence.announce)
+        self.pubsub.forward = cluster.publish
+        self.presence.attach(
+            cluster.name,
+            config=self.config.presence,
+            publish=cluster.tell_presence,
+            send=self._tell_presence,
+            broadcast=self.broadcast_here,
+            is_alive=self.is_joined,
+        )
+
+    def _tell_presence(self, name: str, body: bytes) -> None:
+        # Presence knows nodes by the name that they keep when they are started again.
+        for peer in self.cluster.peers():
+            if peer.name == name:
+                self.cluster.tell_presence(body, peer.node)
+
+    def _deliver(self, message: Message, skip: Member | None = None) -> None:
+        self.instruments.broadcasts.inc()
+        self.frames_sent += self.topics.publish(message, skip)

@@ -28,6 +28,8 @@ class PubSub:
     """
 
     def __init__(self, backlog: int = 1000, *, metrics: Metrics | None = None) -> None:
+        self.forward: Callable[[str, Any], object] | None = None
+        """Takes what is published here to other nodes, while there are any; messages are JSON then."""
         self._backlog = backlog
         self._lock = Lock()
         self._subscriptions: TopicIndex[_Subscription] = TopicIndex()
@@ -66,11 +68,18 @@ class PubSub:
             subscription.forget()
 
     async def publish(self, topic: str, message: Any) -> int:
-        """Hands `message` to every subscriber of the topic, waits for none, returns how many there are."""
+        """Hands `message` to every subscriber of the topic on every node, waits for none, returns how many there are in
+        this process. Raises `ValidationError` for what is no JSON where there are other nodes."""
         return self.publish_now(topic, message)
 
     def publish_now(self, topic: str, message: Any) -> int:
         """`publish` for callers that are no coroutine, in any thread."""
+        if self.forward is not None:
+            self.forward(topic, message)
+        return self.publish_here(topic, message)
+
+    def publish_here(self, topic: str, message: Any) -> int:
+        """`publish_now` to the subscribers of this process alone."""
         with self._lock:
             found = self._subscriptions.find(topic)
         for subscription in found:

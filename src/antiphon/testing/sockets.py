@@ -44,7 +44,7 @@ async def connect(
     admitted = await app.admission.admit(request)
     carrier = _Carrier(app)
     carrier.socket = Socket(app, carrier, admitted.serializer, admitted.assigns)
-    app.socket_opened(carrier.socket)
+    app.sockets.opened(carrier.socket)
     return InProcessSocket(carrier, timeout)
 
 
@@ -125,7 +125,7 @@ class _Carrier:
     def end(self, code: int | None) -> None:
         if self._open:
             self._open, self.code = False, code
-            self._app.socket_closed(self.socket)
+            self._app.sockets.closed(self.socket)
             self.socket.connection_lost()
             self.ended()
 

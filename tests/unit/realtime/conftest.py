@@ -15,6 +15,7 @@ from antiphon.realtime.channel import Channel, Deferred, Rejected, Reply
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.phoenix import Phoenix
+from antiphon.realtime.presence.presence import Presence
 from antiphon.telemetry.metrics import Metrics
 from tests.phoenix import configured
 
@@ -193,9 +194,10 @@ class Wire:
 class Live:
     """A served application and the clients of one test."""
 
-    def __init__(self, config: PhoenixConfig) -> None:
+    def __init__(self, config: PhoenixConfig, **application: Any) -> None:
         self.metrics = Metrics()
-        self.app = Phoenix(config, metrics=self.metrics)
+        application.setdefault("presence", Presence(metrics=self.metrics))
+        self.app = Phoenix(config, metrics=self.metrics, **application)
         self.gates: dict[str, asyncio.Event] = {}
         self.ends: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.clients = AsyncExitStack()
@@ -256,8 +258,9 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[Live]]]:
     """Starts servers with settings of their own."""
     started: list[Live] = []
 
-    async def start(**settings: Any) -> Live:
-        live = Live(configured(**{"close_seconds": 1.0, "connect_info": ("x_headers",), **settings}))
+    async def start(application: dict[str, Any] | None = None, **settings: Any) -> Live:
+        config = configured(**{"close_seconds": 1.0, "connect_info": ("x_headers",), **settings})
+        live = Live(config, **(application or {}))
         await live.app.listen("127.0.0.1", 0)
         started.append(live)
         return live

@@ -64,7 +64,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._server_state.connections.add(self)
-        self.app.connected(self)
+        self.app.sockets.connected(self)
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
@@ -86,13 +86,13 @@ class WebSocketProtocol(asyncio.Protocol):
         self._closing = True
         self._out.clear()
         self._server_state.connections.discard(self)
-        self.app.connections.discard(self)
+        self.app.sockets.disconnected(self)
         if self._close_timer is not None:
             self._close_timer.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._socket is not None:
-            self.app.socket_closed(self._socket)
+            self.app.sockets.closed(self._socket)
             self._socket.connection_lost()
 
     def pause_writing(self) -> None:
@@ -147,7 +147,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if problem := handshake.problem(request.headers):
             raise Refused(400, problem)
         socket = Socket(self.app, self, admitted.serializer, admitted.assigns)
-        self.app.socket_opened(socket)
+        self.app.sockets.opened(socket)
         # With no buffer to hide in, `pause_writing` tells at once that the client is not taking its output. Not 0: TLS
         # takes an empty buffer for a full one then, and stops for good.
         self._transport.set_write_buffer_limits(high=1)

@@ -171,7 +171,7 @@ async def test_a_client_that_goes_away_while_connect_runs_leaves_nothing(live: A
     await live.reached("door")
     client.writer.transport.abort()
     async with asyncio.timeout(5):
-        while live.app.connections:
+        while len(live.app.sockets):
             await asyncio.sleep(0.001)
     live.open("door")
 
@@ -187,7 +187,7 @@ async def test_a_defect_before_the_upgrade_is_refused_and_leaves_nothing(
     assert " 500 " in await client.request("/socket/websocket?vsn=2.0.0")
     assert [line["event"] for line in logged if line["log_level"] == "error"] == ["realtime.connect_failed"]
     async with asyncio.timeout(5):
-        while live.app.connections:
+        while len(live.app.sockets):
             await asyncio.sleep(0.001)
 
 
@@ -240,7 +240,7 @@ async def test_what_follows_a_broken_frame_is_not_kept(live: Any, raw: Any) -> N
     client.writer.write(bytes((0xFF,)) + bytes(4) + b"x" * 0xFFFF + bytes((0xFF, 0xFF)))
     client.writer.write(bytes(4 * 1024 * 1024))
     await client.writer.drain()
-    (connection,) = live.app.connections
+    (connection,) = live.app.sockets._connections
     assert connection._parser._buffer is None or len(connection._parser._buffer) < 200_000
     assert await client.close_code() in {1002, 1011}
 
@@ -315,7 +315,7 @@ async def test_a_client_that_does_not_answer_a_close_is_cut_off(serve: Any, raw:
     assert (await client.frame())[0] == 8
     async with asyncio.timeout(5):
         assert await client.reader.read() == b""
-    assert not live.app.connections
+    assert not len(live.app.sockets)
 
 
 async def test_a_connect_that_takes_too_long_is_refused(serve: Any, raw: Any) -> None:

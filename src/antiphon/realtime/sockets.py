@@ -1,0 +1,118 @@
+"""All connections of this process: watched for silence, found by the id of their user, told to go elsewhere."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from antiphon.realtime.config import TransportConfig
+from antiphon.realtime.connect import Refused
+from antiphon.realtime.instruments import Instruments
+from antiphon.realtime.socket import Socket
+from antiphon.realtime.transports.frames import GOING_AWAY
+from antiphon.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+SocketId = Callable[[Socket], Any]
+
+_BEAT_SECONDS = 1.0
+
+
+class Connection(Protocol):
+    """What carries a socket, from its first byte on."""
+
+    def check(self, now: float) -> None:
+        """Called every now and then: lets go of a client that is silent or takes nothing for too long."""
+
+    def shutdown(self) -> None:
+        """Asks the client to come back elsewhere."""
+
+
+class Sockets:
+    """`identify` gives a socket its id. Belongs to the thread of one running loop."""
+
+    def __init__(self, limits: TransportConfig, instruments: Instruments, settle: Callable[[], None]) -> None:
+        self.identify: SocketId | None = None
+        self._limits = limits
+        self._instruments = instruments
+        self._settle = settle
+        self._connections: set[Connection] = set()
+        self._ids: dict[str, set[Socket]] = {}
+        self._beat: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def connected(self, connection: Connection) -> None:
+        """Watches over a connection from now on."""
+        self._connections.add(connection)
+        if self._beat is None:
+            self._schedule()
+
+    def disconnected(self, connection: Connection) -> None:
+        """It is gone."""
+        self._connections.discard(connection)
+
+    def opened(self, socket: Socket) -> None:
+        """Takes a new socket in; `Refused` when its id is nonsense (TR-10)."""
+        socket.id = self._id_of(socket)
+        if socket.id is not None:
+            self._ids.setdefault(socket.id, set()).add(socket)
+        self._instruments.sockets.inc()
+
+    def closed(self, socket: Socket) -> None:
+        """The counterpart of `opened`."""
+        self._instruments.sockets.dec()
+        if socket.id is not None:
+            others = self._ids.get(socket.id, set())
+            others.discard(socket)
+            if not others:
+                self._ids.pop(socket.id, None)
+
+    def disconnect(self, socket_id: str) -> int:
+        """Closes every socket with this id (1001), and returns how many there were."""
+        sockets = list(self._ids.get(socket_id, ()))
+        for socket in sockets:
+            socket.transport.close(GOING_AWAY)
+        return len(sockets)
+
+    async def drain(self) -> None:
+        """Asks all clients to come back elsewhere (1012), in batches (DC-5)."""
+        waiting = list(self._connections)
+        while waiting:
+            batch, waiting = waiting[: self._limits.drain_batch], waiting[self._limits.drain_batch :]
+            for connection in batch:
+                connection.shutdown()
+            if waiting:
+                await asyncio.sleep(self._limits.drain_pause)
+
+    def stop(self) -> None:
+        """Watches no longer."""
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+
+    def _id_of(self, socket: Socket) -> str | None:
+        try:
+            found = None if self.identify is None else self.identify(socket)
+        except Exception as error:
+            log.exception("realtime.socket_id_failed")
+            raise Refused(500) from error
+        if found is None or isinstance(found, str):
+            return found
+        log.error("realtime.socket_id_is_no_string", type=type(found).__name__)
+        raise Refused
+
+    def _schedule(self) -> None:
+        # One timer for all: a limit is noticed at most a quarter of it too late.
+        every = min(_BEAT_SECONDS, self._limits.idle_seconds / 4, self._limits.blocked_seconds / 4)
+        self._beat = asyncio.get_running_loop().call_later(every, self._check_all)
+
+    def _check_all(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._connections):
+            connection.check(now)
+        self._settle()
+        self._beat = None
+        if self._connections:
+            self._schedule()
