@@ -1,0 +1,106 @@
+"""The raw side of the runner: addresses, frames and answers as bytes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.testing.conformance.raw import BINARY, TEXT, Address, RawSocket, frame, parsed, read_frame, request
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:4100", Address("127.0.0.1", 4100, False, "/socket")),
+        ("ws://room.example/live/websocket", Address("room.example", 80, False, "/live")),
+        ("wss://room.example/a/b/", Address("room.example", 443, True, "/a/b")),
+        ("https://room.example:8443/socket/longpoll", Address("room.example", 8443, True, "/socket")),
+        ("localhost:4000", Address("localhost", 4000, False, "/socket")),
+        ("http://[::1]:4100/socket", Address("::1", 4100, False, "/socket")),
+    ],
+)
+def test_addresses(url: str, expected: Address) -> None:
+    assert Address.of(url) == expected
+
+
+def test_an_address_without_a_server() -> None:
+    with pytest.raises(ValueError, match="names no server: write it like http://"):
+        Address.of("/socket")
+    assert Address("::1", 4100, False, "/socket").authority == "[::1]:4100"
+
+
+@given(st.sampled_from([TEXT, BINARY]), st.binary(max_size=70_000), st.booleans())
+def test_a_frame_is_read_as_it_was_written(opcode: int, payload: bytes, masked: bool) -> None:
+    async def read() -> tuple[int, bool, bytes]:
+        reader = asyncio.StreamReader()
+        reader.feed_data(frame(opcode, payload, masked=masked))
+        return await read_frame(reader)
+
+    assert asyncio.run(read()) == (0x80 | opcode, masked, payload)
+
+
+def test_an_answer_may_come_in_chunks() -> None:
+    answer = parsed(
+        b'HTTP/1.1 200 OK\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{"a"\r\n3\r\n:1}\r\n0\r\n\r\n'
+    )
+    assert (answer.status, answer.headers["x-a"], answer.json()) == (200, "b", {"a": 1})
+    assert parsed(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").json() is None
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def against(serve: Serve, ask: Callable[[Address], Awaitable[object]]) -> object:
+    """What comes of asking a server that is one function."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        return await ask(Address("127.0.0.1", server.sockets[0].getsockname()[1], False, "/socket"))
+
+
+async def test_a_server_that_says_nothing_is_a_lost_connection() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    with pytest.raises(ConnectionError, match="without an answer"):
+        await against(hang_up, lambda address: request(address, "GET", "/"))
+    with pytest.raises(ConnectionError, match="without an answer"):
+        await against(hang_up, lambda address: RawSocket.open(address, "/", {}))
+
+
+async def test_an_upgrade_without_the_proof_is_none() -> None:
+    async def wrong(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: wrong\r\n\r\n")
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    async def ask(address: Address) -> RawSocket:
+        socket = await RawSocket.open(address, "/", {})
+        socket.close()
+        return socket
+
+    socket = await against(wrong, ask)
+    assert isinstance(socket, RawSocket)
+    assert (socket.answer.status, socket.accepted) == (101, False)
+
+
+async def test_a_message_may_come_in_pieces() -> None:
+    async def pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 -\r\n\r\n")
+        for first, payload in ((0x01, b"on"), (0x00, b"e m"), (0x80, b"essage")):
+            writer.write(frame(TEXT, payload, first=first, masked=False))
+        await reader.read()
+        writer.close()
+
+    async def ask(address: Address) -> tuple[int, bytes]:
+        socket = await RawSocket.open(address, "/", {})
+        message = await socket.receive()
+        socket.close()
+        return message
+
+    assert await against(pieces, ask) == (TEXT, b"one message")
