@@ -14,10 +14,9 @@ from typing import Any
 import msgspec
 from websockets.speedups import apply_mask
 
-from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.transports.websocket import WebSocketProtocol
 from benchmarks.measuring import Case, awaiting, fast_loop, spinning
-from benchmarks.rooms import RoomChannel
+from benchmarks.rooms import house
 
 UNIT = "µs of CPU a message, delivery or connection"
 REFERENCE = "unmask, decode and encode alone"
@@ -65,8 +64,7 @@ class House:
     """An application without a server, and the connections made to it."""
 
     def __init__(self) -> None:
-        self.app = Phoenix()
-        self.app.route("room:*", RoomChannel)
+        self.app = house()
         self._protocol = self.app.protocol_class()
         self._state = SimpleNamespace(connections=set())
 
@@ -90,10 +88,11 @@ async def echoed(connection: WebSocketProtocol, chunk: bytes, chunks: int, frame
     def receive() -> None:
         for _ in range(chunks):
             connection.data_received(chunk)
-        done.set_result(chunks * frames)
+        done.set_result(None)
 
     loop.call_soon(receive)
-    return await done
+    await done
+    return chunks * frames
 
 
 async def fanned_out(connection: WebSocketProtocol, chunk: bytes, chunks: int, frames: int) -> int:

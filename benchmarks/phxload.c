@@ -274,6 +274,7 @@ static void on_text(conn_t *c, const uint8_t *p, size_t n, int rsv1, uint64_t t)
             ref = 0; q++; if (*q != '"') return;      /* not a reply of ours */
             for (q++; q < p + n && *q >= '0' && *q <= '9'; q++) ref = ref * 10 + (*q - '0');
         } else ref = c->count + 2;
+        if (!rsv1 && !memmem(p, n < 200 ? n : 200, "\"ok\"", 4)) { n_err++; if (n_err < 4) fprintf(stderr, "reply: %.*s\n", (int)n, p); }
         c->count++; c->inflight--; n_msgs++;
         hist_add(t - c->ts[ref % (2 * o.inflight)], 1);
         return;

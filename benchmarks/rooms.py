@@ -14,8 +14,22 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.realtime.channel import Channel
+from antiphon.realtime.config import PhoenixConfig, SecurityConfig, TransportConfig
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.socket import Socket
+from antiphon.telemetry.metrics import Metrics
+
+LIMITS = {"max_connects_per_second": 1e9, "max_messages_per_second": 1e9, "max_joins_per_second": 1e9}
+"""Every limit is looked at, none is reached."""
+
+
+def house() -> Phoenix:
+    """Our own, with all that a server of today has on: limits, and compression for those who offer it."""
+    app = Phoenix(
+        PhoenixConfig(security=SecurityConfig(**LIMITS), transport=TransportConfig(compression=True)), metrics=Metrics()
+    )
+    app.route("room:*", RoomChannel)
+    return app
 
 
 class RoomChannel(Channel):
@@ -29,8 +43,7 @@ class RoomChannel(Channel):
 
 
 async def antiphon() -> int:
-    app = Phoenix()
-    app.route("room:*", RoomChannel)
+    app = house()
     await app.listen(port=0)
     return app.port
 
