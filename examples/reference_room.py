@@ -11,7 +11,10 @@ import argparse
 import asyncio
 from typing import Any
 
+from antiphon.realtime.brokers.base import open_broker
+from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.realtime.channel import Channel, Rejected, Reply
+from antiphon.realtime.cluster import Cluster
 from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.phoenix import Phoenix
@@ -30,6 +33,11 @@ class ReferenceRoom(Channel):
         if "slow" in self.asked:
             await asyncio.sleep(self.asked["slow"] / 1000)
         return {"echo": self.asked["echo"]} if "echo" in self.asked else {}
+
+    async def after_join(self) -> None:
+        if "presence" in self.asked:
+            await self.track(self.asked["presence"], self.asked.get("meta", {}))
+            await self.push_presence_state()
 
     # Replies
 
@@ -86,6 +94,27 @@ class ReferenceRoom(Channel):
     async def broadcast_bytes(self, payload: Any, socket: Socket) -> None:
         await self.broadcast("bytes", counted(payload["n"]))
 
+    # Presence
+
+    @Channel.on("track")
+    async def come(self, payload: Any, socket: Socket) -> Any:
+        await self.track(payload["key"], payload.get("meta", {}))
+        return {}
+
+    @Channel.on("update")
+    async def change(self, payload: Any, socket: Socket) -> Any:
+        await self.update(payload["meta"])
+        return {}
+
+    @Channel.on("untrack")
+    async def go(self, payload: Any, socket: Socket) -> Any:
+        await self.untrack()
+        return {}
+
+    @Channel.on("who")
+    async def who(self, payload: Any, socket: Socket) -> Any:
+        return Reply("ok", await self.app.presence.list(self.topic))
+
     # Ends
 
     @Channel.on("crash")
@@ -135,7 +164,8 @@ def main() -> None:
     parser.add_argument("--redis", metavar="URL", help="joins the rooms of several processes into one")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
     options = parser.parse_args()
-    asyncio.run(reference_room().start(options.host, options.port))
+    app = reference_room(cluster=Cluster(open_broker(ClusterSettings(url=options.redis))) if options.redis else None)
+    asyncio.run(app.start(options.host, options.port))
 
 
 if __name__ == "__main__":
