@@ -305,6 +305,8 @@ class Presence:
         for entry in tracked:
             self._mine[entry.pid][entry.topic, entry.key] = self._tracker.own.add(entry)
             self._roster.add(entry)
+        self._instruments.entries.set(len(self._roster))
+        self._instruments.nodes.set(0)
 
     async def _beat(self) -> None:
         every = self.config.tick_seconds

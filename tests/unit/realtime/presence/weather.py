@@ -63,14 +63,14 @@ class Weather:
             event()
             # Sometimes several things happen within one tick of the loop.
             if not self._events or self._events[0][0] - self.now > 0.01 or self.chance.random() < 0.5:
-                await settle()
+                await settle(2)
         self.now = end
         await settle()
 
 
-async def settle() -> None:
+async def settle(ticks: int = 4) -> None:
     """A timer that fires wakes a task, whose changes are told at the end of the next tick."""
-    for _ in range(4):
+    for _ in range(ticks):
         await asyncio.sleep(0)
 
 
