@@ -18,7 +18,7 @@ SocketId = Callable[[Socket], Any]
 _BEAT_SECONDS = 1.0
 
 
-class Connection(Protocol):
+class Carrier(Protocol):
     """What carries a socket, from its first byte on."""
 
     def check(self, now: float) -> None:
@@ -36,20 +36,20 @@ class Sockets:
         self._limits = limits
         self._instruments = instruments
         self._settle = settle
-        self._connections: set[Connection] = set()
+        self._connections: set[Carrier] = set()
         self._ids: dict[str, set[Socket]] = {}
         self._beat: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._connections)
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: Carrier) -> None:
         """Watches over a connection from now on."""
         self._connections.add(connection)
         if self._beat is None:
             self._schedule()
 
-    def disconnected(self, connection: Connection) -> None:
+    def disconnected(self, connection: Carrier) -> None:
         """It is gone."""
         self._connections.discard(connection)
 
