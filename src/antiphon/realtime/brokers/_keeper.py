@@ -35,12 +35,13 @@ class Keeper:
         self._links: Sequence[Link] = ()
         self._changed: Changed = lambda _: None
         self._tried: asyncio.Event = asyncio.Event()
-        self._known = False
+        self._known = self._named = False
         self._failures = 0
 
     async def start(self, changed: Changed) -> None:
         """Returns after the first attempt, whatever came of it."""
-        self._changed, self._known, self._failures = changed, False, 0
+        self._changed, self._failures = changed, 0
+        self._known = self._named = False
         self._tried.clear()
         self._tasks.start(f"broker {self._about['broker']}", self._keep, restart=Restart())
         try:
@@ -55,9 +56,13 @@ class Keeper:
         await self._let_go(GOODBYE)
 
     async def _keep(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             if await self._opened():
+                began = loop.time()
                 reason = await self._loss()
+                if loop.time() - began > LONGEST_PAUSE:  # else it is no better than one that was not opened
+                    self._failures = 0
                 log.warning("broker.lost", reason=reason, **self._about)
                 self._changed("down")
                 await self._let_go(0)
@@ -68,13 +73,13 @@ class Keeper:
             async with asyncio.timeout(self._timeout):
                 self._links = await self._connect()
         except (OSError, ServiceError) as error:  # a TimeoutError is an OSError
-            self._failures += 1
-            if self._failures == 1:
+            if not self._named:
+                self._named = True
                 log.warning("broker.unreachable", error=_sentence(error, self._timeout), **self._about)
             return False
         finally:
             self._tried.set()
-        self._failures = 0
+        self._named = False
         status: BrokerStatus = "gap" if self._known else "up"
         self._known = True
         log.info("broker.connected", status=status, **self._about)
@@ -93,6 +98,7 @@ class Keeper:
 
     def _pause(self) -> float:
         pause = min(FIRST_PAUSE * 2.0 ** min(self._failures, 30), LONGEST_PAUSE)
+        self._failures += 1
         return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads nodes, guards nothing
 
 
