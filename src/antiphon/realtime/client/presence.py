@@ -99,21 +99,27 @@ def sync_state(state: PresenceMap, new: Mapping[str, Any]) -> PresenceChange:
 
 
 def sync_diff(state: PresenceMap, diff: Mapping[str, Mapping[str, Any]]) -> PresenceChange:
-    """From one view to the next by what joined and left, in this order: an update of a meta is both (PR-6)."""
+    """From one view to the next by what joined and left, in this order: an update of a meta is both (PR-6).
+
+    What is known already is not told again: a diff may repeat what a state has said (PR-10).
+    """
     result = dict(state)
     joined: list[Joined] = []
     left: list[Left] = []
     for key, entry in diff["joins"].items():
         current = result.get(key)
-        kept = [] if current is None else _without(current, entry)["metas"]
-        result[key] = {**entry, "metas": [*kept, *entry["metas"]]}
-        joined.append((key, current, entry))
+        new = _without(entry, current)
+        if current is None or new["metas"]:
+            joined.append((key, current, new))
+        result[key] = {**entry, "metas": [*_without(current or {"metas": []}, entry)["metas"], *entry["metas"]]}
     for key, entry in diff["leaves"].items():
         current = result.get(key)
         if current is None:
             continue
-        remaining = result[key] = _without(current, entry)
-        left.append((key, remaining, entry))
+        remaining = _without(current, entry)
+        if len(remaining["metas"]) < len(current["metas"]):
+            left.append((key, remaining, entry))
+        result[key] = remaining
         if not remaining["metas"]:
             del result[key]
     return PresenceChange(result, joined, left)

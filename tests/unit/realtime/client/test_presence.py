@@ -52,7 +52,16 @@ def test_an_update_is_a_join_and_a_leave_of_one_key() -> None:
 def test_leaves_of_nobody_are_passed_over() -> None:
     change = sync_diff({"ann": entry("1")}, {"joins": {}, "leaves": {"bob": entry("9"), "ann": entry("8")}})
     assert change.state == {"ann": entry("1")}
-    assert [key for key, *_ in change.left] == ["ann"]
+    assert change.left == []
+
+
+@rule("PR-10")
+def test_what_is_known_is_not_told_again() -> None:
+    change = sync_diff({"ann": entry("1")}, {"joins": {"ann": entry("1", "2"), "bob": entry("3")}, "leaves": {}})
+    assert change.joined == [("ann", entry("1"), entry("2")), ("bob", None, entry("3"))]
+    again = sync_diff(change.state, {"joins": {"ann": entry("1"), "bob": entry("3")}, "leaves": {}})
+    assert (again.joined, again.left) == ([], [])
+    assert refs(again.state) == refs(change.state)
 
 
 @rule("PR-17")
