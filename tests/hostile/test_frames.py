@@ -76,7 +76,7 @@ class Siege:
         gauges = ("antiphon_ws_sockets ", "antiphon_ws_channels ", "antiphon_store_waiting")
         return {
             **{line.split()[0]: float(line.split()[1]) for line in lines if line.startswith(gauges)},
-            "connections": len(phoenix.connections),
+            "connections": len(phoenix.sockets),
             "topics": len(phoenix.topics),
             "members": sum(len(topic.members) for topic in phoenix.topics._topics.values()),
             "subscriptions": len(list(self.workspace.pubsub._subscriptions)),
@@ -100,7 +100,7 @@ def runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture
 def siege(runner: asyncio.Runner, tmp_path: Path, logged: list[MutableMapping[str, Any]]) -> Iterator[Siege]:
     visitors = Visitors()
-    entered = serving(tmp_path, realtime={"close_seconds": 0.2, "max_channels": 20})
+    entered = serving(tmp_path, realtime={"transport": {"close_seconds": 0.2, "max_channels": 20}})
     siege = Siege(runner.run(entered.__aenter__()), visitors)
     try:
         runner.run(siege.begin())

@@ -171,7 +171,7 @@ class Siege:
         return {
             **{line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("antiphon_ws_sockets ")},
             **{line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("antiphon_ws_channels ")},
-            "connections": len(self.app.connections),
+            "connections": len(self.app.sockets),
             "topics": len(self.app.topics),
             "subscriptions": len(list(self.pubsub._subscriptions)),
             "held": len(held),
