@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from antiphon.realtime.config import RealtimeSettings
+from antiphon.realtime.config import ConnectInfoKey, RealtimeSettings
 from antiphon.realtime.origin import DEFAULT_PORTS, Arrival
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -117,26 +117,21 @@ def connect_info(
     config: RealtimeSettings, request: ConnectRequest, params: Mapping[str, Any], **found: Any
 ) -> ConnectInfo:
     """What of the request the settings let the application see, with what else was `found`."""
-    headers = _without_tokens(request.headers)
-    shown: dict[str, Any] = {
-        "peer": request.peer,
-        "uri": _uri(request),
-        "user_agent": headers.get("user-agent"),
-        "x_headers": _named(headers, "x-"),
-        "sec_websocket_headers": _named(headers, "sec-websocket-"),
-        "trace_headers": _named(headers, "traceparent", "tracestate"),
-    }
-    chosen = {key: shown[key] for key in config.security.connect_info}
-    return ConnectInfo(params=params, constants=config.security.connect_constants, **chosen, **found)
+    # Most applications ask for nothing, and each connection would pay for what is not looked at.
+    if wanted := config.security.connect_info:
+        headers = _without_tokens(request.headers)
+        found |= {key: _SHOWN[key](request, headers) for key in wanted}
+    return ConnectInfo(params=params, constants=config.security.connect_constants, **found)
 
 
 def gathered(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers by lower-case name; the values of repeated ones are joined as HTTP says."""
     found: dict[str, str] = {}
     for name, value in headers:
-        key = name.strip().lower()
-        joint = "; " if key == "cookie" else ", "
-        found[key] = f"{found[key]}{joint}{value.strip()}" if key in found else value.strip()
+        key, text = name.strip().lower(), value.strip()
+        if key in found:
+            text = f"{found[key]}{'; ' if key == 'cookie' else ', '}{text}"
+        found[key] = text
     return found
 
 
@@ -171,3 +166,13 @@ def _uri(request: ConnectRequest) -> Uri:
     except ValueError:
         host, port = "", None
     return Uri(arrival.scheme, host, port, request.path, request.query)
+
+
+_SHOWN: Mapping[ConnectInfoKey, Callable[[ConnectRequest, Mapping[str, str]], Any]] = {
+    "peer": lambda request, _: request.peer,
+    "uri": lambda request, _: _uri(request),
+    "user_agent": lambda _, headers: headers.get("user-agent"),
+    "x_headers": lambda _, headers: _named(headers, "x-"),
+    "sec_websocket_headers": lambda _, headers: _named(headers, "sec-websocket-"),
+    "trace_headers": lambda _, headers: _named(headers, "traceparent", "tracestate"),
+}

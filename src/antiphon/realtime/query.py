@@ -24,6 +24,8 @@ def decode_query(query: str) -> dict[str, Any]:
 
 def unquoted(text: str) -> str:
     """Text of the wire without its percent-encoding; raises `ValueError` where that, or the UTF-8 in it, is broken."""
+    if "%" not in text and text.isascii():
+        return text
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
         raise ValueError("malformed percent-encoding")
     return unquote_to_bytes(text.encode("latin-1")).decode("utf-8")
@@ -31,7 +33,10 @@ def unquoted(text: str) -> str:
 
 def _assign(root: dict[str, Any], key: str, value: str) -> None:
     name, bracket, _ = key.partition("[")
-    path = [name, *_KEY.findall(key)] if bracket and name and key.endswith("]") else [key]
+    if not bracket or not name or not key.endswith("]"):
+        root[key] = value
+        return
+    path = [name, *_KEY.findall(key)]
     if len(path) > _MAX_NESTING:
         raise ValueError("parameters are nested too deeply")
     node: Any = root

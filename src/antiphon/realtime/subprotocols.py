@@ -13,8 +13,8 @@ PHOENIX = "phoenix"
 
 def offered(headers: Mapping[str, str]) -> list[str]:
     """What the client offers, tokens included."""
-    entries = (entry.strip() for entry in headers.get("sec-websocket-protocol", "").split(","))
-    return [entry for entry in entries if entry]
+    header = headers.get("sec-websocket-protocol")
+    return [name for entry in header.split(",") if (name := entry.strip())] if header else []
 
 
 def bearer_token(offer: Sequence[str]) -> str | None:

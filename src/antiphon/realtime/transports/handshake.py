@@ -29,7 +29,7 @@ def parse_request(data: bytes) -> UpgradeRequest:
     head = data.partition(b"\r\n\r\n")[0].decode("latin-1")
     request_line, *lines = head.split("\r\n")
     method, target, _ = request_line.split(" ", 2)
-    headers = gathered((name, value) for name, _, value in (line.partition(":") for line in lines))
+    headers = gathered(line.partition(":")[::2] for line in lines)
     path, _, query = target.partition("?")
     return UpgradeRequest(method, path, query, headers)
 

@@ -1,6 +1,7 @@
 """Which serializer a client gets for the `vsn` it asks for (TR-2, TR-3)."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from antiphon.realtime.wire.base import Serializer
@@ -22,7 +23,12 @@ SERVED = ", ".join(f"{major}.{minor}.x" for major, minor, _ in SERIALIZERS)
 
 def serializer_for(vsn: Any) -> Serializer | None:
     """The serializer a client asks for with `vsn`, None when there is none."""
-    match = _SEMANTIC.fullmatch(vsn) if isinstance(vsn, str) else None
+    return _serving(vsn) if isinstance(vsn, str) else None
+
+
+@lru_cache  # clients ask for few versions, and each that connects asks
+def _serving(vsn: str) -> Serializer | None:
+    match = _SEMANTIC.fullmatch(vsn)
     if match is None:
         return None
     major, minor, patch, prerelease = int(match[1]), int(match[2]), int(match[3]), match[4]
