@@ -54,7 +54,7 @@ async def reply_to(socket: ClientConnection, ref: str) -> dict[str, Any]:
 async def test_a_malformed_frame_ends_only_its_own_socket(
     house: Serving, visitors: Visitors, frame: str | bytes, code: int
 ) -> None:
-    async with house(realtime={"close_seconds": 0.2}) as workspace:
+    async with house(realtime={"transport": {"close_seconds": 0.2}}) as workspace:
         visitor = await visitors.enter(workspace.url)
         async with socket_of(workspace) as socket:
             await socket.send(frame)
