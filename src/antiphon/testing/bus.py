@@ -23,7 +23,7 @@ class Faults(msgspec.Struct, frozen=True):
 
 
 class FaultyBus:
-    """Makes the brokers of the nodes (`Phoenix(broker=bus.broker())`) and stands between them.
+    """Makes the brokers of the nodes (`Phoenix(cluster=Cluster(bus.broker()))`) and stands between them.
 
     Nodes in different parts of a partition do not hear each other and are not told so. One that is cut off knows it, as
     with a broker whose server is gone; when it is joined again it is told of a gap. With a `ManualClock` time passes

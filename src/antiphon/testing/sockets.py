@@ -14,7 +14,7 @@ from antiphon.realtime.origin import Arrival
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.socket import Socket
 from antiphon.realtime.transports.base import Batch
-from antiphon.realtime.transports.frames import SERVER_ERROR
+from antiphon.realtime.transports.frames import RESTART, SERVER_ERROR
 from antiphon.realtime.wire.base import JOIN, BadFrameError, Binary
 from antiphon.testing.channels import JoinedChannel
 
@@ -28,7 +28,7 @@ async def connect(
     headers: Mapping[str, str] | None = None,
     timeout: float = 1.0,
 ) -> "InProcessSocket":
-    """A socket of `app`, let in by its `on_connect`; the application need not be started.
+    """A socket of `app`, let in by its `on_connect`; the application need not serve (see `Phoenix.open`).
 
     Assertions wait up to `timeout` seconds. Raises `Refused` where a client on the network is refused.
     """
@@ -45,6 +45,7 @@ async def connect(
     carrier = _Carrier(app)
     carrier.socket = Socket(app, carrier, admitted.serializer, admitted.assigns)
     app.sockets.opened(carrier.socket)
+    app.sockets.connected(carrier)
     return InProcessSocket(carrier, timeout)
 
 
@@ -125,6 +126,7 @@ class _Carrier:
     def end(self, code: int | None) -> None:
         if self._open:
             self._open, self.code = False, code
+            self._app.sockets.disconnected(self)
             self._app.sockets.closed(self.socket)
             self.socket.connection_lost()
             self.ended()
@@ -134,6 +136,14 @@ class _Carrier:
             self.socket.receive(self.socket.serializer.decode(frame, self._app.limits.max_json_depth))
         except BadFrameError:
             self.end(SERVER_ERROR)
+
+    # Carrier
+
+    def check(self, now: float) -> None:
+        """A client in the same loop is never too slow."""
+
+    def shutdown(self) -> None:
+        self.end(RESTART)
 
     # Transport
 

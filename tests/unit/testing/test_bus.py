@@ -5,10 +5,13 @@ from collections import Counter
 
 import pytest
 
+from antiphon.realtime.channel import Channel
 from antiphon.realtime.cluster import Cluster
+from antiphon.realtime.phoenix import Phoenix
 from antiphon.runtime.clock import ManualClock
 from antiphon.telemetry.metrics import Metrics
 from antiphon.testing.bus import Faults, FaultyBroker, FaultyBus
+from antiphon.testing.sockets import connect
 
 
 class Node:
@@ -150,6 +153,24 @@ async def test_who_has_stopped_hears_nothing() -> None:
     other.broker.join_again()
     await settle(bus)
     assert (one.heard, other.heard, other.told) == ([], [], ["up"])
+
+
+async def test_two_applications_over_it_are_one() -> None:
+    bus = FaultyBus()
+    apps = [Phoenix(metrics=Metrics(), cluster=Cluster(bus.broker(), name=name, metrics=Metrics())) for name in "ab"]
+    for app in apps:
+        app.channel("room:*")(Channel)
+        await app.open()
+    async with await connect(apps[0]) as ann, await connect(apps[1]) as bob:
+        await ann.join("room:1")
+        room = await bob.join("room:1")
+        apps[0].broadcast("room:1", "hello", {"n": 1})
+        await room.assert_broadcast("hello", {"n": 1})
+        bus.faults = Faults(loss=1.0)
+        apps[0].broadcast("room:1", "hello", {"n": 2})
+        await room.refute_broadcast("hello")
+    for app in apps:
+        await app.close()
 
 
 @pytest.mark.parametrize("seed", range(5))

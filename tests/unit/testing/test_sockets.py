@@ -164,6 +164,34 @@ async def test_the_server_may_end_the_socket(app: Phoenix) -> None:
         room.push("add", {"n": 1})
 
 
+async def test_a_server_that_stops_sends_the_client_elsewhere(app: Phoenix) -> None:
+    socket, room = await open_room(app)
+    await app.stop()
+    await room.assert_end("lost")
+    assert socket.closed_with == 1012
+    with pytest.raises(Refused) as refused:
+        await connect(app)
+    assert refused.value.status == 503
+
+
+async def test_presence_is_told_as_to_any_client(app: Phoenix) -> None:
+    class Hall(Channel):
+        async def after_join(self) -> None:
+            await self.track(str(self.socket.assigns["user"]), {"on": 1})
+            await self.push_presence_state()
+
+    app.channel("hall:*")(Hall)
+    await app.open()
+    async with await connect(app, {"user": "ann"}) as ann:
+        hall = await ann.join("hall:1")
+        await hall.assert_push("presence_state", lambda state: set(state) <= {"ann"})
+        async with await connect(app, {"user": "bob"}) as bob:
+            await bob.join("hall:1")
+            await hall.assert_broadcast("presence_diff", lambda diff: "bob" in diff["joins"])
+        await hall.assert_broadcast("presence_diff", lambda diff: "bob" in diff["leaves"])
+    await app.close()
+
+
 async def test_a_frame_that_no_server_takes_ends_the_socket(app: Phoenix) -> None:
     socket, room = await open_room(app)
     deep: Any = []

@@ -83,7 +83,8 @@ async def request(
             # A body that is too large may be refused while it is still being sent.
             return parsed(bytes(getattr(reader, "_buffer", b"")))
     finally:
-        writer.close()
+        # Whatever is unsent is of no use any more, and would keep the connection.
+        writer.transport.abort()
 
 
 def parsed(data: bytes) -> Answer:
@@ -164,8 +165,12 @@ class RawSocket:
         return opcode, payload
 
     def close(self) -> None:
-        """Hangs up."""
+        """Hangs up, once what was said is sent."""
         self._writer.close()
+
+    def abort(self) -> None:
+        """Hangs up at once."""
+        self._writer.transport.abort()
 
 
 def frame(opcode: int, payload: bytes, *, first: int | None = None, masked: bool = True) -> bytes:

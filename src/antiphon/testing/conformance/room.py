@@ -1,5 +1,6 @@
 """The server under test: what a check is given to ask."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from itertools import count
@@ -30,6 +31,7 @@ class Room:
 
     async def __aexit__(self, *_: object) -> None:
         await self._opened.aclose()
+        await asyncio.sleep(0)
 
     def unique(self, prefix: str = "room:") -> str:
         """A topic, or with another prefix a name, that is used here alone."""
@@ -42,7 +44,7 @@ class Room:
         target = self.address.mount + path + _query(query)
         self.transcript.append(f"-> GET {target} (upgrade)")
         socket = await RawSocket.open(self.address, target, headers or {})
-        self._opened.callback(socket.close)
+        self._opened.callback(socket.abort)
         self.transcript.append(f"<- {socket.answer.status} {socket.answer.body[:200]!r}")
         return socket
 

@@ -54,15 +54,25 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 async def against(serve: Serve, ask: Callable[[Address], Awaitable[object]]) -> object:
     """What comes of asking a server that is one function."""
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    served = asyncio.Event()
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer)
+        writer.close()
+        await writer.wait_closed()
+        served.set()
+
+    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
     async with server:
-        return await ask(Address("127.0.0.1", server.sockets[0].getsockname()[1], False, "/socket"))
+        try:
+            return await ask(Address("127.0.0.1", server.sockets[0].getsockname()[1], False, "/socket"))
+        finally:
+            await served.wait()
 
 
 async def test_a_server_that_says_nothing_is_a_lost_connection() -> None:
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hang_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.close()
 
     with pytest.raises(ConnectionError, match="without an answer"):
         await against(hang_up, lambda address: request(address, "GET", "/"))
@@ -76,7 +86,6 @@ async def test_an_upgrade_without_the_proof_is_none() -> None:
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: wrong\r\n\r\n")
         await writer.drain()
         await reader.read()
-        writer.close()
 
     async def ask(address: Address) -> RawSocket:
         socket = await RawSocket.open(address, "/", {})
@@ -95,7 +104,6 @@ async def test_a_message_may_come_in_pieces() -> None:
         for first, payload in ((0x01, b"on"), (0x00, b"e m"), (0x80, b"essage")):
             writer.write(frame(TEXT, payload, first=first, masked=False))
         await reader.read()
-        writer.close()
 
     async def ask(address: Address) -> tuple[int, bytes]:
         socket = await RawSocket.open(address, "/", {})
