@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from antiphon.testing.conformance.raw import BINARY, CLOSE, PONG, TEXT, Answer
+from antiphon.testing.conformance.raw import BINARY, CLOSE, PONG, TEXT, HttpAnswer
 from tests.wire.go_between import Asked, Flaw, Seen, Way
 
 Frame = list[Any]
@@ -127,8 +127,8 @@ class RoutesWithoutTheColon(Flaw):
 # --- the upgrade --------------------------------------------------------------------------------------------------
 
 
-def no(status: int, body: bytes = b"") -> Answer:
-    return Answer(status, {}, body)
+def no(status: int, body: bytes = b"") -> HttpAnswer:
+    return HttpAnswer(status, {}, body)
 
 
 class NoVersionIsVersion2(Flaw):
@@ -160,7 +160,7 @@ class TheFirstOfEqualKeysWins(Flaw):
 class EmptyPairsAreRefused(Flaw):
     rule = "TR-5"
 
-    def asked(self, asked: Asked) -> Asked | Answer:
+    def asked(self, asked: Asked) -> Asked | HttpAnswer:
         return no(400) if asked.query.endswith("&") and len(asked.query) > 1 else asked
 
 
@@ -175,7 +175,7 @@ class ThePlusIsNoSpace(Flaw):
 class LooksAtTheUpgradeFirst(Flaw):
     rule = "TR-7"
 
-    def asked(self, asked: Asked) -> Asked | Answer:
+    def asked(self, asked: Asked) -> Asked | HttpAnswer:
         plain = asked.method == "GET" and asked.path.endswith("/websocket") and not asked.upgrade
         return no(400, b"no upgrade") if plain else asked
 
@@ -183,14 +183,14 @@ class LooksAtTheUpgradeFirst(Flaw):
 class AnotherMethodIs405(Flaw):
     rule = "TR-8"
 
-    def asked(self, asked: Asked) -> Asked | Answer:
+    def asked(self, asked: Asked) -> Asked | HttpAnswer:
         return no(405) if asked.method != "GET" and asked.path.endswith("/websocket") else asked
 
 
 class ARefusalWithAPage(Flaw):
     rule = "TR-9"
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         chosen = asked.upgrade and asked.query == "vsn=2.0.0&refuse=403"
         return no(403, b"<h1>Forbidden</h1>") if chosen else answer
 
@@ -198,7 +198,7 @@ class ARefusalWithAPage(Flaw):
 class CompressionThatNobodyOffered(Flaw):
     rule = "TR-11"
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         if answer.status == 101:
             answer.headers["sec-websocket-extensions"] = "permessage-deflate"
         return answer
@@ -215,7 +215,7 @@ class AnyEscapeIsFine(Flaw):
 class AnUnknownPathIsRefused(Flaw):
     rule = "TR-14"
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         return no(403) if asked.path.endswith("/nowhere") else answer
 
 
@@ -240,14 +240,14 @@ class NullIsAnOrigin(Flaw):
 class ARefusedOriginIsToldWhy(Flaw):
     rule = "OR-8"
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         return no(403, b"origin") if answer.status == 403 and "origin" in asked.headers else answer
 
 
 class PhoenixIsNotAnswered(Flaw):
     rule = "AU-3"
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         answer.headers.pop("sec-websocket-protocol", None)
         return answer
 
@@ -255,7 +255,7 @@ class PhoenixIsNotAnswered(Flaw):
 class PhoenixIsAlwaysAnswered(Flaw):
     rule = "AU-5"
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         if answer.status == 101:
             answer.headers["sec-websocket-protocol"] = "phoenix"
         return answer
@@ -764,7 +764,7 @@ class ADisconnectIsANormalClose(Flaw):
 class OnceDisconnectedAlwaysRefused(Flaw):
     rule = "DC-4"
 
-    def asked(self, asked: Asked) -> Asked | Answer:
+    def asked(self, asked: Asked) -> Asked | HttpAnswer:
         user = dict(asked.pairs).get("user_id", "")
         return no(403) if user and user in self.shared["gone"] else asked
 
@@ -806,10 +806,10 @@ class TooLargeIsBadInput(Flaw):
 class Polled(Flaw):
     """For flaws of long-poll answers: `body` is their JSON."""
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         if not asked.path.endswith("/longpoll") or not isinstance(answer.json(), dict):
             return answer
-        return Answer(answer.status, answer.headers, json.dumps(self.polled(asked, answer.json())).encode())
+        return HttpAnswer(answer.status, answer.headers, json.dumps(self.polled(asked, answer.json())).encode())
 
     def polled(self, asked: Asked, body: dict[str, Any]) -> dict[str, Any]:
         return body
@@ -818,7 +818,7 @@ class Polled(Flaw):
 class AnswersMayBeStored(Polled):
     rule = "LP-1"
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         if asked.method == "GET":
             answer.headers.pop("cache-control", None)
         return answer
@@ -827,7 +827,7 @@ class AnswersMayBeStored(Polled):
 class OptionsForTwoHours(Polled):
     rule = "LP-2"
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         if asked.method == "OPTIONS":
             answer.headers["access-control-max-age"] = "7200"
         return answer
@@ -836,7 +836,7 @@ class OptionsForTwoHours(Polled):
 class LongPollKnows405(Polled):
     rule = "LP-3"
 
-    def asked(self, asked: Asked) -> Asked | Answer:
+    def asked(self, asked: Asked) -> Asked | HttpAnswer:
         return no(405) if asked.method in {"PUT", "PATCH"} and asked.path.endswith("/longpoll") else asked
 
 
@@ -892,7 +892,7 @@ class OnlyTenFramesOfABody(Polled):
 class BadBase64IsATrouble(Polled):
     rule = "LP-10"
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         return no(500) if asked.body.startswith(b"!") else answer
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from antiphon.testing.conformance.raw import BINARY, TEXT, Address, Answer, frame, parsed, read_frame, request
+from antiphon.testing.conformance.raw import BINARY, TEXT, HttpAnswer, RoomAddress, frame, parsed, read_frame, request
 
 
 class Asked(msgspec.Struct):
@@ -72,11 +72,11 @@ class Flaw:
         """What all connections of one room know."""
         self._send = send
 
-    def asked(self, asked: Asked) -> Asked | Answer:
+    def asked(self, asked: Asked) -> Asked | HttpAnswer:
         """A request, or the answer to it in place of the room's."""
         return asked
 
-    def answered(self, asked: Asked, answer: Answer) -> Answer:
+    def answered(self, asked: Asked, answer: HttpAnswer) -> HttpAnswer:
         return answer
 
     def said(self, seen: Seen) -> Way:
@@ -121,7 +121,7 @@ class Flaw:
 
 
 @asynccontextmanager
-async def go_between(room: Address, flaw: type[Flaw]) -> AsyncIterator[Address]:
+async def go_between(room: RoomAddress, flaw: type[Flaw]) -> AsyncIterator[RoomAddress]:
     """Where the room with the flaw is, until the block ends."""
     shared: defaultdict[str, Any] = defaultdict(dict)
     running: set[asyncio.Task[Any]] = set()
@@ -140,7 +140,7 @@ async def go_between(room: Address, flaw: type[Flaw]) -> AsyncIterator[Address]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**24)
     try:
-        yield Address("127.0.0.1", server.sockets[0].getsockname()[1], tls=False, mount=room.mount)
+        yield RoomAddress("127.0.0.1", server.sockets[0].getsockname()[1], tls=False, mount=room.mount)
     finally:
         server.close()
         for task in running:
@@ -154,7 +154,7 @@ class _Visit:
 
     def __init__(
         self,
-        room: Address,
+        room: RoomAddress,
         flaw: type[Flaw],
         shared: defaultdict[str, Any],
         reader: asyncio.StreamReader,
@@ -169,7 +169,7 @@ class _Visit:
     async def run(self) -> None:
         asked = await self._request()
         changed = self._flaw.asked(asked)
-        if isinstance(changed, Answer):
+        if isinstance(changed, HttpAnswer):
             self._answer(self._flaw.answered(asked, changed))
         elif changed.upgrade:
             await self._upgrade(changed)
@@ -188,7 +188,7 @@ class _Visit:
         headers["host"] = self._room.authority
         return Asked(method, path, query, headers, body)
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: HttpAnswer) -> None:
         kept = {name: value for name, value in answer.headers.items() if name != "transfer-encoding"}
         if answer.status != 101:
             kept["content-length"] = str(len(answer.body))

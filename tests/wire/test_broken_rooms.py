@@ -7,7 +7,7 @@ import pytest
 from examples.reference_room import reference_room
 
 from antiphon.telemetry.metrics import Metrics
-from antiphon.testing.conformance.raw import Address
+from antiphon.testing.conformance.raw import RoomAddress
 from antiphon.testing.conformance.registry import Check, all_checks
 from antiphon.testing.conformance.rules import FAMILIES
 from antiphon.testing.conformance.runner import Runner
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
-async def room() -> AsyncIterator[Address]:
+async def room() -> AsyncIterator[RoomAddress]:
     # A short window: a poll that waits for nothing is as right after one second as after ten.
     app = reference_room(configured(close_seconds=1.0), metrics=Metrics())
     await app.listen("127.0.0.1", 0)
-    yield Address("127.0.0.1", app.port, tls=False, mount="/socket")
+    yield RoomAddress("127.0.0.1", app.port, tls=False, mount="/socket")
     await app.stop()
 
 
@@ -39,11 +39,11 @@ def checks_for(flaw: type[Flaw]) -> list[Check]:
     return [each for each in checks if each.rule not in {"LM-1", "LM-2"} or each.rule == flaw.rule]
 
 
-async def broken(room: Address, flaw: type[Flaw]) -> dict[str, str]:
+async def broken(room: RoomAddress, flaw: type[Flaw]) -> dict[str, str]:
     """The rules that a room with this flaw is found to break, and how."""
     async with go_between(room, flaw) as address:
-        findings = await Runner(address, patience=3.0).run(checks_for(flaw))
-    return {each.rule: f"{each.expected}, {each.received}" for each in findings if each.outcome == "failed"}
+        verdicts = await Runner(address, patience=3.0).run(checks_for(flaw))
+    return {each.rule: f"{each.expected}, {each.received}" for each in verdicts if each.outcome == "failed"}
 
 
 def test_there_are_many_flaws_each_of_another_rule() -> None:
@@ -51,14 +51,14 @@ def test_there_are_many_flaws_each_of_another_rule() -> None:
     assert len(rules) == len(set(rules)) >= 90
 
 
-async def test_a_go_between_that_changes_nothing_is_no_flaw(room: Address) -> None:
+async def test_a_go_between_that_changes_nothing_is_no_flaw(room: RoomAddress) -> None:
     assert await broken(room, Flaw) == {}
 
 
 @pytest.mark.parametrize(
     "family", [name for name in FAMILIES if any(kind.rule.startswith(f"{name}-") for kind in BROKEN)]
 )
-async def test_each_flaw_is_found_and_nothing_else(family: str, room: Address) -> None:
+async def test_each_flaw_is_found_and_nothing_else(family: str, room: RoomAddress) -> None:
     places = asyncio.Semaphore(AT_ONCE)
 
     async def look(flaw: type[Flaw]) -> dict[str, str]:

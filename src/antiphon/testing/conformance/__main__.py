@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from antiphon.testing.conformance import report
-from antiphon.testing.conformance.raw import Address
+from antiphon.testing.conformance.raw import RoomAddress
 from antiphon.testing.conformance.registry import all_checks, chosen
 from antiphon.testing.conformance.runner import Runner
 
@@ -26,13 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.url is None:
             print("Name a server: python -m antiphon.testing.conformance http://127.0.0.1:4100/socket", file=sys.stderr)
             return UNASKED
-        address = Address.of(options.url)
-        findings = asyncio.run(Runner(address, patience=options.patience).run(checks))
+        address = RoomAddress.of(options.url)
+        verdicts = asyncio.run(Runner(address, patience=options.patience).run(checks))
     except (ValueError, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return UNASKED
-    print(report.as_json(findings) if options.json else report.table(findings))
-    return BROKEN if any(each.outcome == "failed" and each.level == "must" for each in findings) else KEPT
+    print(report.as_json(verdicts) if options.json else report.table(verdicts))
+    return BROKEN if any(each.outcome == "failed" and each.level == "must" for each in verdicts) else KEPT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("url", nargs="?", help="where the room is mounted, such as http://127.0.0.1:4100/socket")
     parser.add_argument("--only", metavar="IDS", help="rules or families, such as JN-6,LV")
     parser.add_argument("--slow", action="store_true", help="also what takes longer than a minute")
-    parser.add_argument("--json", action="store_true", help="the findings as JSON")
+    parser.add_argument("--json", action="store_true", help="the verdicts as JSON")
     parser.add_argument("--list", action="store_true", help="the checks, without asking anybody")
     parser.add_argument("--patience", type=float, default=5.0, help="seconds until an answer counts as missing")
     return parser

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from antiphon.testing.conformance.guest import Heard, Mismatch, insist, shown, written
-from antiphon.testing.conformance.raw import Answer
+from antiphon.testing.conformance.raw import HttpAnswer
 
 NDJSON = "application/x-ndjson"
 
-Ask = Callable[..., Awaitable[Answer]]
+Ask = Callable[..., Awaitable[HttpAnswer]]
 
 
 class Poller:
@@ -31,16 +31,16 @@ class Poller:
         insist(isinstance(body, dict) and body.get("status") == 410 and body.get("token"), "a new session", answer)
         self.token = body["token"]
 
-    async def get(self, **headers: str) -> Answer:
+    async def get(self, **headers: str) -> HttpAnswer:
         """One poll."""
-        answer: Answer = await self._ask("GET", "/longpoll", self._params, headers=self._headers(headers))
+        answer: HttpAnswer = await self._ask("GET", "/longpoll", self._params, headers=self._headers(headers))
         return answer
 
-    async def post(self, body: str | bytes, kind: str = NDJSON, **headers: str) -> Answer:
+    async def post(self, body: str | bytes, kind: str = NDJSON, **headers: str) -> HttpAnswer:
         """Sends a body as it is."""
         data = body.encode() if isinstance(body, str) else body
         sent = {**self._headers(headers), "Content-Type": kind} if kind else self._headers(headers)
-        answer: Answer = await self._ask("POST", "/longpoll", self._params, headers=sent, body=data)
+        answer: HttpAnswer = await self._ask("POST", "/longpoll", self._params, headers=sent, body=data)
         return answer
 
     async def send(self, *frames: list[Any]) -> None:
@@ -75,13 +75,13 @@ class Poller:
         return {**own, **{name.replace("_", "-"): value for name, value in more.items()}}
 
 
-def status_of(answer: Answer) -> Any:
+def status_of(answer: HttpAnswer) -> Any:
     """The status inside the body: the real one (LP-1)."""
     body = answer.json()
     return body.get("status") if isinstance(body, dict) else None
 
 
-def frames_of(answer: Answer) -> list[Heard]:
+def frames_of(answer: HttpAnswer) -> list[Heard]:
     """The frames that a poll brought; each is a text with JSON in it."""
     found = []
     for text in (answer.json() or {}).get("messages", ()):

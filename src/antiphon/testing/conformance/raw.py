@@ -20,7 +20,7 @@ _FINAL = 0x80
 _MASK = b"\x11\x22\x33\x44"
 
 
-class Address(msgspec.Struct, frozen=True):
+class RoomAddress(msgspec.Struct, frozen=True):
     """Where a reference room is mounted."""
 
     host: str
@@ -53,7 +53,7 @@ class Address(msgspec.Struct, frozen=True):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpAnswer(msgspec.Struct, frozen=True):
     """An HTTP answer; header names are in lower case."""
 
     status: int
@@ -69,8 +69,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 async def request(
-    address: Address, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b""
-) -> Answer:
+    address: RoomAddress, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+) -> HttpAnswer:
     """Asks on a connection of its own. Raises `OSError` where nobody answers."""
     reader, writer = await address.open()
     length = {"Content-Length": str(len(body))} if body or method == "POST" else {}
@@ -87,14 +87,14 @@ async def request(
         writer.transport.abort()
 
 
-def parsed(data: bytes) -> Answer:
+def parsed(data: bytes) -> HttpAnswer:
     """The answer in what came until the connection ended, or in the head of an upgrade."""
     if not data:
         raise ConnectionError("the server closed the connection without an answer")
     response = http.client.HTTPResponse(_Fed(data))  # type: ignore[arg-type]  # it only asks for a file
     response.begin()
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, response.read())
+    return HttpAnswer(response.status, headers, response.read())
 
 
 class _Fed:
@@ -108,14 +108,16 @@ class _Fed:
 class RawSocket:
     """A WebSocket, or the refusal of one: `answer` says which. `close` ends it without a word."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer, key: str) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: HttpAnswer, key: str
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self.answer = answer
         self._key = key
 
     @classmethod
-    async def open(cls, address: Address, target: str, headers: Mapping[str, str]) -> Self:
+    async def open(cls, address: RoomAddress, target: str, headers: Mapping[str, str]) -> Self:
         """Asks for an upgrade; header values given replace those of a good request."""
         key = base64.b64encode(os.urandom(16)).decode()
         asked = {

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from antiphon.testing.conformance.guest import Guest, insist
 from antiphon.testing.conformance.poller import Poller
-from antiphon.testing.conformance.raw import Address, Answer, RawSocket, request
+from antiphon.testing.conformance.raw import HttpAnswer, RawSocket, RoomAddress, request
 
 Query = str | Mapping[str, str]
 
@@ -19,7 +19,7 @@ _names = count(1)
 class Room:
     """One check's view of the room. What it opened is closed with it; topics and names are used by nobody else."""
 
-    def __init__(self, address: Address, patience: float, run: str) -> None:
+    def __init__(self, address: RoomAddress, patience: float, run: str) -> None:
         self.address = address
         self.patience = patience
         self.transcript: list[str] = []
@@ -72,7 +72,7 @@ class Room:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Plain HTTP, below the mount."""
         target = self.address.mount + path + _query(query)
         self.transcript.append(f"-> {method} {target} {body[:200].decode(errors='replace')}")

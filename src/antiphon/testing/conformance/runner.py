@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from antiphon.testing.conformance.guest import Mismatch
-from antiphon.testing.conformance.raw import Address
+from antiphon.testing.conformance.raw import RoomAddress
 from antiphon.testing.conformance.registry import Check, Part
 from antiphon.testing.conformance.room import Room
 
@@ -19,7 +19,7 @@ _AT_ONCE = 16
 _LIMIT, _SLOW_LIMIT = 45.0, 150.0
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True):
     """What came of one check; `expected` and `received` say why it failed, the transcript what was said until then."""
 
     rule: str
@@ -35,15 +35,15 @@ class Finding(msgspec.Struct, frozen=True):
 class Runner:
     """`patience` is how many seconds an answer may take before it counts as none."""
 
-    def __init__(self, address: Address, *, patience: float = 5.0) -> None:
+    def __init__(self, address: RoomAddress, *, patience: float = 5.0) -> None:
         self._address = address
         self._patience = patience
         # Several runs may ask one server at the same time.
         self._run = os.urandom(4).hex()
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def run(self, checks: Sequence[Check]) -> list[Finding]:
-        """The findings in the order of the checks. Raises `ConnectionError` or `OSError` where no server answers."""
+    async def run(self, checks: Sequence[Check]) -> list[Verdict]:
+        """The verdicts in the order of the checks. Raises `ConnectionError` or `OSError` where no server answers."""
         missing = await self._missing()
         return await asyncio.gather(*(self._examine(check, missing) for check in checks))
 
@@ -70,9 +70,9 @@ class Runner:
     def _room(self) -> Room:
         return Room(self._address, self._patience, self._run)
 
-    async def _examine(self, check: Check, missing: frozenset[Part]) -> Finding:
+    async def _examine(self, check: Check, missing: frozenset[Part]) -> Verdict:
         if check.part in missing:
-            return self._finding(check, "not offered", 0.0)
+            return self._verdict(check, "not offered", 0.0)
         async with self._places, self._room() as room:
             begun = time.monotonic()
             try:
@@ -87,17 +87,17 @@ class Runner:
             except (LookupError, TypeError, AttributeError, ValueError) as error:
                 why = ("the known shape", f"something that has none ({type(error).__name__}: {error})")
             else:
-                return self._finding(check, "passed", time.monotonic() - begun)
-            return self._finding(check, "failed", time.monotonic() - begun, why, room.transcript)
+                return self._verdict(check, "passed", time.monotonic() - begun)
+            return self._verdict(check, "failed", time.monotonic() - begun, why, room.transcript)
 
-    def _finding(
+    def _verdict(
         self,
         check: Check,
         outcome: Outcome,
         seconds: float,
         why: tuple[str, str] = ("", ""),
         transcript: Sequence[str] = (),
-    ) -> Finding:
-        return Finding(
+    ) -> Verdict:
+        return Verdict(
             check.rule, check.level, check.statement, outcome, round(seconds, 3), *why, tuple(transcript[-30:])
         )

@@ -7,28 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.testing.conformance.raw import BINARY, TEXT, Address, RawSocket, frame, parsed, read_frame, request
+from antiphon.testing.conformance.raw import BINARY, TEXT, RawSocket, RoomAddress, frame, parsed, read_frame, request
 
 
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("http://127.0.0.1:4100", Address("127.0.0.1", 4100, False, "/socket")),
-        ("ws://room.example/live/websocket", Address("room.example", 80, False, "/live")),
-        ("wss://room.example/a/b/", Address("room.example", 443, True, "/a/b")),
-        ("https://room.example:8443/socket/longpoll", Address("room.example", 8443, True, "/socket")),
-        ("localhost:4000", Address("localhost", 4000, False, "/socket")),
-        ("http://[::1]:4100/socket", Address("::1", 4100, False, "/socket")),
+        ("http://127.0.0.1:4100", RoomAddress("127.0.0.1", 4100, False, "/socket")),
+        ("ws://room.example/live/websocket", RoomAddress("room.example", 80, False, "/live")),
+        ("wss://room.example/a/b/", RoomAddress("room.example", 443, True, "/a/b")),
+        ("https://room.example:8443/socket/longpoll", RoomAddress("room.example", 8443, True, "/socket")),
+        ("localhost:4000", RoomAddress("localhost", 4000, False, "/socket")),
+        ("http://[::1]:4100/socket", RoomAddress("::1", 4100, False, "/socket")),
     ],
 )
-def test_addresses(url: str, expected: Address) -> None:
-    assert Address.of(url) == expected
+def test_addresses(url: str, expected: RoomAddress) -> None:
+    assert RoomAddress.of(url) == expected
 
 
 def test_an_address_without_a_server() -> None:
     with pytest.raises(ValueError, match="names no server: write it like http://"):
-        Address.of("/socket")
-    assert Address("::1", 4100, False, "/socket").authority == "[::1]:4100"
+        RoomAddress.of("/socket")
+    assert RoomAddress("::1", 4100, False, "/socket").authority == "[::1]:4100"
 
 
 @given(st.sampled_from([TEXT, BINARY]), st.binary(max_size=70_000), st.booleans())
@@ -52,7 +52,7 @@ def test_an_answer_may_come_in_chunks() -> None:
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-async def against(serve: Serve, ask: Callable[[Address], Awaitable[object]]) -> object:
+async def against(serve: Serve, ask: Callable[[RoomAddress], Awaitable[object]]) -> object:
     """What comes of asking a server that is one function."""
     served = asyncio.Event()
 
@@ -65,7 +65,7 @@ async def against(serve: Serve, ask: Callable[[Address], Awaitable[object]]) -> 
     server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
     async with server:
         try:
-            return await ask(Address("127.0.0.1", server.sockets[0].getsockname()[1], False, "/socket"))
+            return await ask(RoomAddress("127.0.0.1", server.sockets[0].getsockname()[1], False, "/socket"))
         finally:
             await served.wait()
 
@@ -87,7 +87,7 @@ async def test_an_upgrade_without_the_proof_is_none() -> None:
         await writer.drain()
         await reader.read()
 
-    async def ask(address: Address) -> RawSocket:
+    async def ask(address: RoomAddress) -> RawSocket:
         socket = await RawSocket.open(address, "/", {})
         socket.close()
         return socket
@@ -105,7 +105,7 @@ async def test_a_message_may_come_in_pieces() -> None:
             writer.write(frame(TEXT, payload, first=first, masked=False))
         await reader.read()
 
-    async def ask(address: Address) -> tuple[int, bytes]:
+    async def ask(address: RoomAddress) -> tuple[int, bytes]:
         socket = await RawSocket.open(address, "/", {})
         message = await socket.receive()
         socket.close()

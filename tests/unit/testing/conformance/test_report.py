@@ -4,12 +4,12 @@ import json
 
 from antiphon.testing.conformance import report
 from antiphon.testing.conformance.registry import chosen
-from antiphon.testing.conformance.runner import Finding
+from antiphon.testing.conformance.runner import Verdict
 
-KEPT = Finding("MS-1", "must", "A frame reaches the channel.", "passed", 0.01)
-BROKEN = Finding("MS-4", "must", "A stale frame is dropped.", "failed", 2.0, "nothing", "a reply", ("-> [1]", "<- [2]"))
-OURS = Finding("MS-10", "ours", "An unknown event is answered.", "failed", 2.0, "a reply", "an error")
-ABSENT = Finding("LP-1", "must", "Every answer is JSON.", "not offered", 0.0)
+KEPT = Verdict("MS-1", "must", "A frame reaches the channel.", "passed", 0.01)
+BROKEN = Verdict("MS-4", "must", "A stale frame is dropped.", "failed", 2.0, "nothing", "a reply", ("-> [1]", "<- [2]"))
+OURS = Verdict("MS-10", "ours", "An unknown event is answered.", "failed", 2.0, "a reply", "an error")
+ABSENT = Verdict("LP-1", "must", "Every answer is JSON.", "not offered", 0.0)
 
 
 def test_a_run_in_which_everything_holds() -> None:
@@ -32,9 +32,9 @@ def test_a_failure_shows_what_was_expected_and_what_was_said() -> None:
 
 
 def test_json_holds_everything() -> None:
-    (finding,) = json.loads(report.as_json([BROKEN]))
-    assert finding["transcript"] == ["-> [1]", "<- [2]"]
-    assert finding["outcome"] == "failed"
+    (verdict,) = json.loads(report.as_json([BROKEN]))
+    assert verdict["transcript"] == ["-> [1]", "<- [2]"]
+    assert verdict["outcome"] == "failed"
 
 
 def test_the_list_says_what_is_ours_and_what_is_slow() -> None:

@@ -1,12 +1,12 @@
 """TR, OR and AU: the upgrade, who may ask for it, and how it is refused."""
 
 from antiphon.testing.conformance.guest import insist
-from antiphon.testing.conformance.raw import Answer, RawSocket
+from antiphon.testing.conformance.raw import HttpAnswer, RawSocket
 from antiphon.testing.conformance.registry import check
 from antiphon.testing.conformance.room import Room
 
 
-def refused(answer: Answer, status: int, *, empty: bool = True) -> None:
+def refused(answer: HttpAnswer, status: int, *, empty: bool = True) -> None:
     """Fails unless the answer is that refusal."""
     insist(answer.status == status, f"HTTP {status}", answer)
     insist(not empty or not answer.body, "an empty body", answer)
@@ -119,7 +119,7 @@ async def no_origin(room: Room) -> None:
     accepted(await room.upgrade())
 
 
-async def _from(room: Room, origin: str) -> Answer:
+async def _from(room: Room, origin: str) -> HttpAnswer:
     return (await room.upgrade(headers={"Origin": origin})).answer
 
 

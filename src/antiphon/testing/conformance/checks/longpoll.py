@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from antiphon.testing.conformance.guest import insist, pushed_bytes, written
 from antiphon.testing.conformance.poller import Poller, frames_of, status_of
-from antiphon.testing.conformance.raw import Answer
+from antiphon.testing.conformance.raw import HttpAnswer
 from antiphon.testing.conformance.registry import Part, check
 from antiphon.testing.conformance.room import Room
 
@@ -17,12 +17,12 @@ WINDOW = 10.0
 """Seconds that a poll waits, as Phoenix does it; a shorter one is as good."""
 
 
-def says(answer: Answer, status: int) -> None:
+def says(answer: HttpAnswer, status: int) -> None:
     """Fails unless the answer is HTTP 200 and its body holds this status."""
     insist(answer.status == 200 and status_of(answer) == status, f"200 with status {status} in the body", answer)
 
 
-def refs_of(answers: Sequence[Answer]) -> list[object]:
+def refs_of(answers: Sequence[HttpAnswer]) -> list[object]:
     """The refs of all frames."""
     return [heard.ref for answer in answers for heard in frames_of(answer)]
 
