@@ -84,13 +84,14 @@ def _read(part: Part) -> Knowledge:
 
 
 def pieces(state: State) -> Iterator[list[Part]]:
-    """The parts of as many messages as it takes, each of a bounded size; none for an empty state."""
+    """The parts of as many messages as it takes, each of a bounded size and with one part at most of each replica; none
+    for an empty state."""
     gathered: list[Part] = []
     room = PIECE
     for replica, knowledge in state.items():
         for piece in knowledge.split(PIECE):
             weight = 64 * piece.size + sum(entry.size for entry in piece.entries.values())
-            if gathered and weight > room:
+            if gathered and (weight > room or gathered[-1].replica == replica):
                 yield gathered
                 gathered, room = [], PIECE
             gathered.append(Part(replica, piece.known.flat(), piece.entries))
