@@ -1,4 +1,4 @@
-"""What every cache backend holds to, on memory and on a real Redis."""
+"""What every cache backend holds to, on memory, on a real Redis, and with a memory in front of it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,15 +8,17 @@ import pytest
 from antiphon.cache.base import CacheBackend
 from antiphon.cache.memory import CacheManager, MemoryBackend
 from antiphon.cache.redis import RedisBackend
+from antiphon.cache.tiered import TieredBackend
 from antiphon.domain import new_id
 from antiphon.errors import ValidationError
 from antiphon.runtime.clock import ManualClock
+from antiphon.telemetry.metrics import Metrics
 
 Wait = Callable[[float], Awaitable[None]]
 HOUR = 3600.0
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "tiered"])
 async def made(request: pytest.FixtureRequest) -> AsyncIterator[tuple[CacheBackend, Wait]]:
     """A backend, and how its time passes."""
     if request.param == "memory":
@@ -24,7 +26,8 @@ async def made(request: pytest.FixtureRequest) -> AsyncIterator[tuple[CacheBacke
         yield MemoryBackend(CacheManager(clock=clock)), clock.advance
         return
     backend = RedisBackend(request.getfixturevalue("redis_url"), prefix=f"test-{new_id()}", timeout=10)
-    yield backend, asyncio.sleep
+    near = TieredBackend(backend, lambda _: None, seconds=0.02, max_size=1000, metrics=Metrics())
+    yield near if request.param == "tiered" else backend, asyncio.sleep
     await backend.clear()
     await backend.stop()
 

@@ -11,6 +11,7 @@ from antiphon.cache.config import CacheSettings, RedisSettings
 from antiphon.cache.flights import Flights
 from antiphon.cache.memory import CacheManager, MemoryBackend
 from antiphon.cache.soft import SoftBackend
+from antiphon.cache.tiered import Changes, TieredBackend
 from antiphon.errors import ConfigError, ModuleError, ValidationError
 from antiphon.runtime.breaker import CircuitBreaker
 from antiphon.runtime.config import PerformanceSettings, ServiceSettings
@@ -59,6 +60,8 @@ class Cache:
             raise ConfigError(f"There is no cache named {backend!r:.40}; possible are memory and redis.")
         self._ttl = lifetime(ttl)
         self._flights = Flights()
+        self._metrics = metrics
+        self._near = (settings or CacheSettings()).near_seconds, max_size
         self.memory = CacheManager(ttl, max_size)
         self.url = MEMORY if backend == "memory" else url or _redis_url()
         self.backend: CacheBackend = SoftBackend(
@@ -66,6 +69,20 @@ class Cache:
             CircuitBreaker.of("The cache", services or ServiceSettings()),
             metrics=metrics,
         )
+        self._tiered: TieredBackend | None = None
+
+    def share(self, publish: Callable[[Changes], object]) -> TieredBackend | None:
+        """From now on values that were read from Redis are kept in this process too, for `cache.near_seconds`.
+
+        `publish` tells the other processes of changes, and theirs are for the `forget` of what is returned. None when
+        there is nothing to share: entries are in this process alone, or are not to be kept. Who needs the truth at
+        once asks the `backend`, which this does not change.
+        """
+        seconds, max_size = self._near
+        if self.url == MEMORY or not seconds:
+            return None
+        self._tiered = TieredBackend(self.backend, publish, seconds=seconds, max_size=max_size, metrics=self._metrics)
+        return self._tiered
 
     @overload
     async def get(self, key: str) -> Any: ...
@@ -75,25 +92,25 @@ class Cache:
 
     async def get(self, key: str, kind: Any = Any) -> Any:
         """What is kept under `key`, None when nothing is, or nothing that is a `kind`."""
-        (found,) = await self.backend.get(key)
+        (found,) = await self._front.get(key)
         value = _NOTHING if found is None else _read(found, kind)
         return None if value is _NOTHING else value
 
     async def set(self, key: str, value: Any, ttl: float | None = None) -> bool:
         """False when it could not be kept. Raises `ValidationError` for a value that cannot be written."""
         self._flights.forget(key)
-        return await self.backend.set(key, _written(value), self._seconds(ttl))
+        return await self._front.set(key, _written(value), self._seconds(ttl))
 
     async def add(self, key: str, value: Any, ttl: float | None = None) -> bool:
         """As `set`, but only where nothing is: of several who add at the same time one gets True."""
-        return await self.backend.swap(key, None, _written(value), self._seconds(ttl))
+        return await self._front.swap(key, None, _written(value), self._seconds(ttl))
 
     async def increment(self, key: str, by: int = 1, ttl: float | None = None) -> int | None:
         """Adds to a number that begins at 0 and ends `ttl` after its beginning; None when it could not be counted.
         `by=0` asks for it: `get` does not read numbers of this kind.
 
         Raises `ValidationError` when something else is kept there."""
-        return await self.backend.increment(key, by, self._seconds(ttl))
+        return await self._front.increment(key, by, self._seconds(ttl))
 
     async def get_or_set(
         self, key: str, make: Callable[[], Awaitable[T]], ttl: float | None = None, *, kind: type[T] | None = None
@@ -105,15 +122,15 @@ class Cache:
         """
 
         async def found_or_made() -> T:
-            (raw,) = await self.backend.get(key)
+            (raw,) = await self._front.get(key)
             value: Any = _NOTHING if raw is None else _read(raw, kind or Any)
             if value is not _NOTHING:
                 return value  # type: ignore[no-any-return]  # of the kind that was asked for
             made = await make()
             if self._flights.under_way(key):
-                await self.backend.set(key, _written(made), seconds)
+                await self._front.set(key, _written(made), seconds)
                 if not self._flights.under_way(key):  # changed meanwhile, and nobody knows which arrived first
-                    await self.backend.delete(key)
+                    await self._front.delete(key)
             return made
 
         seconds = self._seconds(ttl)
@@ -123,13 +140,13 @@ class Cache:
         """False when the cache could not be reached, and what was there may still be."""
         for key in keys:
             self._flights.forget(key)
-        return await self.backend.delete(*keys)
+        return await self._front.delete(*keys)
 
     async def clear(self) -> bool:
         """Removes everything, in `memory` too; in Redis what begins with the prefix. False as for `delete`."""
         self._flights = Flights()
         self.memory.clear()
-        return await self.backend.clear()
+        return await self._front.clear()
 
     async def check(self) -> str:
         """For the health of the house: says where entries are kept. Raises `ServiceError` with what is wrong."""
@@ -137,7 +154,11 @@ class Cache:
 
     async def stop(self) -> None:
         """Lets go of connections; the next call makes new ones."""
-        await self.backend.stop()
+        await self._front.stop()
+
+    @property
+    def _front(self) -> CacheBackend:
+        return self._tiered or self.backend
 
     def _seconds(self, ttl: float | None) -> float:
         return self._ttl if ttl is None else lifetime(ttl)

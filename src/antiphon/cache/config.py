@@ -30,6 +30,13 @@ class CacheSettings(BaseModel):
     timeout: float = Field(
         0.5, gt=0, le=60, description="Seconds for one exchange with Redis; a slower answer counts as no answer."
     )
+    near_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="In a cluster a process keeps what it has read from Redis at hand for so long, unless somebody "
+        "changes it; 0 for not at all.",
+    )
     connections: int = Field(
         16, ge=1, le=1_000, description="Connections to Redis at most; who finds none free waits within the time above."
     )
