@@ -9,6 +9,7 @@ cost.
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,12 @@ class Case:
 
     def __str__(self) -> str:
         return self.number
+
+
+@pytest.fixture(params=["asyncio", "uvloop"], scope="module")
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """What is read in which pieces differs between event loops, and both are used."""
+    return ("asyncio", {"use_uvloop": request.param == "uvloop"})
 
 
 @pytest.fixture(scope="module")
