@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.realtime.presence.spans import Spans
-from antiphon.realtime.presence.state import Entry, Knowledge, Replica, State
+from antiphon.realtime.presence.state import Entry, Knowledge, Replica, State, merge
 
 LARGEST_BODY = 16 * 1024 * 1024
 """A body above this is not even looked into."""
@@ -68,30 +68,34 @@ def decode(body: bytes) -> tuple[Message, State]:
     try:
         message = _decoder.decode(body)
         parts = message.parts if isinstance(message, Heartbeat | Transfer) else []
-        return message, {part.replica: _read(part) for part in parts}
+        return message, _read(parts)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise BadBodyError("not understood") from error
 
 
-def _read(part: Part) -> Knowledge:
-    known = Spans.read(part.known)
-    for clock, entry in part.entries.items():
-        if clock not in known:
-            raise ValueError("an entry whose clock is not known")
-        if type(entry.meta.get("phx_ref")) is not str:
-            raise ValueError("a meta without its phx_ref")
-    return Knowledge(known, part.entries)
+def _read(parts: list[Part]) -> State:
+    state: dict[Replica, Knowledge] = {}
+    for part in parts:
+        known = Spans.read(part.known)
+        for clock, entry in part.entries.items():
+            if clock not in known:
+                raise ValueError("an entry whose clock is not known")
+            if type(entry.meta.get("phx_ref")) is not str:
+                raise ValueError("a meta without its phx_ref")
+        # A replica may come in several parts.
+        before = {part.replica: state.get(part.replica, Knowledge())}
+        state |= merge(before, {part.replica: Knowledge(known, part.entries)}).state
+    return state
 
 
 def pieces(state: State) -> Iterator[list[Part]]:
-    """The parts of as many messages as it takes, each of a bounded size and with one part at most of each replica; none
-    for an empty state."""
+    """The parts of as many messages as it takes, each of a bounded size; none for an empty state."""
     gathered: list[Part] = []
     room = PIECE
     for replica, knowledge in state.items():
         for piece in knowledge.split(PIECE):
             weight = 64 * piece.size + sum(entry.size for entry in piece.entries.values())
-            if gathered and (weight > room or gathered[-1].replica == replica):
+            if gathered and weight > room:
                 yield gathered
                 gathered, room = [], PIECE
             gathered.append(Part(replica, piece.known.flat(), piece.entries))

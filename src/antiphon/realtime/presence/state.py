@@ -26,7 +26,7 @@ class Replica(NamedTuple):
 
 
 class Entry(Struct, frozen=True, array_like=True):
-    """One presence. `pid` names the connection on its node; `size` is that of the meta, in bytes of JSON."""
+    """One presence. `pid` names the connection on its node; `size` is what all of it takes, in bytes of JSON."""
 
     topic: str
     pid: str
@@ -75,12 +75,11 @@ class Knowledge:
         chunk: set[int] = set()
         held = 0
         for clock, entry in self.entries.items():
-            weight = entry.size + len(entry.topic) + len(entry.pid) + len(entry.key)
-            if chunk and held + weight > most:
+            if chunk and held + entry.size > most:
                 yield self.excerpt(chunk)
                 chunk, held = set(), 0
             chunk.add(clock)
-            held += weight
+            held += entry.size
         yield self if len(chunk) == len(self.entries) else self.excerpt(chunk)
 
 
