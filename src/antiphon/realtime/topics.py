@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from antiphon.errors import ConfigError
+from antiphon.realtime.transports.backlog import DISCONNECT, QueuePolicy
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.wire.base import Message
 
@@ -54,16 +55,18 @@ class Topic:
     something of its own in between is brought up to date first (`deliver`), so nothing ever overtakes anything.
     """
 
-    __slots__ = ("_batches", "_goal", "_log", "_skipped", "_sweep", "head", "members", "name")
+    __slots__ = ("_batches", "_goal", "_log", "_skipped", "_sweep", "head", "members", "name", "policy")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, policy: QueuePolicy) -> None:
         self.name = name
+        self.policy = policy
         self.members: dict[Member, None] = {}
         self.head = 0
         """How many broadcasts there have been; those that not all have received are the end of them, the log."""
         self._goal = 0
         self._log: list[tuple[Message, Member | None]] = []
-        self._skipped: set[Member] = set()
+        # No set while it would be empty, as it nearly always is: it would be a third of a topic's memory.
+        self._skipped: set[Member] | None = None
         self._batches: dict[int, Batch] = {}
         self._sweep: Iterator[Member] | None = None
 
@@ -72,6 +75,7 @@ class Topic:
         self.head += 1
         self._batches.clear()
         if skip is not None:
+            self._skipped = self._skipped or set()
             self._skipped.add(skip)
 
     def deliver(self, member: "Member") -> None:
@@ -83,7 +87,7 @@ class Topic:
         if self._skipped and member in self._skipped:
             own = [message for message, skip in self._log[cursor - head :] if skip is not member]
             if own:
-                member.receive(Batch(own))
+                member.receive(Batch(own, self.policy))
             return
         batch = self._batches.get(cursor)
         if batch is None:
@@ -103,7 +107,7 @@ class Topic:
             # Whoever was a member when the sweep began has reached its goal by now; who came later began beyond it.
             del self._log[: len(self._log) - (self.head - self._goal)]
             self._batches.clear()
-            self._skipped = {skip for _, skip in self._log if skip is not None}
+            self._skipped = {skip for _, skip in self._log if skip is not None} or None
         return visited
 
     @property
@@ -130,11 +134,12 @@ class Topics:
         topic = self._topics.get(name)
         return 0 if topic is None else len(topic.members)
 
-    def add(self, name: str, member: "Member") -> None:
-        """From now on `member` receives what is broadcast on the topic, and nothing from before."""
+    def add(self, name: str, member: "Member", policy: QueuePolicy = DISCONNECT) -> None:
+        """From now on `member` receives what is broadcast on the topic, and nothing from before. The first one brings
+        the policy for slow members."""
         topic = self._topics.get(name)
         if topic is None:
-            topic = self._topics[name] = Topic(name)
+            topic = self._topics[name] = Topic(name, policy)
         member.cursor = topic.head
         topic.members[member] = None
 
