@@ -1,6 +1,6 @@
 """The reference room: one channel in which every part of the protocol can be seen from outside.
 
-    python examples/reference_room.py --port 4100 [--redis redis://127.0.0.1:6379] [--workers 4]
+    python examples/reference_room.py --port 4100 [--redis redis://127.0.0.1:6379]
 
 Test suites, benchmarks and clients of others are pointed at it, and so is
 
@@ -162,7 +162,6 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=4100)
     parser.add_argument("--redis", metavar="URL", help="joins the rooms of several processes into one")
-    parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
     options = parser.parse_args()
     app = reference_room(cluster=Cluster(open_broker(ClusterSettings(url=options.redis))) if options.redis else None)
     asyncio.run(app.start(options.host, options.port))

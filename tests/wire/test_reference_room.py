@@ -1,0 +1,79 @@
+"""The example as people start it: alone, and two of them that a Redis makes one room."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from antiphon.testing.conformance.raw import RoomAddress
+from antiphon.testing.conformance.room import Room
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def started(*options: str) -> AsyncIterator[str]:
+    """The address of a room that is stopped, as people stop it, when the block ends."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "examples/reference_room.py", "--port", str(port), *options),
+        cwd=ROOT,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(20):
+            while not await listens(port):
+                assert process.returncode is None
+                await asyncio.sleep(0.02)
+        yield f"http://127.0.0.1:{port}/socket"
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+
+
+async def listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def test_it_says_what_it_takes() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "examples/reference_room.py", "--help"), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0
+    assert all(option in said for option in (b"--host", b"--port", b"--redis"))
+
+
+async def test_two_rooms_on_one_redis_are_one(redis_url: str) -> None:
+    async with (
+        started("--redis", redis_url) as one,
+        started("--redis", redis_url) as other,
+        Room(RoomAddress.of(one), 10.0, "1") as here,
+        Room(RoomAddress.of(other), 10.0, "2") as there,
+    ):
+        topic = "room:both"
+        bob = await there.member(topic, user_id="bob")
+        ann = await here.member(topic, {"presence": "ann"})
+        assert set((await bob.until("presence_diff")).payload["joins"]) == {"ann"}
+        ann.send(None, None, topic, "broadcast", {"n": 1})
+        assert (await bob.until("message")).payload == {"n": 1}
+        ann.send(None, None, topic, "broadcast_bytes", {"n": 3})
+        assert (await bob.until("bytes")).payload == b"\0\1\2"
+        ann.socket.close()
+        assert set((await bob.until("presence_diff")).payload["leaves"]) == {"ann"}
+        again = await here.member(topic)
+        again.send(None, None, topic, "disconnect", {"user_id": "bob"})
+        assert await bob.closed() == 1001
