@@ -18,7 +18,7 @@ class BadBodyError(Exception):
     """A body that no node of ours has written."""
 
 
-class Part(Struct, frozen=True, array_like=True):
+class KnowledgePart(Struct, frozen=True, array_like=True):
     """Knowledge of one replica: its clocks as a flat list of ranges, and the entries that stand."""
 
     replica: Replica
@@ -31,7 +31,7 @@ class Heartbeat(Struct, frozen=True, array_like=True, tag="heartbeat"):
 
     sender: Replica
     clocks: list[tuple[Replica, int]]
-    parts: list[Part] = []
+    parts: list[KnowledgePart] = []
 
 
 class Ask(Struct, frozen=True, array_like=True, tag="ask"):
@@ -45,7 +45,7 @@ class Transfer(Struct, frozen=True, array_like=True, tag="transfer"):
     """The answer to an `Ask`."""
 
     sender: Replica
-    parts: list[Part]
+    parts: list[KnowledgePart]
 
 
 class Goodbye(Struct, frozen=True, array_like=True, tag="goodbye"):
@@ -73,7 +73,7 @@ def decode(body: bytes) -> tuple[Message, State]:
         raise BadBodyError("not understood") from error
 
 
-def _read(parts: list[Part]) -> State:
+def _read(parts: list[KnowledgePart]) -> State:
     state: dict[Replica, Knowledge] = {}
     for part in parts:
         known = Spans.read(part.known)
@@ -88,9 +88,9 @@ def _read(parts: list[Part]) -> State:
     return state
 
 
-def pieces(state: State) -> Iterator[list[Part]]:
+def pieces(state: State) -> Iterator[list[KnowledgePart]]:
     """The parts of as many messages as it takes, each of a bounded size; none for an empty state."""
-    gathered: list[Part] = []
+    gathered: list[KnowledgePart] = []
     room = PIECE
     for replica, knowledge in state.items():
         for piece in knowledge.split(PIECE):
@@ -98,7 +98,7 @@ def pieces(state: State) -> Iterator[list[Part]]:
             if gathered and weight > room:
                 yield gathered
                 gathered, room = [], PIECE
-            gathered.append(Part(replica, piece.known.flat(), piece.entries))
+            gathered.append(KnowledgePart(replica, piece.known.flat(), piece.entries))
             room -= weight
     if gathered:
         yield gathered

@@ -32,7 +32,7 @@ _SAMPLE_TICKS = 2
 _MOST_PEERS = 1_000
 
 
-class Peer(Struct):
+class Neighbour(Struct):
     """Another node: when it was last heard of, and how far it knows each replica."""
 
     replica: Replica
@@ -69,7 +69,7 @@ class Tracker:
         self._changed = changed
         self._instruments = instruments
         self._state: dict[Replica, Knowledge] = {self.replica: self.own.knowledge}
-        self._peers: dict[str, Peer] = {}
+        self._peers: dict[str, Neighbour] = {}
         self._retired: dict[Replica, float] = {}
         self._generations = Generations()
         self._ticks = 0
@@ -183,7 +183,7 @@ class Tracker:
             if len(self._peers) >= _MOST_PEERS:
                 self._instruments.overfull.inc()
                 return
-            peer = self._peers[sender.name] = Peer(sender, now)
+            peer = self._peers[sender.name] = Neighbour(sender, now)
             self._state[sender] = Knowledge()
         peer.heard_at = now
         peer.clocks = dict(clocks)
@@ -244,12 +244,12 @@ class Tracker:
         if joins or leaves:
             self._changed(joins, leaves)
 
-    def _show(self, peer: Peer) -> None:
+    def _show(self, peer: Neighbour) -> None:
         peer.up = True
         self._say("presence.node_up", peer)
         self._report(list(self._state[peer.replica].entries.values()), ())
 
-    def _hide(self, peer: Peer) -> None:
+    def _hide(self, peer: Neighbour) -> None:
         """Its presences are kept, in case it comes back (TK-11)."""
         peer.up, peer.clocks = False, {}
         self._say("presence.node_down", peer)
@@ -264,17 +264,17 @@ class Tracker:
         if peer is not None and peer.replica == replica:
             self._part_with(peer)
 
-    def _part_with(self, peer: Peer) -> None:
+    def _part_with(self, peer: Neighbour) -> None:
         if peer.up:
             self._hide(peer)
         self._forget(peer)
 
-    def _forget(self, peer: Peer) -> None:
+    def _forget(self, peer: Neighbour) -> None:
         del self._peers[peer.replica.name]
         del self._state[peer.replica]
         self._generations.forget(peer.replica)
         self._say("presence.node_forgotten", peer)
 
-    def _say(self, event: str, peer: Peer) -> None:
+    def _say(self, event: str, peer: Neighbour) -> None:
         self._instruments.nodes.set(sum(other.up for other in self._peers.values()))
         log.info(event, node=peer.replica.name, version=peer.replica.version)

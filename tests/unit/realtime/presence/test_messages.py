@@ -15,7 +15,7 @@ from antiphon.realtime.presence.messages import (
     BadBodyError,
     Goodbye,
     Heartbeat,
-    Part,
+    KnowledgePart,
     Transfer,
     decode,
     encode,
@@ -38,9 +38,9 @@ GOOD: list[Any] = [
     "message",
     [
         Heartbeat(A, [(A, 3), (B, 0)]),
-        Heartbeat(A, [], [Part(A, [1, 3, 7, 7], {2: ENTRY, 7: ENTRY})]),
+        Heartbeat(A, [], [KnowledgePart(A, [1, 3, 7, 7], {2: ENTRY, 7: ENTRY})]),
         Ask(A, [(B, 9)]),
-        Transfer(A, [Part(A, [], {}), Part(B, [5, 9], {5: ENTRY})]),
+        Transfer(A, [KnowledgePart(A, [], {}), KnowledgePart(B, [5, 9], {5: ENTRY})]),
         Goodbye(A),
     ],
 )
@@ -98,7 +98,7 @@ def test_no_bytes_do_harm(body: bytes) -> None:
 
 @given(data=st.data())
 def test_no_damage_on_the_way_does_harm(data: st.DataObject) -> None:
-    body = bytearray(encode(Heartbeat(A, [(A, 3)], [Part(A, [1, 3], {2: ENTRY})])))
+    body = bytearray(encode(Heartbeat(A, [(A, 3)], [KnowledgePart(A, [1, 3], {2: ENTRY})])))
     for _ in range(data.draw(st.integers(1, 3))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     with suppress(BadBodyError):
@@ -134,7 +134,7 @@ def test_what_is_large_is_said_in_pieces_of_a_bounded_size() -> None:
 
 
 def test_a_replica_may_come_in_several_parts_of_one_message() -> None:
-    parts = [Part(A, [1, 2], {1: ENTRY}), Part(B, [1, 1], {}), Part(A, [4, 4], {4: ENTRY})]
+    parts = [KnowledgePart(A, [1, 2], {1: ENTRY}), KnowledgePart(B, [1, 1], {}), KnowledgePart(A, [4, 4], {4: ENTRY})]
     _, state = decode(encode(Transfer(A, parts)))
     assert sorted(state[A].entries) == [1, 4]
     assert state[A].known.flat() == [1, 2, 4, 4]
