@@ -1,6 +1,7 @@
 """A uvicorn server for an application that runs by itself: an ASGI application, and a protocol for upgrades."""
 
 import asyncio
+import gc
 import signal
 import socket
 import threading
@@ -31,6 +32,18 @@ class Listener(uvicorn.Server):
 
     A terminal that is closed (SIGHUP) stops it as SIGTERM does, unless it was started to survive that (`nohup`).
     """
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().serve(sockets)
+        finally:
+            gc.unfreeze()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What a started house is made of stays as long as it does. Looking through it for garbage again and again would
+        # hold up everybody on every full collection.
+        gc.freeze()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
