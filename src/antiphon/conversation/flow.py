@@ -12,6 +12,7 @@ from antiphon.conversation.generation import Generation
 from antiphon.conversation.handler import MessageHandler
 from antiphon.conversation.house import House
 from antiphon.conversation.live import Live
+from antiphon.conversation.others import Others
 from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
@@ -39,8 +40,8 @@ class Flow:
     live: Live
     facts: Callable[[], Mapping[str, str]]
 
-    def router(self, *, drain_seconds: float, metrics: Metrics) -> MessageRouter:
-        """The way in to it; not yet started."""
+    def router(self, *, drain_seconds: float, others: Others | None = None, metrics: Metrics) -> MessageRouter:
+        """The way in to it; not yet started. `others` are the processes that answer from the same database."""
         house = House(
             commands=self.commands,
             catalogue=self.catalogue,
@@ -69,6 +70,7 @@ class Flow:
             self.live,
             default_assistant=lambda: self.assistants.default.name,
             drain_seconds=drain_seconds,
+            others=others,
             metrics=metrics,
         )
         return router

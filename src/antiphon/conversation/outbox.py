@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from msgspec import structs
@@ -39,7 +39,11 @@ class Outbox:
 
     async def start(self) -> None:
         """Takes up what the last process left. A send that was in flight then is repeated where that shows it once."""
-        for delivery in await self._store.pending(limit=10_000):
+        await self.take_up(await self._store.pending(limit=10_000))
+
+    async def take_up(self, left: Iterable[Delivery]) -> None:
+        """Sends what another process has left, this one's predecessor or one beside it."""
+        for delivery in left:
             adapter = self._adapters.get(delivery.target.adapter)
             if delivery.state == "sending" and not (adapter and adapter.capabilities.idempotent):
                 await self._store.uncertain(delivery.id)
@@ -51,6 +55,10 @@ class Outbox:
         """Stops sending; what is left is taken up by the next start."""
         await self._tasks.stop()
         self._lanes.clear()  # one that is cancelled before its first step leaves its lane
+
+    def open(self) -> set[str]:
+        """The ids of the turns whose replies wait here."""
+        return {delivery.message.turn_id for lane in self._lanes.values() for delivery in lane}
 
     def keeps(self, target: Target) -> bool:
         """Whether a reply to `target` needs an entry: not where everybody reads the store anyhow."""

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -13,7 +13,8 @@ from antiphon.adapters.base import Receipt
 from antiphon.assistants.answer import text_of
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.live import Live
-from antiphon.conversation.stream import CANCELLED, TurnStream
+from antiphon.conversation.others import NoOthers, Others
+from antiphon.conversation.stream import CANCELLED, TurnStream, UnderWay
 from antiphon.domain import ChannelMessage, NoticePart, Outcome, Turn, TurnRecord, Usage, new_id
 from antiphon.errors import AntiphonError, ServiceError, ValidationError
 from antiphon.runtime.tasks import gather_with_concurrency
@@ -89,12 +90,16 @@ class MessageRouter:
         *,
         default_assistant: Callable[[], str],
         drain_seconds: float = 5.0,
+        others: Others | None = None,
         metrics: Metrics | None = None,
     ) -> None:
+        self.arranging = asyncio.Lock()
+        """Held while turns of other processes are taken up: what is said meanwhile comes behind them."""
         self._store = store
         self._handler = handler
         self._ending = ending
         self._live = live
+        self._others = others or NoOthers()
         self._default_assistant = default_assistant
         self._drain_seconds = self._patience = drain_seconds
         self._mailboxes: dict[str, Mailbox] = {}
@@ -103,6 +108,9 @@ class MessageRouter:
         self._arriving: Counter[tuple[str, str]] = Counter()
         self._accepting_now: set[asyncio.Task[Receipt]] = set()
         metrics = metrics or get_metrics()
+        self.taken_over = metrics.counter(
+            "antiphon_turns_taken_over_total", "Turns, and replies on their way, that another process had left."
+        )
         self._accepted = metrics.counter("antiphon_messages_total", "Messages accepted, by adapter.", ("adapter",))
         metrics.gauge("antiphon_turns_running", "Turns that are being answered now.").set_function(
             lambda: self.waiting().running
@@ -145,14 +153,17 @@ class MessageRouter:
             del self._arriving[place]
 
     async def _accept(self, message: ChannelMessage) -> Receipt:
-        accepted = await self._store.inbox.accept(message, assistant=self._default_assistant())
+        accepted = await self._store.inbox.accept(message, assistant=self._default_assistant(), most=WAITING_LIMIT + 1)
         turn = accepted.turn
         if not accepted.duplicate:
             self._accepted.labels(message.adapter).inc()
             log.info("message.accepted", turn_id=turn.id, conversation_id=turn.conversation_id, adapter=message.adapter)
             self._live.message(accepted.message)
             self._live.conversation("created" if accepted.created else "updated", accepted.conversation)
-            self._enqueue(turn)
+            if accepted.elsewhere is not None:
+                self._others.tell(accepted.elsewhere, turn)
+            else:
+                await self._get_into_line(turn)
         return Receipt(
             conversation_id=turn.conversation_id,
             message_id=turn.message_id,
@@ -163,7 +174,12 @@ class MessageRouter:
     async def cancel(self, conversation_id: str, turn_id: str) -> bool:
         """Stops a turn that runs or waits; what it has said is kept. False when it is neither.
 
-        A turn that waits is over when this returns. Raises `ServiceError` when that could not be stored."""
+        A turn that waits is over when this returns. Raises `ServiceError` when that could not be stored, or when the
+        process that answers it cannot be reached."""
+        return await self.cancel_here(conversation_id, turn_id) or await self._others.cancel(conversation_id, turn_id)
+
+    async def cancel_here(self, conversation_id: str, turn_id: str) -> bool:
+        """As `cancel`, of this process alone."""
         for stream in self.turns(conversation_id):
             if stream.turn.id == turn_id:
                 stream.cancel()
@@ -174,6 +190,11 @@ class MessageRouter:
 
     def cancel_all(self, conversation_id: str) -> None:
         """Stops everything in a conversation that was deleted."""
+        self.cancel_all_here(conversation_id)
+        self._others.stop_all(conversation_id)
+
+    def cancel_all_here(self, conversation_id: str) -> None:
+        """As `cancel_all`, of this process alone."""
         for stream in self.turns(conversation_id):
             stream.cancel()
 
@@ -181,6 +202,21 @@ class MessageRouter:
         """The running turn of a conversation and those behind it, in order."""
         mailbox = self._mailboxes.get(conversation_id)
         return mailbox.streams() if mailbox else ()
+
+    async def under_way(self, conversation_id: str, since: Mapping[str, int]) -> tuple[list[UnderWay], bool]:
+        """The open turns of a conversation, whichever process answers them, with what they have said behind the live
+        number that `since` has for them. False when an answer is told as it was a moment ago, because its process
+        cannot be asked."""
+        here = self.turns_since(conversation_id, since)
+        return (here, True) if here else await self._others.turns(conversation_id, since)
+
+    def turns_since(self, conversation_id: str, since: Mapping[str, int]) -> list[UnderWay]:
+        """As `under_way`, of this process alone."""
+        return [stream.under_way(since.get(stream.turn.id, 0)) for stream in self.turns(conversation_id)]
+
+    def open(self) -> set[str]:
+        """The ids of all turns that run or wait here."""
+        return {stream.turn.id for box in self._mailboxes.values() for stream in box.streams()}
 
     def waiting(self) -> Waiting:
         boxes = self._mailboxes.values()
@@ -201,6 +237,21 @@ class MessageRouter:
                 self._enqueue(unfinished.turn)
         self._patience = self._drain_seconds
         self._accepting = True
+
+    def take_up(self, left: Iterable[Unfinished]) -> None:
+        """Gets turns into line that another process has left. One that it had begun is only ended, when its time comes:
+        what a tool has done is never done twice."""
+        for unfinished in left:
+            self._enqueue(unfinished.turn, unfinished if unfinished.state == "running" else None)
+
+    def let_go(self, turn_ids: Collection[str]) -> None:
+        """Works no more on turns that another process sees through by now. What is said of them is not stored."""
+        for box in self._mailboxes.values():
+            for stream in box.streams():
+                if stream.turn.id in turn_ids:
+                    log.warning("turn.moved", turn_id=stream.turn.id, conversation_id=stream.turn.conversation_id)
+                    box.withdraw(stream)
+                    stream.cancel(STOPPED)
 
     async def stop(self) -> None:
         """Closes, waits `drain_seconds` for what runs, then interrupts it. Nothing accepted is lost. Called again,
@@ -228,7 +279,7 @@ class MessageRouter:
         reply = TurnReply(id=new_id(), role="assistant", text=CANCELLED.text, parts=(CANCELLED,), in_context=False)
         await self._ending.end(turn, TurnRecord(outcome="interrupted", reason=CANCELLED.text), reply)
 
-    async def _interrupt(self, *begun: Unfinished) -> None:
+    async def _interrupt(self, *begun: Unfinished, patient: bool = False) -> None:
         """Ends turns of one conversation, one after the other: their replies stay in order."""
         for unfinished in begun:
             turn = unfinished.turn
@@ -237,16 +288,24 @@ class MessageRouter:
             reply = TurnReply(id=new_id(), role="assistant", text=text_of(parts), parts=parts)
             with bind(turn_id=turn.id, conversation_id=turn.conversation_id):
                 log.warning("turn.recovered", outcome="interrupted")
-                await self._ending.end(turn, record, reply, patient=False)
+                await self._ending.end(turn, record, reply, patient=patient)
 
     # --- one mailbox for each conversation ------------------------------------------------------------------------
 
-    def _enqueue(self, turn: Turn) -> None:
+    async def _get_into_line(self, turn: Turn) -> None:
+        if self.arranging.locked():
+            async with self.arranging:
+                pass
+        self._enqueue(turn)
+
+    def _enqueue(self, turn: Turn, left: Unfinished | None = None) -> None:
         mailbox = self._mailboxes.setdefault(turn.conversation_id, Mailbox())
+        if any(stream.turn.id == turn.id for stream in mailbox.streams()):
+            return
         place = turn.target.adapter, turn.target.place
         mailbox.places.add(place)
         self._by_place[place] = mailbox
-        stream = TurnStream(turn, self._live.broadcast, self._store.inbox)
+        stream = TurnStream(turn, self._live.broadcast, self._store.inbox, left)
         # Tickets and not arrival here decide: two commits may be told of in the other order.
         heapq.heappush(mailbox.waiting, (turn.ticket, turn.id, stream))
         if mailbox.worker is None:
@@ -274,7 +333,10 @@ class MessageRouter:
         turn = stream.turn
         with bind(turn_id=turn.id, conversation_id=turn.conversation_id):
             try:
-                await self._handler.handle(turn, stream)
+                if stream.left is not None:
+                    await self._interrupt(stream.left, patient=True)
+                else:
+                    await self._handler.handle(turn, stream)
             except AntiphonError as error:
                 log.warning("turn.failed", code=error.code, error=str(error))
                 await self._fail(stream, error.public)

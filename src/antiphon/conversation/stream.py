@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 from msgspec import structs
@@ -16,7 +16,7 @@ from msgspec import structs
 from antiphon.conversation.live import Broadcast, topic_of
 from antiphon.domain import AnyPart, NoticePart, ReasoningPart, TextPart, ToolPart, Turn
 from antiphon.errors import AntiphonError
-from antiphon.storage.base import Chunk, InboxStore
+from antiphon.storage.base import Chunk, InboxStore, Unfinished
 from antiphon.telemetry.logs import get_logger
 
 STORE_EVERY = 0.25
@@ -28,6 +28,30 @@ CANCELLED = NoticePart(code="cancelled", text="Stopped.")
 log = get_logger(__name__)
 
 
+class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
+    """An open turn as somebody sees it who joins its conversation: its state, and what it has said, as live events."""
+
+    turn_id: str
+    message_id: str
+    status: Literal["queued", "running"]
+    assistant: str | None = None
+    model: str | None = None
+    events: list[tuple[str, dict[str, Any]]] = []
+
+    @classmethod
+    def stored(cls, left: Unfinished) -> Self:
+        """As the store has it."""
+        record = left.record
+        return cls(
+            turn_id=left.turn.id,
+            message_id=left.turn.message_id,
+            status="queued" if left.state == "accepted" else "running",
+            assistant=record.assistant if record else None,
+            model=record.model if record else None,
+            events=_stored_events(left),
+        )
+
+
 class TurnStream:
     """What one turn has said so far. Its events are numbered from 1; a reader that knows `seq` asks for the rest.
 
@@ -35,8 +59,10 @@ class TurnStream:
     between what it was given and what it hears.
     """
 
-    def __init__(self, turn: Turn, broadcast: Broadcast, inbox: InboxStore) -> None:
+    def __init__(self, turn: Turn, broadcast: Broadcast, inbox: InboxStore, left: Unfinished | None = None) -> None:
         self.turn = turn
+        self.left = left
+        """How far the process came that began it and lives no more; then it is only to be ended."""
         self.status: Literal["queued", "running"] = "queued"
         self.assistant: str | None = None
         self.model: str | None = None
@@ -115,6 +141,17 @@ class TurnStream:
             events.append(("delta", {"turn_id": self.turn.id, "seq": delta_seq, **said}))
         return sorted(events, key=lambda event: int(event[1]["seq"]))
 
+    def under_way(self, after: int = 0) -> UnderWay:
+        """As somebody sees it who knows its events up to `after`."""
+        return UnderWay(
+            turn_id=self.turn.id,
+            message_id=self.turn.message_id,
+            status=self.status,
+            assistant=self.assistant,
+            model=self.model,
+            events=self.follow(after),
+        )
+
     def parts(self) -> tuple[AnyPart, ...]:
         """What was said so far, as parts of a message; a tool without a result counts as cancelled."""
         parts: list[AnyPart] = []
@@ -164,6 +201,22 @@ def _tool_payload(turn_id: str, seq: int, part: ToolPart) -> dict[str, Any]:
     payload: dict[str, Any] = msgspec.to_builtins(part)
     del payload["type"]
     return {"turn_id": turn_id, "seq": seq, **payload}
+
+
+def _stored_events(left: Unfinished) -> list[tuple[str, dict[str, Any]]]:
+    """What is stored of an answer, in as few as possible and in rising order. A tool without a result is left out:
+    whether it still runs the store does not know."""
+    tools = [part for part in left.parts if isinstance(part, ToolPart) and part.status != "cancelled"]
+    said = {
+        kind: "".join(part.text for part in left.parts if isinstance(part, of))
+        for kind, of in (("text", TextPart), ("reasoning", ReasoningPart))
+    }
+    first = max(left.seq - len(tools), 1)
+    events = [("tool", _tool_payload(left.turn.id, seq, part)) for seq, part in enumerate(tools, first)]
+    if any(said.values()):
+        delta = {kind: text for kind, text in said.items() if text}
+        events.append(("delta", {"turn_id": left.turn.id, "seq": max(left.seq, first + len(tools)), **delta}))
+    return events
 
 
 def _chunks(events: list[tuple[Any, str | ToolPart]], offset: int) -> list[Chunk]:

@@ -7,7 +7,7 @@ from antiphon.assistants.directory import Directory
 from antiphon.conversation.history import PAGE, ConversationHistory
 from antiphon.conversation.live import show_conversation, show_message
 from antiphon.conversation.router import MessageRouter
-from antiphon.conversation.stream import TurnStream
+from antiphon.conversation.stream import UnderWay
 from antiphon.domain import Conversation, Person, new_id
 from antiphon.errors import AntiphonError, ValidationError
 from antiphon.realtime.channel import Channel, Rejected
@@ -22,7 +22,7 @@ class ConversationChannel(Channel):
         self._history = history
         self._router = router
         self._adapter = adapter
-        self._since: dict[str, int] = {}
+        self._under_way: list[UnderWay] = []
 
     async def on_join(self, payload: Any, socket: Socket) -> dict[str, Any]:
         wish = payload if isinstance(payload, dict) else {}
@@ -30,23 +30,27 @@ class ConversationChannel(Channel):
         self.listen_now()
         with _spoken():
             conversation = await self._history.get(self._person, self._conversation_id)
-            page = await self._history.since(conversation.id, wish.get("since"), limit=_whole(wish.get("limit"), PAGE))
-        if page.recovered:
-            self._since = _seen(wish["since"])
+            since, limit = wish.get("since"), _whole(wish.get("limit"), PAGE)
+            page = await self._history.since(conversation.id, since, limit=limit)
+            seen = _seen(since) if page.recovered else {}
+            self._under_way, exact = await self._router.under_way(conversation.id, seen)
+            if not exact:
+                page = await self._history.since(conversation.id, None, limit=limit)
         return {
             "conversation": show_conversation(conversation),
             "members": await self._members(conversation),
             "messages": [show_message(message) for message in page.messages],
-            "turns": [_show_turn(stream) for stream in self._router.turns(conversation.id)],
+            "turns": [_show_turn(turn) for turn in self._under_way],
             "cursor": page.cursor,
             "recovered": page.recovered,
         }
 
     async def after_join(self) -> None:
         """The answers under way, up to this moment, before anything that happens from now on."""
-        for stream in self._router.turns(self._conversation_id):
-            for event, payload in stream.follow(self._since.get(stream.turn.id, 0)):
+        for turn in self._under_way:
+            for event, payload in turn.events:
                 await self.push(event, payload)
+        self._under_way = []
 
     @Channel.on("message")
     async def take(self, payload: Any, socket: Socket) -> dict[str, Any]:
@@ -133,13 +137,13 @@ class _spoken:  # noqa: N801 - reads as a verb: `with _spoken():`
             raise Rejected({"reason": error.public, "code": error.code}) from error
 
 
-def _show_turn(stream: TurnStream) -> dict[str, Any]:
+def _show_turn(turn: UnderWay) -> dict[str, Any]:
     return {
-        "turn_id": stream.turn.id,
-        "message_id": stream.turn.message_id,
-        "status": stream.status,
-        "assistant": stream.assistant,
-        "model": stream.model,
+        "turn_id": turn.turn_id,
+        "message_id": turn.message_id,
+        "status": turn.status,
+        "assistant": turn.assistant,
+        "model": turn.model,
     }
 
 

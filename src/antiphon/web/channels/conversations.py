@@ -1,5 +1,6 @@
 """`conversations`: a person's list, kept up to date."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -19,7 +20,7 @@ class ConversationsChannel(Channel):
     def __init__(self, history: ConversationHistory) -> None:
         self._history = history
         self._source = ""
-        self._early: list[tuple[str, Any]] | None = []
+        self._early: list[Sequence[Any]] | None = []
 
     async def on_join(self, payload: Any, socket: Socket) -> dict[str, Any]:
         person: Person = socket.assigns["person"]
@@ -40,7 +41,8 @@ class ConversationsChannel(Channel):
     async def on_leave(self, reason: str, socket: Socket) -> None:
         await self._unsubscribe()
 
-    async def _changed(self, _: str, change: tuple[str, Any]) -> None:
+    async def _changed(self, _: str, change: Sequence[Any]) -> None:
+        """`change` is (event, payload), a list when it comes from another process."""
         if self._early is None:
             await self.push(*change)
         elif len(self._early) < EARLY_LIMIT:
