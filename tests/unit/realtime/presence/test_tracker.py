@@ -383,6 +383,7 @@ def test_after_long_silence_everything_is_forgotten_and_comes_back_whole(bus: Bu
     assert a.tracker.replica in b.tracker._state
     bus.pass_by(15, arrives=split)
     assert list(b.tracker._state) == [b.tracker.replica]
+    assert b.tracker._generations._kept == {}
     assert b.tracker.nodes() == []
     a.add()
     bus.pass_by(20)
