@@ -9,6 +9,7 @@ import msgspec
 from antiphon.errors import ProcessingError
 from antiphon.realtime.attendance import Attendance
 from antiphon.realtime.inbox import watch
+from antiphon.realtime.transports.backlog import DISCONNECT, QueuePolicy
 from antiphon.realtime.wire.base import JOIN
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Channel:
     handlers: ClassVar[dict[str, Handler]] = {}
     hooks: ClassVar[dict[str, Hook]] = {}
     middleware: ClassVar[tuple["Middleware", ...]] = ()
+    queue: ClassVar[QueuePolicy] = DISCONNECT
+    """What becomes of broadcasts that a slow member does not take."""
     sends_presence_state: ClassVar[bool] = False
     """Whether every member is sent who is present right behind the reply to its join."""
     _member: "Member"

@@ -80,6 +80,9 @@ class TransportConfig(BaseModel):
     blocked_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Unsent output at which a slow client is closed with 1013."
     )
+    blocked_messages: int = Field(
+        default=10_000, ge=1, description="Unsent frames at which a slow client is closed with 1013."
+    )
     blocked_seconds: float = Field(
         default=10.0, gt=0, description="Time without taking any output before it is closed with 1013."
     )

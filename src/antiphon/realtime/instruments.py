@@ -32,6 +32,9 @@ class Instruments:
             "antiphon_ws_turned_away_total", "Connections refused because they were one too many.", ("limit",)
         )
         self.closed = metrics.counter("antiphon_ws_closed_total", "Sockets closed by the server.", ("code",))
+        self.dropped = metrics.counter(
+            "antiphon_ws_dropped_total", "Broadcasts that slow clients were not sent, by the policy of their topic."
+        )
         self.unsayable = metrics.counter(
             "antiphon_ws_unsayable_total", "Broadcasts of bytes that a client of version 1 could not be sent."
         )

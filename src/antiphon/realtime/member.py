@@ -112,7 +112,7 @@ class Member:
         self.state = JOINED
         if self._held is None:
             self.receive = self._receiver()
-            self.socket.app.topics.add(self.topic, self)
+            self.socket.app.topics.add(self.topic, self, self._channel.queue)
         self.socket.transport.send(answer)
         self._send_farewell()
         self._ref = None
@@ -139,7 +139,7 @@ class Member:
         if self.state is JOINING and self._held is None:
             self._held = Held()
             self.receive = self._hold
-            self.socket.app.topics.add(self.topic, self)
+            self.socket.app.topics.add(self.topic, self, self._channel.queue)
 
     def _hold(self, batch: Batch) -> None:
         if self._held is not None and self._held.keep(batch) > self.socket.app.limits.blocked_bytes:
@@ -164,7 +164,7 @@ class Member:
                 for message in messages:
                     self.accept(message)
             else:
-                self.socket.transport.send_batch(Batch(list(messages)))
+                self.socket.transport.send_batch(Batch(list(messages), batch.policy))
 
     def at_end(self, undo: Callable[[], object]) -> None:
         """Calls `undo` when the channel ends, whatever ends it."""

@@ -91,7 +91,7 @@ class Topic:
             return
         batch = self._batches.get(cursor)
         if batch is None:
-            batch = self._batches[cursor] = Batch([message for message, _ in self._log[cursor - head :]])
+            batch = self._batches[cursor] = Batch([message for message, _ in self._log[cursor - head :]], self.policy)
         member.receive(batch)
 
     def sweep(self, budget: int) -> int:

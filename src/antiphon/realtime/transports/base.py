@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
+from antiphon.realtime.transports.backlog import DISCONNECT, QueuePolicy
 from antiphon.realtime.wire.base import Message, Serializer
 
 
@@ -13,10 +14,11 @@ class Batch:
     same version in the same way.
     """
 
-    __slots__ = ("framed", "messages")
+    __slots__ = ("framed", "messages", "policy")
 
-    def __init__(self, messages: list[Message]) -> None:
+    def __init__(self, messages: list[Message], policy: QueuePolicy = DISCONNECT) -> None:
         self.messages = messages
+        self.policy = policy
         self.framed: dict[Hashable, bytes] = {}
 
     def frames(self, serializer: Serializer) -> list[bytes]:

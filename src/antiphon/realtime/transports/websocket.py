@@ -13,6 +13,7 @@ from antiphon.realtime.admission import Admitted
 from antiphon.realtime.connect import Refused
 from antiphon.realtime.socket import Socket
 from antiphon.realtime.transports import deflate, frames, handshake
+from antiphon.realtime.transports.backlog import DISCONNECT, Backlog
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.wire.base import BadFrameError, Message
 from antiphon.telemetry.logs import get_logger
@@ -29,7 +30,7 @@ class WebSocketProtocol(asyncio.Protocol):
     """One connection. `Phoenix.protocol_class()` makes the subclass that knows its application."""
 
     __slots__ = (
-        "_blocked_since", "_close_timer", "_closing", "_connecting", "_corked", "_deaf", "_early", "_encode",
+        "_backlog", "_close_timer", "_closing", "_connecting", "_corked", "_deaf", "_early", "_encode",
         "_framing", "_heard", "_held", "_loop", "_out", "_out_size", "_parser", "_request", "_scheduled",
         "_server_state", "_socket", "_transport",
     )  # fmt: skip
@@ -53,7 +54,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._out_size = 0
         self._corked = False
         self._scheduled = False
-        self._blocked_since: float | None = None
+        self._backlog: Backlog | None = None
         self._held = False
         self._closing = False
         self._deaf = False
@@ -96,12 +97,15 @@ class WebSocketProtocol(asyncio.Protocol):
             self._socket.connection_lost()
 
     def pause_writing(self) -> None:
-        self._blocked_since = self._loop.time()
+        self._backlog = Backlog(self._loop.time())
         if not self._held and not self._closing:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self._blocked_since = None
+        if self._backlog is not None:
+            self._out += self._backlog.frames()
+            self._out_size += self._backlog.size
+            self._backlog = None
         self._flush()
         self._read_on()
 
@@ -234,7 +238,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._read_on()
 
     def _read_on(self) -> None:
-        if self._blocked_since is None and not self._held and not self._closing:
+        if self._backlog is None and not self._held and not self._closing:
             # It could not be heard until now, so its silence begins now.
             self._heard = self._loop.time()
             self._transport.resume_reading()
@@ -256,7 +260,9 @@ class WebSocketProtocol(asyncio.Protocol):
         if data is None:
             data = batch.framed[self._framing] = self._frame_batch(batch)
         # The size and not the list: every object that is looked at here costs a visit to memory for each member.
-        if self._out_size or self._blocked_since is not None or self._closing:
+        if self._backlog is not None and batch.policy is not DISCONNECT:
+            self._keep_some(self._backlog, batch)
+        elif self._out_size or self._backlog is not None or self._closing:
             self._queue(data)
         else:
             self._transport.write(data)
@@ -281,18 +287,47 @@ class WebSocketProtocol(asyncio.Protocol):
     def _queue(self, data: bytes) -> None:
         if self._closing:
             return
+        if self._backlog is not None:
+            self._backlog.add(data)
+            self._bound(self._backlog)
+            return
         self._out.append(data)
         self._out_size += len(data)
-        if self._blocked_since is not None:
-            if self._out_size > self.app.limits.blocked_bytes:
-                self._give_up("bytes")
-        elif not self._corked and not self._scheduled:
+        if not self._corked and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
+    def _keep_some(self, backlog: Backlog, batch: Batch) -> None:
+        """Broadcasts of a topic that would rather lose some of them than a slow member."""
+        if self._closing:
+            return
+        dropped = 0
+        for message in batch.messages:
+            frame = message.once(self._framing, self._frame_message)
+            if frame is not None:
+                dropped += backlog.add_message(message, frame, batch.policy)
+        self._let_go(backlog, dropped)
+        self._bound(backlog)
+
+    def _bound(self, backlog: Backlog) -> None:
+        size, count = self.app.limits.blocked_bytes - self._out_size, self.app.limits.blocked_messages
+        if backlog.size > size or len(backlog) > count:
+            self._let_go(backlog, backlog.shed(size, count))
+            if backlog.size > size:
+                self._give_up("bytes")
+            elif len(backlog) > count:
+                self._give_up("messages")
+
+    def _let_go(self, backlog: Backlog, dropped: int) -> None:
+        if dropped:
+            self.app.instruments.dropped.inc(dropped)
+            if not backlog.shedding:
+                backlog.shedding = True  # told once: a slow client may lose thousands
+                log.warning("realtime.broadcasts_dropped", queued=backlog.size)
+
     def _flush(self) -> None:
         self._scheduled = False
-        if self._blocked_since is not None or not self._out:
+        if self._backlog is not None or not self._out:
             return
         out, size = self._out, self._out_size
         self._out, self._out_size = [], 0
@@ -309,8 +344,8 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._closing:
             return
         config = self.app.config
-        if self._blocked_since is not None:
-            if now - self._blocked_since > config.transport.blocked_seconds:
+        if self._backlog is not None:
+            if now - self._backlog.since > config.transport.blocked_seconds:
                 self._give_up("seconds")
         elif not self._held and now - self._heard > config.transport.idle_seconds:
             if self._socket is None:
@@ -322,20 +357,21 @@ class WebSocketProtocol(asyncio.Protocol):
         """Sends what is queued and a close frame, waits a while for the answer, then hangs up. Never 1000 (JS-7)."""
         if self._closing:
             return
-        if self._blocked_since is None:
+        if self._backlog is None:
             self._flush()
         self._closing = True
         self._out.clear()
         self.app.instruments.closed.labels(str(code)).inc()
         self._transport.write(frames.close_frame(code))
         self._close_timer = self._loop.call_later(self.app.limits.close_seconds, self._transport.abort)
-        if self._held or self._blocked_since is not None:
+        if self._held or self._backlog is not None:
             self._transport.resume_reading()
         if self._socket is not None:
             self._socket.connection_lost()
 
     def _give_up(self, limit: str) -> None:
-        log.warning("realtime.slow_consumer", limit=limit, queued=self._out_size)
+        queued = self._out_size + (self._backlog.size if self._backlog is not None else 0)
+        log.warning("realtime.slow_consumer", limit=limit, queued=queued)
         self.close(frames.TRY_LATER)
 
     def _hang_up(self) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -11,68 +9,15 @@ from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from tests.rules import rule
+from tests.unit.realtime.transports.bytewise import HEADERS, KEY
 
-HEADERS = "host: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
-KEY = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 HEARTBEAT = b'[null,"1","phoenix","heartbeat",{}]'
-
-
-class Raw:
-    """A client made of bytes."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    def write(self, opcode: int, payload: bytes, **options: Any) -> None:
-        frame = Frame(Opcode(opcode), payload, **options)
-        frame.check = lambda: None  # type: ignore[method-assign]  # it refuses to write what is wrong
-        self.writer.write(frame.serialize(mask=True))
-
-    async def request(self, target: str, method: str = "GET", headers: str = HEADERS + KEY) -> str:
-        self.writer.write(f"{method} {target} HTTP/1.1\r\n{headers}\r\n".encode())
-        async with asyncio.timeout(5):
-            return (await self.reader.readuntil(b"\r\n\r\n")).decode()
-
-    async def frame(self) -> tuple[int, bytes]:
-        async with asyncio.timeout(5):
-            first, length = await self.reader.readexactly(2)
-            if length > 125:
-                length = int.from_bytes(await self.reader.readexactly(2 if length == 126 else 8), "big")
-            return first & 0x0F, await self.reader.readexactly(length)
-
-    async def close_code(self) -> int:
-        """Skips to the close frame, checks that the connection ends, and tells the code."""
-        while (frame := await self.frame())[0] != 8:
-            pass
-        self.writer.close()
-        return int.from_bytes(frame[1][:2], "big")
 
 
 @pytest.fixture(params=["asyncio", "uvloop"], scope="module")
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Flow control differs between event loops, and both are used."""
     return ("asyncio", {"use_uvloop": request.param == "uvloop"})
-
-
-@pytest.fixture
-async def raw() -> AsyncIterator[Callable[..., Any]]:
-    opened: list[Raw] = []
-
-    async def connect(live: Any, *, upgrade: bool = True, receive_buffer: int | None = None) -> Raw:
-        plain = socket.socket()
-        if receive_buffer:
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        plain.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", live.app.port))
-        client = Raw(*await asyncio.open_connection(sock=plain, limit=2**12 if receive_buffer else 2**16))
-        opened.append(client)
-        if upgrade:
-            assert " 101 " in await client.request("/socket/websocket?vsn=2.0.0")
-        return client
-
-    yield connect
-    for client in opened:
-        client.writer.transport.abort()
 
 
 async def refused(live: Any, query: str = "vsn=2.0.0", **options: Any) -> int:
