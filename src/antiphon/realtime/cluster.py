@@ -8,12 +8,14 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.realtime.brokers.base import Broker, BrokerStatus
+from antiphon.realtime.brokers._losses import count_dropped
+from antiphon.realtime.brokers.base import Broker, BrokerStatus, open_broker
+from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.realtime.peers import Peer, Peers
 from antiphon.realtime.requests import Answerer, Requests
 from antiphon.runtime.clock import Clock, SystemClock
@@ -207,6 +209,13 @@ class Cluster:
         self._requests.give_up()
         self._instruments.settle()
 
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
     def peers(self) -> list[Peer]:
         """The other nodes, as far as they have been heard of, by name."""
         return self._peers.all()
@@ -360,6 +369,7 @@ class _Instruments:
         self.failed = metrics.counter(
             "antiphon_cluster_failed_total", "Messages of other nodes that were not understood or could not be handled."
         )
+        count_dropped(metrics)
         self._messages = metrics.counter(
             "antiphon_cluster_messages_total", "Messages between nodes.", ("direction", "kind")
         )
@@ -377,3 +387,10 @@ class _Instruments:
         self._sizes_out.inc(self.bytes_out)
         self._sizes_in.inc(self.bytes_in)
         self.bytes_out = self.bytes_in = 0
+
+
+def open_cluster(settings: ClusterSettings, *, metrics: Metrics | None = None) -> Cluster:
+    """The cluster that the settings describe, not yet joined; without a URL this is its only node. Raises as
+    `open_broker` does."""
+    broker = None if settings.url is None else open_broker(settings, metrics=metrics)
+    return Cluster(broker, name=settings.node, metrics=metrics)

@@ -50,16 +50,13 @@ class Processes:
     def __init__(self, number: int) -> None:
         self.far = Far()
         self.told: list[tuple[int, Changes]] = []
-        self.each = [
-            TieredBackend(
-                self.far,
-                lambda changes, n=n: self.told.append((n, changes)),
-                seconds=HOUR,
-                max_size=100,
-                metrics=Metrics(),
-            )
-            for n in range(number)
-        ]
+        self.each = [self._make(place) for place in range(number)]
+
+    def _make(self, place: int) -> TieredBackend:
+        def publish(changes: Changes) -> None:
+            self.told.append((place, changes))
+
+        return TieredBackend(self.far, publish, seconds=HOUR, max_size=100, metrics=Metrics())
 
     def tell(self) -> None:
         for sender, changes in self.told:
@@ -165,7 +162,7 @@ async def test_a_change_that_failed_is_told_all_the_same() -> None:
     async def broken(*_: Any) -> bool:
         raise OSError("cut")
 
-    both.far.set = broken  # type: ignore[method-assign]
+    both.far.set = broken  # type: ignore[assignment, method-assign]
     with pytest.raises(OSError, match="cut"):
         await both.each[0].set("k", b"1", HOUR)
     assert both.told == [(0, ["k"])]

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.domain import new_id
 from antiphon.errors import ServiceError, ValidationError
 from antiphon.realtime import cluster as home
 from antiphon.realtime import requests
 from antiphon.realtime.brokers.base import Broker, Changed, Deliver, open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
-from antiphon.realtime.cluster import Cluster
+from antiphon.realtime.cluster import Cluster, open_cluster
 from antiphon.realtime.peers import MOST, Peers
 from antiphon.runtime.clock import ManualClock
 from antiphon.telemetry.metrics import Metrics
@@ -190,6 +191,12 @@ async def test_publishing_never_fails_whatever_the_broker_does(make: Make, redis
     await until(lambda: one.told == ["up", "down", "gap"])
     assert one.number("antiphon_cluster_up") == 1
     assert one.gaps == 1
+
+
+async def test_settings_make_a_cluster_or_a_node_that_is_alone(redis_url: str) -> None:
+    assert open_cluster(ClusterSettings(), metrics=Metrics()).status == "alone"
+    async with open_cluster(ClusterSettings(url=redis_url, prefix=new_id(), node="me"), metrics=Metrics()) as cluster:
+        assert (cluster.name, cluster.status) == ("me", "up")
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
