@@ -6,7 +6,6 @@ import secrets
 import socket
 import struct
 import threading
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
@@ -16,7 +15,7 @@ from antiphon.errors import ServiceError, ValidationError
 from antiphon.realtime.brokers._losses import count_dropped
 from antiphon.realtime.brokers.base import Broker, BrokerStatus, open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
-from antiphon.realtime.peers import Peer, Peers
+from antiphon.realtime.peers import Node, Peers
 from antiphon.realtime.requests import Answerer, Requests
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.runtime.tasks import Restart, Tasks
@@ -151,7 +150,7 @@ class Cluster:
         elif self._broker is not None:
             to, what = topic.encode(), event.encode()
             head = _HEAD.pack(_BINARY if binary else _TEXT, len(to), len(what))
-            self._send(b"%b%b%b%b" % (head, to, what, raw), node)
+            self._send(head + to + what + raw, node)
 
     def publish(self, topic: str, message: Any) -> None:
         """A message of pubsub, to every other node; from any thread. Raises `ValidationError` for one that is no
@@ -216,7 +215,7 @@ class Cluster:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    def peers(self) -> list[Peer]:
+    def peers(self) -> list[Node]:
         """The other nodes, as far as they have been heard of, by name."""
         return self._peers.all()
 
@@ -375,15 +374,15 @@ class _Instruments:
         )
         sizes = metrics.counter("antiphon_cluster_bytes_total", "Bytes of messages between nodes.", ("direction",))
         self._sizes_out, self._sizes_in = sizes.labels("out"), sizes.labels("in")
-        self.sent: Counter[int] = Counter()
-        self.received: Counter[int] = Counter()
+        self.sent, self.received = [0] * 256, [0] * 256
         self.bytes_out = self.bytes_in = 0
 
     def settle(self) -> None:
         for direction, counted in (("out", self.sent), ("in", self.received)):
-            for kind, number in counted.items():
-                self._messages.labels(direction, _KINDS.get(kind, "unknown")).inc(number)
-            counted.clear()
+            for kind, number in enumerate(counted):
+                if number:
+                    self._messages.labels(direction, _KINDS.get(kind, "unknown")).inc(number)
+                    counted[kind] = 0
         self._sizes_out.inc(self.bytes_out)
         self._sizes_in.inc(self.bytes_in)
         self.bytes_out = self.bytes_in = 0

@@ -13,7 +13,7 @@ MOST = 10_000
 log = get_logger(__name__)
 
 
-class Peer(Struct, frozen=True, kw_only=True):
+class Node(Struct, frozen=True, kw_only=True):
     """Another node. `silent` are the seconds since it was last heard of."""
 
     node: str
@@ -32,10 +32,10 @@ class Peers:
     def __len__(self) -> int:
         return len(self._heard)
 
-    def all(self) -> list[Peer]:
+    def all(self) -> list[Node]:
         """By name."""
         now = self._clock.monotonic()
-        peers = [Peer(node=node, name=name, silent=now - at) for node, (name, at) in self._heard.items()]
+        peers = [Node(node=node, name=name, silent=now - at) for node, (name, at) in self._heard.items()]
         return sorted(peers, key=lambda peer: (peer.name, peer.node))
 
     def hear(self, node: str, name: str) -> None:
