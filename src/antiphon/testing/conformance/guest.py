@@ -91,7 +91,7 @@ class Guest:
     async def hear(self) -> Heard:
         """The next frame."""
         while True:
-            opcode, payload = await self._receive()
+            opcode, payload = await self.receive()
             if opcode == CLOSE:
                 raise Mismatch("a frame", f"the end of the connection ({_code(payload)})")
             if opcode in {TEXT, BINARY}:
@@ -112,11 +112,27 @@ class Guest:
             pass
         return heard
 
+    async def receive(self) -> tuple[int, bytes]:
+        """The next message as it is, with its opcode: also pings, pongs and the close."""
+        try:
+            async with asyncio.timeout(self._patience):
+                opcode, payload = await self.socket.receive()
+        except TimeoutError:
+            raise Mismatch("something", f"nothing in {self._patience:g} s") from None
+        if opcode == CLOSE:
+            self._note("<-", f"close {_code(payload)}")
+        elif opcode == PING:
+            self.pings += 1
+            self.socket.send(PONG, payload)
+        elif opcode != PONG:
+            self._note("<-", payload.hex(" ") if opcode == BINARY else payload)
+        return opcode, payload
+
     async def closed(self) -> int | None:
         """With which code the server ends the connection, None where it says none; frames before that are skipped."""
         try:
             while True:
-                opcode, payload = await self._receive()
+                opcode, payload = await self.receive()
                 if opcode == CLOSE:
                     self.socket.send(CLOSE, payload[:2])
                     return _code(payload)
@@ -163,21 +179,6 @@ class Guest:
             heard = await self.hear()
             if heard.topic == "phoenix" and heard.ref == ref:
                 return
-
-    async def _receive(self) -> tuple[int, bytes]:
-        try:
-            async with asyncio.timeout(self._patience):
-                opcode, payload = await self.socket.receive()
-        except TimeoutError:
-            raise Mismatch("something", f"nothing in {self._patience:g} s") from None
-        if opcode == CLOSE:
-            self._note("<-", f"close {_code(payload)}")
-        elif opcode == PING:
-            self.pings += 1
-            self.socket.send(PONG, payload)
-        elif opcode != PONG:
-            self._note("<-", payload.hex(" ") if opcode == BINARY else payload)
-        return opcode, payload
 
     def _heard(self, opcode: int, payload: bytes) -> Heard:
         if opcode == BINARY:

@@ -8,6 +8,7 @@ import io
 import os
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _FINAL = 0x80
+_CHUNK = 65536
 _MASK = b"\x11\x22\x33\x44"
 
 
@@ -76,12 +78,12 @@ async def request(
     length = {"Content-Length": str(len(body))} if body or method == "POST" else {}
     try:
         writer.write(address.head(method, target, {"Connection": "close", **length, **(headers or {})}) + body)
-        try:
-            await writer.drain()
-            return parsed(await reader.read(-1))
-        except ConnectionError:
-            # A body that is too large may be refused while it is still being sent.
-            return parsed(bytes(getattr(reader, "_buffer", b"")))
+        received = b""
+        # What is too large may be refused, and the connection reset, while it is still being sent.
+        with suppress(ConnectionError):
+            while chunk := await reader.read(_CHUNK):
+                received += chunk
+        return parsed(received)
     finally:
         # Whatever is unsent is of no use any more, and would keep the connection.
         writer.transport.abort()

@@ -1,7 +1,5 @@
 """BN: frames of bytes, in version 2."""
 
-import asyncio
-
 from antiphon.testing.conformance.checks.text import ends
 from antiphon.testing.conformance.guest import insist, pushed_bytes
 from antiphon.testing.conformance.raw import BINARY
@@ -19,8 +17,7 @@ async def _next_binary(room: Room, topic: str, join_ref: str, event: str, payloa
     guest = await room.connect()
     await guest.join(topic, join_ref=join_ref)
     guest.send(join_ref, "7", topic, event, payload)
-    async with asyncio.timeout(room.patience):
-        opcode, data = await guest.socket.receive()
+    opcode, data = await guest.receive()
     insist(opcode == BINARY, "a binary message", data)
     return data
 

@@ -103,7 +103,7 @@ async def no_half_characters(room: Room) -> None:
     guest, topic = await room.connect(), room.unique()
     await guest.join(topic)
     guest.send_text(f'[null,"5","{topic}","echo",{{"half":"\\ud800"}}]')
-    opcode, payload = await guest.socket.receive()
+    opcode, payload = await guest.receive()
     insist(opcode != TEXT or b"\\ud8" not in payload.lower(), "no half of a surrogate pair", payload)
     payload.decode(errors="strict" if opcode == TEXT else "replace")
 
