@@ -15,6 +15,7 @@ from antiphon.realtime.socket import Socket
 from antiphon.realtime.transports import deflate, frames, handshake
 from antiphon.realtime.transports.backlog import DISCONNECT, Backlog
 from antiphon.realtime.transports.base import Batch
+from antiphon.realtime.transports.turns import Turns
 from antiphon.realtime.wire.base import BadFrameError, Message
 from antiphon.telemetry.logs import get_logger
 
@@ -32,7 +33,7 @@ class WebSocketProtocol(asyncio.Protocol):
     __slots__ = (
         "_backlog", "_close_timer", "_closing", "_connecting", "_corked", "_deaf", "_early", "_encode",
         "_framing", "_heard", "_held", "_loop", "_out", "_out_size", "_parser", "_request", "_scheduled",
-        "_server_state", "_socket", "_transport",
+        "_server_state", "_socket", "_transport", "_turns",
     )  # fmt: skip
 
     app: ClassVar["Phoenix"]
@@ -58,6 +59,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._held = False
         self._closing = False
         self._deaf = False
+        self._turns: Turns | None = None
         self._close_timer: asyncio.TimerHandle | None = None
 
     # asyncio.Protocol
@@ -70,7 +72,9 @@ class WebSocketProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
         if self._socket is not None:
-            if not self._deaf:
+            if self._turns is not None:
+                self._take_in_turns(self._turns, data)
+            elif not self._deaf:
                 self._take(self._socket, data)
         elif self._request is None:
             self._request = request = handshake.parse_request(data)
@@ -165,6 +169,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if extension is not None:
             self._parser = frames.FrameParser(self.app.limits.max_message_bytes, deflate.inflate)
             self._encode = deflate.deflated_frame
+            self._turns = Turns(self._take_turn, self._read_on)
 
     def _negotiated(self, request: handshake.UpgradeRequest) -> str | None:
         offers = request.headers.get("sec-websocket-extensions")
@@ -177,6 +182,18 @@ class WebSocketProtocol(asyncio.Protocol):
         self._transport.close()
 
     # Input
+
+    def _take_in_turns(self, turns: Turns, data: bytes) -> None:
+        if self._closing and turns:
+            self._deaf = True  # it reads on all the same: what waited here would have no bound
+            return
+        turns.add(data)
+        if turns and not self._closing:
+            self._transport.pause_reading()
+
+    def _take_turn(self, data: bytes) -> None:
+        if self._socket is not None and not self._deaf and not self._transport.is_closing():
+            self._take(self._socket, data)
 
     def _take(self, socket: Socket, data: bytes) -> None:
         self._corked = True
@@ -238,7 +255,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._read_on()
 
     def _read_on(self) -> None:
-        if self._backlog is None and not self._held and not self._closing:
+        if self._backlog is None and not self._held and not self._turns and not self._closing:
             # It could not be heard until now, so its silence begins now.
             self._heard = self._loop.time()
             self._transport.resume_reading()

@@ -1,5 +1,6 @@
 """permessage-deflate (RFC 7692): every parameter of the header, and the websockets library in both directions."""
 
+import asyncio
 import json
 import os
 import zlib
@@ -21,7 +22,7 @@ from websockets.uri import parse_uri
 from antiphon.realtime.transports import deflate, frames
 from antiphon.realtime.transports.frames import FrameError, FrameParser
 from antiphon.realtime.wire.base import Binary
-from tests.raw_frames import client_frame, squeezed
+from tests.raw_frames import RawClient, client_frame, squeezed
 from tests.rules import rule
 
 LIMIT = 200_000
@@ -323,3 +324,31 @@ async def test_the_versions_and_their_bytes_are_kept_apart(serve: Any) -> None:
         assert (await wire.receive())[4] == {"text": LONG}
         assert await wire.connection.recv() == b"\x02\x06\x07room:1message" + LONG.encode()
         assert (await wire.receive())[4] == {"end": True}
+
+
+@rule("BC-11")
+async def test_a_kilobyte_that_is_a_megabyte_stands_in_nobodys_way(serve: Any) -> None:
+    """What comes in one read is taken in turns: whoever speaks after it is answered before all of it is handled."""
+    live = await serve(compression=True)
+    heavy = await RawClient.connect(live.app.port, headers="sec-websocket-extensions: permessage-deflate\r\n")
+    light = await RawClient.connect(live.app.port)
+    await heavy.send(client_frame(0x81, b'["1","1","room:1","phx_join",{}]'))
+    await heavy.frame()
+    swollen = squeezed(b'["1",null,"room:1","silent","' + b"x" * 1_000_000 + b'"]')
+    heartbeat = client_frame(0x81, b'[null,"1","phoenix","heartbeat",{}]')
+    order: list[str] = []
+
+    async def answered(name: str, client: RawClient) -> None:
+        await client.frame()
+        order.append(name)
+
+    await heavy.send(client_frame(0xC1, swollen) * 20 + heartbeat)
+    await light.send(heartbeat)
+    await asyncio.gather(answered("heavy", heavy), answered("light", light))
+    assert order == ["light", "heavy"]
+    # And in order, with whatever came meanwhile.
+    await heavy.send(client_frame(0xC1, swollen) * 5 + heartbeat * 1000, chop=5000)
+    for _ in range(1000):
+        assert (await heavy.frame())[1] == b'[null,"1","phoenix","phx_reply",{"status":"ok","response":{}}]'
+    heavy.abort()
+    light.abort()
