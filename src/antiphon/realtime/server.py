@@ -24,6 +24,8 @@ def bind(host: str, port: int) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listener = socket.create_server(found[0][4][:2], family=found[0][0], backlog=_BACKLOG)
     listener.setblocking(False)
+    # asyncio turns Nagle off where the socket says that it is TCP; one that was accepted says nothing.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
