@@ -46,7 +46,7 @@ class Nodes:
         self.make = make
         self._life = AsyncExitStack()
         self._tasks: set[asyncio.Task[object]] = set()
-        self._sockets: set[str] = set()
+        self._sockets = 0
 
     async def __aenter__(self) -> Self:
         self._tasks, self._sockets = asyncio.all_tasks(), _sockets()
@@ -58,7 +58,7 @@ class Nodes:
         await self._life.aclose()
         left = [repr(task) for task in asyncio.all_tasks() - self._tasks]
         assert [task for task in left if "TestRunner" not in task] == []
-        assert _sockets() == self._sockets
+        await until(lambda: _sockets() == self._sockets)
 
     async def __call__(self, name: str, broker: Broker | None = None) -> Node:
         node = Node(name, broker or self.make())
@@ -66,9 +66,9 @@ class Nodes:
         return await node.start()
 
 
-def _sockets() -> set[str]:
+def _sockets() -> int:
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # the folder itself was open while it was read
             found.add(str(entry.readlink()))
-    return {each for each in found if each.startswith("socket:")}
+    return sum(each.startswith("socket:") for each in found)

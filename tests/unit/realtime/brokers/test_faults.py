@@ -17,6 +17,9 @@ from tests.redis_server import RedisServer
 Server = RedisServer | NatsServer
 Logged = list[MutableMapping[str, Any]]
 
+pytestmark = pytest.mark.parametrize("anyio_backend", ["uvloop"], indirect=True)
+"""The loop that servers run on; the contract is held on asyncio's."""
+
 TIMEOUT = 0.5
 LIMIT = 65_536
 

@@ -86,6 +86,7 @@ async def test_what_it_may_not_do_later_is_counted_and_named(nodes: Nodes, logge
         assert line["error"] == "Permissions Violation for Publish"
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "uvloop"], indirect=True)
 async def test_tls(nodes: Nodes, tmp_path: Path, logged: Logged) -> None:
     shown, key = make_certificate(tmp_path)
     with NatsServer(f'tls {{ cert_file: "{shown}", key_file: "{key}" }}') as server:

@@ -109,6 +109,7 @@ async def test_a_socket_of_the_machine(nodes: Nodes, tmp_path: Path) -> None:
         await talk(nodes, f"unix://:hunter2@{tmp_path}/r")
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "uvloop"], indirect=True)
 async def test_tls(nodes: Nodes, tmp_path: Path, free_port: int, logged: Logged) -> None:
     shown, key = make_certificate(tmp_path)
     files = ("--tls-cert-file", str(shown), "--tls-key-file", str(key), "--tls-ca-cert-file", str(shown))
