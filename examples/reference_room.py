@@ -11,11 +11,13 @@ import argparse
 import asyncio
 from typing import Any
 
+from pydantic import SecretStr
+
 from antiphon.realtime.brokers.base import open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.realtime.channel import Channel, Rejected, Reply
 from antiphon.realtime.cluster import Cluster
-from antiphon.realtime.config import PhoenixConfig
+from antiphon.realtime.config import PhoenixConfig, SecurityConfig, TransportConfig
 from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.socket import Socket
@@ -163,7 +165,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=4100)
     parser.add_argument("--redis", metavar="URL", help="joins the rooms of several processes into one")
     options = parser.parse_args()
-    app = reference_room(cluster=Cluster(open_broker(ClusterSettings(url=options.redis))) if options.redis else None)
+    # Everybody may know this secret, for nothing in the room is one; and all its nodes have to.
+    config = PhoenixConfig(
+        security=SecurityConfig(secret=SecretStr("the reference room hides nothing")),
+        transport=TransportConfig(longpoll=True),
+    )
+    cluster = Cluster(open_broker(ClusterSettings(url=options.redis))) if options.redis else None
+    app = reference_room(config, cluster=cluster)
     asyncio.run(app.start(options.host, options.port))
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 async def room() -> AsyncIterator[RoomAddress]:
-    app = reference_room(configured(close_seconds=1.0), metrics=Metrics())
+    app = reference_room(configured(close_seconds=1.0, longpoll=True, longpoll_window=1.0), metrics=Metrics())
     await app.listen("127.0.0.1", 0)
     yield RoomAddress("127.0.0.1", app.port, tls=False, mount="/socket")
     await app.stop()
@@ -37,7 +37,7 @@ def missed(verdicts: list[Verdict]) -> list[str]:
 async def test_every_rule_holds(room: RoomAddress) -> None:
     verdicts = await Runner(room).run([each for each in all_checks() if not each.slow])
     assert missed(verdicts) == []
-    assert len(verdicts) >= 90
+    assert len(verdicts) >= 130
 
 
 async def run(room: RoomAddress, *options: str) -> "subprocess.CompletedProcess[str]":

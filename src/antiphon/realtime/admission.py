@@ -68,7 +68,7 @@ class Admission:
 
     async def _admit(self, request: ConnectRequest) -> Admitted:
         self._entrance.enter()
-        self._check_origin(request)
+        self.check_origin(request)
         token = self._token(request)
         by_socket = request.transport == "websocket"
         subprotocol = choose(offered(request.headers), self._config.security.subprotocols) if by_socket else None
@@ -78,7 +78,8 @@ class Admission:
         info = connect_info(self._config, request, params, session=session, auth_token=token)
         return Admitted(serializer, subprotocol, await self._assigns(info))
 
-    def _check_origin(self, request: ConnectRequest) -> None:
+    def check_origin(self, request: ConnectRequest) -> None:
+        """Raises `Refused` when the page that asks may not connect; `admit` asks by itself."""
         origin = request.headers.get("origin")
         if not self.origins.allows(origin, request.arrival):
             log.warning("realtime.origin_refused", origin=(origin or "")[:200])

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from antiphon.realtime.environment import read_env
 from antiphon.realtime.presence.config import PresenceConfig
@@ -34,6 +34,12 @@ class SecurityConfig(BaseModel):
         default=False,
         description="Take a token that the client sends with its sub-protocols, or in a header of long-poll.",
     )
+    secret: SecretStr | None = Field(
+        default=None,
+        min_length=20,
+        description="Signs the tokens of long-poll sessions, the same on all nodes; 20 characters at least, better 64 "
+        "random ones. Without one each process makes its own, and the sessions of another node are unknown to it.",
+    )
     connect_info: tuple[ConnectInfoKey, ...] = Field(
         default=(), description="What on_connect is told of a connection besides its parameters."
     )
@@ -59,6 +65,19 @@ class TransportConfig(BaseModel):
 
     websocket_path: str = Field(
         default="websocket", pattern=r"^[^?#/][^?#]*[^/?#]$", description="Path of the WebSocket below the mount."
+    )
+    longpoll: bool = Field(default=False, description="Serve clients that no WebSocket comes through to.")
+    longpoll_path: str = Field(
+        default="longpoll", pattern=r"^[^?#/][^?#]*[^/?#]$", description="Path of long-poll below the mount."
+    )
+    longpoll_window: float = Field(
+        default=10.0, gt=0, le=15, description="How long a poll waits for a message. Clients give up after 20."
+    )
+    longpoll_inactive_seconds: float = Field(
+        default=15.0, gt=0, description="A session that no poll came for since is over."
+    )
+    longpoll_body_bytes: int = Field(
+        default=8_000_000, ge=1024, description="Larger bodies of up to 100 frames are answered with 400."
     )
     max_connections: int = Field(default=100_000, ge=1, description="More connections are refused with 503.")
     max_message_bytes: int = Field(

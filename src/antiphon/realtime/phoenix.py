@@ -1,7 +1,7 @@
 """`Phoenix`: the application. It knows the channels, lets sockets in, and broadcasts for everybody."""
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 from antiphon.errors import ServiceError
@@ -26,7 +26,11 @@ from antiphon.realtime.socket import Route
 from antiphon.realtime.sockets import SocketId, Sockets
 from antiphon.realtime.stepper import Stepper
 from antiphon.realtime.topics import TopicRoutes, Topics
+from antiphon.realtime.transports.asgi import AsgiApplication
+from antiphon.realtime.transports.longpoll import REQUEST
+from antiphon.realtime.transports.longpoll_http import LongPollRequests
 from antiphon.realtime.transports.plain import PlainRequests
+from antiphon.realtime.transports.scope import Receive, Send
 from antiphon.realtime.transports.websocket import WebSocketProtocol
 from antiphon.realtime.wire.base import Message
 from antiphon.runtime.clock import SystemClock
@@ -41,6 +45,7 @@ OnConnectT = TypeVar("OnConnectT", bound=OnConnect)
 
 class Phoenix:
     """Runs by itself (`await app.start("localhost", 4000)`), or inside another uvicorn with `ws=app.protocol_class()`.
+    It is an ASGI application too, for any server, and to be mounted in others (see `lifespan`).
 
     Everything but the constructor belongs to the thread of one running loop.
     """
@@ -75,10 +80,13 @@ class Phoenix:
         """The pids of channels that are present somewhere."""
         self.frames_received = 0
         self.frames_sent = 0
+        self.longpoll = LongPollRequests(self) if self.limits.longpoll else None
+        """Serves the clients that poll, where the settings say so."""
+        self.is_open = False
         self._presence = presence
+        self._asgi = AsgiApplication(self)
         self._path = MountPath(f"{self.config.mount}/{self.limits.websocket_path}")
         self._server: Server | None = None
-        self._open = False
 
     # Setting up
 
@@ -191,9 +199,9 @@ class Phoenix:
 
     async def open(self) -> None:
         """Joins the other nodes. `listen` does it; call it where another server serves this application."""
-        if self._open:
+        if self.is_open:
             return
-        self._open, self.entrance.closed = True, False
+        self.is_open, self.entrance.closed = True, False
         pubsub.adopt(self.pubsub)
         self.presence = presence.adopt(self._presence)
         self._connect_nodes()
@@ -204,8 +212,8 @@ class Phoenix:
         """The counterpart of `open`, for when all sockets are closed; ends what handlers still do."""
         await self.stepper.stop()
         self.sockets.stop()
-        if self._open:
-            self._open = False
+        if self.is_open:
+            self.is_open = False
             await self.presence.stop()
             await self.cluster.stop()
             self.pubsub.forward = None
@@ -215,9 +223,22 @@ class Phoenix:
     async def drain(self) -> None:
         """Takes no new sockets and asks all there are to come back elsewhere (1012), in batches (DC-5)."""
         self.entrance.closed = True
-        if self._open:
+        if self.is_open:
             await self.presence.leave()
         await self.sockets.drain()
+
+    @asynccontextmanager
+    async def lifespan(self, _host: object = None) -> AsyncIterator[None]:
+        """`open` and `stop`, for the application that this one is mounted in: `FastAPI(lifespan=phoenix.lifespan)`."""
+        await self.open()
+        try:
+            yield
+        finally:
+            await self.stop()
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """ASGI: WebSockets, long-poll and lifespan."""
+        await self._asgi(scope, receive, send)
 
     def protocol_class(self) -> type[WebSocketProtocol]:
         """What to hand to uvicorn as `ws=`, to serve this application on another's port."""
@@ -257,6 +278,10 @@ class Phoenix:
         cluster.on_disconnect(self.sockets.disconnect)
         cluster.on_presence(self.presence.receive)
         cluster.on_gap(self.presence.announce)
+        if self.longpoll is not None:
+            cluster.on_request(REQUEST, self.longpoll.sessions.answer)
+            if cluster.status != "alone" and self.config.security.secret is None:
+                log.warning("realtime.no_common_secret", todo="set realtime.security.secret, the same on all nodes")
         self.pubsub.forward = cluster.publish
         self.presence.attach(
             cluster.name,

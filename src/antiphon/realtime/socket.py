@@ -83,6 +83,11 @@ class Socket:
         elif self._queued <= limit // 2 < before:
             self.transport.resume_reading()
 
+    def is_joining(self, topic: str) -> bool:
+        """Whether a join of the topic is not answered yet."""
+        member = self._channels.get(topic)
+        return member is not None and member.state == "joining"
+
     def forget(self, member: Member) -> None:
         """The member has ended; its topic is free again."""
         if self._channels.get(member.topic) is member:

@@ -20,7 +20,6 @@ from antiphon.cache.config import CacheSettings, RedisSettings
 from antiphon.conversation.config import SessionSettings
 from antiphon.errors import ConfigError
 from antiphon.providers.config import ProvidersSettings
-from antiphon.realtime.config import RealtimeSettings
 from antiphon.runtime.config import PerformanceSettings, ServiceSettings
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.settings import schema
@@ -31,7 +30,7 @@ from antiphon.settings.sources import Found, Sources
 from antiphon.settings.vendors import set_by_variables
 from antiphon.storage.config import DatabaseSettings
 from antiphon.telemetry.config import LoggingSettings, MonitoringSettings
-from antiphon.web.config import ServerSettings
+from antiphon.web.config import LiveSettings, ServerSettings
 
 SECTIONS = "antiphon.sections"
 """Entry points of this group add sections: `name = "package.module:Model"`, a pydantic model with defaults. A model is
@@ -84,7 +83,7 @@ class Config(BaseModel):
     redis: RedisSettings = RedisSettings()
     cache: CacheSettings = CacheSettings()
     sessions: SessionSettings = SessionSettings()
-    realtime: RealtimeSettings = RealtimeSettings()
+    realtime: LiveSettings = LiveSettings()
     providers: ProvidersSettings = ProvidersSettings()
     assistants: AssistantSettings = AssistantSettings()
     features: Features = Field(Features(), json_schema_extra=_LIVE)

@@ -7,19 +7,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from antiphon.realtime.transports.longpoll_http import LongPollRequests
 from antiphon.web.health import Endpoint
 from antiphon.web.limits import BodyLimit
 from antiphon.web.static import Asset, StaticPage
 
 
 class WebApp:
-    """Looks a request up by method and path; what is not there goes to the page, then to FastAPI."""
+    """Looks a request up by method and path; what is not there goes to the page, then to FastAPI. Long-poll comes
+    before everything that could take the body of a request (LP-19)."""
 
     def __init__(
-        self, hot: Mapping[tuple[str, str], Endpoint], page: StaticPage, api: FastAPI, *, max_body_bytes: int
+        self,
+        hot: Mapping[tuple[str, str], Endpoint],
+        page: StaticPage,
+        api: FastAPI,
+        *,
+        max_body_bytes: int,
+        longpoll: LongPollRequests | None = None,
     ) -> None:
         self._hot = hot
         self._page = page
+        self._longpoll = longpoll
         self._api: ASGIApp = BodyLimit(api, max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,6 +40,9 @@ class WebApp:
             response = await endpoint(Request(scope, receive))
         elif method in ("GET", "HEAD") and (asset := self._page.find(path)):
             response = _page_response(asset, scope)
+        elif self._longpoll is not None and self._longpoll.serves(scope):
+            await self._longpoll(scope, receive, send)
+            return
         else:
             # What GET is answered with, HEAD is too; the protocol below keeps the body back.
             await self._api({**scope, "method": "GET"} if method == "HEAD" else scope, receive, send)

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from antiphon.realtime.config import RealtimeSettings, TransportConfig
 from antiphon.realtime.origin import is_loopback
 
 
@@ -28,3 +29,15 @@ class ServerSettings(BaseModel):
             f"Antiphon does not listen on {self.host}: nobody would have to say who they are. Use 127.0.0.1, and put a "
             "reverse proxy that authenticates people in front of it to reach it from elsewhere."
         )
+
+
+class LiveTransport(TransportConfig):
+    """The connections of a house: whoever reaches its page reaches its sockets, one way or the other."""
+
+    longpoll: bool = Field(default=True, description="Serve clients that no WebSocket comes through to.")
+
+
+class LiveSettings(RealtimeSettings):
+    """The section `realtime` of the configuration."""
+
+    transport: LiveTransport = Field(default_factory=LiveTransport)

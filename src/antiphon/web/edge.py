@@ -49,7 +49,13 @@ class Edge:
     def server(self, settings: ServerSettings, drain: Callable[[], Awaitable[None]]) -> WebServer:
         """Serves sockets, API, health and page; not yet bound. `drain` is that of `WebServer`."""
         self._open_channels()
-        app = WebApp(health_routes(self.monitoring), StaticPage(), self._api(), max_body_bytes=settings.max_body_bytes)
+        app = WebApp(
+            health_routes(self.monitoring),
+            StaticPage(),
+            self._api(),
+            max_body_bytes=settings.max_body_bytes,
+            longpoll=self.phoenix.longpoll,
+        )
         names = frozenset({settings.host, self.phoenix.config.security.public_host or settings.host})
         guard = Guard(app, names, self.phoenix.admission.origins)
         return WebServer(guard, self.phoenix.protocol_class(), settings, drain)

@@ -1,30 +1,31 @@
-"""Requests that reach the address of the sockets and are no upgrade: what curl sends, or a proxy that drops it."""
+"""Plain HTTP at the address of the sockets: long-poll, and what is no upgrade: curl, or a proxy that drops it."""
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from antiphon.realtime.connect import Refused
 from antiphon.realtime.transports import handshake
-from antiphon.realtime.transports.scope import connect_request, path_of
+from antiphon.realtime.transports.scope import Receive, Send, connect_request, header_pairs, path_of
 
 if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
 
-Send = Callable[[Any], Awaitable[None]]
-
 
 class PlainRequests:
-    """An ASGI application for HTTP. Refuses as an upgrade would be refused (TR-7), and else because there is none."""
+    """An ASGI application for HTTP. What is not for long-poll is refused as an upgrade would be refused (TR-7), and
+    else because there is none."""
 
     def __init__(self, app: "Phoenix") -> None:
         self._app = app
 
-    async def __call__(self, scope: Any, _receive: Any, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        longpoll = self._app.longpoll
+        if longpoll is not None and longpoll.serves(scope):
+            await longpoll(scope, receive, send)
+            return
         refusal = await self._refusal(scope)
         self._app.instruments.refused.labels(str(refusal.status)).inc()
         headers = handshake.refusal_headers(refusal.status, len(refusal.body), refusal.headers)
-        pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
+        await send({"type": "http.response.start", "status": refusal.status, "headers": header_pairs(headers)})
         await send({"type": "http.response.body", "body": refusal.body})
 
     async def _refusal(self, scope: Any) -> Refused:

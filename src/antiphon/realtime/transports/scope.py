@@ -1,15 +1,27 @@
 """What ASGI tells of a request, in our words."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
+from urllib.parse import quote
 
 from antiphon.realtime.connect import ConnectRequest, Peer, gathered
 from antiphon.realtime.origin import Arrival
 
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+_OF_PATHS = "/:@!$&'()*+,;=~"
+"""What a path may hold as it is (RFC 3986, 3.3)."""
+
 
 def path_of(scope: Any) -> str:
-    """The path in the characters of the wire (Latin-1), its percent-encoding untouched."""
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return raw.decode("latin-1")
+    """The path in the characters of the wire (Latin-1), its percent-encoding untouched, below where the application is
+    mounted in another one (`root_path`)."""
+    path, root = _whole_path(scope), scope.get("root_path", "").rstrip("/")
+    for prefix in (root, quote(root, safe=_OF_PATHS)):
+        if prefix and path.startswith(f"{prefix}/"):
+            return path[len(prefix) :]
+    return path
 
 
 def connect_request(
@@ -20,7 +32,7 @@ def connect_request(
     client, server = scope.get("client"), scope.get("server") or ("", None)
     return ConnectRequest(
         transport=transport,
-        path=path_of(scope),
+        path=_whole_path(scope),
         query=scope["query_string"].decode("latin-1"),
         variables=variables,
         headers=headers,
@@ -31,3 +43,13 @@ def connect_request(
         ),
         peer=None if client is None else Peer(*client),
     )
+
+
+def header_pairs(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers of an answer as ASGI takes them."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _whole_path(scope: Any) -> str:
+    raw: bytes = scope.get("raw_path") or quote(scope["path"], safe=_OF_PATHS).encode()
+    return raw.partition(b"?")[0].decode("latin-1")

@@ -1,0 +1,170 @@
+"""Long-poll over HTTP: what Phoenix clients fall back to where no WebSocket comes through (LP-1 to LP-19).
+
+Nearly every answer is HTTP 200; what became of a request is the `status` in its body.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from antiphon.realtime.connect import ConnectRequest, Refused
+from antiphon.realtime.mount import MountPath
+from antiphon.realtime.query import decode_query
+from antiphon.realtime.transports.longpoll import LongPoll, SessionPlace, SessionTold
+from antiphon.realtime.transports.longpoll_frames import frames_in
+from antiphon.realtime.transports.longpoll_session import GONE
+from antiphon.realtime.transports.scope import Receive, Send, connect_request, header_pairs, path_of
+
+if TYPE_CHECKING:
+    from antiphon.realtime.phoenix import Phoenix
+
+TOKEN_HEADER = "x-phoenix-longpoll-token"  # noqa: S105 - the name of a header
+
+_HEADERS = {
+    "content-type": "application/json; charset=utf-8",
+    "cache-control": "no-store",
+    "access-control-allow-origin": "*",
+}
+
+
+class LongPollRequests:
+    """An ASGI application for HTTP, for the requests that it `serves`."""
+
+    def __init__(self, app: "Phoenix") -> None:
+        self.sessions = LongPoll(app)
+        self._app = app
+        self._path = MountPath(f"{app.config.mount}/{app.limits.longpoll_path}")
+
+    def serves(self, scope: Any) -> bool:
+        """Whether the request is for long-poll."""
+        try:
+            return self._path.match(path_of(scope)) is not None
+        except ValueError:
+            return True  # and is told that it cannot be read
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        answer = await self._answer(scope, receive)
+        if answer is not None:
+            await answer.send(send)
+
+    async def _answer(self, scope: Any, receive: Receive) -> "_Answer | None":
+        """None when the client has gone."""
+        try:
+            request = connect_request(scope, "longpoll", self._path.match(path_of(scope)) or {})
+            token = _token(request)
+        except ValueError:
+            return _Answer(HTTPStatus.BAD_REQUEST)  # of the query or the path (TR-13)
+        try:
+            self._app.admission.check_origin(request)
+        except Refused as refused:
+            return self._refused(refused)
+        place = self.sessions.locate(token)
+        match scope["method"]:
+            case "GET":
+                return await self._get(request, token, place, receive)
+            case "POST":
+                return await self._post(request, place, receive)
+            case "OPTIONS":
+                return _preflight(request)
+        return _Answer(HTTPStatus.BAD_REQUEST)
+
+    async def _get(
+        self, request: ConnectRequest, token: object, place: SessionPlace | None, receive: Receive
+    ) -> "_Answer | None":
+        if place is not None:
+            told = await _while_there(self.sessions.ask(place, None), receive)
+            if told is None:
+                return None
+            if told.status != GONE:
+                return _said(told.status, token=token, messages=told.messages)
+        try:
+            return _said(GONE, token=await self.sessions.open(request), messages=[])
+        except Refused as refused:
+            return self._refused(refused)
+
+    async def _post(self, request: ConnectRequest, place: SessionPlace | None, receive: Receive) -> "_Answer | None":
+        if place is None:
+            return _said(GONE)
+        limits = self._app.limits
+        try:
+            body = await _body(request, receive, limits.longpoll_body_bytes)
+            frames = frames_in(body, request.headers.get("content-type", ""), limits.max_message_bytes)
+        except ValueError:
+            return _Answer(HTTPStatus.BAD_REQUEST)
+        except ConnectionError:
+            return None
+        return _said((await self.sessions.ask(place, frames)).status)
+
+    def _refused(self, refused: Refused) -> "_Answer":
+        self._app.instruments.refused.labels(str(refused.status)).inc()
+        if refused.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _said(403)
+        # 403 makes clients give up for good (JS-9). They come back when they cannot read the answer.
+        wait = refused.headers.get("retry-after")
+        return _Answer(refused.status, {} if wait is None else {"retry-after": wait})
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+    async def send(self, send: Send) -> None:
+        headers = {**_HEADERS, **self.headers, "content-length": str(len(self.body))}
+        await send({"type": "http.response.start", "status": self.status, "headers": header_pairs(headers)})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def _said(status: int, **more: object) -> _Answer:
+    return _Answer(HTTPStatus.OK, body=msgspec.json.encode({"status": status, **more}))
+
+
+def _preflight(request: ConnectRequest) -> _Answer:
+    headers = {
+        "access-control-allow-headers": request.headers.get("access-control-request-headers", ""),
+        "access-control-allow-methods": "get, post, options",
+        "access-control-max-age": "3600",
+    }
+    return _Answer(HTTPStatus.OK, headers)
+
+
+def _token(request: ConnectRequest) -> object:
+    """Of the header, else of the query (LP-8). Raises `ValueError` for a query that cannot be read."""
+    params = decode_query(request.query)
+    return request.headers.get(TOKEN_HEADER) or params.get("token") or None
+
+
+async def _body(request: ConnectRequest, receive: Receive, limit: int) -> bytes:
+    """Raises `ValueError` when it is larger than `limit`, `ConnectionError` when the client goes meanwhile."""
+    announced = request.headers.get("content-length", "0")
+    if not announced.isascii() or not announced.isdigit() or int(announced) > limit:
+        raise ValueError(f"bodies are limited to {limit} bytes")
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the client has gone")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise ValueError(f"bodies are limited to {limit} bytes")
+    return bytes(body)
+
+
+async def _while_there(poll: Awaitable[SessionTold], receive: Receive) -> SessionTold | None:
+    """What the poll brings; when the client goes first it is given up, so that nothing is handed to nobody."""
+    told, gone = asyncio.ensure_future(poll), asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait((told, gone), return_when=asyncio.FIRST_COMPLETED)
+        return await told if told.done() else None
+    finally:
+        told.cancel()
+        gone.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
