@@ -15,6 +15,7 @@ from antiphon.errors import ServiceError, ValidationError
 from antiphon.realtime.brokers._losses import count_dropped
 from antiphon.realtime.brokers.base import Broker, BrokerStatus, open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
+from antiphon.realtime.gaps import Gaps, call_all
 from antiphon.realtime.peers import Node, Peers
 from antiphon.realtime.requests import Answerer, Requests
 from antiphon.runtime.clock import Clock, SystemClock
@@ -32,8 +33,6 @@ OnBody = Callable[[bytes], object]
 
 BEATS_MISSED = 3.5
 """A node that has been silent for so many of its beats is gone."""
-GAP_SECONDS = 1.0
-"""Gaps that follow each other so fast are told as two: the first, and all the others."""
 
 _TEXT, _BINARY, _MESSAGE, _DISCONNECT, _PRESENCE, _REQUEST, _ANSWER, _HELLO, _BEAT, _BYE = range(1, 11)
 _KINDS = {
@@ -95,7 +94,7 @@ class Cluster:
         self._peers = Peers(self._clock, self._requests.give_up)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self._gaps = _Gaps()
+        self._gaps = Gaps()
         self._on_status: list[Callable[[BrokerStatus], object]] = []
         self._on_broadcast: OnBroadcast = lambda *_: None
         self._on_message: OnMessage = lambda *_: None
@@ -247,8 +246,7 @@ class Cluster:
 
     def _changed(self, status: BrokerStatus) -> None:
         self._set_status("down" if status == "down" else "up")
-        for handler in self._on_status:
-            handler(status)
+        call_all(self._on_status, status)
         if status != "down":
             self._greet(_HELLO, lossy=status == "gap")
         if status == "gap":
@@ -325,35 +323,6 @@ class Cluster:
             log.warning("cluster.name_taken", name=self.name, node=greeting.node)
         self._peers.hear(greeting.node, greeting.name)
         return greeting
-
-
-class _Gaps:
-    """Tells that there was a gap: at once, and those that follow closely together, when they are over."""
-
-    def __init__(self) -> None:
-        self.handlers: list[Callable[[], object]] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._again = False
-
-    def tell(self) -> None:
-        if self._timer is not None:
-            self._again = True
-            return
-        for handler in self.handlers:
-            handler()
-        self._timer = asyncio.get_running_loop().call_later(GAP_SECONDS, self._over)
-
-    def _over(self) -> None:
-        self._timer = None
-        if self._again:
-            self._again = False
-            self.tell()
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._again = False
 
 
 class _Instruments:

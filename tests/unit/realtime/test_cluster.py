@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from antiphon.domain import new_id
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.realtime import cluster as home
-from antiphon.realtime import requests
+from antiphon.realtime import gaps, requests
 from antiphon.realtime.brokers.base import Broker, Changed, Deliver, open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
@@ -368,7 +367,7 @@ async def test_beats_keep_a_quiet_node_known() -> None:
 
 async def test_a_gap_of_one_is_told_to_all(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it has published meanwhile, the others have missed."""
-    monkeypatch.setattr(home, "GAP_SECONDS", 0.05)
+    monkeypatch.setattr(gaps, "GAP_SECONDS", 0.05)
     one, two = await make("one"), await make("two")
     await until(lambda: one.cluster.peers() and two.cluster.peers())
     assert (one.gaps, two.gaps) == (0, 0)
@@ -381,6 +380,22 @@ async def test_a_gap_of_one_is_told_to_all(make: Make, monkeypatch: pytest.Monke
     await asyncio.sleep(0.15)
     assert (one.gaps, two.gaps) == (2, 2)
     assert one.number("antiphon_cluster_gaps_total") == 21
+
+
+async def test_of_several_who_want_to_know_one_that_fails_keeps_nothing_from_the_others(
+    make: Make, logged: Logged
+) -> None:
+    one, told = await make("one"), list[str]()
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    for listen in (one.cluster.on_gap, one.cluster.on_status):
+        listen(fail)
+        listen(lambda *_: told.append("told"))
+    one.cluster._changed("gap")
+    assert told == ["told", "told"]
+    assert len([line for line in logged if line["event"] == "cluster.handler_failed"]) == 2
 
 
 # --- what should not happen ---------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class Keeper:
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
+        await self._let_go(0)  # what is left when this was begun again after a crash
         while True:
             if await self._opened():
                 began = loop.time()
