@@ -9,6 +9,7 @@ import msgspec
 from antiphon.errors import ProcessingError
 from antiphon.realtime.attendance import Attendance
 from antiphon.realtime.inbox import watch
+from antiphon.realtime.recovery.base import Recovery
 from antiphon.realtime.transports.backlog import DISCONNECT, QueuePolicy
 from antiphon.realtime.wire.base import JOIN
 
@@ -69,6 +70,10 @@ class Channel:
     middleware: ClassVar[tuple["Middleware", ...]] = ()
     queue: ClassVar[QueuePolicy] = DISCONNECT
     """What becomes of broadcasts that a slow member does not take."""
+    recovery: ClassVar[Recovery | None] = None
+    """How much of what is broadcast on its topics is kept for clients that come back. Every payload has a `cursor`
+    then; a join with `{"since": cursor}`, or null the first time, is told by `recovered` whether it got all it missed.
+    """
     sends_presence_state: ClassVar[bool] = False
     """Whether every member is sent who is present right behind the reply to its join."""
     _member: "Member"

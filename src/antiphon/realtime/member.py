@@ -11,7 +11,7 @@ from antiphon.errors import ProcessingError
 from antiphon.realtime.channel import UNHANDLED, Channel, Deferred, Rejected, Reply
 from antiphon.realtime.grace import Grace
 from antiphon.realtime.inbox import Item, Told, is_join
-from antiphon.realtime.joining import Held, join_answer
+from antiphon.realtime.joining import Held, caught_up, join_answer
 from antiphon.realtime.middleware import handle, join
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.wire.base import LEAVE, UNSENDABLE, InboundFrame, Message
@@ -85,7 +85,7 @@ class Member:
         socket = self.socket
         channel = self._channel = self._route.factory()
         channel.attach(self, socket.app, {**socket.assigns, **self._route.assigns})
-        return await join(channel, payload)
+        return await caught_up(self, self._route.recovery, payload, await join(channel, payload))
 
     def _join_done(self, result: Any, error: BaseException | None) -> None:
         self._busy, self._task = False, None
@@ -134,12 +134,13 @@ class Member:
             self.socket.transport.send(self._farewell)
             self._farewell = None
 
-    def listen(self) -> None:
-        """Starts receiving now and keeps what comes until the join is answered."""
+    def listen(self) -> Held | None:
+        """Starts receiving now and keeps what comes until the join is answered; None when it is over already."""
         if self.state is JOINING and self._held is None:
             self._held = Held()
             self.receive = self._hold
             self.socket.app.topics.add(self.topic, self, self._channel.queue)
+        return self._held
 
     def _hold(self, batch: Batch) -> None:
         if self._held is not None and self._held.keep(batch) > self.socket.app.limits.blocked_bytes:
@@ -149,9 +150,7 @@ class Member:
         if self._held is not None:
             self.socket.app.topics.catch_up(self.topic, self)
             held, self._held = self._held, None
-            self.receive = self._receiver()
-            for batch in held.batches:
-                self.receive(batch)
+            self.receive = held.release(self._receiver())
 
     def _receiver(self) -> Callable[[Batch], None]:
         """Where broadcasts go: straight to the transport, unless the channel wants to see some of them first."""

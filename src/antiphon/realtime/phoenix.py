@@ -21,6 +21,9 @@ from antiphon.realtime.origin import OriginCheck
 from antiphon.realtime.presence import presence
 from antiphon.realtime.presence.presence import Presence, get_presence
 from antiphon.realtime.pubsub import PubSub, get_pubsub
+from antiphon.realtime.recovery.base import Recovery, TopicLogs
+from antiphon.realtime.recovery.memory import MemoryLogs
+from antiphon.realtime.recovery.recorder import Recorder
 from antiphon.realtime.server import Server
 from antiphon.realtime.socket import Route
 from antiphon.realtime.sockets import SocketId, Sockets
@@ -60,6 +63,7 @@ class Phoenix:
         pubsub: PubSub | None = None,
         presence: Presence | None = None,
         cluster: Cluster | None = None,
+        recovery: TopicLogs | None = None,
     ) -> None:
         self.config = (config or get_config()).model_copy(deep=True)
         self.limits = self.config.transport
@@ -76,6 +80,15 @@ class Phoenix:
         """Who is where; that of `get_presence` unless another is given or another application runs."""
         self.cluster = cluster or Cluster(metrics=metrics)
         """The other nodes; none, unless a cluster with a broker is given."""
+        self.recorder = Recorder(
+            recovery or MemoryLogs(),
+            deliver=self._deliver,
+            forward=self._forward,
+            members=self.members,
+            kept=self.kept,
+            metrics=metrics,
+        )
+        """Keeps what is broadcast on topics that want it (`Channel.recovery`): in this process, or in given logs."""
         self.present: set[str] = set()
         """The pids of channels that are present somewhere."""
         self.frames_received = 0
@@ -84,6 +97,7 @@ class Phoenix:
         """Serves the clients that poll, where the settings say so."""
         self.is_open = False
         self._presence = presence
+        self._keeps = False
         self._asgi = AsgiApplication(self)
         self._path = MountPath(f"{self.config.mount}/{self.limits.websocket_path}")
         self._server: Server | None = None
@@ -101,7 +115,9 @@ class Phoenix:
 
     def route(self, pattern: str, factory: Callable[[], Channel], **assigns: Any) -> None:
         """`factory`, a class or any callable, makes the channel of every join on `pattern`. The first match wins."""
-        self.routes.add(pattern, Route(factory, assigns))
+        keep = getattr(factory, "recovery", None)
+        self._keeps = self._keeps or keep is not None
+        self.routes.add(pattern, Route(factory, assigns, keep))
 
     def use_middleware(self, middleware: Middleware) -> None:
         """Puts it before every channel, behind what was added earlier and before what a channel has of its own."""
@@ -139,9 +155,17 @@ class Phoenix:
 
     def publish(self, message: Message, skip: Member | None = None) -> None:
         """`broadcast` for what is encoded, and for all but one."""
-        self._deliver(message, skip)
-        if self.cluster.status != "alone":
-            self.cluster.broadcast(message.topic, message.event, message.raw, message.binary)
+        keep = self.kept(message.topic) if self._keeps else None
+        if keep is None:
+            self._deliver(message, skip)
+            self._forward(message)
+        else:
+            self.recorder.publish(message, skip, keep)
+
+    def kept(self, topic: str) -> Recovery | None:
+        """How much is kept of what is broadcast on the topic, None when nothing is."""
+        route = self.routes.find(topic)
+        return None if route is None else route.recovery
 
     def members(self, topic: str) -> int:
         """How many channels are joined on the topic, on this node."""
@@ -207,6 +231,7 @@ class Phoenix:
         self._connect_nodes()
         await self.cluster.start()
         await self.presence.start()
+        await self.recorder.start()
 
     async def close(self) -> None:
         """The counterpart of `open`, for when all sockets are closed; ends what handlers still do."""
@@ -214,6 +239,7 @@ class Phoenix:
         self.sockets.stop()
         if self.is_open:
             self.is_open = False
+            await self.recorder.stop()
             await self.presence.stop()
             await self.cluster.stop()
             self.pubsub.forward = None
@@ -273,11 +299,12 @@ class Phoenix:
 
     def _connect_nodes(self) -> None:
         cluster = self.cluster
-        cluster.on_broadcast(lambda topic, event, raw, binary: self._deliver(Message(topic, event, raw, binary=binary)))
+        cluster.on_broadcast(self._arrive)
         cluster.on_message(self.pubsub.publish_here)
         cluster.on_disconnect(self.sockets.disconnect)
         cluster.on_presence(self.presence.receive)
         cluster.on_gap(self.presence.announce)
+        cluster.on_gap(self.recorder.heal)
         if self.longpoll is not None:
             cluster.on_request(REQUEST, self.longpoll.sessions.answer)
             if cluster.status != "alone" and self.config.security.secret is None:
@@ -297,6 +324,18 @@ class Phoenix:
         for peer in self.cluster.peers():
             if peer.name == name:
                 self.cluster.tell_presence(body, peer.node)
+
+    def _arrive(self, topic: str, event: str, raw: bytes, binary: bool) -> None:
+        message = Message(topic, event, raw, binary=binary)
+        keep = self.kept(topic) if self._keeps else None
+        if keep is None:
+            self._deliver(message)
+        else:
+            self.recorder.receive(message, keep)
+
+    def _forward(self, message: Message) -> None:
+        if self.cluster.status != "alone":
+            self.cluster.broadcast(message.topic, message.event, message.raw, message.binary)
 
     def _deliver(self, message: Message, skip: Member | None = None) -> None:
         self.instruments.broadcasts.inc()

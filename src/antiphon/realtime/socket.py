@@ -8,6 +8,7 @@ import msgspec
 from antiphon.realtime.allowance import Allowance
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.member import Member
+from antiphon.realtime.recovery.base import Recovery
 from antiphon.realtime.transports.base import Transport
 from antiphon.realtime.transports.frames import TRY_LATER
 from antiphon.realtime.wire.base import CONTROL_TOPIC, HEARTBEAT, JOIN, LEAVE, InboundFrame, Serializer
@@ -20,10 +21,12 @@ log = get_logger(__name__)
 
 
 class Route(msgspec.Struct, frozen=True):
-    """What serves a topic: `factory` makes a fresh channel for every join, `assigns` are added to it (MD-8)."""
+    """What serves a topic: `factory` makes a fresh channel for every join, `assigns` are added to it (MD-8), and as
+    much of what is broadcast is kept as `recovery` says."""
 
     factory: Callable[[], Channel]
     assigns: Mapping[str, Any]
+    recovery: Recovery | None = None
 
 
 class Socket:

@@ -2,6 +2,7 @@
 out to many, and the contract of a serializer.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,6 +15,8 @@ CONTROL_TOPIC, HEARTBEAT = "phoenix", "heartbeat"
 
 BUFFERS = (bytes, bytearray, memoryview)
 """A payload of one of these goes as a binary frame (BN-8)."""
+
+_CURSOR = re.compile(r"([A-Za-z0-9_]{1,40})-(0|[1-9]\d{0,15})", re.ASCII)
 
 FIELD_BYTES = 255
 """The size of a binary frame's topic, event, refs and status is one byte (BN-7)."""
@@ -48,20 +51,45 @@ class InboundFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     payload: Any
 
 
+class Position(msgspec.Struct, frozen=True):
+    """A place in the log of one topic. Offsets count its messages without a gap; a log that had to begin anew has
+    another epoch, so that nobody takes one place for another."""
+
+    epoch: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.offset}"
+
+    @classmethod
+    def read(cls, cursor: object) -> "Position | None":
+        """What a client gave as `since`; None for anything that never was a cursor."""
+        found = _CURSOR.fullmatch(cursor) if isinstance(cursor, str) else None
+        return cls(found[1], int(found[2])) if found else None
+
+    def covers(self, other: "Position | None") -> bool:
+        """Whether who has seen everything up to this place has seen that one."""
+        return other is not None and other.epoch == self.epoch and other.offset <= self.offset
+
+
 class Message:
     """One broadcast. Its payload is encoded when it is made, so that what cannot be sent fails at the sender; the frame
     around it is made once for each serializer that has a member to send it to (BC-3).
 
-    `raw` is the JSON of the payload, or the bytes themselves when it is `binary`.
+    `raw` is the JSON of the payload, or the bytes themselves when it is `binary`; `place` is where the message stands
+    in the log of a topic that has one.
     """
 
-    __slots__ = ("_made", "_payload", "binary", "event", "raw", "topic")
+    __slots__ = ("_made", "_payload", "binary", "event", "place", "raw", "topic")
 
-    def __init__(self, topic: str, event: str, raw: bytes, *, binary: bool = False) -> None:
+    def __init__(
+        self, topic: str, event: str, raw: bytes, *, binary: bool = False, place: "Position | None" = None
+    ) -> None:
         self.topic = topic
         self.event = event
         self.raw = raw
         self.binary = binary
+        self.place = place
         self._payload: Any = raw if binary else msgspec.UNSET
         self._made: dict[object, bytes | None] = {}
 

@@ -1,0 +1,144 @@
+"""Logs in Redis, the same for all nodes: a stream for each topic, whose entries are numbered without a gap.
+
+Needs the extra `redis`. What is appended in one turn of the loop goes in one exchange.
+"""
+
+import asyncio
+import secrets
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from antiphon.errors import ConfigError, ServiceError
+from antiphon.realtime.recovery.base import Missed, Recovery
+from antiphon.realtime.wire.base import Message, Position
+from antiphon.runtime.tasks import Restart, Tasks
+
+_APPEND = """
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then
+  epoch = ARGV[1]
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', 0)
+end
+local offset = redis.call('HINCRBY', KEYS[1], 'offset', 1)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], offset .. '-1', 'e', ARGV[4], 'p', ARGV[5], 'b', ARGV[6])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+return {epoch, offset}
+"""
+_SINCE = """
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then
+  epoch = ARGV[1]
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', 0)
+  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+end
+local offset = tonumber(redis.call('HGET', KEYS[1], 'offset'))
+local missed = {}
+if epoch == ARGV[2] and tonumber(ARGV[3]) < offset then
+  missed = redis.call('XRANGE', KEYS[2], (ARGV[3] + 1) .. '-0', '+')
+end
+return {epoch, offset, missed}
+"""
+
+WAITING = 10_000
+"""Messages that may wait to be appended; beyond that Redis counts as gone."""
+
+
+class RedisLogs:
+    """`TopicLogs` in the Redis at `url`. Every key begins with `prefix`. `timeout` is for a whole exchange."""
+
+    shared = True
+
+    def __init__(self, url: str, *, prefix: str = "antiphon", timeout: float = 2.0) -> None:
+        try:
+            self._redis: Any = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+        except ValueError as error:
+            raise ConfigError("The URL of the logs is none of redis://, rediss:// and unix://.") from error
+        self._prefix = prefix
+        self._timeout = timeout
+        self._append = self._redis.register_script(_APPEND)
+        self._since = self._redis.register_script(_SINCE)
+        self._waiting: list[tuple[Message, Recovery, asyncio.Future[Position]]] = []
+        self._work = asyncio.Event()
+        self._tasks = Tasks()
+
+    def append(self, message: Message, keep: Recovery) -> "asyncio.Future[Position]":
+        done: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        if len(self._waiting) >= WAITING:
+            done.set_exception(ServiceError("Redis does not keep up with the logs of the topics."))
+            return done
+        self._waiting.append((message, keep, done))
+        self._work.set()
+        return done
+
+    async def since(self, topic: str, seen: Position | None, keep: Recovery) -> Missed:
+        epoch, offset = (seen.epoch, seen.offset) if seen else ("", 0)
+        arguments: list[Any] = [secrets.token_hex(6), epoch, offset, int(keep.seconds * 1000)]
+        try:
+            async with asyncio.timeout(self._timeout):
+                found, last, missed = await self._since(keys=self._keys(topic), args=arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise ServiceError("Redis cannot be reached: what was missed is not known.") from error
+        here = Position(found.decode(), int(last))
+        messages = tuple(_message(topic, entry) for entry in missed)
+        complete = seen is not None and found.decode() == epoch and len(messages) == here.offset - offset
+        return Missed(messages if complete else (), complete, here)
+
+    async def restart(self, topic: str) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._redis.delete(*self._keys(topic))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise ServiceError("Redis cannot be reached: the log of a topic could not be begun anew.") from error
+
+    async def start(self) -> None:
+        """Appends from now on; connects with the first message."""
+        self._tasks.start("topic logs", self._run, restart=Restart())
+
+    async def stop(self) -> None:
+        await self._tasks.stop()
+        for _, _, done in self._waiting:
+            done.cancel()
+        self._waiting.clear()
+        await self._redis.aclose()
+
+    def _keys(self, topic: str) -> list[str]:
+        # The braces keep both on one server of a Redis Cluster.
+        return [f"{self._prefix}:{{{topic}}}:place", f"{self._prefix}:{{{topic}}}:log"]
+
+    async def _run(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            batch, self._waiting = self._waiting, []
+            try:
+                places = await self._append_all([(message, keep) for message, keep, _ in batch])
+            except (RedisError, OSError, TimeoutError):
+                places = [None] * len(batch)
+            for (_, _, done), place in zip(batch, places, strict=True):
+                if done.done():
+                    continue
+                if place is None:
+                    done.set_exception(ServiceError("Redis cannot be reached: a message is in no log."))
+                else:
+                    done.set_result(place)
+
+    async def _append_all(self, batch: list[tuple[Message, Recovery]]) -> list[Position | None]:
+        async with asyncio.timeout(self._timeout), self._redis.pipeline(transaction=False) as pipe:
+            for message, keep in batch:
+                arguments: list[Any] = [secrets.token_hex(6), keep.messages, int(keep.seconds * 1000)]
+                content: list[Any] = [message.event, message.raw, int(message.binary)]
+                await self._append(keys=self._keys(message.topic), args=[*arguments, *content], client=pipe)
+            found = await pipe.execute(raise_on_error=False)
+        return [None if isinstance(one, Exception) else Position(one[0].decode(), int(one[1])) for one in found]
+
+
+def _message(topic: str, entry: Any) -> Message:
+    _, fields = entry
+    named = dict(zip(fields[::2], fields[1::2], strict=True)) if isinstance(fields, list) else fields
+    event, raw, binary = (cast("bytes", named[key]) for key in (b"e", b"p", b"b"))
+    return Message(topic, event.decode(), raw, binary=binary == b"1")
