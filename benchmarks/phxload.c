@@ -426,7 +426,7 @@ int main(int argc, char **argv) {
     measuring = -1;
     while (n_ready + n_dead < o.conns) {
         while (next_conn < o.conns && n_pending < o.conc) start_conn();
-        poll_once(20);
+        poll_once(o.spin ? 0 : 20);
         uint64_t t = now_ns(); if (t - tick > 20000000000ull) { fprintf(stderr, "connecting: %d ready, %d dead\n", n_ready, n_dead); tick = t; }
         if (t - t0 > 180000000000ull) die("connecting takes too long: %d ready of %d", n_ready, o.conns);
     }
