@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.fixture
 async def room() -> AsyncIterator[RoomAddress]:
     # A short window: a poll that waits for nothing is as right after one second as after ten.
-    app = reference_room(configured(close_seconds=1.0), metrics=Metrics())
+    app = reference_room(configured(close_seconds=1.0, longpoll=True, longpoll_window=1.0), metrics=Metrics())
     await app.listen("127.0.0.1", 0)
     yield RoomAddress("127.0.0.1", app.port, tls=False, mount="/socket")
     await app.stop()
