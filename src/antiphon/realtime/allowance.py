@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.realtime.bucket import Bucket
 from antiphon.realtime.wire.base import JOIN
+from antiphon.realtime.wire.reasons import TOO_MANY_JOINS, TOO_MANY_MESSAGES
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ class Allowance:
         now = time.monotonic()
         if wait := self._messages.take(now):
             self._app.instruments.too_many_messages.inc()
-            return self._refused("too many messages", wait)
+            return self._refused(TOO_MANY_MESSAGES, wait)
         if event == JOIN and (wait := self._joins.take(now)):
             self._app.instruments.too_many_joins.inc()
-            return self._refused("too many joins", wait)
+            return self._refused(TOO_MANY_JOINS, wait)
         return None
 
     def _refused(self, reason: str, wait: float) -> dict[str, object]:
