@@ -14,7 +14,7 @@ from antiphon.realtime.inbox import Item, Told, is_join
 from antiphon.realtime.joining import Held, caught_up, join_answer
 from antiphon.realtime.middleware import handle, join
 from antiphon.realtime.transports.base import Batch
-from antiphon.realtime.wire.base import LEAVE, UNSENDABLE, InboundFrame, Message
+from antiphon.realtime.wire.base import LEAVE, UNSENDABLE, InboundFrame, TopicMessage
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Member:
     """
 
     __slots__ = (
-        "_busy", "_channel", "_farewell", "_grace", "_held", "_inbox", "_leaving", "_on_ended", "_ref",
-        "_route", "_stop", "_task", "_undo", "cursor", "join_ref", "receive", "socket", "state", "topic", "wire_ref",
+        "_busy", "_farewell", "_grace", "_held", "_inbox", "_leaving", "_on_ended", "_ref", "_stop", "_task", "_undo",
+        "channel", "cursor", "join_ref", "receive", "route", "socket", "state", "topic", "wire_ref",
     )  # fmt: skip
 
     def __init__(self, socket: "Socket", route: "Route", frame: InboundFrame) -> None:
@@ -45,9 +45,9 @@ class Member:
         # Inside the channel a join without a join_ref goes by its ref; the socket's table keeps the null (JN-9).
         self.wire_ref = frame.ref if frame.join_ref is None else frame.join_ref
         self.cursor = 0
-        self._channel: Channel
+        self.channel: Channel
         self.receive: Callable[[Batch], None] = socket.transport.send_batch
-        self._route = route
+        self.route = route
         self.state = JOINING
         self._busy = True
         self._ref: Any = frame.ref
@@ -83,9 +83,9 @@ class Member:
 
     async def _open(self, payload: Any) -> Any:
         socket = self.socket
-        channel = self._channel = self._route.factory()
-        channel.attach(self, socket.app, {**socket.assigns, **self._route.assigns})
-        return await caught_up(self, self._route.recovery, payload, await join(channel, payload))
+        channel = self.channel = self.route.factory()
+        channel.attach(self, socket.app, {**socket.assigns, **self.route.assigns})
+        return await caught_up(self, self.route.recovery, payload, await join(channel, payload))
 
     def _join_done(self, result: Any, error: BaseException | None) -> None:
         self._busy, self._task = False, None
@@ -112,15 +112,15 @@ class Member:
         self.state = JOINED
         if self._held is None:
             self.receive = self._receiver()
-            self.socket.app.topics.add(self.topic, self, self._channel.queue)
+            self.socket.app.topics.add(self.topic, self, self.channel.queue)
         self.socket.transport.send(answer)
         self._send_farewell()
         self._ref = None
-        if self._channel.sends_presence_state:
+        if self.channel.sends_presence_state:
             self.socket.app.presence.push_state(self.topic, partial(self.push, "presence_state"))
         # What was kept comes behind what `after_join` says before it first waits: a snapshot, then what changed.
-        if type(self._channel).after_join is not Channel.after_join:
-            self._run(self._channel.after_join(), self._handled)
+        if type(self.channel).after_join is not Channel.after_join:
+            self._run(self.channel.after_join(), self._handled)
         self._release_held()
 
     def _refuse(self, answer: bytes) -> None:
@@ -139,7 +139,7 @@ class Member:
         if self.state is JOINING and self._held is None:
             self._held = Held()
             self.receive = self._hold
-            self.socket.app.topics.add(self.topic, self, self._channel.queue)
+            self.socket.app.topics.add(self.topic, self, self.channel.queue)
         return self._held
 
     def _hold(self, batch: Batch) -> None:
@@ -154,11 +154,11 @@ class Member:
 
     def _receiver(self) -> Callable[[Batch], None]:
         """Where broadcasts go: straight to the transport, unless the channel wants to see some of them first."""
-        return self._intercept if self._channel.hooks else self.socket.transport.send_batch
+        return self._intercept if self.channel.hooks else self.socket.transport.send_batch
 
     def _intercept(self, batch: Batch) -> None:
         """Leads the intercepted broadcasts through the channel (BC-5); what is between them passes by."""
-        for caught, messages in groupby(batch.messages, lambda message: message.event in self._channel.hooks):
+        for caught, messages in groupby(batch.messages, lambda message: message.event in self.channel.hooks):
             if caught:
                 for message in messages:
                     self.accept(message)
@@ -186,12 +186,12 @@ class Member:
     def _take(self, item: Item) -> None:
         if type(item) is InboundFrame:
             self._handle(item)
-        elif isinstance(item, Message):
-            hook = self._channel.hooks.get(item.event)
+        elif isinstance(item, TopicMessage):
+            hook = self.channel.hooks.get(item.event)
             if hook is not None:
-                self._run(hook(self._channel, item.event, item.payload), self._seen)
+                self._run(hook(self.channel, item.event, item.payload), self._seen)
         elif isinstance(item, Told):
-            self._run(item.show(self._channel), self._seen)
+            self._run(item.show(self.channel), self._seen)
 
     def _seen(self, _result: Any, error: BaseException | None) -> None:
         # A hook and a message from elsewhere have no reply; what they raise ends the channel as in any handler.
@@ -205,7 +205,7 @@ class Member:
             self.reply(frame.ref, "ok", {})
             self._end("left", self.socket.serializer.close(self.join_ref, self.topic))
             return
-        channel, socket, self._ref = self._channel, self.socket, frame.ref
+        channel, socket, self._ref = self.channel, self.socket, frame.ref
         handler = type(channel).handlers.get(frame.event)
         channel.event = frame.event
         if channel.middleware or socket.app.middleware:
@@ -291,7 +291,7 @@ class Member:
 
     def broadcast(self, event: str, payload: Any, *, skip: bool) -> None:
         """Sends to every member of the topic, or every other one."""
-        self.socket.app.publish(Message.of(self.topic, event, payload), self if skip else None)
+        self.socket.app.publish(TopicMessage.of(self.topic, event, payload), self if skip else None)
 
     def defer(self) -> Deferred:
         """A handle for the message that is being handled."""
@@ -377,10 +377,10 @@ class Member:
         self.socket.forget(self)
 
     def _say_goodbye(self) -> None:
-        if type(self._channel).on_leave is Channel.on_leave:
+        if type(self.channel).on_leave is Channel.on_leave:
             self._now_ended()
         else:
-            self._run(self._channel.on_leave(self._leaving, self.socket), self._left)
+            self._run(self.channel.on_leave(self._leaving, self.socket), self._left)
             if self._busy:
                 self._give_grace()
 

@@ -18,6 +18,7 @@ from antiphon.realtime.member import Member
 from antiphon.realtime.middleware import Middleware
 from antiphon.realtime.mount import MountPath
 from antiphon.realtime.origin import OriginCheck
+from antiphon.realtime.overview import OVERVIEW, Overview
 from antiphon.realtime.presence import presence
 from antiphon.realtime.presence.presence import Presence, get_presence
 from antiphon.realtime.pubsub import PubSub, get_pubsub
@@ -35,7 +36,7 @@ from antiphon.realtime.transports.longpoll_http import LongPollRequests
 from antiphon.realtime.transports.plain import PlainRequests
 from antiphon.realtime.transports.scope import Receive, Send
 from antiphon.realtime.transports.websocket import WebSocketProtocol
-from antiphon.realtime.wire.base import Message
+from antiphon.realtime.wire.base import TopicMessage
 from antiphon.runtime.clock import SystemClock
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -95,6 +96,8 @@ class Phoenix:
         self.frames_sent = 0
         self.longpoll = LongPollRequests(self) if self.limits.longpoll else None
         """Serves the clients that poll, where the settings say so."""
+        self.overview = Overview(self)
+        """What there is at this moment, on this node or all of them."""
         self.is_open = False
         self._presence = presence
         self._keeps = False
@@ -117,7 +120,7 @@ class Phoenix:
         """`factory`, a class or any callable, makes the channel of every join on `pattern`. The first match wins."""
         keep = getattr(factory, "recovery", None)
         self._keeps = self._keeps or keep is not None
-        self.routes.add(pattern, Route(factory, assigns, keep))
+        self.routes.add(pattern, Route(pattern, factory, assigns, keep))
 
     def use_middleware(self, middleware: Middleware) -> None:
         """Puts it before every channel, behind what was added earlier and before what a channel has of its own."""
@@ -145,15 +148,15 @@ class Phoenix:
 
         The event `disconnect` on a socket's id closes that socket (DC-2).
         """
-        self.publish(Message.of(topic, event, payload))
+        self.publish(TopicMessage.of(topic, event, payload))
         if event == "disconnect":
             self.disconnect(topic)
 
     def broadcast_here(self, topic: str, event: str, payload: Any) -> None:
         """`broadcast` to the members on this node alone (BC-9)."""
-        self._deliver(Message.of(topic, event, payload))
+        self._deliver(TopicMessage.of(topic, event, payload))
 
-    def publish(self, message: Message, skip: Member | None = None) -> None:
+    def publish(self, message: TopicMessage, skip: Member | None = None) -> None:
         """`broadcast` for what is encoded, and for all but one."""
         keep = self.kept(message.topic) if self._keeps else None
         if keep is None:
@@ -305,6 +308,7 @@ class Phoenix:
         cluster.on_presence(self.presence.receive)
         cluster.on_gap(self.presence.announce)
         cluster.on_gap(self.recorder.heal)
+        cluster.on_request(OVERVIEW, self.overview.answer)
         if self.longpoll is not None:
             cluster.on_request(REQUEST, self.longpoll.sessions.answer)
             if cluster.status != "alone" and self.config.security.secret is None:
@@ -326,17 +330,17 @@ class Phoenix:
                 self.cluster.tell_presence(body, peer.node)
 
     def _arrive(self, topic: str, event: str, raw: bytes, binary: bool) -> None:
-        message = Message(topic, event, raw, binary=binary)
+        message = TopicMessage(topic, event, raw, binary=binary)
         keep = self.kept(topic) if self._keeps else None
         if keep is None:
             self._deliver(message)
         else:
             self.recorder.receive(message, keep)
 
-    def _forward(self, message: Message) -> None:
+    def _forward(self, message: TopicMessage) -> None:
         if self.cluster.status != "alone":
             self.cluster.broadcast(message.topic, message.event, message.raw, message.binary)
 
-    def _deliver(self, message: Message, skip: Member | None = None) -> None:
+    def _deliver(self, message: TopicMessage, skip: Member | None = None) -> None:
         self.instruments.broadcasts.inc()
         self.frames_sent += self.topics.publish(message, skip)

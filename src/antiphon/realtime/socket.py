@@ -1,6 +1,6 @@
 """One client connection, whatever carries it: who it is, which channels it has joined, and where each frame goes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,9 +21,10 @@ log = get_logger(__name__)
 
 
 class Route(msgspec.Struct, frozen=True):
-    """What serves a topic: `factory` makes a fresh channel for every join, `assigns` are added to it (MD-8), and as
-    much of what is broadcast is kept as `recovery` says."""
+    """What serves the topics of `pattern`: `factory` makes a fresh channel for every join, `assigns` are added to it
+    (MD-8), and as much of what is broadcast is kept as `recovery` says."""
 
+    pattern: str
     factory: Callable[[], Channel]
     assigns: Mapping[str, Any]
     recovery: Recovery | None = None
@@ -49,6 +50,11 @@ class Socket:
         # Warned of once a socket: whoever tries many must not fill the log.
         self._strayed = False
         self._crowded = False
+
+    @property
+    def channels(self) -> Collection[Member]:
+        """What is joined or being joined on it."""
+        return self._channels.values()
 
     def receive(self, frame: InboundFrame) -> None:
         """Handles one frame: at once if its channel is free, else behind what that channel has waiting (MD-3)."""

@@ -1,8 +1,11 @@
 """All connections of this process: watched for silence, found by the id of their user, told to go elsewhere."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Protocol
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, Protocol
+
+import msgspec
 
 from antiphon.realtime.config import TransportConfig
 from antiphon.realtime.connect import Refused
@@ -18,8 +21,21 @@ SocketId = Callable[[Socket], Any]
 _BEAT_SECONDS = 1.0
 
 
+class Carried(msgspec.Struct, frozen=True):
+    """A socket that is open. `queued` are the bytes that its client has not been given yet; it is `blocked` when it is
+    the client that they wait for."""
+
+    socket: Socket
+    transport: Literal["websocket", "longpoll"]
+    queued: int
+    blocked: bool
+
+
 class Carrier(Protocol):
     """What carries a socket, from its first byte on."""
+
+    def carried(self) -> Carried | None:
+        """The socket and how its client keeps up; None before it is open."""
 
     def check(self, now: float) -> None:
         """Called every now and then: lets go of a client that is silent or takes nothing for too long."""
@@ -36,7 +52,9 @@ class Sockets:
         self._limits = limits
         self._instruments = instruments
         self._settle = settle
-        self._connections: set[Carrier] = set()
+        # In the order of their numbers: the microsecond in which each came, and never the same twice.
+        self._connections: dict[Carrier, int] = {}
+        self._newest = 0
         self._ids: dict[str, set[Socket]] = {}
         self._beat: asyncio.TimerHandle | None = None
 
@@ -45,13 +63,19 @@ class Sockets:
 
     def connected(self, connection: Carrier) -> None:
         """Watches over a connection from now on."""
-        self._connections.add(connection)
+        self._newest = self._connections[connection] = max(self._newest + 1, time.time_ns() // 1000)
         if self._beat is None:
             self._schedule()
 
     def disconnected(self, connection: Carrier) -> None:
         """It is gone."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
+
+    def all(self) -> Iterator[tuple[int, Carried]]:
+        """The open sockets, the oldest first, by their numbers: Unix times in microseconds."""
+        for connection, number in self._connections.items():
+            if (carried := connection.carried()) is not None:
+                yield number, carried
 
     def opened(self, socket: Socket) -> None:
         """Takes a new socket in; `Refused` when its id is nonsense (TR-10)."""

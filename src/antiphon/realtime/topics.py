@@ -2,14 +2,14 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from antiphon.errors import ConfigError
 from antiphon.realtime.transports.backlog import DISCONNECT, QueuePolicy
 from antiphon.realtime.transports.base import Batch
-from antiphon.realtime.wire.base import Message
+from antiphon.realtime.wire.base import TopicMessage
 
 if TYPE_CHECKING:
     from antiphon.realtime.member import Member
@@ -64,13 +64,13 @@ class Topic:
         self.head = 0
         """How many broadcasts there have been; those that not all have received are the end of them, the log."""
         self._goal = 0
-        self._log: list[tuple[Message, Member | None]] = []
+        self._log: list[tuple[TopicMessage, Member | None]] = []
         # No set while it would be empty, as it nearly always is: it would be a third of a topic's memory.
         self._skipped: set[Member] | None = None
         self._batches: dict[int, Batch] = {}
         self._sweep: Iterator[Member] | None = None
 
-    def append(self, message: Message, skip: "Member | None") -> None:
+    def append(self, message: TopicMessage, skip: "Member | None") -> None:
         self._log.append((message, skip))
         self.head += 1
         self._batches.clear()
@@ -129,6 +129,10 @@ class Topics:
     def __len__(self) -> int:
         return len(self._topics)
 
+    def names(self) -> Iterable[str]:
+        """The topics with members."""
+        return self._topics.keys()
+
     def count(self, name: str) -> int:
         """How many members the topic has."""
         topic = self._topics.get(name)
@@ -162,7 +166,7 @@ class Topics:
         if topic is not None and topic in self.unsettled and member in topic.members:
             topic.deliver(member)
 
-    def publish(self, message: Message, skip: "Member | None" = None) -> int:
+    def publish(self, message: TopicMessage, skip: "Member | None" = None) -> int:
         """Queues a broadcast for every member of its topic but `skip`; returns how many members there are."""
         topic = self._topics.get(message.topic)
         if topic is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.realtime.admission import Admitted
 from antiphon.realtime.socket import Socket
+from antiphon.realtime.sockets import Carried
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.transports.frames import PROTOCOL_ERROR, RESTART, TRY_LATER
 from antiphon.realtime.transports.intake import hand_over
@@ -150,6 +151,10 @@ class AsgiWebSocket:
         self._blocked_since, self._unsent.slow = None, False
 
     # Closing
+
+    def carried(self) -> Carried:
+        """See `Carrier`."""
+        return Carried(self._socket, "websocket", self._unsent.size, self._blocked_since is not None)
 
     def check(self, now: float) -> None:
         """See `Carrier`."""

@@ -4,10 +4,14 @@ from collections.abc import Callable, Hashable
 from typing import Literal
 
 import msgspec
+from prometheus_client import Counter
 
-from antiphon.realtime.wire.base import Message
+from antiphon.realtime.wire.base import TopicMessage
+from antiphon.telemetry.logs import get_logger
 
-Key = Callable[[Message], Hashable]
+log = get_logger(__name__)
+
+Key = Callable[[TopicMessage], Hashable]
 
 
 class QueuePolicy(msgspec.Struct, frozen=True):
@@ -34,25 +38,25 @@ def keep_latest(key: str | Key | None = None) -> QueuePolicy:
     if key is None:
         return QueuePolicy("keep_latest", _event)
 
-    def member(message: Message) -> Hashable:
+    def member(message: TopicMessage) -> Hashable:
         value = message.payload.get(key) if isinstance(message.payload, dict) else None
         return message.event, value if isinstance(value, Hashable) else None
 
     return QueuePolicy("keep_latest", member)
 
 
-def _event(message: Message) -> Hashable:
+def _event(message: TopicMessage) -> Hashable:
     return message.event
 
 
 class Backlog:
     """Frames in the order in which they are to be sent. `size` is in bytes, `since` when the client stopped taking."""
 
-    __slots__ = ("_droppable", "_frames", "_latest", "_number", "shedding", "since", "size")
+    __slots__ = ("_droppable", "_frames", "_latest", "_number", "_told", "since", "size")
 
     def __init__(self, since: float) -> None:
         self.since = since
-        self.shedding = False
+        self._told = False
         self.size = 0
         self._number = 0
         self._frames: dict[int, bytes] = {}
@@ -68,7 +72,7 @@ class Backlog:
         self._frames[self._number] = frame
         self.size += len(frame)
 
-    def add_message(self, message: Message, frame: bytes, policy: QueuePolicy) -> int:
+    def add_message(self, message: TopicMessage, frame: bytes, policy: QueuePolicy) -> int:
         """A broadcast of a topic that lets go of some; returns how many were let go of for it."""
         dropped, key = 0, None
         if policy.key is not None:
@@ -90,6 +94,14 @@ class Backlog:
             self._drop(next(iter(self._droppable)))
             dropped += 1
         return dropped
+
+    def tell(self, dropped: int, counter: Counter) -> None:
+        """Counts what was let go of, and says so once: a slow client may lose thousands."""
+        if dropped:
+            counter.inc(dropped)
+            if not self._told:
+                self._told = True
+                log.warning("realtime.broadcasts_dropped", queued=self.size)
 
     def frames(self) -> list[bytes]:
         """All that waits."""

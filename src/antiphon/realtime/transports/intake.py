@@ -20,6 +20,9 @@ class Applicant:
 
     __slots__ = ()
 
+    def carried(self) -> None:
+        """See `Carrier`."""
+
     def check(self, now: float) -> None:
         """See `Carrier`."""
 

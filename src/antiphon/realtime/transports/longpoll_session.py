@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.realtime.admission import Admitted
 from antiphon.realtime.socket import Socket
+from antiphon.realtime.sockets import Carried
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.transports.frames import PROTOCOL_ERROR, RESTART, TRY_LATER
 from antiphon.realtime.transports.intake import hand_over
@@ -152,6 +153,10 @@ class LongPollSession:
         self._readable.set()
 
     # Carrier
+
+    def carried(self) -> Carried:
+        """See `Carrier`."""
+        return Carried(self._socket, "longpoll", self._unsent.size, bool(len(self._unsent)) and not self._polls)
 
     def check(self, now: float) -> None:
         """See `Carrier`. A client that only posts cannot hear anything: it is not there (LP-12)."""

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING
 from antiphon.realtime.transports.backlog import DISCONNECT, Backlog
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.wire.base import Serializer
-from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
-
-log = get_logger(__name__)
 
 
 class Unsent:
@@ -53,7 +50,7 @@ class Unsent:
                 dropped += self._backlog.add_message(message, frame, batch.policy)
             else:
                 self._backlog.add(frame)
-        self._let_go(dropped)
+        self._backlog.tell(dropped, self._app.instruments.dropped)
         self._bound()
 
     def take(self) -> list[bytes]:
@@ -65,15 +62,8 @@ class Unsent:
         backlog, size, count = self._backlog, self._app.limits.blocked_bytes, self._app.limits.blocked_messages
         if not self.slow or (backlog.size <= size and len(backlog) <= count):
             return
-        self._let_go(backlog.shed(size, count))
+        backlog.tell(backlog.shed(size, count), self._app.instruments.dropped)
         if backlog.size > size:
             self._overflow("bytes")
         elif len(backlog) > count:
             self._overflow("messages")
-
-    def _let_go(self, dropped: int) -> None:
-        if dropped:
-            self._app.instruments.dropped.inc(dropped)
-            if not self._backlog.shedding:
-                self._backlog.shedding = True  # told once: a slow client may lose thousands
-                log.warning("realtime.broadcasts_dropped", queued=self._backlog.size)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from antiphon.realtime.admission import Admitted
 from antiphon.realtime.connect import Refused
 from antiphon.realtime.socket import Socket
+from antiphon.realtime.sockets import Carried
 from antiphon.realtime.transports import deflate, frames, handshake
 from antiphon.realtime.transports.backlog import DISCONNECT, Backlog
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.transports.turns import Turns
-from antiphon.realtime.wire.base import BadFrameError, Message
+from antiphon.realtime.wire.base import BadFrameError, TopicMessage
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -286,17 +287,14 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _frame_batch(self, batch: Batch) -> bytes:
         assert self._socket is not None  # noqa: S101 - only members are sent batches
-        made = [
-            frame
-            for message in batch.messages
-            if (frame := message.once(self._framing, self._frame_message)) is not None
-        ]
+        framed = [message.once(self._framing, self._frame_message) for message in batch.messages]
+        made = [frame for frame in framed if frame is not None]
         if len(made) < len(batch):
             log.warning("realtime.unsayable", version=self._socket.serializer.version, left_out=len(batch) - len(made))
             self.app.instruments.unsayable.inc(len(batch) - len(made))
         return b"".join(made)
 
-    def _frame_message(self, message: Message) -> bytes | None:
+    def _frame_message(self, message: TopicMessage) -> bytes | None:
         assert self._socket is not None  # noqa: S101 - only members are sent batches
         body = message.frame(self._socket.serializer)
         return None if body is None else self._encode(body)
@@ -323,24 +321,17 @@ class WebSocketProtocol(asyncio.Protocol):
             frame = message.once(self._framing, self._frame_message)
             if frame is not None:
                 dropped += backlog.add_message(message, frame, batch.policy)
-        self._let_go(backlog, dropped)
+        backlog.tell(dropped, self.app.instruments.dropped)
         self._bound(backlog)
 
     def _bound(self, backlog: Backlog) -> None:
         size, count = self.app.limits.blocked_bytes - self._out_size, self.app.limits.blocked_messages
         if backlog.size > size or len(backlog) > count:
-            self._let_go(backlog, backlog.shed(size, count))
+            backlog.tell(backlog.shed(size, count), self.app.instruments.dropped)
             if backlog.size > size:
                 self._give_up("bytes")
             elif len(backlog) > count:
                 self._give_up("messages")
-
-    def _let_go(self, backlog: Backlog, dropped: int) -> None:
-        if dropped:
-            self.app.instruments.dropped.inc(dropped)
-            if not backlog.shedding:
-                backlog.shedding = True  # told once: a slow client may lose thousands
-                log.warning("realtime.broadcasts_dropped", queued=backlog.size)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -353,6 +344,15 @@ class WebSocketProtocol(asyncio.Protocol):
             self._transport.writelines(out)
         else:
             self._transport.write(b"".join(out))
+
+    @property
+    def _queued(self) -> int:
+        return self._out_size + (self._backlog.size if self._backlog is not None else 0)
+
+    def carried(self) -> Carried | None:
+        """See `Carrier`."""
+        waiting = self._backlog is not None
+        return None if self._socket is None else Carried(self._socket, "websocket", self._queued, waiting)
 
     # Closing
 
@@ -387,8 +387,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._socket.connection_lost()
 
     def _give_up(self, limit: str) -> None:
-        queued = self._out_size + (self._backlog.size if self._backlog is not None else 0)
-        log.warning("realtime.slow_consumer", limit=limit, queued=queued)
+        log.warning("realtime.slow_consumer", limit=limit, queued=self._queued)
         self.close(frames.TRY_LATER)
 
     def _hang_up(self) -> None:
