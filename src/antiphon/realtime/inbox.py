@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from antiphon.realtime.pubsub import PubSub
-from antiphon.realtime.wire.base import JOIN, InboundFrame, Message
+from antiphon.realtime.wire.base import JOIN, InboundFrame, TopicMessage
 
 if TYPE_CHECKING:
     from antiphon.realtime.channel import Channel
@@ -46,7 +46,7 @@ def watch(member: "Member", pubsub: PubSub, pattern: str) -> None:
         member.at_end(partial(pubsub.unsubscribe_now, pattern, overheard))
 
 
-Item = InboundFrame | Message | Told
+Item = InboundFrame | TopicMessage | Told
 
 
 def is_join(item: Item) -> bool:

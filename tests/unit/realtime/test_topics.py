@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from antiphon.errors import ConfigError
 from antiphon.realtime.topics import TopicPattern, TopicRoutes, Topics
 from antiphon.realtime.transports.base import Batch
-from antiphon.realtime.wire.base import Message
+from antiphon.realtime.wire.base import TopicMessage
 from tests.rules import rule
 
 
@@ -47,8 +47,8 @@ def test_the_first_match_wins() -> None:
     assert [routes.find(topic) for topic in ("room:lobby", "room:special", "other")] == ["lobby", "room", None]
 
 
-def say(topic: str, raw: bytes) -> Message:
-    return Message(topic, "said", raw)
+def say(topic: str, raw: bytes) -> TopicMessage:
+    return TopicMessage(topic, "said", raw)
 
 
 class FakeMember:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from antiphon.realtime.wire.base import Message, Position
+from antiphon.realtime.wire.base import Position, TopicMessage
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +20,7 @@ class Missed(msgspec.Struct, frozen=True):
     """What came after a position, up to `position`, which is where the log stands. Without `complete` that is not all,
     and `messages` is empty."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[TopicMessage, ...]
     complete: bool
     position: Position
 
@@ -31,7 +31,7 @@ class TopicLogs(Protocol):
     shared: bool
     """Whether all nodes have the same logs: a message is appended once then, by the node that publishes it."""
 
-    def append(self, message: Message, keep: Recovery) -> Position | Awaitable[Position]:
+    def append(self, message: TopicMessage, keep: Recovery) -> Position | Awaitable[Position]:
         """Where the message stands now. Awaitables are done in the order of the calls."""
         ...
 

@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from itertools import islice
 
 from antiphon.realtime.recovery.base import Missed, Recovery
-from antiphon.realtime.wire.base import Message, Position
+from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.runtime.clock import Clock, SystemClock
 
 TOPICS = 100_000
@@ -27,7 +27,7 @@ class MemoryLogs:
     def __len__(self) -> int:
         return len(self._logs)
 
-    def append(self, message: Message, keep: Recovery) -> Position:
+    def append(self, message: TopicMessage, keep: Recovery) -> Position:
         now = self._clock.monotonic()
         log = self._log(message.topic)
         log.append(message, keep, now)
@@ -74,9 +74,9 @@ class _Log:
         self.epoch = secrets.token_hex(6)
         self.offset = 0
         self.until = 0.0
-        self._kept: deque[tuple[float, Message]] = deque()
+        self._kept: deque[tuple[float, TopicMessage]] = deque()
 
-    def append(self, message: Message, keep: Recovery, now: float) -> None:
+    def append(self, message: TopicMessage, keep: Recovery, now: float) -> None:
         self.offset += 1
         self.until = now + keep.seconds
         self._kept.append((now, message))

@@ -10,7 +10,7 @@ import msgspec
 from antiphon.errors import ServiceError
 from antiphon.realtime.recovery.base import Missed, Recovery, TopicLogs
 from antiphon.realtime.recovery.sequence import Sequence
-from antiphon.realtime.wire.base import Message, Position
+from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.runtime.tasks import Tasks
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -38,8 +38,8 @@ class Recorder:
         self,
         logs: TopicLogs,
         *,
-        deliver: "Callable[[Message, Member | None], object]",
-        forward: Callable[[Message], object],
+        deliver: "Callable[[TopicMessage, Member | None], object]",
+        forward: Callable[[TopicMessage], object],
         members: Callable[[str], int],
         kept: Callable[[str], Recovery | None],
         metrics: Metrics | None = None,
@@ -50,7 +50,7 @@ class Recorder:
         self._members = members
         self._sequences: dict[str, Sequence] = {}
         self._kept = kept
-        self._waiting: deque[tuple[Message, Member | None, asyncio.Future[Position]]] = deque()
+        self._waiting: deque[tuple[TopicMessage, Member | None, asyncio.Future[Position]]] = deque()
         self._broken: set[str] = set()
         self._mending: asyncio.Task[None] | None = None
         self._tasks = Tasks()
@@ -66,7 +66,7 @@ class Recorder:
 
     # Out
 
-    def publish(self, message: Message, skip: "Member | None", keep: Recovery) -> None:
+    def publish(self, message: TopicMessage, skip: "Member | None", keep: Recovery) -> None:
         """Never waits; broadcasts of one node keep their order."""
         place = self._logs.append(message, keep)
         if isinstance(place, Position) and not self._waiting:
@@ -82,7 +82,7 @@ class Recorder:
             failed = done.cancelled() or done.exception() is not None
             self._out(message, skip, None if failed else done.result())
 
-    def _out(self, message: Message, skip: "Member | None", place: Position | None) -> None:
+    def _out(self, message: TopicMessage, skip: "Member | None", place: Position | None) -> None:
         if place is None:
             self._unlogged.inc()
             self._break(message.topic)
@@ -92,7 +92,7 @@ class Recorder:
         placed = _placed(message, place)
         if self._logs.shared:
             self._forward(
-                Message(message.topic, f"{message.event}{_BEHIND}{place}", message.raw, binary=message.binary)
+                TopicMessage(message.topic, f"{message.event}{_BEHIND}{place}", message.raw, binary=message.binary)
             )
             self._in_order(placed, place, skip)
         else:
@@ -101,11 +101,11 @@ class Recorder:
 
     # In
 
-    def receive(self, message: Message, keep: Recovery) -> None:
+    def receive(self, message: TopicMessage, keep: Recovery) -> None:
         """A broadcast of another node."""
         event, _, cursor = message.event.rpartition(_BEHIND)
         place = Position.read(cursor)
-        plain = message if place is None else Message(message.topic, event, message.raw, binary=message.binary)
+        plain = message if place is None else TopicMessage(message.topic, event, message.raw, binary=message.binary)
         if place is not None:
             self._in_order(_placed(plain, place), place, None)
         elif self._logs.shared:
@@ -119,7 +119,7 @@ class Recorder:
         for sequence in self._sequences.values():
             sequence.heal()
 
-    def _in_order(self, message: Message, place: Position, skip: "Member | None") -> None:
+    def _in_order(self, message: TopicMessage, place: Position, skip: "Member | None") -> None:
         topic = message.topic
         sequence = self._sequences.get(topic)
         if not self._members(topic):
@@ -140,7 +140,7 @@ class Recorder:
     def _lose(self, topic: str) -> None:
         self._gaps.inc()
         log.warning("recovery.gap", topic=topic[:100])
-        self._deliver(Message.of(topic, GAP, {}), None)
+        self._deliver(TopicMessage.of(topic, GAP, {}), None)
 
     # Coming back
 
@@ -193,12 +193,12 @@ async def _now(place: Position) -> Position:
     return place
 
 
-def _placed(message: Message, place: Position) -> Message:
+def _placed(message: TopicMessage, place: Position) -> TopicMessage:
     """The message with its cursor: a member of its payload, or for bytes, which have none, known to us alone."""
     raw = message.raw
     if not message.binary:
         raw = b'%b%b"cursor":"%b"}' % (raw[:-1], b"" if raw == b"{}" else b",", str(place).encode())
-    return Message(message.topic, message.event, raw, binary=message.binary, place=place)
+    return TopicMessage(message.topic, message.event, raw, binary=message.binary, place=place)
 
 
 def _with_places(missed: Missed, seen: Position | None) -> Missed:

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.realtime.recovery.base import Missed, Recovery
-from antiphon.realtime.wire.base import Message, Position
+from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.runtime.tasks import Restart, Tasks
 
 _APPEND = """
@@ -62,11 +62,11 @@ class RedisLogs:
         self._timeout = timeout
         self._append = self._redis.register_script(_APPEND)
         self._since = self._redis.register_script(_SINCE)
-        self._waiting: list[tuple[Message, Recovery, asyncio.Future[Position]]] = []
+        self._waiting: list[tuple[TopicMessage, Recovery, asyncio.Future[Position]]] = []
         self._work = asyncio.Event()
         self._tasks = Tasks()
 
-    def append(self, message: Message, keep: Recovery) -> "asyncio.Future[Position]":
+    def append(self, message: TopicMessage, keep: Recovery) -> "asyncio.Future[Position]":
         done: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         if len(self._waiting) >= WAITING:
             done.set_exception(ServiceError("Redis does not keep up with the logs of the topics."))
@@ -127,7 +127,7 @@ class RedisLogs:
                 else:
                     done.set_result(place)
 
-    async def _append_all(self, batch: list[tuple[Message, Recovery]]) -> list[Position | None]:
+    async def _append_all(self, batch: list[tuple[TopicMessage, Recovery]]) -> list[Position | None]:
         async with asyncio.timeout(self._timeout), self._redis.pipeline(transaction=False) as pipe:
             for message, keep in batch:
                 arguments: list[Any] = [secrets.token_hex(6), keep.messages, int(keep.seconds * 1000)]
@@ -137,8 +137,8 @@ class RedisLogs:
         return [None if isinstance(one, Exception) else Position(one[0].decode(), int(one[1])) for one in found]
 
 
-def _message(topic: str, entry: Any) -> Message:
+def _message(topic: str, entry: Any) -> TopicMessage:
     _, fields = entry
     named = dict(zip(fields[::2], fields[1::2], strict=True)) if isinstance(fields, list) else fields
     event, raw, binary = (cast("bytes", named[key]) for key in (b"e", b"p", b"b"))
-    return Message(topic, event.decode(), raw, binary=binary == b"1")
+    return TopicMessage(topic, event.decode(), raw, binary=binary == b"1")

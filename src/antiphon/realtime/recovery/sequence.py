@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.errors import ServiceError
 from antiphon.realtime.recovery.base import Missed
-from antiphon.realtime.wire.base import Message, Position
+from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-Deliver = Callable[[Message, "Member | None"], object]
+Deliver = Callable[[TopicMessage, "Member | None"], object]
 Ask = Callable[[str, Position], Awaitable[Missed]]
 
 PATIENCE_SECONDS = 0.1
@@ -34,11 +34,11 @@ class Sequence:
         self._ask = ask
         self._lost = lost
         self._last: Position | None = None
-        self._early: dict[int, tuple[Message, Member | None]] = {}
+        self._early: dict[int, tuple[TopicMessage, Member | None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
 
-    def take(self, message: Message, place: Position, skip: "Member | None" = None) -> None:
+    def take(self, message: TopicMessage, place: Position, skip: "Member | None" = None) -> None:
         """Delivers it now, later, or not at all when it has been."""
         if self._last is None or self._last.epoch != place.epoch:
             self._early.clear()

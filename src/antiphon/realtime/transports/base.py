@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from typing import Protocol
 
 from antiphon.realtime.transports.backlog import DISCONNECT, QueuePolicy
-from antiphon.realtime.wire.base import Message, Serializer
+from antiphon.realtime.wire.base import Serializer, TopicMessage
 
 
 class Batch:
@@ -16,7 +16,7 @@ class Batch:
 
     __slots__ = ("framed", "messages", "policy")
 
-    def __init__(self, messages: list[Message], policy: QueuePolicy = DISCONNECT) -> None:
+    def __init__(self, messages: list[TopicMessage], policy: QueuePolicy = DISCONNECT) -> None:
         self.messages = messages
         self.policy = policy
         self.framed: dict[Hashable, bytes] = {}

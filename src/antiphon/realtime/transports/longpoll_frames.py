@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from antiphon.realtime.wire.base import InboundFrame, Message, Serializer
+from antiphon.realtime.wire.base import InboundFrame, Serializer, TopicMessage
 
 NDJSON = "application/x-ndjson"
 
@@ -62,7 +62,7 @@ class TextOnly:
         """See `Serializer`."""
         return _sendable(self._inner.push(join_ref, topic, event, payload))
 
-    def broadcast(self, message: Message) -> bytes | None:
+    def broadcast(self, message: TopicMessage) -> bytes | None:
         """See `Serializer`."""
         if not message.binary:
             return message.frame(self._inner)

@@ -72,7 +72,7 @@ class Position(msgspec.Struct, frozen=True):
         return other is not None and other.epoch == self.epoch and other.offset <= self.offset
 
 
-class Message:
+class TopicMessage:
     """One broadcast. Its payload is encoded when it is made, so that what cannot be sent fails at the sender; the frame
     around it is made once for each serializer that has a member to send it to (BC-3).
 
@@ -94,7 +94,7 @@ class Message:
         self._made: dict[object, bytes | None] = {}
 
     @classmethod
-    def of(cls, topic: str, event: str, payload: Any) -> "Message":
+    def of(cls, topic: str, event: str, payload: Any) -> "TopicMessage":
         """Raises `TypeError` or `ValueError` for what no frame can say: the payload is an object or bytes (V2-4)."""
         checked_event(event)
         if isinstance(payload, BUFFERS):
@@ -114,7 +114,7 @@ class Message:
         """The frame of this version, None when it has no word for the message (V1-6)."""
         return self.once(serializer, serializer.broadcast)
 
-    def once(self, key: object, make: Callable[["Message"], bytes | None]) -> bytes | None:
+    def once(self, key: object, make: Callable[["TopicMessage"], bytes | None]) -> bytes | None:
         """What `make` makes of the message, once for each key: the same message can be part of many batches."""
         try:
             return self._made[key]
@@ -140,7 +140,7 @@ class Serializer(Protocol):
     def push(self, join_ref: Any, topic: str, event: str, payload: Any) -> bytes:
         """A message to one member; the payload is an object or bytes."""
 
-    def broadcast(self, message: Message) -> bytes | None:
+    def broadcast(self, message: TopicMessage) -> bytes | None:
         """A message to every member; None when this version cannot say it."""
 
     def close(self, join_ref: Any, topic: str) -> bytes:

@@ -5,7 +5,7 @@ Sizes are one unsigned byte each and count UTF-8 bytes; the payload is the rest 
 
 from typing import Any
 
-from antiphon.realtime.wire.base import BadFrameError, Binary, InboundFrame, Message, checked_event, checked_field
+from antiphon.realtime.wire.base import BadFrameError, Binary, InboundFrame, TopicMessage, checked_event, checked_field
 
 PUSH, REPLY, BROADCAST = 0, 1, 2
 """A push from a client has a ref (BN-1), one to a client has none (BN-2)."""
@@ -47,7 +47,7 @@ def push(join_ref: Any, topic: str, event: str, data: bytes) -> Binary:
     return _frame(PUSH, {"join_ref": _text(join_ref), "topic": topic, "event": checked_event(event)}, data)
 
 
-def broadcast(message: Message) -> Binary:
+def broadcast(message: TopicMessage) -> Binary:
     """`02 | sizes of topic, event | those two | payload` (BN-4)."""
     return _frame(BROADCAST, {"topic": message.topic, "event": message.event}, message.raw)
 

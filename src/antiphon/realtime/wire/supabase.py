@@ -15,7 +15,7 @@ from antiphon.realtime.wire.base import (
     BadFrameError,
     Binary,
     InboundFrame,
-    Message,
+    TopicMessage,
     checked_event,
     checked_field,
 )
@@ -69,7 +69,7 @@ class SupabaseV2(SerializerV2):
             return _frame(topic, checked_event(event), b"", BYTES, bytes(payload))
         return super().push(join_ref, topic, event, payload)
 
-    def broadcast(self, message: Message) -> bytes | None:
+    def broadcast(self, message: TopicMessage) -> bytes | None:
         """See `Serializer`."""
         if message.binary:
             return _frame(message.topic, message.event, b"", BYTES, message.raw)

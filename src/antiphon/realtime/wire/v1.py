@@ -11,7 +11,7 @@ from antiphon.realtime.wire.base import (
     REPLY,
     BadFrameError,
     InboundFrame,
-    Message,
+    TopicMessage,
     checked_event,
     crashed,
 )
@@ -62,7 +62,7 @@ class SerializerV1:
         _refuse_bytes(payload)
         return _envelope(topic, checked_event(event), msgspec.Raw(encode_object(payload)), None)
 
-    def broadcast(self, message: Message) -> bytes | None:
+    def broadcast(self, message: TopicMessage) -> bytes | None:
         """See `Serializer`."""
         return None if message.binary else _envelope(message.topic, message.event, msgspec.Raw(message.raw), None)
 

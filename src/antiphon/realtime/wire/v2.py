@@ -12,7 +12,7 @@ from antiphon.realtime.wire.base import (
     REPLY,
     BadFrameError,
     InboundFrame,
-    Message,
+    TopicMessage,
     checked_event,
     crashed,
 )
@@ -56,7 +56,7 @@ class SerializerV2:
             return binary.push(join_ref, topic, event, bytes(payload))
         return encode((join_ref, None, topic, checked_event(event), msgspec.Raw(encode_object(payload))))
 
-    def broadcast(self, message: Message) -> bytes | None:
+    def broadcast(self, message: TopicMessage) -> bytes | None:
         """See `Serializer`."""
         if message.binary:
             return binary.broadcast(message)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from antiphon.errors import ValidationError
 from antiphon.realtime.client.frames import ClientReply, ServerFrame, decode_frame, encode_push, sendable
-from antiphon.realtime.wire.base import BadFrameError, Binary, Message
+from antiphon.realtime.wire.base import BadFrameError, Binary, TopicMessage
 from antiphon.realtime.wire.v2 import V2
 from tests.rules import rule
 
@@ -62,7 +62,7 @@ def test_the_client_reads_what_the_server_says(topic: str, event: str, payload: 
     content = payload if isinstance(payload, bytes) else {"it": payload}
     name = f"e{event}"
     assert read(V2.push("3", topic, name, content)) == ServerFrame("3", None, topic, name, content)
-    broadcast = V2.broadcast(Message.of(topic, name, content))
+    broadcast = V2.broadcast(TopicMessage.of(topic, name, content))
     assert broadcast is not None
     assert read(broadcast) == ServerFrame(None, None, topic, name, content)
 

@@ -11,17 +11,19 @@ from antiphon.errors import ConfigError, ServiceError
 from antiphon.realtime.recovery.base import Recovery
 from antiphon.realtime.recovery.memory import MemoryLogs
 from antiphon.realtime.recovery.redis import RedisLogs
-from antiphon.realtime.wire.base import Message, Position
+from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.runtime.clock import ManualClock
 
 KEEP = Recovery(messages=100, seconds=60)
 
 
-def said(number: int, topic: str = "room:1") -> Message:
-    return Message.of(topic, "said", {"n": number}) if number % 2 else Message.of(topic, "said", bytes([number]))
+def said(number: int, topic: str = "room:1") -> TopicMessage:
+    return (
+        TopicMessage.of(topic, "said", {"n": number}) if number % 2 else TopicMessage.of(topic, "said", bytes([number]))
+    )
 
 
-async def append(logs: Any, message: Message, keep: Recovery = KEEP) -> Position:
+async def append(logs: Any, message: TopicMessage, keep: Recovery = KEEP) -> Position:
     place = logs.append(message, keep)
     assert isinstance(place, Position | Awaitable)
     return place if isinstance(place, Position) else await place

@@ -11,18 +11,18 @@ from antiphon.errors import ServiceError
 from antiphon.realtime.recovery import sequence
 from antiphon.realtime.recovery.base import Missed
 from antiphon.realtime.recovery.sequence import Sequence
-from antiphon.realtime.wire.base import Message, Position
+from antiphon.realtime.wire.base import Position, TopicMessage
 
 
-def said(number: int) -> Message:
-    return Message.of("t", "said", {"n": number})
+def said(number: int) -> TopicMessage:
+    return TopicMessage.of("t", "said", {"n": number})
 
 
 class Stage:
     """A topic whose log holds what is broadcast, unless a test takes it away."""
 
     def __init__(self) -> None:
-        self.log: dict[int, Message] = {}
+        self.log: dict[int, TopicMessage] = {}
         self.seen: list[Any] = []
         self.reachable = True
         self.sequence = Sequence("t", lambda message, _: self.seen.append(message.payload["n"]), self.ask, self.lost)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.transports.backlog import DROP_OLDEST, Backlog, QueuePolicy, keep_latest
-from antiphon.realtime.wire.base import Message
+from antiphon.realtime.wire.base import TopicMessage
 from tests.rules import rule
 
 STEPS = st.lists(
@@ -24,7 +24,7 @@ def test_own_frames_stay_and_the_rest_gives_way_in_order(steps: Any, size: int, 
     kept: list[tuple[str, int, bytes]] = []
     for number, (kind, key, length) in enumerate(steps):
         frame = f"{number}".encode().ljust(length, b"x")
-        message = Message.of("t", "e", {"k": key})
+        message = TopicMessage.of("t", "e", {"k": key})
         if kind == "own":
             backlog.add(frame)
         elif kind == "oldest":
@@ -55,15 +55,15 @@ def test_what_takes_the_place_of_what(policy: QueuePolicy, same: list[bool]) -> 
     others = [("e", {"id": 1, "x": 2}), ("e", {"id": 2, "x": 1}), ("f", {"id": 1, "x": 1})]
     for (event, payload), expected in zip(others, same, strict=True):
         backlog = Backlog(0.0)
-        backlog.add_message(Message.of("t", "e", {"id": 1, "x": 1}), b"1", policy)
-        assert backlog.add_message(Message.of("t", event, payload), b"2", policy) == expected
-        assert backlog.add_message(Message.of("other", event, payload), b"3", policy) == 0
+        backlog.add_message(TopicMessage.of("t", "e", {"id": 1, "x": 1}), b"1", policy)
+        assert backlog.add_message(TopicMessage.of("t", event, payload), b"2", policy) == expected
+        assert backlog.add_message(TopicMessage.of("other", event, payload), b"3", policy) == 0
 
 
 def test_what_cannot_be_a_key_is_one_of_its_own() -> None:
     backlog, policy = Backlog(0.0), keep_latest("id")
     for payload in ({"id": [1]}, {}, b"bytes"):
-        backlog.add_message(Message.of("t", "e", payload), b"x", policy)
+        backlog.add_message(TopicMessage.of("t", "e", payload), b"x", policy)
     assert len(backlog) == 1
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.realtime.wire.base import BadFrameError, Binary, Message
+from antiphon.realtime.wire.base import BadFrameError, Binary, TopicMessage
 from antiphon.realtime.wire.v2 import V2
 from tests.rules import rule
 
@@ -29,7 +29,7 @@ def test_the_worked_push() -> None:
     [
         (V2.reply("3", "7", "room:1", "ok", DATA), "01 01 01 06 02 33 37 72 6f 6f 6d 3a 31 6f 6b 01 02 ff"),
         (V2.push("3", "room:1", "file", DATA), "00 01 06 04 33 72 6f 6f 6d 3a 31 66 69 6c 65 01 02 ff"),
-        (Message.of("room:1", "file", DATA).frame(V2), "02 06 04 72 6f 6f 6d 3a 31 66 69 6c 65 01 02 ff"),
+        (TopicMessage.of("room:1", "file", DATA).frame(V2), "02 06 04 72 6f 6f 6d 3a 31 66 69 6c 65 01 02 ff"),
         (V2.push(None, "room:café", "", b""), "00 00 0a 00 72 6f 6f 6d 3a 63 61 66 c3 a9"),
         (V2.reply(None, None, "t", "", bytearray(b"x")), "01 00 00 01 00 74 78"),
         (V2.push(7, "t", "e", memoryview(b"x")), "00 01 01 01 37 74 65 78"),
@@ -53,8 +53,8 @@ def test_an_empty_join_ref_is_null() -> None:
     lambda name: V2.push(name, "t", "e", b""),
     lambda name: V2.reply("1", name, "t", "ok", b""),
     lambda name: V2.reply("1", "2", "t", name, b""),
-    lambda name: Message.of(name, "e", b""),
-    lambda name: Message.of("t", name, b""),
+    lambda name: TopicMessage.of(name, "e", b""),
+    lambda name: TopicMessage.of("t", name, b""),
 ])  # fmt: skip
 def test_names_have_room_for_255_bytes(send: Any) -> None:
     send("é" * 127 + "e")

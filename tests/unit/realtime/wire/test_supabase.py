@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.realtime.wire.base import BadFrameError, Binary, InboundFrame, Message
+from antiphon.realtime.wire.base import BadFrameError, Binary, InboundFrame, TopicMessage
 from antiphon.realtime.wire.reasons import TOO_MANY_CHANNELS, TOO_MANY_JOINS, TOO_MANY_MESSAGES
 from antiphon.realtime.wire.supabase import V1, V2
 from antiphon.realtime.wire.v2 import V2 as PLAIN
@@ -113,7 +113,7 @@ def test_a_frame_that_is_changed_somewhere_is_a_frame_or_bad(data: st.DataObject
 def test_what_is_pushed_comes_out_in_a_broadcast(topic: str, event: str, value: Any) -> None:
     data = json.dumps(value).encode()
     frame = V2.decode(pushed(topic=topic.encode()[:255], event=event.encode()[:255], data=data), 20)
-    message = Message.of(frame.topic, frame.event, frame.payload)
+    message = TopicMessage.of(frame.topic, frame.event, frame.payload)
     body = message.frame(V2)
     assert body is not None
     assert body[0] == 4
@@ -129,20 +129,20 @@ def test_what_is_pushed_comes_out_in_a_broadcast(topic: str, event: str, value: 
 
 @rule("SB-3")
 def test_the_worked_broadcast() -> None:
-    frame = Message.of("realtime:room:1", "broadcast", SHOUT).frame(V2)
+    frame = TopicMessage.of("realtime:room:1", "broadcast", SHOUT).frame(V2)
     assert type(frame) is Binary
     assert frame == b"\x04\x0f\x05\x00\x01" + TOPIC + b'shout{"a":1}'
 
 
 @rule("SB-3")
 def test_a_broadcast_with_metadata() -> None:
-    frame = Message.of("t", "broadcast", {**SHOUT, "meta": {"id": "7"}}).frame(V2)
+    frame = TopicMessage.of("t", "broadcast", {**SHOUT, "meta": {"id": "7"}}).frame(V2)
     assert frame == b'\x04\x01\x05\x0a\x01tshout{"id":"7"}{"a":1}'
 
 
 @rule("SB-3")
 def test_bytes_are_a_broadcast_of_their_event() -> None:
-    message = Message.of("realtime:room:1", "shout", b"\x01\xff")
+    message = TopicMessage.of("realtime:room:1", "shout", b"\x01\xff")
     assert message.frame(V2) == b"\x04\x0f\x05\x00\x00" + TOPIC + b"shout\x01\xff"
     assert message.frame(V1) is None
     pushed_alone = V2.push("1", "realtime:room:1", "shout", b"\x01\xff")
@@ -160,7 +160,7 @@ def test_bytes_are_a_broadcast_of_their_event() -> None:
     {"anything": []},
 ])  # fmt: skip
 def test_what_has_no_room_in_a_binary_frame_goes_as_text(payload: dict[str, Any]) -> None:
-    frame = Message.of("realtime:room:1", "broadcast", payload).frame(V2)
+    frame = TopicMessage.of("realtime:room:1", "broadcast", payload).frame(V2)
     assert frame is not None
     assert type(frame) is bytes
     assert json.loads(frame) == [None, None, "realtime:room:1", "broadcast", payload]
@@ -168,12 +168,12 @@ def test_what_has_no_room_in_a_binary_frame_goes_as_text(payload: dict[str, Any]
 
 @rule("SB-3", "SB-4")
 def test_everything_else_is_as_in_plain_versions() -> None:
-    message = Message.of("realtime:room:1", "presence_diff", {"joins": {}, "leaves": {}})
+    message = TopicMessage.of("realtime:room:1", "presence_diff", {"joins": {}, "leaves": {}})
     assert message.frame(V2) == message.frame(PLAIN)
     text = '["1","2","realtime:room:1","phx_join",{}]'
     assert V2.decode(text, 10) == PLAIN.decode(text, 10)
     assert V2.push("1", "t", "system", {"status": "ok"}) == PLAIN.push("1", "t", "system", {"status": "ok"})
-    assert json.loads(Message.of("t", "broadcast", SHOUT).frame(V1) or b"") == {
+    assert json.loads(TopicMessage.of("t", "broadcast", SHOUT).frame(V1) or b"") == {
         "topic": "t", "event": "broadcast", "payload": SHOUT, "ref": None,
     }  # fmt: skip
 

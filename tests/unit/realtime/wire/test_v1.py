@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.realtime.wire.base import BadFrameError, Message
+from antiphon.realtime.wire.base import BadFrameError, TopicMessage
 from antiphon.realtime.wire.v1 import V1
 from tests.rules import rule
 
@@ -40,7 +40,7 @@ def test_what_is_sent_has_a_ref_and_never_a_join_ref() -> None:
     assert json.loads(V1.push("1", "t", "e", {})) == {"topic": "t", "event": "e", "payload": {}, "ref": None}
     assert json.loads(V1.close("1", "t")) == {"topic": "t", "event": "phx_close", "payload": {}, "ref": "1"}
     assert json.loads(V1.error(None, "t"))["ref"] is None
-    broadcast = Message.of("t", "e", {"x": 1}).frame(V1)
+    broadcast = TopicMessage.of("t", "e", {"x": 1}).frame(V1)
     assert broadcast is not None
     assert json.loads(broadcast) == {"topic": "t", "event": "e", "payload": {"x": 1}, "ref": None}
 
@@ -51,7 +51,7 @@ def test_bytes_are_refused_at_a_push_and_left_out_of_a_broadcast() -> None:
         V1.push("1", "t", "e", b"x")
     with pytest.raises(TypeError, match="version 1"):
         V1.reply("1", "2", "t", "ok", bytearray(b"x"))
-    assert Message.of("t", "e", b"x").frame(V1) is None
+    assert TopicMessage.of("t", "e", b"x").frame(V1) is None
     with pytest.raises(BadFrameError, match="binary"):
         V1.decode(b"x", 100)
 

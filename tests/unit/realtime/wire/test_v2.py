@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.realtime.wire.base import BadFrameError, Message
+from antiphon.realtime.wire.base import BadFrameError, TopicMessage
 from antiphon.realtime.wire.v2 import V2
 from tests.rules import rule
 
@@ -40,7 +40,7 @@ def test_replies_are_what_json_says(join_ref: Any, ref: Any, topic: str, respons
 
 
 def frame_of(topic: str, event: str, payload: Any) -> bytes:
-    frame = Message.of(topic, event, payload).frame(V2)
+    frame = TopicMessage.of(topic, event, payload).frame(V2)
     assert frame is not None
     return frame
 
