@@ -187,11 +187,7 @@ class Member:
         if type(item) is InboundFrame:
             self._handle(item)
         elif isinstance(item, TopicMessage):
-<<<<<<< HEAD
-            hook = self._channel.hooks.get(item.event)
-=======
             hook = self.channel.hooks.get(item.event)
->>>>>>> c479d9cd435823b73888c4f966affd28db24273f
             if hook is not None:
                 self._run(hook(self.channel, item.event, item.payload), self._seen)
         elif isinstance(item, Told):

@@ -7,14 +7,10 @@ import msgspec
 from prometheus_client import Counter
 
 from antiphon.realtime.wire.base import TopicMessage
-<<<<<<< HEAD
-
-=======
 from antiphon.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
->>>>>>> c479d9cd435823b73888c4f966affd28db24273f
 Key = Callable[[TopicMessage], Hashable]
 
 
