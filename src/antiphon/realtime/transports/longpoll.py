@@ -5,7 +5,7 @@ import math
 import secrets
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -43,7 +43,8 @@ class SessionAsked(msgspec.Struct, frozen=True, array_like=True):
     it is a node that asks whether another is there."""
 
     session: str = ""
-    frames: list[str | bytes] | None = None
+    # Texts and bytes: msgspec has no word for that union, and MessagePack tells them apart by itself.
+    frames: list[Any] | None = None
 
 
 class SessionTold(msgspec.Struct, frozen=True, array_like=True):

@@ -28,15 +28,17 @@ def frames_in(body: bytes, content_type: str, largest: int) -> list[str | bytes]
 
 
 def _text(line: bytes, largest: int) -> str:
-    if len(line) > largest:
-        raise ValueError(f"frames are limited to {largest} bytes")
-    return str(line, "utf-8")
+    return str(_bounded(line, largest), "utf-8")
 
 
 def _binary(line: bytes, largest: int) -> bytes:
-    if len(line) > largest * 4 // 3 + 4:
+    return _bounded(b64decode(line, validate=True), largest)
+
+
+def _bounded(frame: bytes, largest: int) -> bytes:
+    if len(frame) > largest:
         raise ValueError(f"frames are limited to {largest} bytes")
-    return b64decode(line, validate=True)
+    return frame
 
 
 class TextOnly:
