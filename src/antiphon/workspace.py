@@ -25,9 +25,11 @@ from antiphon.commands.base import Commands, command_registry
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import Live
+from antiphon.conversation.neighbours import Neighbours
 from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
+from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ChannelMessage
 from antiphon.errors import ServiceError
 from antiphon.providers.base import DEMO
@@ -47,6 +49,7 @@ from antiphon.runtime.threads import Threads
 from antiphon.search.base import Search
 from antiphon.search.sources import open_search
 from antiphon.settings.config import Config
+from antiphon.settings.processes import cluster_of
 from antiphon.settings.reload import ConfigReloader
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, Store
 from antiphon.storage.open import open_claim, open_store
@@ -98,9 +101,11 @@ class Workspace:
         self.pubsub = self._own(pubsub.adopt(), pubsub.release)
         self._own(threads.adopt(self._open_threads()), threads.release)
 
-        # What is kept.
-        self._claim = open_claim(self.config.database, self._lose_claim)
-        self.store = open_store(self.config.database)
+        # What is kept, and which of the processes that answer from it this one is.
+        self.cluster = cluster_of(self.config, metrics=self.metrics)
+        node = "" if self.cluster.status == "alone" else self.cluster.node
+        self._claim = open_claim(self.config.database, self._lose_claim, node=node)
+        self.store = open_store(self.config.database, node=node)
         self.sessions = SessionManager(self.store, self.cache, ttl=self.config.sessions.ttl, metrics=self.metrics)
         self.search = open_search(self.store, metrics=self.metrics)
 
@@ -122,14 +127,16 @@ class Workspace:
         self._built_in: Assistant | None = None
 
         # How messages come in and replies go out.
-        self.phoenix = Phoenix(self.config.realtime, metrics=self.metrics, pubsub=self.pubsub)
+        self.phoenix = Phoenix(self.config.realtime, metrics=self.metrics, pubsub=self.pubsub, cluster=self.cluster)
         self.live = Live(self.phoenix.broadcast, self.pubsub.publish_now)
         self.web = WebAdapter(self.live.message)
         self.adapters: dict[str, ChannelAdapter] = {self.web.name: self.web}
         self.outbox = Outbox(self.store.outbox, self.adapters, metrics=self.metrics)
         self.history = ConversationHistory(self.store.conversations, self.sessions, self.live)
         self.services = ServiceContainer()
+        self._neighbours = Neighbours(self.cluster, self.store.nodes) if node else None
         self.router = self._build_flow()
+        self._watch = TurnWatch(self.store, self.router, self.outbox, node)
         self.monitoring = self._build_monitoring()
         self.server = self._build_server()
         self._provide()
@@ -160,16 +167,16 @@ class Workspace:
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def run(self, on_ready: Callable[[], None] | None = None) -> None:
+    def run(self, on_ready: Callable[[], object] | None = None) -> None:
         """Serves everything that is configured until SIGINT or SIGTERM. `on_ready` is called once it listens; without
         it the terminal is told where that is and which model answers."""
         self._set_up_log(self.config)
         self.settings.listen(self._set_up_log)
         runner = asyncio.Runner(loop_factory=_fast_loop())
         with runner, suppress(KeyboardInterrupt):
-            runner.run(self.serve(on_ready or self._greet))
+            runner.run(self.serve(on_ready or (lambda: sys.stderr.write(self.greeting))))
 
-    async def serve(self, on_ready: Callable[[], None] | None = None) -> None:
+    async def serve(self, on_ready: Callable[[], object] | None = None) -> None:
         """As `run`, inside a running loop. Raises `ServiceError` when another process has taken the database over."""
         self.server.bind()
         async with self:
@@ -224,15 +231,19 @@ class Workspace:
             self._built_in = built_in(config.assistants, self._built_in.tools)
             self.assistants.replace(self._built_in)
 
-    def _greet(self) -> None:
-        facts = (
+    @property
+    def greeting(self) -> str:
+        """Where it is and who answers, for the terminal in which it was started."""
+        facts = [
             ("Antiphon", self.url),
             ("Model", f"{self.default_model}. {self.model_reason}"),
             ("Data", self.data),
-        )
+        ]
+        if self.config.server.workers > 1:
+            facts.append(("Workers", str(self.config.server.workers)))
         bold, plain = ("\x1b[1;36m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
         lines = [f"  {bold}{label:<9}{plain}{fact}\n" for label, fact in facts]
-        sys.stderr.write("".join([*lines, "  Ctrl-C stops.\n"]))
+        return "".join([*lines, "  Ctrl-C stops.\n"])
 
     # --- building -------------------------------------------------------------------------------------------------
 
@@ -265,7 +276,8 @@ class Workspace:
             live=self.live,
             facts=self._facts,
         )
-        return flow.router(drain_seconds=self.config.server.drain_seconds, metrics=self.metrics)
+        drain_seconds = self.config.server.drain_seconds
+        return flow.router(drain_seconds=drain_seconds, others=self._neighbours, metrics=self.metrics)
 
     def _build_monitoring(self) -> MonitoringService:
         on_this_disk = self.config.database.url.startswith("sqlite:")
@@ -325,10 +337,17 @@ class Workspace:
         order.add("the assistants", self._check_assistants)
         for name, adapter in self.adapters.items():
             order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)
+        if self._neighbours is not None:
+            order.add("what is left to others", None, self._watch.leave)
         order.add("the outbox", self.outbox.start, self.outbox.stop)
         order.add("what runs beside", None, self._tasks.stop)
         order.add("the flow", self.router.start, self.router.stop, stop_limit=2 * self.config.server.drain_seconds + 5)
-        order.add("the sockets", self.phoenix.open, self.phoenix.stop)
+        if self._neighbours is not None:
+            self._neighbours.serve(self.router, self._watch)
+            order.add("the neighbours", None, self._neighbours.stop)
+            order.add("the watch", self._watch.start, self._watch.stop)
+        heard = HealthCheck("cluster", self.cluster.check, critical=False)
+        order.add("the sockets", self.phoenix.open, self.phoenix.stop, check=heard if self._neighbours else None)
         order.add("the settings", self.settings.start, self.settings.stop)
         return order
 

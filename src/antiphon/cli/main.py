@@ -49,11 +49,19 @@ def antiphon(version: Version = False) -> None:
 
 
 @app.command()
-def serve(host: Host = None, port: Port = None, config: ConfigFile = None, debug: Debug = False) -> None:
+def serve(
+    host: Host = None,
+    port: Port = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes that share the port; needs PostgreSQL and Redis.")
+    ] = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
     """Serve the page, the API and the sockets on one port."""
     from antiphon.cli.serve import serve as run
 
-    run(config, host=host, port=port, debug=debug)
+    run(config, host=host, port=port, workers=workers, debug=debug)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import msgspec
 
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.stream import UnderWay
-from antiphon.conversation.watch import Watch
+from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import Turn
 from antiphon.errors import ServiceError
 from antiphon.realtime.cluster import Cluster
@@ -30,14 +30,14 @@ class _Wish(msgspec.Struct, frozen=True):
 
 class Neighbours:
     """`Others` on a cluster. Who sees a turn through is asked of the store, so nothing here has to arrive: what does
-    not is made up for by `Watch`, or by what the store holds of an answer."""
+    not is made up for by `TurnWatch`, or by what the store holds of an answer."""
 
     def __init__(self, cluster: Cluster, nodes: NodeStore) -> None:
         self._cluster = cluster
         self._nodes = nodes
         self._tasks = Tasks()
 
-    def serve(self, router: MessageRouter, watch: Watch) -> None:
+    def serve(self, router: MessageRouter, watch: TurnWatch) -> None:
         """Answers what the others ask of this process."""
 
         async def work(body: bytes) -> bytes:

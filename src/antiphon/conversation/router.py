@@ -104,7 +104,7 @@ class MessageRouter:
         self._drain_seconds = self._patience = drain_seconds
         self._mailboxes: dict[str, Mailbox] = {}
         self._by_place: dict[tuple[str, str], Mailbox] = {}
-        self._accepting = False
+        self.accepting = False
         self._arriving: Counter[tuple[str, str]] = Counter()
         self._accepting_now: set[asyncio.Task[Receipt]] = set()
         metrics = metrics or get_metrics()
@@ -127,7 +127,7 @@ class MessageRouter:
         Raises `ValidationError` for a message nobody can answer, `ServiceError` when it could not be accepted now;
         in both cases nothing was kept and the sender may try again.
         """
-        if not self._accepting:
+        if not self.accepting:
             raise ServiceError("The server is stopping or has just started. Send the message again in a moment.")
         if not message.text.strip() and not message.attachments:
             raise ValidationError("An empty message has no answer. Write something.")
@@ -236,7 +236,7 @@ class MessageRouter:
             if unfinished.state != "running":
                 self._enqueue(unfinished.turn)
         self._patience = self._drain_seconds
-        self._accepting = True
+        self.accepting = True
 
     def take_up(self, left: Iterable[Unfinished]) -> None:
         """Gets turns into line that another process has left. One that it had begun is only ended, when its time comes:
@@ -256,7 +256,7 @@ class MessageRouter:
     async def stop(self) -> None:
         """Closes, waits `drain_seconds` for what runs, then interrupts it. Nothing accepted is lost. Called again,
         also while the first call waits, it waits no longer."""
-        self._accepting = False
+        self.accepting = False
         patience, self._patience = self._patience, 0.0
         if self._accepting_now:
             await asyncio.wait(self._accepting_now)

@@ -20,7 +20,7 @@ GRACE_SECONDS = 5.0
 log = get_logger(__name__)
 
 
-class Watch:
+class TurnWatch:
     """Looks at the open turns of the house again and again. What it does:
 
     A process that lives no more is found by its lock; its turns and replies become this one's, unless another was
@@ -70,7 +70,9 @@ class Watch:
             await self._take_up(turn_ids)
 
     async def look(self) -> None:
-        """Once. Raises `ServiceError` when the store cannot be asked."""
+        """Once; not while the router stops. Raises `ServiceError` when the store cannot be asked."""
+        if not self._router.accepting:
+            return
         nodes, before = self._store.nodes, self._handled()
         mine = await nodes.turns()
         unknown, strange = mine - before - self._handled(), before - mine
@@ -111,7 +113,7 @@ class Watch:
 
     async def _take_up(self, turn_ids: Collection[str]) -> None:
         wanted = set(turn_ids) - self._handled()
-        if not wanted:
+        if not wanted or not self._router.accepting:
             return
         replies = await self._store.outbox.pending(turn_ids=wanted, limit=len(wanted))
         left = await self._store.inbox.unfinished(wanted)

@@ -13,6 +13,7 @@ import uvicorn
 
 from antiphon.errors import ServiceError
 from antiphon.realtime.transports.http import RequestProtocol
+from antiphon.realtime.workers import is_worker
 from antiphon.runtime.threads import run_async
 
 _DRAIN_SECONDS = 5
@@ -20,9 +21,11 @@ _BACKLOG = 2048
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens there, on the first address of that name; port 0 takes a free one. Raises `OSError`."""
+    """A socket that listens there, on the first address of that name; port 0 takes a free one. A worker of several
+    shares the port with the others. Raises `OSError`."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    listener = socket.create_server(found[0][4][:2], family=found[0][0], backlog=_BACKLOG)
+    address, family = found[0][4][:2], found[0][0]
+    listener = socket.create_server(address, family=family, backlog=_BACKLOG, reuse_port=is_worker())
     listener.setblocking(False)
     # asyncio turns Nagle off where the socket says that it is TCP; one that was accepted says nothing.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -20,6 +20,7 @@ from antiphon.cache.config import CacheSettings, RedisSettings
 from antiphon.conversation.config import SessionSettings
 from antiphon.errors import ConfigError
 from antiphon.providers.config import ProvidersSettings
+from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.runtime.config import PerformanceSettings, ServiceSettings
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.settings import schema
@@ -81,6 +82,7 @@ class Config(BaseModel):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
+    cluster: ClusterSettings = ClusterSettings()
     cache: CacheSettings = CacheSettings()
     sessions: SessionSettings = SessionSettings()
     realtime: LiveSettings = LiveSettings()
@@ -100,6 +102,15 @@ class Config(BaseModel):
         """The format of the log: where people do not look on, one JSON object a line unless another was chosen."""
         watched = self.environment in {"development", "testing"}
         return "json" if self.log_format == "auto" and not watched else self.log_format
+
+    @property
+    def broker(self) -> ClusterSettings | None:
+        """What is between the processes of this house, None when it has only one: the broker that is named, or the
+        Redis of all, where several workers are wanted."""
+        url = self.cluster.url or (self.redis.url if self.server.workers > 1 else None)
+        if url is None or url.get_secret_value().startswith("memory:"):
+            return None
+        return self.cluster.model_copy(update={"url": url})
 
     @property
     def environ(self) -> Mapping[str, str]:

@@ -20,6 +20,7 @@ from msgspec import Struct
 from antiphon.cache.cache import open_cache
 from antiphon.errors import AntiphonError, ConfigError
 from antiphon.providers.registry import ProviderRegistry
+from antiphon.realtime.brokers.base import open_broker
 from antiphon.realtime.origin import is_loopback
 from antiphon.settings import schema
 from antiphon.storage.open import open_claim
@@ -102,6 +103,21 @@ def the_database_can_be_one(config: "Config") -> Iterator[Problem]:
     yield from _refusal("database.url", lambda: open_claim(config.database))
 
 
+def several_processes_share_what_they_must(config: "Config") -> Iterator[Problem]:
+    broker = config.broker
+    if broker is None:
+        if config.server.workers > 1:
+            yield Problem("server.workers", "Several workers hear of each other through Redis: set redis.url.")
+        return
+    yield from _refusal(
+        "redis.url" if config.cluster.url is None else "cluster.url", lambda: open_broker(broker, metrics=Metrics())
+    )
+    yield from _refusal("database.url", lambda: open_claim(config.database, node="one of several"))
+    cache = config.cache.url or config.redis.url
+    if cache is None or cache.get_secret_value().startswith("memory:"):
+        yield Problem("cache.url", "Several processes must share what they keep at hand: set redis.url.")
+
+
 def the_cache_can_be_one(config: "Config") -> Iterator[Problem]:
     yield from _refusal(
         "redis.url" if config.cache.url is None else "cache.url",
@@ -178,6 +194,7 @@ BUILT_IN: tuple[Rule, ...] = (
     no_debugging_in_production,
     something_is_kept_in_production,
     the_database_can_be_one,
+    several_processes_share_what_they_must,
     the_cache_can_be_one,
     the_models_have_a_vendor,
     nobody_comes_in_unseen,

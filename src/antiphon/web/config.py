@@ -13,6 +13,9 @@ class ServerSettings(BaseModel):
 
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs authentication.")
     port: int = Field(4000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    workers: int = Field(
+        1, ge=1, le=256, description="Processes that share the port; several need PostgreSQL and Redis."
+    )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest HTTP request body, in bytes.")
     drain_seconds: float = Field(5.0, ge=0, description="Time running answers get to finish when the server stops.")
 

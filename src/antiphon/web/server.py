@@ -14,6 +14,15 @@ from antiphon.realtime.transports.http import RequestProtocol
 from antiphon.web.config import ServerSettings
 
 
+def unavailable(settings: ServerSettings, error: OSError) -> ConfigError:
+    """What to do about an address that could not be bound."""
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"Port {settings.port} is in use. Stop the other program, or choose a port: ANTIPHON_SERVER__PORT=4001."
+        )
+    return ConfigError(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.")
+
+
 class WebServer:
     """Binds, serves, stops. `drain` runs when a stop was asked for, while every socket is still open."""
 
@@ -58,14 +67,9 @@ class WebServer:
         try:
             self._socket = bind(settings.host, settings.port)
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise ConfigError(
-                    f"Port {settings.port} is in use. "
-                    "Stop the other program, or choose a port: ANTIPHON_SERVER__PORT=4001."
-                ) from None
-            raise ConfigError(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
+            raise unavailable(settings, error) from error
 
-    async def serve(self, on_ready: Callable[[], None]) -> None:
+    async def serve(self, on_ready: Callable[[], object]) -> None:
         """Serves until SIGINT, SIGTERM or `stop`; then drains and closes. Call `bind` before."""
         if self._socket is None:
             raise ServiceError("The server has no port: bind() comes before serve().")
@@ -83,7 +87,7 @@ class _Server(Listener):
     def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._drain = drain
-        self.on_ready: Callable[[], None] = lambda: None
+        self.on_ready: Callable[[], object] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)

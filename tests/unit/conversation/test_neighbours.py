@@ -13,7 +13,7 @@ from antiphon.conversation.neighbours import Neighbours
 from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import WAITING_LIMIT, MessageRouter
 from antiphon.conversation.stream import TurnStream
-from antiphon.conversation.watch import Watch
+from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ToolPart, Turn, TurnRecord, new_id
 from antiphon.errors import ServiceError
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
@@ -46,7 +46,7 @@ class Node:
             self.store, self, self.ending, self.ear.live, default_assistant=lambda: "guide", drain_seconds=0.2,
             others=self.neighbours, metrics=metrics,
         )  # fmt: skip
-        self.watch = Watch(self.store, self.router, self.outbox, self.cluster.node)
+        self.watch = TurnWatch(self.store, self.router, self.outbox, self.cluster.node)
         self.neighbours.serve(self.router, self.watch)
         self.go = asyncio.Event()
         self.ran: list[str] = []

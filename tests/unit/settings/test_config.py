@@ -27,7 +27,7 @@ def test_later_sources_win_field_by_field(folder: Path) -> None:
     environ = {"ANTIPHON_SERVER__PORT": "3", "antiphon_server__drain_seconds": "3"}
     config = Config.load(environ=environ, server={"port": 4})
     assert config.server.model_dump() == {
-        "host": "localhost", "port": 4, "drain_seconds": 3.0, "max_body_bytes": 2000,
+        "host": "localhost", "port": 4, "workers": 1, "drain_seconds": 3.0, "max_body_bytes": 2000,
     }  # fmt: skip
     assert config.debug
 

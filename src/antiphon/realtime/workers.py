@@ -1,0 +1,194 @@
+"""Several processes of one program that share a port: one that does nothing else starts them, watches and ends them.
+
+Each worker binds the port for itself with SO_REUSEPORT, so that the kernel spreads the connections evenly. It is a
+fresh run of the program. What it has of its supervisor is a socket: there it says that it is ready, and it sees there
+when it has been left alone.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+
+from antiphon.errors import ServiceError
+from antiphon.telemetry.logs import get_logger
+
+LINK = "PHOENIX_WORKER_LINK"
+"""The variable with the number of the file by which a worker reaches its supervisor."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds until a worker that died is started again; twice as long after each further death."""
+
+STEADY_SECONDS = 10.0
+"""A worker that was ready for so long has not died of its start."""
+
+_WORD = 4096
+
+log = get_logger(__name__)
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker of several, and shares the port that it binds."""
+    return LINK in os.environ
+
+
+def worker_is_ready(word: str, stop: Callable[[], object]) -> None:
+    """Tells the supervisor, with a word for whoever started it; call it in the running loop. `stop` is called when the
+    supervisor has died: nobody else would end this process."""
+    link = socket.socket(fileno=int(os.environ[LINK]))
+    link.setblocking(False)
+    loop = asyncio.get_running_loop()
+
+    def left_alone() -> None:
+        loop.remove_reader(link)
+        link.close()
+        log.warning("worker.left_alone")
+        stop()
+
+    link.send(word.encode()[:_WORD] or b" ")
+    loop.add_reader(link, left_alone)
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Keeps a port for workers, without listening; port 0 takes a free one. Raises `OSError` when somebody has it, also
+    when that one would share it, and `ServiceError` where the system lets nobody share."""
+    if not hasattr(socket, "SO_REUSEPORT") or sys.platform == "win32":
+        raise ServiceError("This system does not let processes share a port: serve with one worker.")
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    with socket.create_server(address[:2], family=family) as alone:
+        address = alone.getsockname()
+    held = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(address)
+    except OSError:
+        held.close()
+        raise
+    return held
+
+
+class Workers:
+    """`count` runs of `command`. `on_ready` gets the word of the last one when all are ready.
+
+    One that dies is started again, with pauses that grow; but when one dies before it was ever ready, all are ended:
+    what it has said is the reason. SIGTERM and SIGINT are handed on, and the end of all of them is awaited; the third
+    one kills. SIGHUP is handed on; a worker that ends well behind it was stopped by it, as when a terminal is closed.
+    """
+
+    def __init__(
+        self, command: Sequence[str], count: int, *, on_ready: Callable[[str], object] = lambda _: None
+    ) -> None:
+        self._command = tuple(command)
+        self._count = count
+        self._on_ready = on_ready
+        self._living: dict[int, asyncio.subprocess.Process] = {}
+        self._ready: set[int] = set()
+        self._told = False
+        self._asked = 0
+        self._hung_up = False
+        self._ending = asyncio.Event()
+        self._code = 0
+
+    async def run(self) -> int:
+        """Returns when all have ended: 0 when they were asked to and did so in peace, else the code of one that did
+        not."""
+        loop = asyncio.get_running_loop()
+        handlers = {signal.SIGTERM: self._end, signal.SIGINT: self._end, signal.SIGHUP: self._hang_up}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler, number)
+        try:
+            await asyncio.gather(*(self._keep(number) for number in range(self._count)))
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+        return self._code
+
+    async def _keep(self, number: int) -> None:
+        deaths = 0
+        while not self._ending.is_set():
+            began = asyncio.get_running_loop().time()
+            code = await self._live(number)
+            was_ready = number in self._ready
+            self._ready.discard(number)
+            if self._ending.is_set():
+                # One that has just been started may not know yet what to do about the signal.
+                well = code in {0, -signal.SIGTERM, -signal.SIGINT}
+                self._code = self._code or (0 if well else _shown(code))
+                return
+            if not (was_ready or self._told) or (self._hung_up and code == 0):
+                self._code = self._code or _shown(code)
+                self._end(signal.SIGTERM)
+                return
+            steady = was_ready and asyncio.get_running_loop().time() - began > STEADY_SECONDS
+            deaths = 1 if steady else deaths + 1
+            pause = min(FIRST_PAUSE * 2 ** (deaths - 1), LONGEST_PAUSE)
+            log.warning("worker.died", worker=number + 1, code=code, again_in=pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), pause)
+
+    async def _live(self, number: int) -> int:
+        """One life of a worker; its exit code, or minus the signal that ended it."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    pass_fds=[theirs.fileno()],
+                    env={**os.environ, LINK: str(theirs.fileno())},
+                    # Ctrl-C reaches it once, through us, and not twice.
+                    start_new_session=True,
+                )
+            self._living[number] = process
+            ours.setblocking(False)
+            hearing = asyncio.create_task(self._hear(number, ours))
+            if self._ending.is_set():
+                process.terminate()
+            try:
+                return await process.wait()
+            finally:
+                hearing.cancel()
+                await asyncio.gather(hearing, return_exceptions=True)
+                del self._living[number]
+
+    async def _hear(self, number: int, link: socket.socket) -> None:
+        word = await asyncio.get_running_loop().sock_recv(link, _WORD)
+        if not word:
+            return
+        self._ready.add(number)
+        log.info("worker.ready", worker=number + 1)
+        if len(self._ready) == self._count and not self._told:
+            self._told = True
+            self._on_ready(word.decode(errors="replace").strip())
+
+    def _end(self, number: signal.Signals) -> None:
+        self._ending.set()
+        self._asked += 1
+        self._tell(signal.SIGKILL if self._asked > 2 else number)
+
+    def _hang_up(self, number: signal.Signals) -> None:
+        self._hung_up = True
+        self._tell(number)
+
+    def _tell(self, number: signal.Signals) -> None:
+        for process in self._living.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+
+def _shown(code: int) -> int:
+    """What a shell would say of it."""
+    return code if code >= 0 else 128 - code
+
+
+def run_workers(command: Sequence[str], count: int, *, on_ready: Callable[[str], object] = lambda _: None) -> int:
+    """Runs `Workers` in a loop of its own, and returns the exit code of the program.
+
+    if options.workers > 1 and not is_worker():
+        with reserve(host, port) as held:
+            sys.exit(run_workers([sys.executable, *sys.argv], options.workers))
+    """
+    return asyncio.run(Workers(command, count, on_ready=on_ready).run())

@@ -1,0 +1,21 @@
+"""This process among those that serve the house, as the settings want it."""
+
+import os
+
+from antiphon.errors import ConfigError
+from antiphon.realtime.brokers.config import ClusterSettings
+from antiphon.realtime.cluster import Cluster, open_cluster
+from antiphon.settings.config import Config
+from antiphon.settings.rules import several_processes_share_what_they_must
+from antiphon.telemetry.metrics import Metrics
+
+
+def cluster_of(config: Config, *, metrics: Metrics) -> Cluster:
+    """Not yet joined; `alone` when the house has one process. Raises `ConfigError` when several lack what they must
+    share."""
+    for problem in several_processes_share_what_they_must(config):
+        raise ConfigError(problem.text)
+    broker = config.broker or ClusterSettings()
+    if broker.node and config.server.workers > 1:
+        broker = broker.model_copy(update={"node": f"{broker.node}:{os.getpid()}"})
+    return open_cluster(broker, metrics=metrics)
