@@ -13,6 +13,7 @@ from antiphon.realtime.connect import ConnectRequest
 from antiphon.realtime.origin import Arrival
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.socket import Socket
+from antiphon.realtime.sockets import Carried
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.transports.frames import RESTART, SERVER_ERROR
 from antiphon.realtime.wire.base import JOIN, BadFrameError, Binary
@@ -138,6 +139,9 @@ class _Carrier:
             self.end(SERVER_ERROR)
 
     # Carrier
+
+    def carried(self) -> Carried:
+        return Carried(self.socket, "websocket", queued=0, blocked=False)
 
     def check(self, now: float) -> None:
         """A client in the same loop is never too slow."""
