@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 LINES, README_LINES = 300, 110
+REFERENCE_LINES = 500
+"""Of tables that are looked up and not read: they grow with what there is."""
 
 ADVERTISING = (
     "amazing|awesome|best-in-class|blazing|bleeding|breathtaking|cutting-edge|effortless|enterprise-grade|game-chang|"
@@ -33,7 +35,8 @@ def test_the_english_is_british(pages: list[Any]) -> None:
 
 def test_pages_are_short(pages: list[Any]) -> None:
     lengths = {each.name: len(each.text.splitlines()) for each in pages}
-    assert {name: lines for name, lines in lengths.items() if lines > LINES} == {}
+    most = {name: REFERENCE_LINES if name.startswith("docs/reference/") else LINES for name in lengths}
+    assert {name: lines for name, lines in lengths.items() if lines > most[name]} == {}
     assert lengths["README.md"] <= README_LINES
 
 
