@@ -11,12 +11,12 @@ REFERENCE = FLOOR
 ROUNDS = 5
 
 SETS = {
-    "echo, 64 × 1": "--mode echo --conns 64 --inflight 1 --payload-bytes 128",
-    "echo, 200 × 4": "--mode echo --conns 200 --inflight 4 --payload-bytes 128",
-    "1,000 members, 1 at a time": "--mode fanout --conns 1000 --window 1 --payload-bytes 200",
-    "1,000 members, 4 at a time": "--mode fanout --conns 1000 --window 4 --payload-bytes 200",
-    "100 rooms of 10, 2 at a time": "--mode fanout --conns 1000 --topics 100 --window 2 --payload-bytes 200",
-    "500 members who offer deflate": "--mode fanout --conns 500 --window 1 --payload-bytes 1000 --deflate",
+    "echo, 64 × 1": (64, "--mode echo --inflight 1 --payload-bytes 128"),
+    "echo, 200 × 4": (200, "--mode echo --inflight 4 --payload-bytes 128"),
+    "1,000 members, 1 at a time": (1000, "--mode fanout --window 1 --payload-bytes 200"),
+    "1,000 members, 4 at a time": (1000, "--mode fanout --window 4 --payload-bytes 200"),
+    "100 rooms of 10, 2 at a time": (1000, "--mode fanout --topics 100 --window 2 --payload-bytes 200"),
+    "500 members who offer deflate": (500, "--mode fanout --window 1 --payload-bytes 1000 --deflate"),
 }
 """The floor compresses nothing: the last row says whether a smaller frame pays for being made."""
 
@@ -44,10 +44,10 @@ def loaded(place: Ground, server: Serving, options: str, seconds: float) -> Case
 
 @contextmanager
 def cases(scale: float) -> Iterator[dict[str, Case]]:
-    seconds = max(0.1, 1.5 * scale)
+    seconds, share = max(0.3, 1.5 * scale), min(1.0, 5 * scale)
     with ground_with_servers() as (place, running):
         yield {
-            f"{name}: {server}": loaded(place, where, options, seconds)
-            for name, options in SETS.items()
+            f"{name}: {server}": loaded(place, where, f"{options} --conns {round(sockets * share)}", seconds)
+            for name, (sockets, options) in SETS.items()
             for server, where in running.items()
         }
