@@ -81,10 +81,10 @@ class AsgiWebSocket:
         finally:
             self._app.sockets.disconnected(self)
             self._app.sockets.closed(self._socket)
-            await _ended(reader, self._writer)
             if not self._closing:
                 self._closing = True
                 self._socket.connection_lost()
+            await _ended(reader, self._writer)
 
     # Input
 
