@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from typing import Any
 
 import msgspec
 
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.realtime.config import RealtimeSettings
-from antiphon.realtime.connect import AUTH_HEADER, ConnectInfo, ConnectRequest, Refused, Sessions, connect_info
+from antiphon.realtime.connect import AUTH_HEADER, Access, ConnectInfo, ConnectRequest, Refused, Sessions, connect_info
 from antiphon.realtime.gate import Entrance
 from antiphon.realtime.origin import OriginCheck, OriginPolicy
 from antiphon.realtime.query import decode_query
 from antiphon.realtime.subprotocols import bearer_token, choose, offered
 from antiphon.realtime.wire.base import Serializer
-from antiphon.realtime.wire.versions import DEFAULT, SERVED, serializer_for
+from antiphon.realtime.wire.versions import DEFAULT, SERIALIZERS, SERVED, Serializers, serializer_for
 from antiphon.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -27,7 +28,7 @@ class Admitted(msgspec.Struct, frozen=True):
 
     serializer: Serializer
     subprotocol: str | None
-    assigns: dict[str, Any]
+    access: Access
 
 
 class Admission:
@@ -51,6 +52,13 @@ class Admission:
         self._config = config
         self._entrance = entrance
         self._sessions = sessions
+        self.serializers = SERIALIZERS
+
+    def speaking(self, serializers: Serializers) -> "Admission":
+        """The same door for a mount where other serializers are spoken."""
+        other = copy(self)
+        other.serializers = serializers
+        return other
 
     async def admit(self, request: ConnectRequest) -> Admitted:
         """Raises `Refused`, and no other error: what goes wrong in the application is logged, and refused with 500."""
@@ -73,10 +81,10 @@ class Admission:
         by_socket = request.transport == "websocket"
         subprotocol = choose(offered(request.headers), self._config.security.subprotocols) if by_socket else None
         params = _params(request)
-        serializer = _serializer(params)
+        serializer = self._serializer(params)
         session = None if self._sessions is None else await self._sessions.find(request, params)
         info = connect_info(self._config, request, params, session=session, auth_token=token)
-        return Admitted(serializer, subprotocol, await self._assigns(info))
+        return Admitted(serializer, subprotocol, await self._access(info))
 
     def check_origin(self, request: ConnectRequest) -> None:
         """Raises `Refused` when the page that asks may not connect; `admit` asks by itself."""
@@ -92,14 +100,20 @@ class Admission:
             return request.headers.get(AUTH_HEADER)  # as it is (AU-6)
         return bearer_token(offered(request.headers))
 
-    async def _assigns(self, info: ConnectInfo) -> dict[str, Any]:
-        assigns = None if self.on_connect is None else await self.on_connect(info)
-        if assigns is None:
-            return {}
-        if not isinstance(assigns, dict):
-            log.error("realtime.connect_returned_nonsense", type=type(assigns).__name__)
+    async def _access(self, info: ConnectInfo) -> Access:
+        returned = None if self.on_connect is None else await self.on_connect(info)
+        if not isinstance(returned, Access | dict | None):
+            log.error("realtime.connect_returned_nonsense", type=type(returned).__name__)
             raise Refused
-        return assigns
+        return Access.of(returned)
+
+    def _serializer(self, params: Mapping[str, Any]) -> Serializer:
+        vsn = params.get("vsn", DEFAULT)
+        serializer = serializer_for(vsn, self.serializers)
+        if serializer is None:
+            log.warning("realtime.version_refused", vsn=str(vsn)[:50], served=SERVED)
+            raise Refused
+        return serializer
 
 
 def _params(request: ConnectRequest) -> Mapping[str, Any]:
@@ -107,12 +121,3 @@ def _params(request: ConnectRequest) -> Mapping[str, Any]:
         return {**decode_query(request.query), **request.variables}
     except ValueError as error:
         raise Refused(400) from error
-
-
-def _serializer(params: Mapping[str, Any]) -> Serializer:
-    vsn = params.get("vsn", DEFAULT)
-    serializer = serializer_for(vsn)
-    if serializer is None:
-        log.warning("realtime.version_refused", vsn=str(vsn)[:50], served=SERVED)
-        raise Refused
-    return serializer

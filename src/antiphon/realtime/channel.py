@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
@@ -25,6 +26,8 @@ HandlerT = TypeVar("HandlerT", bound=Handler)
 Hook = Callable[[Any, str, Any], Awaitable[None]]
 HookT = TypeVar("HookT", bound=Hook)
 
+ACCESS_TOKEN = "access_token"  # noqa: S105 - the name of an event
+"""The event that brings a token to prolong the access of its socket, where the application takes one."""
 
 UNHANDLED = {"reason": "unhandled event"}
 """What an event is answered that no channel of its topic handles (MS-10)."""
@@ -66,7 +69,7 @@ class Channel:
     """
 
     handlers: ClassVar[dict[str, Handler]] = {}
-    hooks: ClassVar[dict[str, Hook]] = {}
+    hooks: Mapping[str, Hook] = MappingProxyType({})
     middleware: ClassVar[tuple["Middleware", ...]] = ()
     queue: ClassVar[QueuePolicy] = DISCONNECT
     """What becomes of broadcasts that a slow member does not take."""
@@ -138,6 +141,14 @@ class Channel:
 
     async def on_message(self, payload: Any, socket: "Socket") -> Any:
         """Handles every event without a handler of its own. Unless overridden such events get an error reply."""
+
+    async def on_expiring(self, seconds: float) -> None:
+        """The access of the socket ends in so many seconds: tells the client."""
+        await self.push("access_token_expiring", {"expires_in": round(seconds)})
+
+    async def on_expired(self) -> None:
+        """The access of the socket has ended: tells the client. The connection is closed as soon as this waits."""
+        await self.push("access_token_expired", {"reason": "expired"})
 
     async def on_info(self, topic: str, message: Any) -> None:
         """Sees what is published on the topics given to `subscribe`, between the messages of the client."""

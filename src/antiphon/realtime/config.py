@@ -56,6 +56,9 @@ class SecurityConfig(BaseModel):
     max_joins_per_second: float = Field(
         default=50.0, gt=0, description="Joins of one socket; twice as many as it may have channels may come at once."
     )
+    expiry_warning_seconds: float = Field(
+        default=30.0, ge=0, description="How long before its access ends the client of a socket is told."
+    )
 
 
 class TransportConfig(BaseModel):
@@ -132,6 +135,10 @@ class RealtimeSettings(BaseModel):
     )
     debug: bool = Field(
         default=False, description="Tell clients what went wrong when a channel crashes. For development only."
+    )
+    supabase: bool = Field(default=True, description="Serve clients of Supabase, where the application offers it.")
+    supabase_mount: str = Field(
+        default="/realtime/v1", pattern=r"^/[^?#]*[^/?#]$", description="Path before /websocket for these clients."
     )
     security: SecurityConfig = Field(default_factory=SecurityConfig)
     transport: TransportConfig = Field(default_factory=TransportConfig)

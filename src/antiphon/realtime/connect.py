@@ -1,5 +1,6 @@
 """What the application learns of a connection before it exists, and how it says no."""
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -37,6 +38,28 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error
         for name, value in self.headers.items():
             if not _HEADER.fullmatch(name) or name in _OURS or not re.fullmatch(r"[\t\x20-\x7e\x80-\xff]*", value):
                 raise ValueError(f"the header {name!r} cannot be sent with a refusal")
+
+
+class Access(msgspec.Struct, frozen=True):
+    """What `on_connect` and `on_access_token` may return: assigns of the socket, and the Unix time in seconds at which
+    it is closed, unless it was prolonged by then; None is never. Raises `TypeError` or `ValueError` for no such time.
+    """
+
+    assigns: dict[str, Any] = {}
+    expires_at: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.expires_at is not None and math.isnan(self.expires_at):
+            raise ValueError("the time at which access ends is no number")
+
+    @classmethod
+    def of(cls, returned: Any) -> "Access":
+        """What a callback has returned: None, a dict of assigns, or this. Raises `TypeError` for anything else."""
+        if isinstance(returned, cls):
+            return returned
+        if not isinstance(returned, dict | None):
+            raise TypeError(f"a dict of assigns, Access or None is returned, not {type(returned).__name__}")
+        return cls(returned or {})
 
 
 class Peer(msgspec.Struct, frozen=True):

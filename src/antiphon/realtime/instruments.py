@@ -31,6 +31,12 @@ class Instruments:
         self.turned_away = metrics.counter(
             "antiphon_ws_turned_away_total", "Connections refused because they were one too many.", ("limit",)
         )
+        tokens = metrics.counter("antiphon_ws_access_tokens_total", "Tokens to prolong access.", ("outcome",))
+        self.tokens_accepted = tokens.labels("accepted")
+        self.tokens_refused = tokens.labels("refused")
+        self.access_expired = metrics.counter(
+            "antiphon_ws_access_expired_total", "Sockets closed because their access had ended."
+        )
         self.closed = metrics.counter("antiphon_ws_closed_total", "Sockets closed by the server.", ("code",))
         self.dropped = metrics.counter(
             "antiphon_ws_dropped_total", "Broadcasts that slow clients were not sent, by the policy of their topic."

@@ -206,7 +206,7 @@ class Member:
             self._end("left", self.socket.serializer.close(self.join_ref, self.topic))
             return
         channel, socket, self._ref = self.channel, self.socket, frame.ref
-        handler = type(channel).handlers.get(frame.event)
+        handler = type(channel).handlers.get(frame.event) or socket.app.handlers.get(frame.event)
         channel.event = frame.event
         if channel.middleware or socket.app.middleware:
             self._run(handle(channel, handler, frame.payload), self._handled)

@@ -2,21 +2,23 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from antiphon.errors import ServiceError
 from antiphon.realtime import pubsub
 from antiphon.realtime.admission import Admission, OnConnect
 from antiphon.realtime.attendance import CHANNEL
-from antiphon.realtime.channel import Channel
+from antiphon.realtime.channel import ACCESS_TOKEN, Channel, Handler
 from antiphon.realtime.cluster import Cluster
 from antiphon.realtime.config import PhoenixConfig, RealtimeSettings, get_config
-from antiphon.realtime.connect import Refused, Sessions
+from antiphon.realtime.connect import Sessions
+from antiphon.realtime.expiry import Expiry, OnAccessToken
 from antiphon.realtime.gate import Entrance
 from antiphon.realtime.instruments import Instruments
 from antiphon.realtime.member import Member
 from antiphon.realtime.middleware import Middleware
-from antiphon.realtime.mount import MountPath
+from antiphon.realtime.mount import Mounts
 from antiphon.realtime.origin import OriginCheck
 from antiphon.realtime.overview import OVERVIEW, Overview
 from antiphon.realtime.presence import presence
@@ -29,6 +31,7 @@ from antiphon.realtime.server import Server
 from antiphon.realtime.socket import Route
 from antiphon.realtime.sockets import SocketId, Sockets
 from antiphon.realtime.stepper import Stepper
+from antiphon.realtime.supabase import PREFIX, Admits, RealtimeChannel
 from antiphon.realtime.topics import TopicRoutes, Topics
 from antiphon.realtime.transports.asgi import AsgiApplication
 from antiphon.realtime.transports.longpoll import REQUEST
@@ -37,6 +40,7 @@ from antiphon.realtime.transports.plain import PlainRequests
 from antiphon.realtime.transports.scope import Receive, Send
 from antiphon.realtime.transports.websocket import WebSocketProtocol
 from antiphon.realtime.wire.base import TopicMessage
+from antiphon.realtime.wire.versions import SUPABASE
 from antiphon.runtime.clock import SystemClock
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -45,6 +49,7 @@ log = get_logger(__name__)
 
 ChannelT = TypeVar("ChannelT", bound=type[Channel])
 OnConnectT = TypeVar("OnConnectT", bound=OnConnect)
+OnAccessTokenT = TypeVar("OnAccessTokenT", bound=OnAccessToken)
 
 
 class Phoenix:
@@ -71,10 +76,15 @@ class Phoenix:
         self.instruments = Instruments(metrics or get_metrics())
         self.entrance = Entrance(self.config, self.instruments, lambda: len(self.sockets), SystemClock())
         self.admission = Admission(self.config, self.entrance, check_origin=check_origin, sessions=sessions)
+        self.mounts = Mounts()
+        self.mounts.add(f"{self.config.mount}/{self.limits.websocket_path}", self.admission)
         self.routes: TopicRoutes[Route] = TopicRoutes()
+        self.handlers: dict[str, Handler] = {}
+        """Of events that every channel understands which has no handler of its own for them."""
         self.middleware: tuple[Middleware, ...] = ()
         self.topics = Topics(self.limits.fan_out_slice)
-        self.sockets = Sockets(self.limits, self.instruments, self._settle)
+        self.expiry = Expiry(self)
+        self.sockets = Sockets(self.limits, self.instruments, self.expiry, self._settle)
         self.stepper = Stepper()
         self.pubsub = pubsub or get_pubsub()
         self.presence = presence or get_presence()
@@ -102,7 +112,6 @@ class Phoenix:
         self._presence = presence
         self._keeps = False
         self._asgi = AsgiApplication(self)
-        self._path = MountPath(f"{self.config.mount}/{self.limits.websocket_path}")
         self._server: Server | None = None
 
     # Setting up
@@ -136,9 +145,27 @@ class Phoenix:
         self.sockets.identify = identify
 
     def on_connect(self, callback: OnConnectT) -> OnConnectT:
-        """Decorator: decides who may connect. Returns the assigns of the socket, or raises `Refused`."""
-        self.admission.on_connect = callback
+        """Decorator: decides who may connect. Returns the assigns of the socket, `Access` when they hold for some time
+        only, or raises `Refused`."""
+        for admission in self.mounts.doors:
+            admission.on_connect = callback
         return callback
+
+    def on_access_token(self, callback: OnAccessTokenT) -> OnAccessTokenT:
+        """Decorator: `callback(token, socket)` sees what a client sends with the event `access_token`, to stay longer
+        than `Access.expires_at`. Returns what `on_connect` returns, which is put in its place, or raises `Refused` or
+        `Rejected`. Set it before the first connection.
+        """
+        self.expiry.on_access_token = callback
+        self.handlers[ACCESS_TOKEN] = self.expiry.handle
+        return callback
+
+    def serve_supabase(self, admits: Admits | None = None) -> None:
+        """Serves clients of Supabase, and their topics `realtime:*`, unless the settings say not to."""
+        if self.config.supabase:
+            path = f"{self.config.supabase_mount}/websocket"
+            self.mounts.add(path, self.admission.speaking(SUPABASE))
+            self.route(f"{PREFIX}*", partial(RealtimeChannel, admits))
 
     # Sending
 
@@ -278,16 +305,6 @@ class Phoenix:
         return f"{type(error).__name__}: {error}" if self.config.debug else None
 
     # For transports
-
-    def variables(self, path: str) -> dict[str, str]:
-        """What stands for the variables of the mount in the path of a WebSocket; `Refused` for any other path."""
-        try:
-            found = self._path.match(path)
-        except ValueError as error:
-            raise Refused(400) from error
-        if found is None:
-            raise Refused(404)
-        return found
 
     def is_joined(self, pid: str) -> bool:
         """Whether a presence still has its channel; whatever else was tracked is its owner's business."""

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from antiphon.realtime.allowance import Allowance
-from antiphon.realtime.channel import Channel
+from antiphon.realtime.channel import ACCESS_TOKEN, Channel
+from antiphon.realtime.connect import Access
 from antiphon.realtime.member import Member
 from antiphon.realtime.recovery.base import Recovery
 from antiphon.realtime.transports.base import Transport
 from antiphon.realtime.transports.frames import TRY_LATER
 from antiphon.realtime.wire.base import CONTROL_TOPIC, HEARTBEAT, JOIN, LEAVE, InboundFrame, Serializer
+from antiphon.realtime.wire.reasons import TOO_MANY_CHANNELS
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -31,18 +33,20 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Socket:
-    """`assigns` come from `on_connect` and are copied into every channel; `id` is what `Phoenix.disconnect` takes."""
+    """`assigns` come from `on_connect` and are copied into every channel; `id` is what `Phoenix.disconnect` takes, and
+    `expires_at` when the access ends."""
 
     __slots__ = (
-        "__weakref__", "_allowance", "_channels", "_crowded", "_queued", "_strayed", "app", "assigns", "id",
-        "serializer", "transport",
+        "__weakref__", "_allowance", "_channels", "_crowded", "_queued", "_strayed", "app", "assigns", "expires_at",
+        "id", "serializer", "transport",
     )  # fmt: skip
 
-    def __init__(self, app: "Phoenix", transport: Transport, serializer: Serializer, assigns: dict[str, Any]) -> None:
+    def __init__(self, app: "Phoenix", transport: Transport, serializer: Serializer, access: Access) -> None:
         self.app = app
         self.transport = transport
         self.serializer = serializer
-        self.assigns = assigns
+        self.assigns = access.assigns
+        self.expires_at = access.expires_at
         self.id: str | None = None
         self._allowance = Allowance(app) if app.config.security.rate_limit_enabled else None
         self._channels: dict[str, Member] = {}
@@ -121,7 +125,7 @@ class Socket:
             if not self._crowded:
                 self._crowded = True
                 log.warning("realtime.too_many_channels", limit=limit)
-            self._reply(frame.join_ref, frame, "error", {"reason": "too many channels joined"})
+            self._reply(frame.join_ref, frame, "error", {"reason": TOO_MANY_CHANNELS})
             return
         member = Member(self, route, frame)
         if predecessor is None:
@@ -130,6 +134,10 @@ class Socket:
         member.join(frame, predecessor)
 
     def _stray(self, frame: InboundFrame) -> None:
+        is_token = frame.topic == CONTROL_TOPIC and frame.event == ACCESS_TOKEN
+        if is_token and self.app.expiry.on_access_token is not None:
+            self.app.expiry.answer(self, frame)
+            return
         self.app.instruments.unmatched.inc()
         self._reply(None, frame, "error", {"reason": "unmatched topic"})
 

@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.realtime.config import TransportConfig
 from antiphon.realtime.connect import Refused
+from antiphon.realtime.expiry import Expiry
 from antiphon.realtime.instruments import Instruments
 from antiphon.realtime.socket import Socket
 from antiphon.realtime.transports.frames import GOING_AWAY
@@ -47,10 +48,13 @@ class Carrier(Protocol):
 class Sockets:
     """`identify` gives a socket its id. Belongs to the thread of one running loop."""
 
-    def __init__(self, limits: TransportConfig, instruments: Instruments, settle: Callable[[], None]) -> None:
+    def __init__(
+        self, limits: TransportConfig, instruments: Instruments, expiry: Expiry, settle: Callable[[], None]
+    ) -> None:
         self.identify: SocketId | None = None
         self._limits = limits
         self._instruments = instruments
+        self._expiry = expiry
         self._settle = settle
         # In the order of their numbers: the microsecond in which each came, and never the same twice.
         self._connections: dict[Carrier, int] = {}
@@ -82,10 +86,12 @@ class Sockets:
         socket.id = self._id_of(socket)
         if socket.id is not None:
             self._ids.setdefault(socket.id, set()).add(socket)
+        self._expiry.watch(socket)
         self._instruments.sockets.inc()
 
     def closed(self, socket: Socket) -> None:
         """The counterpart of `opened`."""
+        self._expiry.forget(socket)
         self._instruments.sockets.dec()
         if socket.id is not None:
             others = self._ids.get(socket.id, set())
@@ -136,6 +142,7 @@ class Sockets:
         now = asyncio.get_running_loop().time()
         for connection in list(self._connections):
             connection.check(now)
+        self._expiry.check()
         self._settle()
         self._beat = None
         if self._connections:

@@ -44,7 +44,7 @@ async def connect(
     )
     admitted = await app.admission.admit(request)
     carrier = _Carrier(app)
-    carrier.socket = Socket(app, carrier, admitted.serializer, admitted.assigns)
+    carrier.socket = Socket(app, carrier, admitted.serializer, admitted.access)
     app.sockets.opened(carrier.socket)
     app.sockets.connected(carrier)
     return InProcessSocket(carrier, timeout)

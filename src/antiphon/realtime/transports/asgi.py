@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from antiphon.realtime.admission import Admission
 from antiphon.realtime.connect import ConnectRequest, Refused
 from antiphon.realtime.transports import handshake
 from antiphon.realtime.transports.asgi_websocket import AsgiWebSocket
@@ -53,7 +54,7 @@ class AsgiApplication:
         if (await receive())["type"] != "websocket.connect":
             return
         try:
-            admitted = await let_in(self._app, self._request(scope))
+            admitted = await let_in(self._app, *self._request(scope))
             carrier = AsgiWebSocket(self._app, admitted, receive, send)
         except Refused as refused:
             self._app.instruments.refused.labels(str(refused.status)).inc()
@@ -61,11 +62,12 @@ class AsgiApplication:
             return
         await carrier.run(admitted.subprotocol)
 
-    def _request(self, scope: Any) -> ConnectRequest:
+    def _request(self, scope: Any) -> tuple[Admission, ConnectRequest]:
         if not self._app.is_open:
             self._not_open()
             raise Refused(503)
-        return connect_request(scope, "websocket", self._app.variables(path_of(scope)))
+        admission, variables = self._app.mounts.find(path_of(scope))
+        return admission, connect_request(scope, "websocket", variables)
 
     def _not_open(self) -> None:
         log.error("realtime.not_open", todo="serve lifespan, or mount it in FastAPI(lifespan=phoenix.lifespan)")

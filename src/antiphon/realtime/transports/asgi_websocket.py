@@ -64,7 +64,7 @@ class AsgiWebSocket:
         self._quiet = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._unsent = Unsent(app, admitted.serializer, self._give_up)
-        self._socket = Socket(app, self, admitted.serializer, admitted.assigns)
+        self._socket = Socket(app, self, admitted.serializer, admitted.access)
         app.sockets.opened(self._socket)
         app.sockets.connected(self)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from antiphon.realtime.admission import Admitted
+from antiphon.realtime.admission import Admission, Admitted
 from antiphon.realtime.connect import ConnectRequest, Refused
 from antiphon.realtime.socket import Socket
 from antiphon.realtime.transports.frames import SERVER_ERROR, TOO_BIG
@@ -30,13 +30,13 @@ class Applicant:
         """See `Carrier`: `let_in` says no by itself."""
 
 
-async def let_in(app: "Phoenix", request: ConnectRequest) -> Admitted:
-    """What `Admission` says, and raises, for a client that counts as a connection meanwhile; `Refused` also when the
+async def let_in(app: "Phoenix", admission: Admission, request: ConnectRequest) -> Admitted:
+    """What `admission` says, and raises, for a client that counts as a connection meanwhile; `Refused` also when the
     server has stopped by then."""
     applicant = Applicant()
     app.sockets.connected(applicant)
     try:
-        admitted = await app.admission.admit(request)
+        admitted = await admission.admit(request)
     finally:
         app.sockets.disconnected(applicant)
     if app.entrance.closed:

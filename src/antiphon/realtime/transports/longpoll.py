@@ -82,7 +82,7 @@ class LongPoll:
 
     async def open(self, request: ConnectRequest) -> str:
         """Makes a session and returns its token. Raises `Refused`."""
-        admitted = await let_in(self._app, request)
+        admitted = await let_in(self._app, self._app.admission, request)
         name = secrets.token_urlsafe(12)
         serializer = self._serializers[admitted.serializer.version]
         self._sessions[name] = LongPollSession(self._app, admitted, serializer, partial(self._sessions.pop, name, None))

@@ -60,7 +60,7 @@ class LongPollSession:
         self._readable.set()
         self._unsent = Unsent(app, serializer, self._give_up)
         self._unsent.slow = True
-        self._socket = Socket(app, self, serializer, admitted.assigns)
+        self._socket = Socket(app, self, serializer, admitted.access)
         app.sockets.opened(self._socket)
         app.sockets.connected(self)
 

@@ -30,11 +30,11 @@ class PlainRequests:
 
     async def _refusal(self, scope: Any) -> Refused:
         try:
-            variables = self._app.variables(path_of(scope))
+            admission, variables = self._app.mounts.find(path_of(scope))
             if scope["method"] != "GET":
                 return Refused(400)
             request = connect_request(scope, "websocket", variables)
-            await self._app.admission.admit(request)
+            await admission.admit(request)
         except Refused as refused:
             return refused
         return Refused(400, handshake.problem(request.headers) or "this is no upgrade to a WebSocket")

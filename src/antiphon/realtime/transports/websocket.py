@@ -125,10 +125,10 @@ class WebSocketProtocol(asyncio.Protocol):
     # Opening
 
     async def _ask(self, request: handshake.UpgradeRequest) -> Admitted:
-        variables = self.app.variables(request.path)
+        admission, variables = self.app.mounts.find(request.path)
         if request.method != "GET":
             raise Refused(400)
-        return await self.app.admission.admit(handshake.connect_request(request, variables, self._transport))
+        return await admission.admit(handshake.connect_request(request, variables, self._transport))
 
     def _decided(self, request: handshake.UpgradeRequest, admitted: Admitted, error: BaseException | None) -> None:
         self._connecting = None
@@ -155,7 +155,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def _open(self, request: handshake.UpgradeRequest, admitted: Admitted) -> None:
         if problem := handshake.problem(request.headers):
             raise Refused(400, problem)
-        socket = Socket(self.app, self, admitted.serializer, admitted.assigns)
+        socket = Socket(self.app, self, admitted.serializer, admitted.access)
         self.app.sockets.opened(socket)
         # With no buffer to hide in, `pause_writing` tells at once that the client is not taking its output. Not 0: TLS
         # takes an empty buffer for a full one then, and stops for good.
