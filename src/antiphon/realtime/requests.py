@@ -14,8 +14,9 @@ log = get_logger(__name__)
 
 Answerer = Callable[[bytes], Awaitable[bytes]]
 
-BUSY = 1000
-"""Requests of other nodes that are answered at the same time; further ones are refused."""
+BUSY = 10_000
+"""Requests of other nodes that are answered at the same time; further ones are refused. The polls of clients that came
+to another node wait among them."""
 
 
 class _Request(msgspec.Struct, frozen=True, array_like=True):

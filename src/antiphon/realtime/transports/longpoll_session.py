@@ -22,6 +22,9 @@ log = get_logger(__name__)
 TAKEN, NOTHING, TOO_SLOW, GONE = 200, 204, 408, 410
 """What a client is told in the body, under HTTP 200."""
 
+MOST_AT_ONCE = 8
+"""Polls, and posts, of one session that may wait. A client has one of each, and some left from lost connections."""
+
 
 class LongPollSession:
     """Carries one socket. It ends when the application closes it, when too much waits in it, and when no poll came for
@@ -36,6 +39,7 @@ class LongPollSession:
         "_loop",
         "_poll",
         "_polls",
+        "_posts",
         "_progress",
         "_readable",
         "_seen",
@@ -53,7 +57,8 @@ class LongPollSession:
         self._closed = False
         self._end: asyncio.Future[None] = self._loop.create_future()
         self._poll: asyncio.Future[None] | None = None
-        self._polls = 0
+        self._polls: dict[asyncio.Future[None], None] = {}
+        self._posts = 0
         self._turn = asyncio.Lock()
         self._progress: asyncio.Future[None] | None = None
         self._readable = asyncio.Event()
@@ -69,21 +74,25 @@ class LongPollSession:
     async def fetch(self) -> list[bytes]:
         """The frames that wait; else those that come first within the window. A later call takes over from this one,
         which gets none then (LP-13). When it is cancelled nothing is lost."""
-        self._polls += 1
         try:
             return self._unsent.take() if len(self._unsent) or self._closed else await self._next()
         finally:
-            self._polls -= 1
             self._seen = self._loop.time()
 
     async def _next(self) -> list[bytes]:
+        if len(self._polls) == MOST_AT_ONCE:
+            oldest = next(iter(self._polls))
+            del self._polls[oldest]
+            _wake(oldest)
         self._poll = mine = self._loop.create_future()
+        self._polls[mine] = None
         self._unsent.slow = False
         try:
             window = self._app.limits.longpoll_window
             await asyncio.wait((mine, self._end), timeout=window, return_when=asyncio.FIRST_COMPLETED)
             return self._unsent.take() if self._poll is mine else []
         finally:
+            self._polls.pop(mine, None)
             if self._poll is mine:
                 self._poll = None
                 self._unsent.slow = True
@@ -91,6 +100,9 @@ class LongPollSession:
     async def take(self, frames: list[str | bytes]) -> int:
         """Hands frames to the socket in their order, joins until they are answered (LP-7), and returns what to tell the
         client. What is not handled within the window is not handled at all."""
+        if self._posts == MOST_AT_ONCE:
+            return TOO_SLOW
+        self._posts += 1
         try:
             async with asyncio.timeout(self._app.limits.longpoll_window), self._turn:
                 for data in frames:
@@ -99,6 +111,8 @@ class LongPollSession:
                         return GONE
         except TimeoutError:
             return TOO_SLOW
+        finally:
+            self._posts -= 1
         return TAKEN
 
     async def _handled(self, data: str | bytes) -> bool:
@@ -173,7 +187,11 @@ class LongPollSession:
 
     def _notice(self) -> None:
         """Wakes the poll when there is something for it, and the post that waits for the answer to a join."""
-        if self._poll is not None and not self._poll.done() and len(self._unsent):
-            self._poll.set_result(None)
-        if self._progress is not None and not self._progress.done():
-            self._progress.set_result(None)
+        if len(self._unsent):
+            _wake(self._poll)
+        _wake(self._progress)
+
+
+def _wake(waiting: "asyncio.Future[None] | None") -> None:
+    if waiting is not None and not waiting.done():
+        waiting.set_result(None)

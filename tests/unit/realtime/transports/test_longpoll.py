@@ -11,6 +11,7 @@ import pytest
 
 from antiphon.errors import ConfigError
 from antiphon.realtime.tokens.token import Token
+from antiphon.realtime.transports.longpoll_session import MOST_AT_ONCE
 from tests.rules import rule
 from tests.unit.realtime.transports.polling import NDJSON, Poller
 
@@ -285,9 +286,9 @@ async def test_the_second_poll_takes_over(serve: Any, client: Any) -> None:
     poller = await client(live).open()
     await poller.join("room:1")
     first = asyncio.create_task(poller.get())
-    await until(lambda: session(live)._polls == 1)
+    await until(lambda: len(session(live)._polls) == 1)
     second = asyncio.create_task(poller.get())
-    await until(lambda: session(live)._polls == 2)
+    await until(lambda: len(session(live)._polls) == 2)
     live.app.broadcast("room:1", "message", {"n": 1})
     assert len((await second)["messages"]) == 1
     assert not first.done()
@@ -299,11 +300,39 @@ async def test_a_client_that_vanishes_in_a_poll_loses_nothing(serve: Any, client
     poller = await client(live).open()
     await poller.join("room:1")
     vanishing = asyncio.create_task(poller.get())
-    await until(lambda: session(live)._polls == 1)
+    await until(lambda: len(session(live)._polls) == 1)
     vanishing.cancel()
-    await until(lambda: session(live)._polls == 0)
+    await until(lambda: not session(live)._polls)
     live.app.broadcast("room:1", "message", {"n": 1})
     assert (await poller.frames(1))[0][4] == {"n": 1}
+
+
+async def test_a_flood_of_polls_is_answered_from_the_oldest_on(serve: Any, client: Any) -> None:
+    live = await serve(longpoll=True, longpoll_window=10)
+    poller = await client(live).open()
+    await poller.join("room:1")
+    polls = [asyncio.create_task(poller.get()) for _ in range(30)]
+    done, waiting = await asyncio.wait(polls, timeout=1)
+    assert (len(done), len(session(live)._polls)) == (30 - MOST_AT_ONCE, MOST_AT_ONCE)
+    assert {poll.result()["status"] for poll in done} == {204}
+    live.app.broadcast("room:1", "message", {"n": 1})
+    (served,), _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert len(served.result()["messages"]) == 1
+    session(live).close(1001)
+    await asyncio.wait(waiting)
+
+
+async def test_a_flood_of_posts_behind_a_slow_one_is_not_kept(serve: Any, client: Any) -> None:
+    live = await serve(longpoll=True, longpoll_window=10)
+    poller = await client(live).open()
+    slow = asyncio.create_task(poller.post(["1", "1", "room:1", "phx_join", {"gate": "join"}]))
+    await live.reached("join")
+    posts = [asyncio.create_task(poller.post([None, "2", "phoenix", "heartbeat", {}])) for _ in range(30)]
+    done, waiting = await asyncio.wait(posts, timeout=1)
+    assert {post.result() for post in done} == {408}
+    live.open("join")
+    assert {await slow, *[await post for post in waiting]} == {200}
+    assert len(waiting) == MOST_AT_ONCE - 1
 
 
 @rule("LP-11", "V1-6", "BC-8")
