@@ -303,6 +303,7 @@ class Workspace:
             catalogue=self.catalogue,
             default_model=lambda: self.default_model,
             monitoring=self.monitoring,
+            cache=self.cache,
         )
         return edge.server(self.config.server, self._drain)
 

@@ -179,6 +179,13 @@ async def test_the_schema_describes_every_route(http: aiohttp.ClientSession) -> 
         "/api/v1/assistants",
         "/api/v1/models",
         "/api/v1/search",
+        "/api/v1/publish",
+        "/api/v1/presence/{topic}",
+        "/api/v1/realtime/sockets",
+        "/api/v1/realtime/sockets/{socket}/disconnect",
+        "/api/v1/realtime/channels",
+        "/api/v1/realtime/topics",
+        "/api/v1/realtime/nodes",
     }
     operations = [operation for methods in paths.values() for operation in methods.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
@@ -249,7 +256,7 @@ async def test_the_refusal_says_what_to_do(here: Workspace, http: aiohttp.Client
 
 
 async def test_the_name_that_a_proxy_brings_is_answered_when_it_is_set(house: Serving) -> None:
-    async with house(realtime={"public_host": "chat.example"}) as workspace:
+    async with house(realtime={"security": {"public_host": "chat.example"}}) as workspace:
         assert (await raw(workspace.url, "GET / HTTP/1.1\nhost: chat.example")).startswith(b"HTTP/1.1 200")
         assert (await raw(workspace.url, "GET / HTTP/1.1\nhost: other.example")).startswith(b"HTTP/1.1 403")
         change = f"DELETE {NOWHERE} HTTP/1.1\nhost: chat.example\norigin: https://"

@@ -28,6 +28,11 @@ known = {{ values = {known} }}
 
 [warnings]
 fail-on = true
+
+# Nobody's own channel runs here, and sockets that are known by name: there is nothing for these two to find.
+[[operations]]
+include-path = ["/api/v1/publish", "/api/v1/realtime/sockets/{{socket}}/disconnect"]
+warnings = false
 """
 
 
@@ -38,7 +43,7 @@ async def test_the_api_is_what_its_schema_says(served: Served, visitors: Visitor
     settings.write_text(SETTINGS.format(known=json.dumps(await furnish(served.url, visitors))), encoding="utf-8")
     done = await asyncio.to_thread(judge, served, settings)
     assert done.returncode == 0, done.stdout.decode()
-    assert b"8 selected / 8 total" in done.stdout
+    assert b"15 selected / 15 total" in done.stdout
     assert '"level":"error"' not in served.log
     assert served.stop() == 0
 
@@ -90,7 +95,10 @@ def test_every_operation_and_every_field_is_described(schema: Any) -> None:
             assert operation["description"], (method, path)
             assert set(operation["tags"]) <= tags
             success = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
-            assert method == "delete" or success["content"]["application/json"]["schema"].get("$ref"), (method, path)
+            assert "204" in operation["responses"] or success["content"]["application/json"]["schema"].get("$ref"), (
+                method,
+                path,
+            )
 
 
 def test_every_error_is_a_problem(schema: Any) -> None:

@@ -80,7 +80,7 @@ _LISTS: dict[str, Any] = {
 }
 
 
-class Page(msgspec.Struct, frozen=True):
+class OverviewPage(msgspec.Struct, frozen=True):
     """Rows in the order of their keys, whether there are others behind them, and the nodes that did not answer."""
 
     rows: Sequence[Any]
@@ -104,7 +104,7 @@ class Overview:
 
     async def page(
         self, what: Literal["sockets", "channels", "topics", "nodes"], *, after: str = "", limit: int, everywhere: bool
-    ) -> Page:
+    ) -> OverviewPage:
         """Up to `limit` rows behind the key `after`. A topic that several nodes have is one row with all members."""
         question = _Question(what, after, limit + 1)
         found: list[Any] = list(self._rows(question))
@@ -117,7 +117,7 @@ class Overview:
                 else:
                     found += msgspec.msgpack.decode(answer, type=_LISTS[what])
         rows = _summed(found) if what == "topics" else sorted(found, key=_key)
-        return Page(rows[:limit], len(rows) > limit, missing)
+        return OverviewPage(rows[:limit], len(rows) > limit, missing)
 
     async def disconnect(self, key: str) -> bool:
         """Closes the one socket (1001), wherever it is; False when there is none of this key. Raises `ServiceError`

@@ -100,7 +100,9 @@ class MonitoringService(BaseService):
         self._services = services
         self._clock = clock or SystemClock()
         self._pulse = LoopPulse(self._settings.loop_lag_seconds, self._stalled)
-        self._place = ""
+        self.stalls = 0
+        """Times that the event loop stood still so far, the last of them at `stalled_at`."""
+        self.stalled_at = ""
         self._told_at = -SILENCE_SECONDS
         self._lag = 0.0
         self._cpu = 0.0
@@ -179,7 +181,7 @@ class MonitoringService(BaseService):
 
     def _judge(self, now: ProcessSample) -> None:
         limits = self._settings
-        at = f" The last time it stood still at {self._place}." if self._place else ""
+        at = f" The last time it stood still at {self.stalled_at}." if self.stalled_at else ""
         self._see("event loop", self._lag, limits.loop_lag_seconds, f"The event loop keeps work waiting {{}}.{at}", "s")
         self._see("processor", self._cpu, limits.cpu, "The process keeps {} busy.", "processors")
         self._see("memory", now.memory, limits.memory_bytes, "The process has {} of memory.", "bytes")
@@ -205,11 +207,12 @@ class MonitoringService(BaseService):
     def _stalled(self, place: str) -> None:
         """Called in the thread of the pulse while the loop stands still."""
         self._stalls.inc()
+        self.stalls += 1
         now = monotonic()
-        if place != self._place or now - self._told_at >= SILENCE_SECONDS:
+        if place != self.stalled_at or now - self._told_at >= SILENCE_SECONDS:
             log.warning("loop.stalled", place=place, limit_s=self._settings.loop_lag_seconds)
             self._told_at = now
-        self._place = place
+        self.stalled_at = place
 
 
 def _figure(value: float) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+from starlette.exceptions import HTTPException
+
 from antiphon.domain import Person
 from antiphon.storage.base import LOCAL_ACCOUNT, PeopleStore
 
@@ -16,3 +18,20 @@ def everybody_is_local(people: PeopleStore) -> CurrentPerson:
         return await people.by_account(*LOCAL_ACCOUNT, name="You")
 
     return current
+
+
+def is_operator(person: Person) -> bool:
+    """Whether the inside of the house may be shown to this person, and changed by them."""
+    return person.operator
+
+
+def operators_only(current: CurrentPerson) -> CurrentPerson:
+    """`current`, which turns everybody else away (403)."""
+
+    async def operator() -> Person:
+        person = await current()
+        if not is_operator(person):
+            raise HTTPException(403, "Only an operator of this house may do this.")
+        return person
+
+    return operator

@@ -1,6 +1,6 @@
 """The edge put together: everything that clients reach, on one port."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,11 @@ from fastapi import FastAPI
 
 from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.directory import Directory
+from antiphon.cache.cache import Cache
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.router import MessageRouter
 from antiphon.providers.catalogue import Catalogue
+from antiphon.realtime.channel import Channel
 from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.search.finder import Finder
@@ -18,14 +20,18 @@ from antiphon.telemetry.monitoring import MonitoringService
 from antiphon.web import problems
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
+from antiphon.web.api.realtime import realtime_routes
+from antiphon.web.api.realtime_publish import publish_routes
 from antiphon.web.api.search import search_routes
 from antiphon.web.app import WebApp
 from antiphon.web.auth import CurrentPerson
+from antiphon.web.channels.admin import TOPIC, AdminChannel, AdminFeed
 from antiphon.web.channels.conversation import ConversationChannel, NewConversationChannel
 from antiphon.web.channels.conversations import ConversationsChannel
 from antiphon.web.config import ServerSettings
 from antiphon.web.guard import Guard
 from antiphon.web.health import health_routes
+from antiphon.web.idempotency import Idempotency
 from antiphon.web.server import WebServer
 from antiphon.web.static import StaticPage
 
@@ -45,14 +51,15 @@ class Edge:
     catalogue: Catalogue
     default_model: Callable[[], str]
     monitoring: MonitoringService
+    cache: Cache
 
     def server(self, settings: ServerSettings, drain: Callable[[], Awaitable[None]]) -> WebServer:
         """Serves sockets, API, health and page; not yet bound. `drain` is that of `WebServer`."""
-        self._open_channels()
+        house = self._open_channels()
         app = WebApp(
             health_routes(self.monitoring),
             StaticPage(),
-            self._api(),
+            self._api(house),
             max_body_bytes=settings.max_body_bytes,
             longpoll=self.phoenix.longpoll,
         )
@@ -60,22 +67,33 @@ class Edge:
         guard = Guard(app, names, self.phoenix.admission.origins)
         return WebServer(guard, self.phoenix.protocol_class(), settings, drain)
 
-    def _api(self) -> FastAPI:
+    def _api(self, house: Collection[str]) -> FastAPI:
         api = FastAPI(title="Antiphon", version=self.version, docs_url=None, redoc_url=None)
         problems.install(api)
         for routes in (
             conversation_routes(self.history, self.router, self.person),
             search_routes(self.search, self.person),
             catalogue_routes(self.assistants.all, self.default_model, self.catalogue.names),
+            publish_routes(self.phoenix, house, Idempotency(self.cache), self.person),
+            realtime_routes(self.phoenix, self.person),
         ):
             api.include_router(routes, prefix="/api/v1")
         return api
 
-    def _open_channels(self) -> None:
+    def _open_channels(self) -> Collection[str]:
+        """Returns the patterns of the topics that are the house's own."""
+
         @self.phoenix.on_connect
         async def connect(_: ConnectInfo) -> dict[str, Any]:
             return {"person": await self.person()}
 
-        self.phoenix.route("conversation:new", lambda: NewConversationChannel(self.history, self.assistants))
-        self.phoenix.route("conversation:*", lambda: ConversationChannel(self.history, self.router, self.adapter))
-        self.phoenix.route("conversations", lambda: ConversationsChannel(self.history))
+        feed = AdminFeed(self.phoenix, self.router, self.monitoring)
+        channels: Mapping[str, Callable[[], Channel]] = {
+            "conversation:new": lambda: NewConversationChannel(self.history, self.assistants),
+            "conversation:*": lambda: ConversationChannel(self.history, self.router, self.adapter),
+            "conversations": lambda: ConversationsChannel(self.history),
+            TOPIC: lambda: AdminChannel(feed),
+        }
+        for pattern, factory in channels.items():
+            self.phoenix.route(pattern, factory)
+        return channels.keys()

@@ -20,11 +20,12 @@ and a request that is too slow or too large to be read at all with 408 or 431.""
 
 _REASONS: Mapping[int, str] = {
     400: "The body is no text.",
-    403: "This host name is not ours, or another site's page asked for a change.",
+    403: "This host name is not ours, another site's page asked for a change, or it is not for everybody.",
     404: "There is nothing of this id, or not for this person.",
+    409: "The Idempotency-Key came with another body before, or its first request is not answered yet.",
     413: "The body is larger than `server.max_body_bytes`.",
     422: "A parameter or the body is not acceptable; `errors` says which and why.",
-    503: "The store cannot be used now.",
+    503: "The store, the cache or another node cannot be used now.",
 }
 
 
@@ -77,6 +78,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
             tags=[
                 {"name": "conversations", "description": "Your conversations and their messages."},
                 {"name": "search", "description": "Finding what was said and what is remembered."},
+                {"name": "realtime", "description": "Publishing from outside, and who is connected: for operators."},
                 {"name": "catalogue", "description": "Whom there is to talk to, and what answers."},
             ],
         )
