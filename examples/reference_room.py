@@ -1,6 +1,6 @@
 """The reference room: one channel in which every part of the protocol can be seen from outside.
 
-    python examples/reference_room.py --port 4100 [--redis redis://127.0.0.1:6379]
+    python examples/reference_room.py --port 4100 [--redis redis://127.0.0.1:6379 [--workers 2]]
 
 Test suites, benchmarks and clients of others are pointed at it, and so is
 
@@ -9,6 +9,7 @@ Test suites, benchmarks and clients of others are pointed at it, and so is
 
 import argparse
 import asyncio
+import sys
 from typing import Any
 
 from pydantic import SecretStr
@@ -21,6 +22,7 @@ from antiphon.realtime.config import PhoenixConfig, SecurityConfig, TransportCon
 from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.socket import Socket
+from antiphon.realtime.workers import is_worker, reserve, run_workers
 
 
 class ReferenceRoom(Channel):
@@ -159,12 +161,25 @@ def reference_room(config: PhoenixConfig | None = None, **parts: Any) -> Phoenix
     return app
 
 
+def supervise(options: argparse.Namespace) -> int:
+    """Runs this program once for each worker, on a port that they share."""
+    with reserve(options.host, options.port) as held:
+        where = ["--host", options.host, "--port", str(held.getsockname()[1]), "--redis", options.redis]
+        command = [sys.executable, __file__, *where, "--workers", str(options.workers)]
+        return run_workers(command, options.workers, on_ready=print)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The reference room of the Phoenix protocol.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=4100)
     parser.add_argument("--redis", metavar="URL", help="joins the rooms of several processes into one")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the port")
     options = parser.parse_args()
+    if options.workers > 1 and not options.redis:
+        parser.error("several workers are one room only with --redis")
+    if options.workers > 1 and not is_worker():
+        sys.exit(supervise(options))
     # Everybody may know this secret, for nothing in the room is one; and all its nodes have to.
     config = PhoenixConfig(
         security=SecurityConfig(secret=SecretStr("the reference room hides nothing")),

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
+
 from antiphon.testing.conformance.raw import RoomAddress
 from antiphon.testing.conformance.room import Room
 
@@ -54,7 +56,7 @@ async def test_it_says_what_it_takes() -> None:
     )
     said, _ = await process.communicate()
     assert process.returncode == 0
-    assert all(option in said for option in (b"--host", b"--port", b"--redis"))
+    assert all(option in said for option in (b"--host", b"--port", b"--redis", b"--workers"))
 
 
 async def test_two_rooms_on_one_redis_are_one(redis_url: str) -> None:
@@ -77,3 +79,26 @@ async def test_two_rooms_on_one_redis_are_one(redis_url: str) -> None:
         again = await here.member(topic)
         again.send(None, None, topic, "disconnect", {"user_id": "bob"})
         assert await bob.closed() == 1001
+
+
+async def test_workers_share_a_port_and_are_one_room(redis_url: str) -> None:
+    async with started("--redis", redis_url, "--workers", "2") as url, Room(RoomAddress.of(url), 10.0, "1") as room:
+        # The kernel spreads connections: of so many, all on one process would be a chance of one in a million.
+        members = [await room.member("room:all", user_id=f"user{number}") for number in range(20)]
+        members[0].send(None, None, "room:all", "broadcast", {"n": 1})
+        for member in members:
+            assert (await member.until("message")).payload == {"n": 1}
+        (supervisor,) = [child for child in psutil.Process().children() if "--workers" in child.cmdline()]
+        workers = supervisor.children()
+        assert len(workers) == 2
+        served = [len([one for one in worker.net_connections() if one.status == "ESTABLISHED"]) for worker in workers]
+        assert min(served) > 1, "one of them has nothing to do"
+
+
+async def test_several_workers_need_something_between_them() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "examples/reference_room.py", "--workers", "2"), cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert b"--redis" in said

@@ -41,6 +41,7 @@ from antiphon.realtime.transports.scope import Receive, Send
 from antiphon.realtime.transports.websocket import WebSocketProtocol
 from antiphon.realtime.wire.base import TopicMessage
 from antiphon.realtime.wire.versions import SUPABASE
+from antiphon.realtime.workers import is_worker, worker_is_ready
 from antiphon.runtime.clock import SystemClock
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -213,6 +214,8 @@ class Phoenix:
         """Serves until `stop` is called or a signal ends it, where the settings say unless told; `port` 0 takes a free
         one (see `port`)."""
         await self.listen(host, port)
+        if is_worker() and self._server is not None:
+            worker_is_ready(f"serving on port {self.port}", self._server.end)
         try:
             await self.serve()
         finally:

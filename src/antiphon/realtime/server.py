@@ -121,6 +121,11 @@ class Server:
         if self._task is not None:
             await asyncio.shield(self._task)
 
+    def end(self) -> None:
+        """Asks it to stop; `wait` tells when it has."""
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+
     async def stop(self) -> None:
         """Stops accepting, lets connections end, returns when all is closed."""
         if self._uvicorn is not None and self._task is not None:
