@@ -49,7 +49,7 @@ from antiphon.runtime.threads import Threads
 from antiphon.search.base import Search
 from antiphon.search.sources import open_search
 from antiphon.settings.config import Config
-from antiphon.settings.processes import cluster_of
+from antiphon.settings.processes import cluster_of, topic_logs
 from antiphon.settings.reload import ConfigReloader
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, Store
 from antiphon.storage.open import open_claim, open_store
@@ -127,7 +127,13 @@ class Workspace:
         self._built_in: Assistant | None = None
 
         # How messages come in and replies go out.
-        self.phoenix = Phoenix(self.config.realtime, metrics=self.metrics, pubsub=self.pubsub, cluster=self.cluster)
+        self.phoenix = Phoenix(
+            self.config.realtime,
+            metrics=self.metrics,
+            pubsub=self.pubsub,
+            cluster=self.cluster,
+            recovery=topic_logs(self.config, self.cluster),
+        )
         self.live = Live(self.phoenix.broadcast, self.pubsub.publish_now)
         self.web = WebAdapter(self.live.message)
         self.adapters: dict[str, ChannelAdapter] = {self.web.name: self.web}
