@@ -28,6 +28,7 @@ from antiphon.web.auth import CurrentPerson
 from antiphon.web.channels.admin import TOPIC, AdminChannel, AdminFeed
 from antiphon.web.channels.conversation import ConversationChannel, NewConversationChannel
 from antiphon.web.channels.conversations import ConversationsChannel
+from antiphon.web.channels.recall import Recall
 from antiphon.web.config import ServerSettings
 from antiphon.web.guard import Guard
 from antiphon.web.health import health_routes
@@ -87,11 +88,12 @@ class Edge:
         async def connect(_: ConnectInfo) -> dict[str, Any]:
             return {"person": await self.person()}
 
+        recall = Recall(self.phoenix.cluster)
         feed = AdminFeed(self.phoenix, self.router, self.monitoring)
         channels: Mapping[str, Callable[[], Channel]] = {
             "conversation:new": lambda: NewConversationChannel(self.history, self.assistants),
-            "conversation:*": lambda: ConversationChannel(self.history, self.router, self.adapter),
-            "conversations": lambda: ConversationsChannel(self.history),
+            "conversation:*": lambda: recall.watched(ConversationChannel(self.history, self.router, self.adapter)),
+            "conversations": lambda: recall.watched(ConversationsChannel(self.history)),
             TOPIC: lambda: AdminChannel(feed),
         }
         for pattern, factory in channels.items():

@@ -54,6 +54,31 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"redis": {"url": "redis://me:geheim@h:port/0"}}, "redis.url"),
     ({"redis": {"url": "redis://h"}, "cache": {"url": "memcached://me:geheim@h"}}, "cache.url"),
     ({"default_model": "foo:bar"}, "default_model"),
+    ({"server": {"workers": 2}}, "server.workers"),
+    (
+        {
+            "cluster": {"url": "redis://me:geheim@h"},
+            "cache": {"url": "redis://h"},
+            "database": {"url": "sqlite:///a.db"},
+        },
+        "database.url",
+    ),
+    (
+        {
+            "cluster": {"url": "redis://me:geheim@h"},
+            "cache": {"url": "memory://"},
+            "database": {"url": "postgresql://h/d"},
+        },
+        "cache.url",
+    ),
+    (
+        {
+            "cluster": {"url": "mqtt://me:geheim@h"},
+            "database": {"url": "postgresql://h/d"},
+            "redis": {"url": "redis://h"},
+        },
+        "cluster.url",
+    ),
     ({"default_model": "gpt-5"}, "default_model"),
     ({"assistants": {"platform_models": {"web": "foo:bar"}}}, "assistants.platform_models.web"),
     ({"providers": {"opnai": {"api_key": "geheim"}}}, "providers"),
@@ -95,6 +120,9 @@ def test_a_wrong_address_of_a_vendor_is_told_where_it_decides(folder: Path, mode
         {"providers": {"office": {"base_url": "http://models.example/v1"}}, "default_model": "office:large"},
         {"redis": {"url": "redis://me:pw@127.0.0.1:1/0"}, "default_model": "demo"},
         {"redis": {"url": "http://unused"}, "cache": {"url": "memory://"}},
+        {"cluster": {"url": "memory://"}},
+        {"server": {"workers": 2}, "redis": {"url": "redis://h"}, "database": {"url": "postgresql://h/d"}},
+        {"cluster": {"url": "nats://h"}, "redis": {"url": "redis://h"}, "database": {"url": "postgresql://h/d"}},
     ],
 )
 def test_no_rule_finds_what_is_not_there(settings: dict[str, Any]) -> None:

@@ -13,9 +13,10 @@ from antiphon.errors import AntiphonError, ValidationError
 from antiphon.realtime.channel import Channel, Rejected
 from antiphon.realtime.socket import Socket
 from antiphon.storage.base import LOCAL_ACCOUNT
+from antiphon.web.channels.recall import RecalledChannel
 
 
-class ConversationChannel(Channel):
+class ConversationChannel(RecalledChannel):
     """One conversation on one socket. `socket.assigns["person"]` is who is there."""
 
     def __init__(self, history: ConversationHistory, router: MessageRouter, adapter: WebAdapter) -> None:
@@ -51,6 +52,7 @@ class ConversationChannel(Channel):
             for event, payload in turn.events:
                 await self.push(event, payload)
         self._under_way = []
+        self.answered()
 
     @Channel.on("message")
     async def take(self, payload: Any, socket: Socket) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from typing import Any
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import person_topic, show_conversation
 from antiphon.domain import Person
-from antiphon.realtime.channel import Channel
 from antiphon.realtime.socket import Socket
+from antiphon.web.channels.recall import RecalledChannel
 
 EARLY_LIMIT = 1000
 """Changes kept while the list is read: whoever has missed more reads it again."""
 
 
-class ConversationsChannel(Channel):
+class ConversationsChannel(RecalledChannel):
     """Gives the list and pushes what changes in it. Whose list that is says the socket, never the client."""
 
     def __init__(self, history: ConversationHistory) -> None:
@@ -37,6 +37,7 @@ class ConversationsChannel(Channel):
         early, self._early = self._early or [], None
         for event, payload in early:
             await self.push(event, payload)
+        self.answered()
 
     async def on_leave(self, reason: str, socket: Socket) -> None:
         await self._unsubscribe()

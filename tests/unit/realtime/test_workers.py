@@ -1,0 +1,218 @@
+"""Workers that die, hang, fail at the start and are left alone; and ports that somebody has."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from antiphon.realtime import workers
+from antiphon.realtime.server import bind
+from antiphon.realtime.workers import LINK, is_worker, reserve
+from tests.serving import LONGEST, SOURCE
+
+PROGRAM = """
+import asyncio, os, signal, sys, time
+from pathlib import Path
+from antiphon.realtime import workers
+from antiphon.realtime.workers import is_worker, run_workers, worker_is_ready
+
+def say(text):
+    os.write(1, f"{text}\\n".encode())
+
+async def work(how):
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    def heard(number):
+        say(f"{os.getpid()} heard {number.name}")
+        if how != "deaf":
+            stop.set()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, heard, number)
+    if how == "broken" or (how == "worse" and Path("started").exists()):
+        sys.exit(7)
+    worker_is_ready(f"worker {os.getpid()}", stop.set)
+    say("up")
+    await stop.wait()
+
+workers.FIRST_PAUSE = 0.05
+if is_worker():
+    asyncio.run(work(sys.argv[1]))
+else:
+    def ready(word):
+        Path("started").touch()
+        say(f"ready {word}")
+    sys.exit(run_workers([sys.executable, *sys.argv], 2, on_ready=ready))
+"""
+
+
+class Supervised:
+    """The program above with its workers."""
+
+    def __init__(self, folder: Path, how: str) -> None:
+        (folder / "program.py").write_text(PROGRAM)
+        self._log = folder / "log"
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "program.py", how],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(SOURCE)},
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def pids(self) -> set[int]:
+        return {child.pid for child in psutil.Process(self.process.pid).children()}
+
+    def until(self, condition: Callable[[], object]) -> None:
+        give_up = time.monotonic() + LONGEST
+        while not condition():
+            assert time.monotonic() < give_up, self.log
+            time.sleep(0.01)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            left = psutil.Process(self.process.pid).children()
+            self.process.kill()
+            for child in left:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+        self.process.wait(LONGEST)
+
+
+@pytest.fixture
+def supervise(tmp_path: Path) -> Iterator[Callable[[str], Supervised]]:
+    made: list[Supervised] = []
+
+    def start(how: str) -> Supervised:
+        made.append(Supervised(tmp_path, how))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.end()
+
+
+def started(supervise: Callable[[str], Supervised], how: str = "well") -> Supervised:
+    program = supervise(how)
+    program.until(lambda: "ready worker" in program.log)
+    return program
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_handed_on_once_and_the_end_of_all_awaited(
+    supervise: Callable[[str], Supervised], how: signal.Signals
+) -> None:
+    program = started(supervise)
+    pids = program.pids()
+    assert len(pids) == 2
+    program.process.send_signal(how)
+    assert program.process.wait(LONGEST) == 0
+    assert sorted(line for line in program.log.splitlines() if "heard" in line) == sorted(
+        f"{pid} heard {how.name}" for pid in pids
+    )
+
+
+def test_ready_is_told_once_when_all_are(supervise: Callable[[str], Supervised]) -> None:
+    program = started(supervise)
+    os.kill(min(program.pids()), signal.SIGKILL)
+    program.until(lambda: program.log.count("up\n") == 3)
+    assert program.log.count("ready worker ") == 1
+
+
+def test_one_that_dies_is_replaced_and_the_other_not_touched(supervise: Callable[[str], Supervised]) -> None:
+    program = started(supervise)
+    before = program.pids()
+    other = max(before)
+    for number, signalled in enumerate((signal.SIGKILL, signal.SIGTERM), 3):  # who ends well was not asked by us either
+        (dead,) = program.pids() - {other}
+        os.kill(dead, signalled)
+        program.until(lambda number=number: program.log.count("up\n") == number)  # type: ignore[misc]
+        assert other in program.pids()
+        assert dead not in program.pids()
+
+
+def test_one_that_fails_when_it_is_started_again_is_tried_with_pauses(
+    supervise: Callable[[str], Supervised],
+) -> None:
+    program = started(supervise, "worse")
+    os.kill(min(program.pids()), signal.SIGKILL)
+    program.until(lambda: program.log.count("worker.died") >= 4)
+    pauses = [
+        part.split()[0].rstrip(",}") for part in program.log.replace('"again_in":', "again_in=").split("again_in=")[1:]
+    ]
+    assert [float(pause) for pause in pauses[:4]] == [0.05, 0.1, 0.2, 0.4]
+    program.process.send_signal(signal.SIGTERM)
+    assert program.process.wait(LONGEST) in {0, 7}
+
+
+def test_a_start_that_fails_ends_all_with_its_code(supervise: Callable[[str], Supervised]) -> None:
+    assert supervise("broken").process.wait(LONGEST) == 7
+
+
+def test_the_third_signal_kills_who_does_not_listen(supervise: Callable[[str], Supervised]) -> None:
+    program = started(supervise, "deaf")
+    for count in (2, 4):
+        program.process.send_signal(signal.SIGINT)
+        program.until(lambda count=count: program.log.count("heard SIGINT") == count)  # type: ignore[misc]
+    program.process.send_signal(signal.SIGINT)
+    assert program.process.wait(LONGEST) == 128 + signal.SIGKILL
+
+
+def test_a_hangup_that_stops_the_workers_stops_the_whole(supervise: Callable[[str], Supervised]) -> None:
+    program = started(supervise)
+    program.process.send_signal(signal.SIGHUP)
+    assert program.process.wait(LONGEST) == 0
+
+
+def test_workers_that_are_left_alone_end(supervise: Callable[[str], Supervised]) -> None:
+    program = started(supervise)
+    left = psutil.Process(program.process.pid).children()
+    program.process.kill()
+    program.process.wait(LONGEST)
+    assert psutil.wait_procs(left, LONGEST)[1] == []
+    assert program.log.count("worker.left_alone") == 2
+
+
+# --- the port -----------------------------------------------------------------------------------------------------
+
+
+def test_a_reserved_port_is_shared_by_workers_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    with reserve("127.0.0.1", 0) as held:
+        port = held.getsockname()[1]
+        monkeypatch.setenv(LINK, "0")
+        assert is_worker()
+        with bind("127.0.0.1", port), bind("127.0.0.1", port):
+            monkeypatch.delenv(LINK)
+            with pytest.raises(OSError, match="in use"):
+                bind("127.0.0.1", port)
+            with pytest.raises(OSError, match="in use"):
+                reserve("127.0.0.1", port)
+            with socket.create_connection(("127.0.0.1", port)):
+                pass
+
+
+def test_a_port_that_somebody_has_is_not_reserved() -> None:
+    with bind("127.0.0.1", 0) as taken, pytest.raises(OSError, match="in use"):
+        reserve("127.0.0.1", taken.getsockname()[1])
+
+
+async def test_a_worker_needs_a_supervisor_to_be_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    monkeypatch.setenv(LINK, str(theirs.detach()))
+    workers.worker_is_ready("here", lambda: left.set_result(None))
+    assert ours.recv(100) == b"here"
+    ours.close()
+    await asyncio.wait_for(left, LONGEST)
