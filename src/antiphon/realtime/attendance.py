@@ -4,7 +4,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from antiphon.errors import NotFoundError, ValidationError
+from antiphon.errors import NotFoundError, ProcessingError, ValidationError
 
 if TYPE_CHECKING:
     from antiphon.realtime.member import Member
@@ -15,11 +15,13 @@ CHANNEL = "channel:"
 
 
 class Attendance:
-    """Made when a channel tracks itself for the first time."""
+    """Made when a channel tracks itself for the first time. Raises `ProcessingError` for one that has ended."""
 
-    __slots__ = ("_keys", "_pid", "_presence", "_topic")
+    __slots__ = ("_keys", "_member", "_pid", "_presence", "_topic")
 
     def __init__(self, member: "Member") -> None:
+        self._member = member
+        self._check_not_ended()
         app = member.socket.app
         self._presence = app.presence
         self._topic = member.topic
@@ -30,6 +32,7 @@ class Attendance:
         member.at_end(partial(self._presence.untrack_all_now, self._pid))
 
     def track(self, key: str, meta: dict[str, Any], topic: str | None) -> str:
+        self._check_not_ended()
         place = topic or self._topic, str(key)
         ref = self._presence.track_now(self._pid, place[0], meta, key)
         self._keys.append(place)
@@ -46,6 +49,11 @@ class Attendance:
         self._presence.untrack_now(self._pid, *place)
         if place in self._keys:
             self._keys.remove(place)
+
+    def _check_not_ended(self) -> None:
+        # Its handlers may go on for a while, and nothing would ever take away what they show.
+        if self._member.state == "ended":
+            raise ProcessingError("the channel has ended: it cannot be present any more; stop what still runs for it")
 
     def _place(self, key: str | None, topic: str | None) -> tuple[str, str]:
         """Where it is present under `key`, or under the only key that it has there."""

@@ -1,9 +1,12 @@
 """Presence as channels use it: what members see, and that nobody stays behind."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from antiphon.errors import ProcessingError
+from antiphon.realtime.channel import Channel
 from tests.rules import rule
 from tests.unit.realtime.lobby import Lobby
 
@@ -134,3 +137,33 @@ async def test_the_state_can_be_asked_for(lobby: Any) -> None:
     await diff(wire)
     await wire.send(["1", "2", "lobby:1", "do", {"what": "push_presence_state"}])
     assert set((await wire.receive())[4]) == {"bot"}
+
+
+@rule("DC-1", "TK-18")
+@pytest.mark.parametrize("tracked_before", [False, True])
+async def test_a_handler_that_outlives_its_channel_shows_nobody(live: Any, tracked_before: bool) -> None:
+    waits, go_on, failure = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    class Slow(Channel):
+        async def after_join(self) -> None:
+            if tracked_before:
+                await self.track("early")
+            waits.set()
+            await go_on.wait()
+            try:
+                await self.track("late")
+            except ProcessingError as error:
+                failure.set_result(str(error))
+
+    live.app.channel("slow")(Slow)
+    wire = await live.wire()
+    await wire.send(["1", "1", "slow", "phx_join", {}])
+    await waits.wait()
+    wire.connection.transport.abort()
+    async with asyncio.timeout(5):
+        while live.app.members("slow"):
+            await asyncio.sleep(0.005)
+        go_on.set()
+        assert "ended" in await failure
+    assert live.app.presence.count("slow") == 0
+    assert not live.app.present
