@@ -10,7 +10,10 @@ from pathlib import Path
 import psutil
 
 from antiphon.testing.conformance.raw import RoomAddress
+from antiphon.testing.conformance.registry import all_checks
 from antiphon.testing.conformance.room import Room
+from antiphon.testing.conformance.runner import Runner
+from tests.rules import rule
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,6 +96,29 @@ async def test_workers_share_a_port_and_are_one_room(redis_url: str) -> None:
         assert len(workers) == 2
         served = [len([one for one in worker.net_connections() if one.status == "ESTABLISHED"]) for worker in workers]
         assert min(served) > 1, "one of them has nothing to do"
+
+
+@rule("LP-14")
+async def test_a_long_poll_session_belongs_to_all_workers(redis_url: str) -> None:
+    quick = {
+        "LP-1",
+        "LP-4",
+        "LP-6",
+        "LP-8",
+        "LP-9",
+        "LP-10",
+        "LP-14",
+        "LP-15",
+        "LP-16",
+        "LP-18",
+        "LP-19",
+        "ER-4",
+        "DC-3",
+    }
+    async with started("--redis", redis_url, "--workers", "2") as url:
+        # Each request comes on a connection of its own, and to either of them.
+        verdicts = await Runner(RoomAddress.of(url)).run([each for each in all_checks() if each.rule in quick])
+    assert {each.rule: each.outcome for each in verdicts} == dict.fromkeys(quick, "passed")
 
 
 async def test_several_workers_need_something_between_them() -> None:

@@ -225,7 +225,7 @@ class Phoenix:
         """Binds and begins to accept; raises `ServiceError` when the address cannot be had."""
         if self._server is not None:
             raise ServiceError("this application is already serving: stop it first")
-        server = Server(PlainRequests(self), self.protocol_class())
+        server = Server(PlainRequests(self), self.protocol_class(), self.drain)
         home = self.config if isinstance(self.config, PhoenixConfig) else PhoenixConfig()
         await self.open()
         async with AsyncExitStack() as undo:

@@ -36,7 +36,12 @@ class Listener(uvicorn.Server):
     """uvicorn, which ends when it has stopped: it would raise the signal again, and kill whoever closes things then.
 
     A terminal that is closed (SIGHUP) stops it as SIGTERM does, unless it was started to survive that (`nohup`).
+    `drain` runs before connections are closed: nobody is left waiting for an answer by then.
     """
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         try:
@@ -49,6 +54,16 @@ class Listener(uvicorn.Server):
         # What a started house is made of stays as long as it does. Looking through it for garbage again and again would
         # hold up everybody on every full collection.
         gc.freeze()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        draining = asyncio.ensure_future(self._drain())
+        # uvicorn notes a second Ctrl-C here, and has no event for it.
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait({draining}, timeout=0.1)
+        if not draining.done():
+            draining.cancel()
+        await asyncio.gather(draining, return_exceptions=self.force_exit)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,11 +88,17 @@ class Listener(uvicorn.Server):
 class Server:
     """`http`, an ASGI application, answers what is no upgrade; `protocol` takes the rest.
 
-    `start` binds, `wait` returns when it is over, `stop` ends it.
+    `start` binds, `wait` returns when it is over, `stop` ends it, `drain` is that of `Listener`.
     """
 
-    def __init__(self, http: Callable[[Any, Any, Any], Awaitable[None]], protocol: type[asyncio.Protocol]) -> None:
+    def __init__(
+        self,
+        http: Callable[[Any, Any, Any], Awaitable[None]],
+        protocol: type[asyncio.Protocol],
+        drain: Callable[[], Awaitable[None]],
+    ) -> None:
         self._http = http
+        self._drain = drain
         self._protocol = protocol
         self._listener: socket.socket | None = None
         self._uvicorn: uvicorn.Server | None = None
@@ -111,7 +132,7 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        self._uvicorn = Listener(config)
+        self._uvicorn = Listener(config, self._drain)
         self._task = loop.create_task(self._uvicorn.serve(sockets=[self._listener]))
         while not self._uvicorn.started and not self._task.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0)

@@ -82,23 +82,12 @@ class WebServer:
 
 
 class _Server(Listener):
-    """A listener that tells when it listens and lets the house drain before the sockets are closed."""
+    """A listener that tells when it listens."""
 
     def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(config)
-        self._drain = drain
+        super().__init__(config, drain)
         self.on_ready: Callable[[], object] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.on_ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        draining = asyncio.ensure_future(self._drain())
-        # uvicorn notes a second Ctrl-C here, and has no event for it.
-        while not draining.done() and not self.force_exit:
-            await asyncio.wait({draining}, timeout=0.1)
-        if not draining.done():
-            draining.cancel()
-        await asyncio.gather(draining, return_exceptions=self.force_exit)
-        await super().shutdown(sockets=sockets)
