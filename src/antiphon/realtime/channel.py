@@ -147,7 +147,8 @@ class Channel:
         await self.push("access_token_expiring", {"expires_in": round(seconds)})
 
     async def on_expired(self) -> None:
-        """The access of the socket has ended: tells the client. The connection is closed as soon as this waits."""
+        """The access of the socket has ended: tells the client. The connection is closed as soon as this waits, unless
+        all its channels have stopped by then."""
         await self.push("access_token_expired", {"reason": "expired"})
 
     async def on_info(self, topic: str, message: Any) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from antiphon.errors import ServiceError
-from antiphon.realtime.channel import Channel, Rejected
+from antiphon.realtime.channel import ACCESS_TOKEN, Channel, Rejected
 from antiphon.realtime.connect import Access, Refused
 from antiphon.realtime.transports.frames import UNAUTHORIZED
 from antiphon.realtime.wire.base import InboundFrame
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+EXPIRED = {"reason": "expired"}
+
 OnAccessToken = Callable[[str, "Socket"], Awaitable[Any]]
 
 
@@ -28,7 +30,7 @@ class Expiry:
     def __init__(self, app: "Phoenix", now: Callable[[], float] = time.time) -> None:
         self.on_access_token: OnAccessToken | None = None
         self._app = app
-        self._now = now
+        self.now = now
         # The next thing to do for each socket, and the earliest of them: most of the time there is nothing to do.
         self._due: dict[Socket, float] = {}
         self._next = math.inf
@@ -48,7 +50,7 @@ class Expiry:
 
     def check(self) -> None:
         """Warns and closes those whose time has come; to be called about once a second."""
-        now = self._now()
+        now = self.now()
         if now < self._next:
             return
         for socket in [socket for socket, due in self._due.items() if due <= now]:
@@ -62,7 +64,7 @@ class Expiry:
     async def renew(self, socket: "Socket", payload: Any) -> dict[str, Any]:
         """Prolongs the access by the token in a payload, and returns what to answer. Raises `Rejected` when it is not
         accepted; the access stays what it was."""
-        token = payload.get("access_token") if isinstance(payload, dict) else None
+        token = payload.get(ACCESS_TOKEN) if isinstance(payload, dict) else None
         if self.on_access_token is None or not isinstance(token, str):
             raise Rejected({"reason": "no access_token"})
         try:
@@ -76,6 +78,14 @@ class Expiry:
         if socket in self._due:  # it may have closed meanwhile
             self._grant(socket, access)
         return {} if left is None else {"expires_in": math.floor(left)}
+
+    async def before_join(self, socket: "Socket", payload: Any) -> None:
+        """Takes the token that a join may bring. Raises `Rejected` when it is not accepted, and for a socket whose
+        access has ended all the same."""
+        if self.on_access_token is not None and isinstance(payload, dict) and payload.get(ACCESS_TOKEN) is not None:
+            await self.renew(socket, payload)
+        if socket.expires_at is not None and socket.expires_at <= self.now():
+            raise Rejected(EXPIRED)
 
     async def handle(self, _channel: Channel, payload: Any, socket: "Socket") -> Any:
         """The handler of every channel for `access_token`."""
@@ -100,9 +110,9 @@ class Expiry:
             _reply(socket, frame, "ok", result)
 
     def _left(self, access: Access) -> float | None:
-        left = None if access.expires_at is None else access.expires_at - self._now()
+        left = None if access.expires_at is None else access.expires_at - self.now()
         if left is not None and left <= 0:
-            raise Rejected({"reason": "expired"})
+            raise Rejected(EXPIRED)
         return left
 
     def _grant(self, socket: "Socket", access: Access) -> None:
@@ -115,11 +125,14 @@ class Expiry:
         self.watch(socket)
 
     def _end(self, socket: "Socket") -> None:
-        self.forget(socket)
+        self._due[socket] = math.inf
         self._app.instruments.access_expired.inc()
-        log.info("realtime.access_expired", channels=len(socket.channels))
+        joined = len(socket.channels)
+        log.info("realtime.access_expired", channels=joined)
         self._tell(socket, "on_expired")
-        socket.transport.close(UNAUTHORIZED)
+        # A client whose channels all have an end of their own for this can join them again, with another token.
+        if socket.channels or not joined or self.on_access_token is None:
+            socket.transport.close(UNAUTHORIZED)
 
     def _tell(self, socket: "Socket", hook: str, *arguments: float) -> None:
         for member in list(socket.channels):

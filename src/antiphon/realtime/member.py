@@ -85,6 +85,7 @@ class Member:
         socket = self.socket
         channel = self.channel = self.route.factory()
         channel.attach(self, socket.app, {**socket.assigns, **self.route.assigns})
+        await socket.app.expiry.before_join(socket, payload)
         return await caught_up(self, self.route.recovery, payload, await join(channel, payload))
 
     def _join_done(self, result: Any, error: BaseException | None) -> None:

@@ -153,9 +153,9 @@ class Phoenix:
         return callback
 
     def on_access_token(self, callback: OnAccessTokenT) -> OnAccessTokenT:
-        """Decorator: `callback(token, socket)` sees what a client sends with the event `access_token`, to stay longer
-        than `Access.expires_at`. Returns what `on_connect` returns, which is put in its place, or raises `Refused` or
-        `Rejected`. Set it before the first connection.
+        """Decorator: `callback(token, socket)` sees what a client sends with the event `access_token`, or in a join, to
+        stay longer than `Access.expires_at`. Returns what `on_connect` returns, which is put in its place, or raises
+        `Refused` or `Rejected`. Set it before the first connection.
         """
         self.expiry.on_access_token = callback
         self.handlers[ACCESS_TOKEN] = self.expiry.handle

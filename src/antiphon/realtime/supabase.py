@@ -34,7 +34,6 @@ class _ChannelConfig(msgspec.Struct, frozen=True):
 
 class _Join(msgspec.Struct, frozen=True):
     config: _ChannelConfig | None = None
-    access_token: str | None = None
 
 
 Admits = Callable[["RealtimeChannel"], Awaitable[bool]]
@@ -43,10 +42,7 @@ topic, so what is to be private must be refused to whoever asks for it as public
 
 
 class RealtimeChannel(Channel):
-    """What one member says the others hear, and who is there they see. Without `admits` private channels are refused.
-
-    A token in the join is shown to `Phoenix.on_access_token`, as are those that come later.
-    """
+    """What one member says the others hear, and they see who is there. No `admits`, no private channels."""
 
     private = False
 
@@ -58,12 +54,9 @@ class RealtimeChannel(Channel):
         self._tracked = False
         self._changes: list[dict[str, Any]] | None = None
 
-    async def on_join(self, payload: Any, socket: Any) -> Any:
+    async def on_join(self, payload: Any, _socket: Any) -> Any:
         """See `Channel`."""
-        asked = _asked(payload)
-        if asked.access_token is not None and self.app.expiry.on_access_token is not None:
-            await self.app.expiry.renew(socket, {"access_token": asked.access_token})
-        config = asked.config or _ChannelConfig()
+        config = _asked(payload).config or _ChannelConfig()
         self.private = bool(config.private)
         admitted = not self.private if self._admits is None else await self._admits(self)
         if not admitted:
