@@ -38,6 +38,7 @@ from antiphon.providers.detect import Detected, detect
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.realtime import pubsub
 from antiphon.realtime.phoenix import Phoenix
+from antiphon.realtime.stalls import handler_in
 from antiphon.runtime import threads
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.runtime.container import ServiceContainer
@@ -294,6 +295,7 @@ class Workspace:
             profiler=self.profiler,
             folder=Path(self.data).parent if on_this_disk else Path(),
             services=lambda: self._lifecycle.running,
+            named=handler_in,
         )
 
     def _build_server(self) -> WebServer:

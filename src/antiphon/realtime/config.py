@@ -140,6 +140,12 @@ class RealtimeSettings(BaseModel):
     supabase_mount: str = Field(
         default="/realtime/v1", pattern=r"^/[^?#]*[^/?#]$", description="Path before /websocket for these clients."
     )
+    stall_seconds: float | None = Field(
+        default=0.1,
+        gt=0,
+        description="Whatever holds the event loop up for longer is named in the log, with channel, topic pattern and "
+        "event; none does not look.",
+    )
     security: SecurityConfig = Field(default_factory=SecurityConfig)
     transport: TransportConfig = Field(default_factory=TransportConfig)
     presence: PresenceConfig = Field(default_factory=PresenceConfig)

@@ -30,6 +30,7 @@ from antiphon.realtime.recovery.recorder import Recorder
 from antiphon.realtime.server import Server
 from antiphon.realtime.socket import Route
 from antiphon.realtime.sockets import SocketId, Sockets
+from antiphon.realtime.stalls import StallWatch
 from antiphon.realtime.stepper import Stepper
 from antiphon.realtime.supabase import PREFIX, Admits, RealtimeChannel
 from antiphon.realtime.topics import TopicRoutes, Topics
@@ -110,6 +111,8 @@ class Phoenix:
         self.overview = Overview(self)
         """What there is at this moment, on this node or all of them."""
         self.is_open = False
+        watched = self.config.stall_seconds
+        self._stalls = None if watched is None else StallWatch(watched, metrics or get_metrics())
         self._presence = presence
         self._keeps = False
         self._asgi = AsgiApplication(self)
@@ -265,6 +268,8 @@ class Phoenix:
         await self.cluster.start()
         await self.presence.start()
         await self.recorder.start()
+        if self._stalls is not None:
+            self._stalls.start()
 
     async def close(self) -> None:
         """The counterpart of `open`, for when all sockets are closed; ends what handlers still do."""
@@ -272,6 +277,8 @@ class Phoenix:
         self.sockets.stop()
         if self.is_open:
             self.is_open = False
+            if self._stalls is not None:
+                self._stalls.stop()
             await self.recorder.stop()
             await self.presence.stop()
             await self.cluster.stop()

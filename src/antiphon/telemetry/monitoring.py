@@ -7,6 +7,7 @@ what lies well below it for a while makes it healthy again, so that the health d
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
+from types import FrameType
 
 from msgspec import Struct
 
@@ -21,7 +22,7 @@ from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, Percentiles, get_metrics
 from antiphon.telemetry.process import ProcessSample, sample_process
 from antiphon.telemetry.profile import PerformanceProfiler, Timing, get_profiler
-from antiphon.telemetry.pulse import LoopPulse
+from antiphon.telemetry.pulse import LoopPulse, loop_instruments
 
 log = get_logger(__name__)
 
@@ -75,7 +76,8 @@ class _Threshold:
 
 
 class MonitoringService(BaseService):
-    """Watches this process while it runs. `folder` is where the data is; `services` tells the parts that run.
+    """Watches this process while it runs. `folder` is where the data is; `services` tells the parts that run; `named`
+    is that of `LoopPulse`.
 
     Without arguments it watches with the default settings and the process's own metrics and checks.
     """
@@ -90,6 +92,7 @@ class MonitoringService(BaseService):
         folder: Path | None = None,
         services: Callable[[], Sequence[str]] = tuple,
         clock: Clock | None = None,
+        named: Callable[[Sequence[FrameType]], str | None] | None = None,
     ) -> None:
         super().__init__("monitoring")
         self.metrics = metrics or get_metrics()
@@ -99,7 +102,7 @@ class MonitoringService(BaseService):
         self._folder = folder or Path()
         self._services = services
         self._clock = clock or SystemClock()
-        self._pulse = LoopPulse(self._settings.loop_lag_seconds, self._stalled)
+        self._pulse = LoopPulse(self._settings.loop_lag_seconds, self._stalled, named=named)
         self.stalls = 0
         """Times that the event loop stood still so far, the last of them at `stalled_at`."""
         self.stalled_at = ""
@@ -110,12 +113,7 @@ class MonitoringService(BaseService):
         self._sampled_at = self._clock.monotonic()
         self._thresholds = {name: _Threshold() for name in ("event loop", "processor", "memory", "open files", "disk")}
         self._tasks = Tasks(clock=self._clock)
-        self._loop_lag = self.metrics.gauge(
-            "antiphon_loop_lag_seconds", "The longest that the event loop kept work waiting, of the last sample."
-        )
-        self._stalls = self.metrics.counter(
-            "antiphon_loop_stalls_total", "Times that the event loop stood still beyond the threshold."
-        )
+        self._loop_lag, self._stalls = loop_instruments(self.metrics)
         self._disk_free = self.metrics.gauge("antiphon_disk_free_bytes", "Free on the disk that holds the data.")
         self._well = self.metrics.gauge(
             "antiphon_check_healthy", "1 for a health check that is well, else 0.", ("check",)

@@ -43,4 +43,10 @@ class LiveTransport(TransportConfig):
 class LiveSettings(RealtimeSettings):
     """The section `realtime` of the configuration."""
 
+    stall_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Whatever holds the event loop up for longer is named in the log; "
+        "`monitoring.loop_lag_seconds` does that already.",
+    )
     transport: LiveTransport = Field(default_factory=LiveTransport)
