@@ -28,20 +28,11 @@ class Absinthe(Channel):
         return None
 
 
-class Shouting(Channel):
-    """Says what one member says to the others, in the shape that clients of Supabase expect (SB-4)."""
-
-    @Channel.on("broadcast")
-    async def shout(self, payload: Any, socket: Any) -> None:
-        await self.broadcast_from("broadcast", payload)
-
-
 @pytest.fixture
-async def dialects() -> AsyncIterator[str]:
-    """A server of the channels that clients with a dialect of their own expect."""
+async def graphql() -> AsyncIterator[str]:
+    """A server of the channel that a client of GraphQL expects."""
     app = Phoenix(configured(close_seconds=1.0), metrics=Metrics())
     app.channel("__absinthe__:control")(Absinthe)
-    app.channel("realtime:*")(Shouting)
     await app.listen("127.0.0.1", 0)
     yield f"127.0.0.1:{app.port}/socket"
     await app.stop()
@@ -80,21 +71,11 @@ async def test_phoenix_channels_python_client(room: ReferenceServer, python: Any
 
 
 @rule("TR-2", "V1-1", "V1-4", "V2-2")
-async def test_gql(dialects: str, python: Any) -> None:
-    assert await python("absinthe_session.py", dialects).observed() == {
+async def test_gql(graphql: str, python: Any) -> None:
+    assert await python("absinthe_session.py", graphql).observed() == {
         "query": [{"hello": "world"}],
         "subscription 0": [{"counted": 0}],
         "subscription 1": [{"counted": 1}],
         "subscription 2": [{"counted": 2}],
         "query again": [{"hello": "world"}],
-    }
-
-
-@rule("V1-2", "V1-3", "HB-2", "SB-1", "SB-4")
-async def test_realtime(dialects: str, python: Any) -> None:
-    assert await python("realtime_session.py", dialects).observed() == {
-        "joined": [[["SUBSCRIBED", "None"]], True],
-        "broadcast": [{"text": "é🎵"}],
-        "left": [False],
-        "joined again": [True],
     }

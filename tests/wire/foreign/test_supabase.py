@@ -14,6 +14,7 @@ from antiphon.realtime.supabase import RealtimeChannel
 from antiphon.telemetry.metrics import Metrics
 from tests.phoenix import configured
 from tests.rules import rule
+from tests.wire.foreign.program import Program
 
 NEW, OLD = "@supabase/realtime-js", "realtime-js-2-96"
 
@@ -34,7 +35,7 @@ class House:
         self.app.serve_supabase(self.admits)
 
     async def let_in(self, info: ConnectInfo) -> dict[str, Any]:
-        return {"user": info.params["apikey"]}
+        return {"user": "ann" if info.params["apikey"] == "first" else info.params["apikey"]}
 
     async def prolong(self, token: str, socket: Socket) -> Access | None:
         self.tokens.append(token)
@@ -48,6 +49,18 @@ class House:
     @property
     def url(self) -> str:
         return f"127.0.0.1:{self.app.port}/realtime/v1"
+
+    async def seen_by(self, program: Program) -> dict[str, list[Any]]:
+        """All that it printed; does what it asks for in between."""
+        seen: dict[str, list[Any]] = {}
+        async with program.followed() as lines:
+            async for name, *values in lines:
+                seen[name] = values
+                if name == "disconnect me":
+                    self.app.disconnect("ann")
+                elif name in {"nearly", "over"}:
+                    self.pass_time(31)
+        return seen
 
     def pass_time(self, seconds: float) -> None:
         self.time += seconds
@@ -65,16 +78,7 @@ async def house() -> AsyncIterator[House]:
 @rule("SB-1", "SB-2", "SB-3", "SB-4", "SB-5", "SB-6", "SB-7", "DC-2", "JS-2")
 @pytest.mark.parametrize(("version", "vsn"), [(NEW, "2.0.0"), (NEW, "1.0.0"), (OLD, "2.0.0"), (OLD, "1.0.0")])
 async def test_the_npm_package_realtime_js(house: House, javascript: Any, version: str, vsn: str) -> None:
-    seen: dict[str, Any] = {}
-    async with javascript("supabase.js", f"ws://{house.url}", version, vsn).followed() as lines:
-        async for name, *values in lines:
-            seen[name] = values
-            if name == "disconnect me":
-                house.app.disconnect("ann")
-            elif name == "nearly":
-                house.pass_time(31)
-            elif name == "over":
-                house.pass_time(30)
+    seen = await house.seen_by(javascript("supabase.js", f"ws://{house.url}", version, vsn))
     shout = {"type": "broadcast", "event": "shout", "payload": {"text": "é🎵", "n": [1, None]}}
     binary = {
         "bytes sent": ["ok"],
@@ -120,3 +124,24 @@ async def test_the_npm_package_realtime_js(house: House, javascript: Any, versio
         "fresh token": [["SUBSCRIBED"]],
     }  # fmt: skip
     assert house.tokens[:4] == ["first", "second", "third", "stolen"]
+
+
+@rule("V1-2", "V1-3", "HB-2", "DC-2", "SB-1", "SB-4", "SB-5", "SB-6")
+async def test_the_python_package_realtime(house: House, python: Any) -> None:
+    assert await house.seen_by(python("realtime_session.py", house.url)) == {
+        "joined": [["SUBSCRIBED", "None"], True],
+        "broadcast": [{"text": "é🎵"}, {"text": "é🎵"}],
+        "left": [False],
+        "joined again": [True],
+        "came": [["ann", 1], ["ann"]],
+        "changed": [["ann", 2], ["ann", 1], 1],
+        "gone": [["ann", 2], []],
+        "first": ["SUBSCRIBED"],
+        "disconnect me": [],
+        "rejoined": ["CHANNEL_ERROR", "SUBSCRIBED"],
+        "nearly": [],
+        "warned": ["the access token ends in 29 seconds"],
+        "over": [],
+        "closed": ["CHANNEL_ERROR", "CLOSED"],
+        "fresh token": [True],
+    }
