@@ -20,7 +20,6 @@ REASONS = {
     "HB-7": "a habit of clients",
     "MS-6": "there is no such moment: a leave ends its channel at once",
     "LM-4": "Python frees what an idle channel does not hold",
-    "LP-17": "a warning to clients: what the server never says cannot be seen",
     "PR-12": "a freedom, not a duty",
     "PS-3": "a way to build it; BC-3 and BC-5 are what comes of it",
     "TK-15": "one set holds all topics of a node, so there are no shards to agree on",
