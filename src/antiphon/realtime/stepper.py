@@ -8,11 +8,14 @@ it over. So time limits, task groups and cancel scopes see one and the same task
 import asyncio
 import contextvars
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Callable, Coroutine, Generator
-from types import FrameType
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from types import CoroutineType, FrameType, coroutine
 from typing import Any
 
 Done = Callable[[Any, BaseException | None], None]
+
+OVER = object()
+"""What a driver yields when the work it was given has ended; everything else it yields is what the work waits for."""
 
 _NOTHING = object()
 
@@ -36,31 +39,28 @@ class Stepper:
         # The spare knows its loop: asking asyncio for it is a system call.
         loop, task = spare.loop, spare.task
         context = contextvars.copy_context()
-        outer = asyncio.current_task(loop)
-        if outer is not None:
-            _leave_task(loop, outer)
-        _enter_task(loop, task)
-        result, failure = None, None
+        outer = None
         try:
-            awaited = context.run(work.send, None)
-        except StopIteration as stop:
-            result = stop.value
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 - as a task would: the owner learns of it through `done`
-            failure = error
-        else:
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-            spare.take_over(work, awaited, context, done)
-            return task
+            _enter_task(loop, task)
+        except RuntimeError:
+            outer = asyncio.current_task(loop)
+            _leave_task(loop, outer)  # type: ignore[arg-type]  # it is what the loop refused for
+            _enter_task(loop, task)
+        try:
+            awaited = context.run(spare.step, work)
         finally:
             _leave_task(loop, task)
             if outer is not None:
                 _enter_task(loop, outer)
-        self._spares.append(spare)
-        done(result, failure)
-        return None
+        if awaited is OVER:
+            result, failure = spare.outcome()
+            self._spares.append(spare)
+            done(result, failure)
+            return None
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        spare.take_over(awaited, context, done)
+        return task
 
     async def stop(self) -> None:
         """Cancels what runs and waits for it."""
@@ -86,58 +86,78 @@ class _Spare(Coroutine[Any, Any, None]):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.result: Any = None
+        self.failure: BaseException | None = None
+        self._driver = self._drive()
+        next(self._driver)
+        self.step = self._driver.send
+        """Begins a work, or goes on with it: what it waits for, or `OVER`."""
         self._gate = loop.create_future()
-        self._work: Coroutine[Any, Any, Any] | None = None
         self._awaited: Any = _NOTHING
         self._context = contextvars.copy_context()
         self._done: Done | None = None
         self.task: asyncio.Task[None] = loop.create_task(self)
 
-    def take_over(self, work: Coroutine[Any, Any, Any], awaited: Any, context: contextvars.Context, done: Done) -> None:
-        self._work, self._awaited, self._context, self._done = work, awaited, context, done
+    @coroutine
+    def _drive(self) -> Generator[Any, Any, None]:
+        """Runs one work after the other. A coroutine that ends inside another says so without an exception, which would
+        cost as much as everything else that is done to run it."""
+        outcome = None
+        while True:
+            work = yield outcome
+            try:
+                self.result = yield from work if type(work) is CoroutineType else _awaiting(work)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 - as a task would: the owner learns of it through `done`
+                self.failure = error
+            work, outcome = None, OVER
+
+    def outcome(self) -> tuple[Any, BaseException | None]:
+        """Of the work that is over; nothing of it is kept."""
+        outcome = self.result, self.failure
+        self.result = self.failure = None
+        return outcome
+
+    def take_over(self, awaited: Any, context: contextvars.Context, done: Done) -> None:
+        self._awaited, self._context, self._done = awaited, context, done
         if not self._gate.done():
             self._gate.set_result(None)
 
     def send(self, value: Any) -> Any:
-        if self._work is None:
+        if self._done is None:
             return next(self._gate.__await__())
         if self._awaited is not _NOTHING:
             awaited, self._awaited = self._awaited, _NOTHING
             return awaited
-        return self._advance(self._work.send, value)
+        return self._advance(self.step, value)
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:  # noqa: ARG002 - the interface of coroutines
         error = typ if isinstance(typ, BaseException) else val if val is not None else typ()
-        if self._work is None:
+        if self._done is None:
             raise error
         awaited, self._awaited = self._awaited, _NOTHING
         if isinstance(awaited, asyncio.Future):
             # Cancelled between the hand-over and the first step: what it waits for has to hear of it too.
             awaited.cancel()
-        return self._advance(self._work.throw, error)
+        return self._advance(self._driver.throw, error)
 
     def close(self) -> None:
-        if self._work is not None:
-            self._work.close()
+        self._driver.close()
 
     def __await__(self) -> Generator[Any, Any, None]:
         raise RuntimeError("a spare is driven by its task only")
 
     def _advance(self, step: Callable[[Any], Any], value: Any) -> Any:
-        result, failure = None, None
-        try:
-            return self._context.run(step, value)
-        except StopIteration as stop:
-            result = stop.value
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 - as a task would: the owner learns of it through `done`
-            failure = error
-        # Outside of the handlers, so that what `done` logs is not chained to the end of this.
-        self._finish(result, failure)
-        raise StopIteration
-
-    def _finish(self, result: Any, error: BaseException | None) -> None:
+        awaited = self._context.run(step, value)
+        if awaited is not OVER:
+            return awaited
         done, self._done = self._done, None
         if done is not None:
-            done(result, error)
+            done(*self.outcome())
+        raise StopIteration
+
+
+async def _awaiting(work: Awaitable[Any]) -> Any:
+    """Any awaitable as a coroutine: a handler need not be an `async def`."""
+    return await work
