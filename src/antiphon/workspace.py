@@ -388,6 +388,7 @@ class Workspace:
     async def _drain(self) -> None:
         """A stop was asked for: no new work, running answers get their time, then every socket is told to come back."""
         self.health.drain()
+        self.phoenix.turn_away()
         await self.router.stop()
         await self.phoenix.drain()
 

@@ -17,6 +17,7 @@ from antiphon.telemetry.logs import get_logger
 
 _LONGEST_WAIT = 30.0
 _FULL_WAIT = 5.0
+_STOPPING_WAIT = 2
 
 log = get_logger(__name__)
 
@@ -46,6 +47,11 @@ class ConnectGate:
         return min(_LONGEST_WAIT, self._turned_away / self._rate)
 
 
+def stopping() -> Refused:
+    """For whoever asks a server that takes nobody in any more: there is another one, or will be soon."""
+    return Refused(503, headers={"retry-after": str(_STOPPING_WAIT)})
+
+
 class Entrance:
     """Both limits of one process. `connections` tells how many there are, the one that asks included."""
 
@@ -66,7 +72,7 @@ class Entrance:
     def enter(self) -> None:
         """Raises `Refused` (503, with Retry-After) for one too many."""
         if self.closed:
-            raise Refused(503)
+            raise stopping()
         if self._connections() > self._limit:
             self._turn_away("connections", _FULL_WAIT)
         if wait := self._gate.enter():

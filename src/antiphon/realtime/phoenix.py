@@ -286,9 +286,13 @@ class Phoenix:
             presence.release(self.presence)
             pubsub.release(self.pubsub)
 
+    def turn_away(self) -> None:
+        """Takes no new sockets from now on (503, with Retry-After); those that are here go on."""
+        self.entrance.closed = True
+
     async def drain(self) -> None:
         """Takes no new sockets and asks all there are to come back elsewhere (1012), in batches (DC-5)."""
-        self.entrance.closed = True
+        self.turn_away()
         if self.is_open:
             await self.presence.leave()
         await self.sockets.drain()

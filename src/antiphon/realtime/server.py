@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -57,13 +58,18 @@ class Listener(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         draining = asyncio.ensure_future(self._drain())
-        # uvicorn notes a second Ctrl-C here, and has no event for it.
+        # There is no event for a second signal.
         while not draining.done() and not self.force_exit:
             await asyncio.wait({draining}, timeout=0.1)
         if not draining.done():
             draining.cancel()
         await asyncio.gather(draining, return_exceptions=self.force_exit)
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The second signal, whichever it is, asks to waste no more time."""
+        self.force_exit = self.should_exit
+        super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

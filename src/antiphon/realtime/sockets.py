@@ -109,6 +109,8 @@ class Sockets:
     async def drain(self) -> None:
         """Asks all clients to come back elsewhere (1012), in batches (DC-5)."""
         waiting = list(self._connections)
+        if waiting:
+            log.info("realtime.draining", sockets=len(waiting))
         while waiting:
             batch, waiting = waiting[: self._limits.drain_batch], waiting[self._limits.drain_batch :]
             for connection in batch:

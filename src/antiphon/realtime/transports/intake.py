@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from antiphon.realtime.admission import Admission, Admitted
-from antiphon.realtime.connect import ConnectRequest, Refused
+from antiphon.realtime.connect import ConnectRequest
+from antiphon.realtime.gate import stopping
 from antiphon.realtime.socket import Socket
 from antiphon.realtime.transports.frames import SERVER_ERROR, TOO_BIG
 from antiphon.realtime.wire.base import BadFrameError, InboundFrame
@@ -40,7 +41,7 @@ async def let_in(app: "Phoenix", admission: Admission, request: ConnectRequest) 
     finally:
         app.sockets.disconnected(applicant)
     if app.entrance.closed:
-        raise Refused(503)
+        raise stopping()
     return admitted
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from antiphon.realtime.admission import Admitted
 from antiphon.realtime.connect import Refused
+from antiphon.realtime.gate import stopping
 from antiphon.realtime.socket import Socket
 from antiphon.realtime.sockets import Carried
 from antiphon.realtime.transports import deflate, frames, handshake
@@ -118,7 +119,7 @@ class WebSocketProtocol(asyncio.Protocol):
         """uvicorn is stopping: the client is asked to come back elsewhere."""
         if self._socket is None:
             if not self._closing:
-                self._refuse(503)
+                self._refuse(503, headers=stopping().headers)
         else:
             self.close(frames.RESTART)
 
@@ -143,7 +144,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if isinstance(error, Refused):
             self._refuse(error.status, error.body, error.headers)
         elif isinstance(error, asyncio.CancelledError):
-            self._refuse(503)  # the application stops
+            self._refuse(503, headers=stopping().headers)
         elif error is not None:
             log.error("realtime.handshake_failed", exc_info=error)
             self._refuse(500)
