@@ -39,13 +39,10 @@ class Stepper:
         # The spare knows its loop: asking asyncio for it is a system call.
         loop, task = spare.loop, spare.task
         context = contextvars.copy_context()
-        outer = None
-        try:
-            _enter_task(loop, task)
-        except RuntimeError:
-            outer = asyncio.current_task(loop)
-            _leave_task(loop, outer)  # type: ignore[arg-type]  # it is what the loop refused for
-            _enter_task(loop, task)
+        outer = asyncio.current_task(loop)
+        if outer is not None:
+            _leave_task(loop, outer)
+        _enter_task(loop, task)
         try:
             awaited = context.run(spare.step, work)
         finally:
