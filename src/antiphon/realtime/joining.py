@@ -74,7 +74,9 @@ async def caught_up(member: "Member", keep: Recovery | None, payload: Any, resul
     missed = await member.socket.app.recorder.since(member.topic, payload["since"], keep)
     if missed is None or held is None:
         return Reply("ok", {**response, "recovered": False})
-    held.missed = missed
+    if missed.complete:
+        # Otherwise what was kept since the channel began to listen is all that the member will see of it.
+        held.missed = missed
     cursor = payload["since"] if missed.complete else str(missed.position)
     return Reply("ok", {**response, "recovered": missed.complete, "cursor": cursor})
 

@@ -25,6 +25,9 @@ GAP = "gap"
 
 _BEHIND = "\0"
 
+_ROOM = 1000
+"""Topics in order before those that everybody has left are looked for; twice as many as are left from then on."""
+
 
 class Recorder:
     """`deliver` takes a broadcast to the members on this node, `forward` to the other nodes; `members` counts those of
@@ -49,7 +52,9 @@ class Recorder:
         self._forward = forward
         self._members = members
         self._sequences: dict[str, Sequence] = {}
+        self._room = _ROOM
         self._kept = kept
+        self._running = False
         self._waiting: deque[tuple[TopicMessage, Member | None, asyncio.Future[Position]]] = deque()
         self._broken: set[str] = set()
         self._mending: asyncio.Task[None] | None = None
@@ -129,9 +134,17 @@ class Recorder:
             return
         (sequence or self._begin(topic)).take(message, place, skip)
 
-    def _begin(self, topic: str) -> Sequence:
-        sequence = self._sequences[topic] = Sequence(topic, self._deliver, self._ask, self._lose)
+    def _begin(self, topic: str, *, holds: bool = False) -> Sequence:
+        if len(self._sequences) >= self._room:
+            self._forget_left()
+            self._room = max(_ROOM, 2 * len(self._sequences))
+        sequence = self._sequences[topic] = Sequence(topic, self._deliver, self._ask, self._lose, holds=holds)
         return sequence
+
+    def _forget_left(self) -> None:
+        """Most topics fall silent before their last member goes: no message comes then that would notice it."""
+        for topic in [topic for topic in self._sequences if not self._members(topic)]:
+            self._sequences.pop(topic).close()
 
     async def _ask(self, topic: str, seen: Position) -> Missed:
         missed = await self._logs.since(topic, seen, self._kept(topic) or Recovery())
@@ -146,15 +159,18 @@ class Recorder:
 
     async def since(self, topic: str, cursor: object, keep: Recovery) -> Missed | None:
         """What a member that joins now missed since `cursor`; None when the log cannot be reached."""
-        seen = Position.read(cursor)
+        seen = None if topic in self._broken else Position.read(cursor)
+        # From the answer on nothing may be missing: what comes until then waits, or the later of two could come first.
+        new = self._logs.shared and topic not in self._sequences
+        sequence = self._begin(topic, holds=True) if new else None
+        missed = None
         try:
             missed = _with_places(await self._logs.since(topic, seen, keep), seen)
         except ServiceError as error:
             log.warning("recovery.log_unreachable", problem=str(error))
-            missed = None
-        if missed is not None and self._logs.shared and topic not in self._sequences:
-            # From here on nothing may be missing, whatever comes first.
-            self._begin(topic).start_behind(missed.position)
+        finally:
+            if sequence is not None:
+                sequence.begin(None if missed is None else missed.position)
         if cursor is not None:
             (self._complete if missed is not None and missed.complete else self._incomplete).inc()
         return missed
@@ -162,19 +178,22 @@ class Recorder:
     # Life
 
     async def start(self) -> None:
+        self._running = True
         await self._logs.start()
 
     async def stop(self) -> None:
+        """What waits for its log goes out before, with its place or without."""
+        await self._logs.stop()
+        self._running = False
         for sequence in self._sequences.values():
             sequence.close()
         self._sequences.clear()
         await self._tasks.stop()
-        await self._logs.stop()
 
     def _break(self, topic: str) -> None:
         """The log of the topic is not whole any more: it begins anew as soon as it can be reached."""
         self._broken.add(topic)
-        if self._mending is None or self._mending.done():
+        if self._running and (self._mending is None or self._mending.done()):
             self._mending = self._tasks.start("mend topic logs", self._mend)
 
     async def _mend(self) -> None:

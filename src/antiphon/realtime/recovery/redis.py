@@ -1,13 +1,21 @@
 """Logs in Redis, the same for all nodes: a stream for each topic, whose entries are numbered without a gap.
 
 Needs the extra `redis`. What is appended in one turn of the loop goes in one exchange.
+
+A Redis that was started again, or another one that took its place, may have less than it had: numbers would be given
+twice. So a log belongs to one life of its server, and begins anew in the next.
 """
 
 import asyncio
 import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import zip_longest
 from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from antiphon.errors import ConfigError, ServiceError
@@ -15,54 +23,69 @@ from antiphon.realtime.recovery.base import Missed, Recovery
 from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.runtime.tasks import Restart, Tasks
 
-_APPEND = """
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then
+_Waiting = tuple[TopicMessage, Recovery, "asyncio.Future[Position]"]
+
+_EPOCH = """
+local about = redis.pcall('INFO', 'server')
+local life = type(about) == 'string' and string.match(about, 'run_id:(%w+)') or '?'
+local found = redis.call('HMGET', KEYS[1], 'epoch', 'life')
+local epoch = found[1]
+if not epoch or found[2] ~= life then
   epoch = ARGV[1]
   redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', 0)
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'life', life, 'offset', 0)
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
-local offset = redis.call('HINCRBY', KEYS[1], 'offset', 1)
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], offset .. '-1', 'e', ARGV[4], 'p', ARGV[5], 'b', ARGV[6])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
-return {epoch, offset}
 """
-_SINCE = """
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then
-  epoch = ARGV[1]
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'offset', 0)
-  redis.call('PEXPIRE', KEYS[1], ARGV[4])
-end
+_APPEND = f"""{_EPOCH}
+local offset = redis.call('HINCRBY', KEYS[1], 'offset', 1)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], offset .. '-1', 'e', ARGV[4], 'p', ARGV[5], 'b', ARGV[6])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return {{epoch, offset}}
+"""
+_SINCE = f"""{_EPOCH}
 local offset = tonumber(redis.call('HGET', KEYS[1], 'offset'))
-local missed = {}
-if epoch == ARGV[2] and tonumber(ARGV[3]) < offset then
-  missed = redis.call('XRANGE', KEYS[2], (ARGV[3] + 1) .. '-0', '+')
+local missed = {{}}
+if epoch == ARGV[3] and tonumber(ARGV[4]) < offset then
+  missed = redis.call('XRANGE', KEYS[2], (ARGV[4] + 1) .. '-0', '+')
 end
-return {epoch, offset, missed}
+return {{epoch, offset, missed}}
 """
 
 WAITING = 10_000
 """Messages that may wait to be appended; beyond that Redis counts as gone."""
 
+READERS = 16
+"""Joins that ask at the same time; thousands that come back together must not bring a connection each."""
+
 
 class RedisLogs:
-    """`TopicLogs` in the Redis at `url`. Every key begins with `prefix`. `timeout` is for a whole exchange."""
+    """`TopicLogs` in the Redis at `url`. Every key begins with `prefix`. `timeout` is for a whole exchange.
+
+    The age in `Recovery` is that of the newest message of a topic: one that is never quiet is bounded by number alone.
+    """
 
     shared = True
 
     def __init__(self, url: str, *, prefix: str = "antiphon", timeout: float = 2.0) -> None:
         try:
-            self._redis: Any = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+            self._redis: Any = Redis.from_url(
+                url,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                # A second attempt could append a message that the first one did.
+                retry=Retry(NoBackoff(), 0),
+            )
         except ValueError as error:
             raise ConfigError("The URL of the logs is none of redis://, rediss:// and unix://.") from error
         self._prefix = prefix
         self._timeout = timeout
         self._append = self._redis.register_script(_APPEND)
         self._since = self._redis.register_script(_SINCE)
-        self._waiting: list[tuple[TopicMessage, Recovery, asyncio.Future[Position]]] = []
+        self._waiting: list[_Waiting] = []
+        self._open: set[asyncio.Future[Position]] = set()
+        self._readers = asyncio.Semaphore(READERS)
         self._work = asyncio.Event()
         self._tasks = Tasks()
 
@@ -71,15 +94,17 @@ class RedisLogs:
         if len(self._waiting) >= WAITING:
             done.set_exception(ServiceError("Redis does not keep up with the logs of the topics."))
             return done
+        self._open.add(done)
+        done.add_done_callback(self._open.discard)
         self._waiting.append((message, keep, done))
         self._work.set()
         return done
 
     async def since(self, topic: str, seen: Position | None, keep: Recovery) -> Missed:
         epoch, offset = (seen.epoch, seen.offset) if seen else ("", 0)
-        arguments: list[Any] = [secrets.token_hex(6), epoch, offset, int(keep.seconds * 1000)]
+        arguments: list[Any] = [secrets.token_hex(6), int(keep.seconds * 1000), epoch, offset]
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout), self._readers:
                 found, last, missed = await self._since(keys=self._keys(topic), args=arguments)
         except (RedisError, OSError, TimeoutError) as error:
             raise ServiceError("Redis cannot be reached: what was missed is not known.") from error
@@ -100,10 +125,11 @@ class RedisLogs:
         self._tasks.start("topic logs", self._run, restart=Restart())
 
     async def stop(self) -> None:
+        if self._open:
+            await asyncio.wait(self._open, timeout=self._timeout)
         await self._tasks.stop()
-        for _, _, done in self._waiting:
-            done.cancel()
-        self._waiting.clear()
+        _settle(self._waiting, ())
+        self._waiting = []
         await self._redis.aclose()
 
     def _keys(self, topic: str) -> list[str]:
@@ -115,26 +141,30 @@ class RedisLogs:
             await self._work.wait()
             self._work.clear()
             batch, self._waiting = self._waiting, []
+            places: list[Position | None] = []
             try:
-                places = await self._append_all([(message, keep) for message, keep, _ in batch])
-            except (RedisError, OSError, TimeoutError):
-                places = [None] * len(batch)
-            for (_, _, done), place in zip(batch, places, strict=True):
-                if done.done():
-                    continue
-                if place is None:
-                    done.set_exception(ServiceError("Redis cannot be reached: a message is in no log."))
-                else:
-                    done.set_result(place)
+                with suppress(RedisError, OSError, TimeoutError):
+                    places = await self._append_all([(message, keep) for message, keep, _ in batch])
+            finally:
+                # Whatever ended it: the broadcasts of every topic wait behind these.
+                _settle(batch, places)
 
     async def _append_all(self, batch: list[tuple[TopicMessage, Recovery]]) -> list[Position | None]:
         async with asyncio.timeout(self._timeout), self._redis.pipeline(transaction=False) as pipe:
             for message, keep in batch:
-                arguments: list[Any] = [secrets.token_hex(6), keep.messages, int(keep.seconds * 1000)]
+                arguments: list[Any] = [secrets.token_hex(6), int(keep.seconds * 1000), keep.messages]
                 content: list[Any] = [message.event, message.raw, int(message.binary)]
                 await self._append(keys=self._keys(message.topic), args=[*arguments, *content], client=pipe)
             found = await pipe.execute(raise_on_error=False)
         return [None if isinstance(one, Exception) else Position(one[0].decode(), int(one[1])) for one in found]
+
+
+def _settle(batch: Iterable[_Waiting], places: Iterable[Position | None]) -> None:
+    for (_, _, done), place in zip_longest(batch, places):
+        if place is not None and not done.done():
+            done.set_result(place)
+        elif not done.done():
+            done.set_exception(ServiceError("Redis cannot be reached: a message is in no log."))
 
 
 def _message(topic: str, entry: Any) -> TopicMessage:

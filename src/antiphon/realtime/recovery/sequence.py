@@ -20,41 +20,72 @@ Ask = Callable[[str, Position], Awaitable[Missed]]
 PATIENCE_SECONDS = 0.1
 """How long the next message may be late before the log is asked for it."""
 
+RETRY_SECONDS = 1.0
+"""After which a log that could not be reached is asked again."""
+
 
 class Sequence:
-    """One topic with members on this node. The first message that comes says where it begins.
+    """One topic with members on this node. With `holds` nothing is delivered until `begin` says where it begins;
+    otherwise the first message that comes does.
 
     What comes too early waits for what is before it; what does not come by itself is taken from the log, and where the
-    log does not have it either, `lost` is called.
+    log does not have it either, `lost` is called. What comes late from before the beginning, or of a log that has ended
+    meanwhile, has not been delivered yet, and is at once.
     """
 
-    def __init__(self, topic: str, deliver: Deliver, ask: Ask, lost: Callable[[str], object]) -> None:
+    def __init__(
+        self, topic: str, deliver: Deliver, ask: Ask, lost: Callable[[str], object], *, holds: bool = False
+    ) -> None:
         self._topic = topic
         self._deliver = deliver
         self._ask = ask
         self._lost = lost
+        self._held: list[tuple[TopicMessage, Position, Member | None]] | None = [] if holds else None
+        self._first = 0
         self._last: Position | None = None
+        self._ended: Position | None = None
+        """Where the log before this one was left: a late message of it must not be taken for yet another log."""
         self._early: dict[int, tuple[TopicMessage, Member | None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._again = False
 
     def take(self, message: TopicMessage, place: Position, skip: "Member | None" = None) -> None:
         """Delivers it now, later, or not at all when it has been."""
-        if self._last is None or self._last.epoch != place.epoch:
-            self._early.clear()
-            self._last = Position(place.epoch, place.offset - 1)
-        if place.offset > self._last.offset:
+        if self._held is not None:
+            self._held.append((message, place, skip))
+            return
+        if self._ended is not None and place.epoch == self._ended.epoch:
+            if place.offset > self._ended.offset:
+                self._deliver(message, skip)
+            return
+        last = self._last
+        if last is None:
+            last = self._follow(Position(place.epoch, place.offset - 1))
+        elif last.epoch != place.epoch:
+            # Of a log that is new all messages are for the members that are here.
+            self._give_up_waiting()
+            last = self._follow(Position(place.epoch, 0))
+        if place.offset > last.offset:
             self._early[place.offset] = message, skip
             self._go_on()
+        elif place.offset < self._first:
+            self._deliver(message, skip)
 
-    def start_behind(self, place: Position) -> None:
-        """What is up to there has been seen."""
-        self._last = place
+    def begin(self, place: Position | None) -> None:
+        """What is up to there has been seen; with None the first message that came decides after all."""
+        held, self._held = self._held or (), None
+        if place is not None:
+            self._follow(place)
+        for each in held:
+            self.take(*each)
 
     def heal(self) -> None:
         """Asks the log for whatever may have been missed."""
-        if self._last is not None and self._asking is None:
-            self._asking = asyncio.create_task(self._fill(self._last), name=f"heal:{self._topic[:50]}")
+        if self._asking is not None:
+            self._again = True  # what is being answered may have been asked before it was lost
+        elif self._last is not None:
+            self._asking = asyncio.create_task(self._fill(), name=f"heal:{self._topic[:50]}")
 
     def close(self) -> None:
         """The topic has no members here any more."""
@@ -62,6 +93,16 @@ class Sequence:
             self._timer.cancel()
         if self._asking is not None:
             self._asking.cancel()
+
+    def _follow(self, place: Position) -> Position:
+        """Goes on behind this place, which may be in another log."""
+        last, ended = self._last, self._ended
+        if last is not None and last.epoch != place.epoch:
+            if ended is not None and ended.epoch == place.epoch:
+                place = max(place, ended, key=lambda each: each.offset)
+            self._ended = last
+        self._last, self._first = place, place.offset + 1
+        return place
 
     def _go_on(self) -> None:
         while self._last is not None and (found := self._early.pop(self._last.offset + 1, None)) is not None:
@@ -72,32 +113,60 @@ class Sequence:
 
     def _too_late(self) -> None:
         self._timer = None
-        if self._early:
+        if self._early and self._asking is None:
             self.heal()
 
-    async def _fill(self, seen: Position) -> None:
+    async def _fill(self) -> None:
         try:
-            missed = await self._ask(self._topic, seen)
-        except ServiceError as error:
-            log.warning("recovery.not_healed", topic=self._topic[:100], problem=str(error))
-            missed = None
+            while (seen := self._last) is not None:
+                self._again = False
+                missed = await self._answer(seen)
+                if missed is None and not self._early:
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                if self._last is not None and self._last.epoch == seen.epoch:  # else that log has ended meanwhile
+                    self._learn(seen, missed)
+                if not self._again:
+                    return
         finally:
             self._asking = None
+
+    async def _answer(self, seen: Position) -> Missed | None:
+        try:
+            return await self._ask(self._topic, seen)
+        except ServiceError as error:
+            log.warning("recovery.not_healed", topic=self._topic[:100], problem=str(error))
+            return None
+
+    def _learn(self, seen: Position, missed: Missed | None) -> None:
         if missed is not None and missed.complete:
             for number, message in enumerate(missed.messages, seen.offset + 1):
                 self._early.setdefault(number, (message, None))
-        elif self._early or missed is not None:
-            self._skip_what_is_lost(missed)
+        elif missed is not None and missed.position.epoch != seen.epoch:
+            if not self._give_up_waiting():
+                self._lost(self._topic)
+            self._follow(missed.position)
+        else:
+            self._lost(self._topic)
+            self._skip_to(min(self._early) - 1 if self._early else missed.position.offset if missed is not None else 0)
         self._early = {offset: found for offset, found in self._early.items() if offset > self._offset}
         self._go_on()
 
-    def _skip_what_is_lost(self, missed: Missed | None) -> None:
-        """What is between has no copy anywhere: goes on behind it, and says so."""
+    def _skip_to(self, offset: int) -> None:
+        """Never back: what has come meanwhile may be farther than what the log has answered."""
+        if self._last is not None and offset > self._last.offset:
+            self._last = Position(self._last.epoch, offset)
+
+    def _give_up_waiting(self) -> bool:
+        """Delivers what waits, and says that something between has no copy anywhere; False when nothing waits."""
+        if not self._early:
+            return False
         self._lost(self._topic)
-        if self._early and self._last is not None:
-            self._last = Position(self._last.epoch, min(self._early) - 1)
-        elif missed is not None:
-            self._last = missed.position
+        early, self._early = sorted(self._early.items()), {}
+        for offset, found in early:
+            self._skip_to(offset)
+            self._deliver(*found)
+        return True
 
     @property
     def _offset(self) -> int:

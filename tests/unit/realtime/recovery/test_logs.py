@@ -3,14 +3,16 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.realtime.recovery.base import Recovery
 from antiphon.realtime.recovery.memory import MemoryLogs
-from antiphon.realtime.recovery.redis import RedisLogs
+from antiphon.realtime.recovery.redis import READERS, RedisLogs
 from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.runtime.clock import ManualClock
 
@@ -154,6 +156,59 @@ async def test_without_redis_nothing_is_kept_and_nobody_waits_for_ever(redis: An
             await call
     redis.start()
     assert (await append(logs, said(3))).offset >= 1
+    await logs.stop()
+
+
+async def test_a_redis_that_comes_back_with_less_gives_no_place_twice(redis: Any) -> None:
+    logs = RedisLogs(redis.url, timeout=0.5)
+    await logs.start()
+    asker = Redis.from_url(redis.url)
+    saved = await append(logs, said(1))
+    await asker.save()
+    after = await append(logs, said(2))
+    await asker.aclose()
+    redis.kill()
+    redis.start()
+    with suppress(ServiceError):  # it may take one question to notice that the connection is gone
+        await logs.since("room:1", None, KEEP)
+    assert not (await logs.since("room:1", saved, KEEP)).complete
+    again = await append(logs, said(3))
+    assert again.epoch != after.epoch
+    assert not (await logs.since("room:1", after, KEEP)).complete
+    await logs.stop()
+
+
+async def test_whatever_fails_nobody_waits_for_ever(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = RedisLogs(redis_url, prefix=secrets.token_hex(4))
+
+    async def fail(batch: Any) -> Any:
+        raise RuntimeError("what nobody thought of")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(logs, "_append_all", fail)
+        await logs.start()
+        with pytest.raises(ServiceError, match="Redis"):
+            await append(logs, said(1))
+    await logs.stop()
+
+
+async def test_what_waits_at_the_end_is_appended_first(redis_url: str) -> None:
+    prefix = secrets.token_hex(4)
+    logs, other = RedisLogs(redis_url, prefix=prefix), RedisLogs(redis_url, prefix=prefix)
+    await logs.start()
+    waiting = [logs.append(said(number), KEEP) for number in range(50)]
+    await logs.stop()
+    assert all(place.done() and not place.exception() for place in waiting)
+    assert (await other.since("room:1", None, KEEP)).position == waiting[-1].result()
+    await other.stop()
+
+
+async def test_thousands_that_come_back_share_a_few_connections(redis: Any) -> None:
+    logs = RedisLogs(redis.url, timeout=10)
+    await asyncio.gather(*(logs.since(f"room:{number}", None, KEEP) for number in range(300)))
+    asker = Redis.from_url(redis.url)
+    assert len(await asker.client_list()) <= READERS + 1
+    await asker.aclose()
     await logs.stop()
 
 

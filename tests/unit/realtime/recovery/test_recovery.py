@@ -13,6 +13,7 @@ from antiphon.realtime.channel import Channel, Rejected, Reply
 from antiphon.realtime.cluster import Cluster
 from antiphon.realtime.presence.presence import Presence
 from antiphon.realtime.pubsub import PubSub
+from antiphon.realtime.recovery import recorder
 from antiphon.realtime.recovery.base import Recovery
 from antiphon.realtime.recovery.memory import MemoryLogs
 from antiphon.realtime.recovery.redis import RedisLogs
@@ -125,11 +126,24 @@ async def test_a_place_that_is_not_known_is_said_to_be_none(news: Any, since: An
 async def test_too_much_is_said_to_be_too_much(news: Any) -> None:
     guest = Guest(await news.wire())
     await guest.join(since=None)
+    await guest.wire.connection.close()
     say(news, *range(51))
     back = Guest(await news.wire())
     assert (await back.join(since=guest.cursor))["recovered"] is False
     assert back.cursor != guest.cursor
     await back.wire.nothing_more()
+
+
+async def test_whose_place_is_not_known_misses_nothing_said_since_its_snapshot(live: Any) -> None:
+    class Snapshot(News):
+        async def on_join(self, payload: Any, socket: Any) -> Any:
+            self.listen_now()
+            live.app.broadcast("news:1", "said", {"n": 1})
+
+    live.app.channel("news:*")(Snapshot)
+    guest = Guest(await live.wire())
+    assert (await guest.join(since="gone-1"))["recovered"] is False
+    await guest.hear(1)
 
 
 @rule("JN-1")
@@ -272,6 +286,33 @@ async def test_while_redis_is_down_everybody_hears_everything_and_no_place_is_pr
         assert (await guest.wire.receive())[4]["n"] == 3
     back = Guest(await two.wire())
     assert (await back.join(since=here.cursor))["recovered"] is False, "the log does not have all of it"
+
+
+async def test_topics_that_everybody_has_left_are_not_kept_in_order(
+    serve: Serve, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "_ROOM", 4)
+    one, _ = await houses(serve, lambda: RedisLogs(redis_url, prefix=secrets.token_hex(4)), [])
+    for number in range(20):
+        wire = await one.wire()
+        assert (await wire.join(f"news:{number}", {"since": None}))[4]["status"] == "ok"
+        await wire.connection.close()
+        async with asyncio.timeout(5):
+            while one.app.members(f"news:{number}"):
+                await asyncio.sleep(0.001)
+    assert len(one.app.recorder._sequences) <= 4
+
+
+async def test_nothing_runs_on_when_it_has_stopped_without_its_log(serve: Serve, redis: Any) -> None:
+    one, two = await houses(serve, lambda: RedisLogs(redis.url, timeout=0.2), [])
+    redis.kill()
+    say(one, 1)
+    await two.app.recorder.stop()
+    await one.app.recorder.stop()
+    say(one, 2)
+    await one.app.recorder.stop()
+    names = {task.get_name() for task in asyncio.all_tasks()}
+    assert not names & {"mend topic logs", "topic logs"}
 
 
 async def test_logs_in_memory_know_nothing_of_other_nodes_and_say_so(serve: Serve) -> None:

@@ -24,7 +24,9 @@ class Stage:
     def __init__(self) -> None:
         self.log: dict[int, TopicMessage] = {}
         self.seen: list[Any] = []
+        self.epoch = "e"
         self.reachable = True
+        self.asked = 0
         self.sequence = Sequence("t", lambda message, _: self.seen.append(message.payload["n"]), self.ask, self.lost)
 
     def broadcast(self, number: int) -> None:
@@ -37,14 +39,15 @@ class Stage:
         self.seen.append("gap")
 
     async def ask(self, topic: str, seen: Position) -> Missed:
+        self.asked += 1
         await asyncio.sleep(0)
         if not self.reachable:
             raise ServiceError("no log")
         last = max(self.log, default=0)
         wanted = range(seen.offset + 1, last + 1)
-        whole = all(number in self.log for number in wanted)
+        whole = self.epoch == seen.epoch and all(number in self.log for number in wanted)
         messages = tuple(self.log[number] for number in wanted) if whole else ()
-        return Missed(messages, whole, Position("e", last))
+        return Missed(messages, whole, Position(self.epoch, last))
 
     async def settle(self) -> None:
         for _ in range(3):
@@ -54,6 +57,7 @@ class Stage:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequence, "PATIENCE_SECONDS", 0.002)
+    monkeypatch.setattr(sequence, "RETRY_SECONDS", 0.002)
 
 
 @given(st.integers(1, 12).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.integers(1, n), max_size=3 * n))))
@@ -63,7 +67,7 @@ def test_any_order_doubles_and_losses_give_each_once_in_order(case: tuple[int, l
     async def play() -> None:
         sequence.PATIENCE_SECONDS = 0.002
         stage = Stage()
-        stage.sequence.start_behind(Position("e", 0))
+        stage.sequence.begin(Position("e", 0))
         for number in range(1, count + 1):
             stage.broadcast(number)
         for number in arrivals:
@@ -80,7 +84,32 @@ async def test_the_first_says_where_it_begins() -> None:
     stage = Stage()
     for number in (7, 8, 6):
         stage.arrive(number)
-    assert stage.seen == [7, 8]
+    assert stage.seen == [7, 8, 6], "what is older and late was not there yet"
+    stage.arrive(7)
+    assert stage.seen == [7, 8, 6]
+
+
+async def test_what_comes_before_the_beginning_is_known_waits_for_it() -> None:
+    stage = Stage()
+    stage.sequence = Sequence(
+        "t", lambda message, _: stage.seen.append(message.payload["n"]), stage.ask, stage.lost, holds=True
+    )
+    stage.arrive(4)
+    stage.arrive(3)
+    assert stage.seen == []
+    stage.sequence.begin(Position("e", 2))
+    assert stage.seen == [3, 4]
+
+
+async def test_where_the_beginning_cannot_be_known_the_first_says_it_after_all() -> None:
+    stage = Stage()
+    stage.sequence = Sequence(
+        "t", lambda message, _: stage.seen.append(message.payload["n"]), stage.ask, stage.lost, holds=True
+    )
+    stage.arrive(4)
+    stage.sequence.begin(None)
+    stage.arrive(5)
+    assert stage.seen == [4, 5]
 
 
 async def test_what_the_log_has_lost_too_is_announced_and_left_behind() -> None:
@@ -110,16 +139,107 @@ async def test_a_question_that_fails_when_nothing_is_missing_is_no_gap() -> None
     stage.sequence.heal()
     await stage.settle()
     assert stage.seen == [1]
+    stage.sequence.close()
 
 
-async def test_a_log_that_begins_anew_is_followed() -> None:
+async def test_of_a_log_that_begins_anew_nothing_is_skipped() -> None:
+    stage = Stage()
+    stage.arrive(7)
+    stage.arrive(2, epoch="f")
+    assert stage.seen == [7], "its first message is for the members that are here"
+    stage.arrive(1, epoch="f")
+    assert stage.seen == [7, 1, 2]
+
+
+async def test_what_waited_for_a_log_that_has_ended_is_delivered_behind_a_gap() -> None:
     stage = Stage()
     stage.arrive(7)
     stage.arrive(9)
-    stage.arrive(3, epoch="f")
-    stage.arrive(4, epoch="f")
-    assert stage.seen == [7, 3, 4]
+    stage.arrive(1, epoch="f")
+    assert stage.seen == [7, "gap", 9, 1]
     stage.sequence.close()
+
+
+async def test_a_late_message_of_a_log_that_has_ended_does_not_bring_it_back() -> None:
+    stage = Stage()
+    stage.arrive(7)
+    stage.arrive(1, epoch="f")
+    stage.arrive(8)
+    stage.arrive(7)
+    stage.arrive(2, epoch="f")
+    stage.arrive(1, epoch="f")
+    assert stage.seen == [7, 1, 8, 2]
+
+
+async def test_an_answer_about_a_log_that_has_ended_is_not_taken_for_the_new_one() -> None:
+    stage = Stage()
+    stage.arrive(1)
+    for number in (1, 2, 3):
+        stage.broadcast(number)
+    stage.sequence.heal()
+    await asyncio.sleep(0)
+    assert stage.asked == 1
+    stage.arrive(1, epoch="f")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for number in (2, 3):
+        stage.sequence.take(said(10 * number), Position("f", number))
+    assert stage.seen == [1, 1, 20, 30]
+    stage.sequence.close()
+
+
+async def test_an_answer_that_is_older_than_what_came_does_not_lead_back() -> None:
+    stage = Stage()
+    stage.arrive(1)
+    stage.log = {3: said(3)}
+    stage.sequence.heal()
+    stage.arrive(2)
+    for number in (3, 4):
+        stage.arrive(number)
+    await stage.settle()
+    stage.arrive(4)
+    stage.arrive(5)
+    assert [number for number in stage.seen if number != "gap"] == [1, 2, 3, 4, 5]
+
+
+async def test_the_log_may_say_that_another_one_has_begun() -> None:
+    stage = Stage()
+    stage.arrive(1)
+    stage.epoch, stage.log = "f", {1: said(1), 2: said(2)}
+    stage.sequence.heal()
+    await stage.settle()
+    assert stage.seen == [1, "gap"]
+    stage.arrive(3, epoch="f")
+    assert stage.seen == [1, "gap", 3]
+
+
+async def test_a_log_that_cannot_be_reached_is_asked_until_it_can() -> None:
+    stage = Stage()
+    stage.arrive(1)
+    for number in (1, 2):
+        stage.broadcast(number)
+    stage.reachable = False
+    stage.sequence.heal()
+    async with asyncio.timeout(5):
+        while stage.asked < 3:
+            await asyncio.sleep(0.001)
+        stage.reachable = True
+        while stage.seen != [1, 2]:
+            await asyncio.sleep(0.001)
+    asked = stage.asked
+    await stage.settle()
+    assert stage.asked == asked
+
+
+async def test_what_is_lost_while_the_log_answers_is_asked_for_too() -> None:
+    stage = Stage()
+    stage.arrive(1)
+    stage.broadcast(1)
+    stage.sequence.heal()
+    await asyncio.sleep(0)
+    stage.sequence.heal()
+    await stage.settle()
+    assert stage.asked == 2
 
 
 async def test_what_never_arrived_is_found_when_somebody_asks() -> None:
