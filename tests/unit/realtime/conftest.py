@@ -244,12 +244,12 @@ class Live:
         async with asyncio.timeout(5):
             return await self.ends.get()
 
-    def url(self, query: str = "vsn=2.0.0") -> str:
-        return f"ws://127.0.0.1:{self.app.port}/socket/websocket?{query}"
+    def url(self, query: str = "vsn=2.0.0", mount: str = "/socket") -> str:
+        return f"ws://127.0.0.1:{self.app.port}{mount}/websocket?{query}"
 
-    async def wire(self, query: str = "vsn=2.0.0", **options: Any) -> Wire:
+    async def wire(self, query: str = "vsn=2.0.0", mount: str = "/socket", **options: Any) -> Wire:
         options.setdefault("subprotocols", [Subprotocol("phoenix")])
-        connection = await self.clients.enter_async_context(connect(self.url(query), proxy=None, **options))
+        connection = await self.clients.enter_async_context(connect(self.url(query, mount), proxy=None, **options))
         return Wire(connection)
 
 
