@@ -38,7 +38,7 @@ class SecurityConfig(BaseModel):
         default=None,
         min_length=20,
         description="Signs the tokens of long-poll sessions, the same on all nodes; 20 characters at least, better 64 "
-        "random ones. Without one each process makes its own, and the sessions of another node are unknown to it.",
+        "random ones. Without one each start makes its own, which its workers share and other nodes do not know.",
     )
     connect_info: tuple[ConnectInfoKey, ...] = Field(
         default=(), description="What on_connect is told of a connection besides its parameters."

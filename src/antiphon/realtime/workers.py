@@ -8,6 +8,7 @@ when it has been left alone.
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -16,8 +17,12 @@ from collections.abc import Callable, Sequence
 from antiphon.errors import ServiceError
 from antiphon.telemetry.logs import get_logger
 
-LINK = "PHOENIX_WORKER_LINK"
-"""The variable with the number of the file by which a worker reaches its supervisor."""
+LINK = "_PHOENIX_WORKER_LINK"
+"""The variable with the number of the file by which a worker reaches its supervisor. It is no setting, so it does not
+begin as one."""
+
+SECRET = "_PHOENIX_WORKER_SECRET"  # noqa: S105 - the name of a variable
+"""The variable with what `common_secret` returns."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds until a worker that died is started again; twice as long after each further death."""
@@ -33,6 +38,12 @@ log = get_logger(__name__)
 def is_worker() -> bool:
     """Whether this process is a worker of several, and shares the port that it binds."""
     return LINK in os.environ
+
+
+def common_secret() -> str | None:
+    """What the workers of one supervisor know and nobody else; None in a process that is no worker. Each start has
+    another one."""
+    return os.environ.get(SECRET) if is_worker() else None
 
 
 def worker_is_ready(word: str, stop: Callable[[], object]) -> None:
@@ -85,6 +96,7 @@ class Workers:
         self._command = tuple(command)
         self._count = count
         self._on_ready = on_ready
+        self._secret = secrets.token_urlsafe(48)
         self._living: dict[int, asyncio.subprocess.Process] = {}
         self._ready: set[int] = set()
         self._told = False
@@ -138,7 +150,7 @@ class Workers:
                 process = await asyncio.create_subprocess_exec(
                     *self._command,
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, LINK: str(theirs.fileno())},
+                    env={**os.environ, LINK: str(theirs.fileno()), SECRET: self._secret},
                     # Ctrl-C reaches it once, through us, and not twice.
                     start_new_session=True,
                 )

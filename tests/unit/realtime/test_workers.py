@@ -15,15 +15,16 @@ import psutil
 import pytest
 
 from antiphon.realtime import workers
+from antiphon.realtime.config import PhoenixConfig
 from antiphon.realtime.server import bind
-from antiphon.realtime.workers import LINK, is_worker, reserve
+from antiphon.realtime.workers import LINK, SECRET, common_secret, is_worker, reserve
 from tests.serving import LONGEST, SOURCE
 
 PROGRAM = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
 from antiphon.realtime import workers
-from antiphon.realtime.workers import is_worker, run_workers, worker_is_ready
+from antiphon.realtime.workers import common_secret, is_worker, run_workers, worker_is_ready
 
 def say(text):
     os.write(1, f"{text}\\n".encode())
@@ -39,6 +40,7 @@ async def work(how):
     if how == "broken" or (how == "worse" and Path("started").exists()):
         sys.exit(7)
     worker_is_ready(f"worker {os.getpid()}", stop.set)
+    say(f"secret {common_secret()}")
     say("up")
     await stop.wait()
 
@@ -216,3 +218,20 @@ async def test_a_worker_needs_a_supervisor_to_be_ready(monkeypatch: pytest.Monke
     assert ours.recv(100) == b"here"
     ours.close()
     await asyncio.wait_for(left, LONGEST)
+
+
+def test_workers_share_a_secret_that_nobody_else_knows(supervise: Callable[[str], Supervised]) -> None:
+    program = started(supervise)
+    program.until(lambda: program.log.count("secret ") == 2)
+    (told,) = {line for line in program.log.splitlines() if line.startswith("secret ")}
+    assert len(told.removeprefix("secret ")) >= 64
+    assert common_secret() is None
+
+
+def test_the_variables_of_a_worker_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (LINK, SECRET):
+        monkeypatch.setenv(name, "7")
+    assert PhoenixConfig.from_env().port == 4000
+    assert common_secret() == "7"
+    monkeypatch.delenv(LINK)
+    assert common_secret() is None, "left over from somebody else"

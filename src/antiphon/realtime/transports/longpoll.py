@@ -16,6 +16,7 @@ from antiphon.realtime.transports.intake import let_in
 from antiphon.realtime.transports.longpoll_frames import TextOnly
 from antiphon.realtime.transports.longpoll_session import GONE, NOTHING, TAKEN, LongPollSession
 from antiphon.realtime.wire.versions import SERIALIZERS
+from antiphon.realtime.workers import common_secret
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ class LongPoll:
 
     def __init__(self, app: "Phoenix") -> None:
         secret = app.config.security.secret
-        self.has_own_secret = secret is not None
-        self._secret = secrets.token_urlsafe(48) if secret is None else secret.get_secret_value()
+        self._configured = secret is not None
+        self._secret = secret.get_secret_value() if secret else common_secret() or secrets.token_urlsafe(48)
         self._app = app
         self._sessions: dict[str, LongPollSession] = {}
         self._serializers = {each.version: TextOnly(each, self._left_out) for _, _, each in SERIALIZERS}
@@ -153,4 +154,4 @@ class LongPoll:
         now = time.monotonic()
         if now - self._complained_at > _COMPLAINT_SECONDS:
             self._complained_at = now
-            log.warning("realtime.longpoll_token_refused", reason=reason, own_secret=self.has_own_secret)
+            log.warning("realtime.longpoll_token_refused", reason=reason, secret_configured=self._configured)
