@@ -31,21 +31,8 @@ class AsgiWebSocket:
     """Carries one socket, from its acceptance to its end, both of which happen in `run`."""
 
     __slots__ = (
-        "_app",
-        "_blocked_since",
-        "_closing",
-        "_code",
-        "_heard",
-        "_held",
-        "_loop",
-        "_quiet",
-        "_receive",
-        "_resumed",
-        "_send",
-        "_socket",
-        "_stirred",
-        "_unsent",
-        "_writer",
+        "_app", "_blocked_since", "_closing", "_code", "_heard", "_held", "_loop", "_quiet", "_receive", "_resumed",
+        "_send", "_socket", "_stirred", "_unsent", "_writer",
     )  # fmt: skip
 
     def __init__(self, app: "Phoenix", admitted: Admitted, receive: Receive, send: Send) -> None:

@@ -32,20 +32,8 @@ class LongPollSession:
     """
 
     __slots__ = (
-        "_app",
-        "_closed",
-        "_end",
-        "_ended",
-        "_loop",
-        "_poll",
-        "_polls",
-        "_posts",
-        "_progress",
-        "_readable",
-        "_seen",
-        "_socket",
-        "_turn",
-        "_unsent",
+        "_app", "_closed", "_end", "_ended", "_loop", "_poll", "_polls", "_posts", "_progress", "_readable", "_seen",
+        "_socket", "_turn", "_unsent",
     )  # fmt: skip
 
     def __init__(self, app: "Phoenix", admitted: Admitted, serializer: Serializer, ended: Callable[[], object]) -> None:

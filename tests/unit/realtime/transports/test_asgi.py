@@ -287,6 +287,19 @@ async def test_a_slow_client_is_let_go_and_slows_nobody(hosted: Hosting, logged:
     slow.writer.transport.abort()
 
 
+@rule("BC-11")
+async def test_a_client_that_takes_nothing_for_too_long_is_let_go(hosted: Hosting, logged: list[Any]) -> None:
+    app = Application(blocked_bytes=64 * 1024 * 1024, blocked_seconds=0.2)
+    clients = await hosted(app)
+    slow = await one_who_reads_nothing(clients.port)
+    await until(lambda: app.members("room:1") == 1)
+    for number in range(400):
+        app.broadcast("room:1", "message", {"n": number, "text": "x" * 20_000})
+    assert await app.ended() == ("room:1", "closed")
+    assert [line["limit"] for line in logged if line["event"] == "realtime.slow_consumer"] == ["seconds"]
+    slow.writer.transport.abort()
+
+
 async def one_who_reads_nothing(port: int) -> Raw:
     """A client that has asked to join, and does not even look at the answer."""
     plain = socket.socket()
