@@ -62,9 +62,11 @@ class Socket:
 
     def receive(self, frame: InboundFrame) -> None:
         """Handles one frame: at once if its channel is free, else behind what that channel has waiting (MD-3)."""
-        if self._allowance is not None:
-            refusal = self._allowance.refusal(frame.event)
-            if refusal is not None:
+        allowance = self._allowance
+        if allowance is not None:
+            if allowance.free and frame.event != JOIN:
+                allowance.free -= 1
+            elif (refusal := allowance.refusal(frame.event)) is not None:
                 self._reply(frame.join_ref, frame, "error", refusal)
                 return
         member = self._channels.get(frame.topic)

@@ -31,6 +31,24 @@ def test_who_waits_as_long_as_told_passes(pauses: list[float], rate: float, burs
             assert bucket.take(now) == 0
 
 
+@given(TIMES, st.floats(0.1, 20), st.floats(1, 200))
+def test_who_takes_on_loan_gets_nothing_that_one_who_asks_each_time_would_not(
+    pauses: list[float], rate: float, burst: float
+) -> None:
+    now, free, lent = 0.0, 0, 0
+    lender, exact = Bucket(rate, burst, 0.0), Bucket(rate, burst + 1e-6, 0.0)
+    for pause in pauses * 3:
+        now += pause
+        if free:
+            free -= 1
+            assert exact.take(now) == 0
+            continue
+        wait = lender.take(now, lent)
+        assert wait or exact.take(now) == 0
+        free = lent = 0 if wait else lender.to_lend(32)
+        assert lent <= burst / 16
+
+
 async def test_messages_above_the_rate_are_answered_with_an_error_and_do_nothing(serve: Any) -> None:
     live = await serve(max_messages_per_second=0.5)
     wire, neighbour = await live.wire(), await live.wire()
@@ -44,6 +62,17 @@ async def test_messages_above_the_rate_are_answered_with_an_error_and_do_nothing
     assert (await wire.receive())[4]["status"] == "error"
     await neighbour.join("room:1")
     assert b'antiphon_ws_rate_limited_total{limit="messages"} 2.0' in live.metrics.render()
+
+
+async def test_a_burst_is_as_long_as_it_may_be(serve: Any) -> None:
+    live = await serve(max_messages_per_second=32)
+    wire = await live.wire()
+    await wire.join("room:1")
+    await wire.send(*(["1", str(number), "room:1", "echo", {}] for number in range(200)))
+    statuses = [(await wire.receive())[4]["status"] for _ in range(200)]
+    # The join was the first of 64; while they come some more become free.
+    assert statuses[:63] == ["ok"] * 63
+    assert "error" in statuses
 
 
 async def test_joins_have_a_rate_of_their_own(serve: Any) -> None:
