@@ -21,7 +21,8 @@ class Proxy:
         """Seconds that every piece waits before it is passed on, in both directions."""
         self.accepted = 0
         """Connections taken so far."""
-        self._target = (host, port)
+        self.target = (host, port)
+        """Where new connections go."""
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,7 +75,7 @@ class Proxy:
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            far_reader, far_writer = await asyncio.open_connection(*self.target)
         except OSError:
             writer.transport.abort()
             return

@@ -11,8 +11,12 @@ async def nothing(_scope: Any, _receive: Any, _send: Any) -> None:
     """Never asked."""
 
 
+async def at_once() -> None:
+    """There is nobody to see out."""
+
+
 async def test_a_started_house_is_left_out_of_garbage_collection_until_it_ends() -> None:
-    server = Server(nothing, asyncio.Protocol)
+    server = Server(nothing, asyncio.Protocol, at_once)
     await server.start("127.0.0.1", 0)
     assert gc.get_freeze_count() > 1000
     cycle: list[Any] = []
