@@ -1,12 +1,16 @@
 """Who is on a topic, as phoenix.js keeps it: the whole state after every join, then what changes (PR-2, PR-16)."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from antiphon.realtime.client.channel import ClientChannel
+
+_MOST_PENDING = 1000
+"""Diffs that wait for a state; one that comes after so many has the oldest of them in it."""
 
 PresenceEntry = dict[str, Any]
 """`{"metas": [{"phx_ref": …, …}], …}`: one meta for each device, tab or connection of a key."""
@@ -44,7 +48,7 @@ class ClientPresence:
         self.on_sync: Callable[[], None] | None = None
         self._channel = channel
         self._join_ref: str | None = None
-        self._pending: list[Any] = []
+        self._pending: deque[tuple[str | None, Any]] = deque(maxlen=_MOST_PENDING)
         channel.on(state_event, self._take_state)
         channel.on(diff_event, self._take_diff)
 
@@ -55,15 +59,17 @@ class ClientPresence:
     def _take_state(self, _event: str, state: Any) -> None:
         self._apply(sync_state(self.state, state))
         self._join_ref = self._channel.join_ref
-        pending, self._pending = self._pending, []
+        pending = [diff for join_ref, diff in self._pending if join_ref == self._join_ref]
+        self._pending.clear()
         for diff in pending:
             self._apply(sync_diff(self.state, diff))
         self._synced()
 
     def _take_diff(self, _event: str, diff: Any) -> None:
         if self._join_ref is None or self._join_ref != self._channel.join_ref:
-            # Of a join whose state is still to come: a diff on top of the view before would count some twice.
-            self._pending.append(diff)
+            # Of a join whose state is still to come: a diff on top of the view before would count some twice, and one
+            # on top of the state of a later join would bring back who has left in between.
+            self._pending.append((self._channel.join_ref, diff))
         else:
             self._apply(sync_diff(self.state, diff))
             self._synced()

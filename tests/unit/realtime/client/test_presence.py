@@ -144,6 +144,25 @@ async def test_after_a_break_only_what_changed_meanwhile_is_told(followed: Follo
     ]  # fmt: skip
 
 
+@rule("PR-2", "JS-11")
+async def test_a_diff_of_a_join_that_was_never_told_its_state_is_not_of_the_next(
+    followed: Followed, until: Any
+) -> None:
+    await followed.say("presence_diff", {"joins": {"ghost": entry("9")}, "leaves": {}})
+    before = followed.channel.join_ref
+    followed.live.app.disconnect("ann")
+    await until(lambda: followed.channel.joined and followed.channel.join_ref != before)
+    await followed.say("presence_state", {"ann": entry("1")})
+    assert refs(followed.presence.state) == {"ann": {"1"}}
+
+
+async def test_diffs_without_a_state_do_not_pile_up(followed: Followed) -> None:
+    for number in range(1200):
+        followed.presence._take_diff("presence_diff", {"joins": {f"k{number}": entry(str(number))}, "leaves": {}})
+    await followed.say("presence_state", {})
+    assert set(followed.presence.state) == {f"k{number}" for number in range(200, 1200)}
+
+
 @rule("PR-4")
 async def test_nonsense_is_reported_and_leaves_the_view_as_it_is(followed: Followed) -> None:
     reports: list[Any] = []
