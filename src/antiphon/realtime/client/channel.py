@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from antiphon.errors import ServiceError
+from antiphon.errors import AntiphonError, ServiceError
 from antiphon.realtime.client.frames import ClientReply
 from antiphon.realtime.client.options import Pauses, Source, fresh
 from antiphon.realtime.client.push import ConnectionLostError, Push, PushError
@@ -155,7 +155,7 @@ class ClientChannel:
                     await self._join()
             except ConnectionLostError:
                 return  # the next connection begins anew
-            except (PushError, ServiceError, TimeoutError) as error:
+            except (AntiphonError, TimeoutError) as error:
                 self._state = "broken"
                 log.info("realtime.client_rejoin_failed", topic=self.topic, problem=str(error))
             else:

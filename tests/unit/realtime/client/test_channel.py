@@ -290,6 +290,18 @@ async def test_a_rejoin_that_is_refused_is_tried_again(scripted: Any, client_of:
     assert await pushing == {"n": 1}
 
 
+async def test_a_rejoin_whose_payload_cannot_be_sent_is_tried_again(scripted: Any, client_of: Any) -> None:
+    payloads = iter([{"n": 1}, {"n": float("nan")}, {"n": 3}])
+    client = await client_of(scripted.port)
+    server = await scripted.accept()
+    channel = client.channel("room:1", lambda: next(payloads))
+    joining = asyncio.create_task(channel.join())
+    await scripted.answer(server)
+    await joining
+    await scripted.say(server, "1", "1", "room:1", "phx_error", {"reason": "channel_crash"})
+    assert (await scripted.hear(server))[3:] == ["phx_join", {"n": 3}]
+
+
 @rule("JS-2", "JN-11")
 async def test_a_rejoin_that_is_not_answered_is_left_and_tried_again(scripted: Any, client_of: Any) -> None:
     client = await client_of(scripted.port, timeout_seconds=0.1)
