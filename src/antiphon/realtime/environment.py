@@ -17,12 +17,16 @@ def read_env(kind: type[Model], prefix: str, environ: Mapping[str, str]) -> Mode
     Raises `ConfigError` for a variable that names no setting, or whose value is none.
     """
     found: dict[str, Any] = {}
-    for name, text in environ.items():
+    for name, text in sorted(environ.items()):  # a section that is given as a whole comes before what is in it
         if name.startswith(prefix):
             *sections, field = name.removeprefix(prefix).lower().split("__")
             place = found
             for section in sections:
                 place = place.setdefault(section, {})
+                if not isinstance(place, dict):
+                    raise ConfigError(
+                        f"{name} is in a section that another variable sets to no object: remove that one"
+                    )
             place[field] = _value(text)
     try:
         return kind.model_validate(found)

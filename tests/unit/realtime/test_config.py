@@ -50,6 +50,22 @@ def test_a_variable_that_is_wrong_is_named_and_not_quoted(variable: str, value: 
     assert "sesame" not in str(caught.value)
 
 
+def test_a_section_may_be_given_as_a_whole_and_in_parts_in_any_order() -> None:
+    parts = [
+        ("PHOENIX_SECURITY", '{"origins": "same-host", "public_host": "a.example"}'),
+        ("PHOENIX_SECURITY__ORIGINS", "any"),
+    ]
+    for order in (parts, parts[::-1]):
+        security = PhoenixConfig.from_env(environ=dict(order)).security
+        assert (security.origins, security.public_host) == ("any", "a.example")
+
+
+def test_a_section_that_is_no_section_is_named() -> None:
+    with pytest.raises(ConfigError, match="PHOENIX_SECURITY__ORIGINS") as refused:
+        PhoenixConfig.from_env(environ={"PHOENIX_SECURITY": "hush", "PHOENIX_SECURITY__ORIGINS": "any"})
+    assert "hush" not in str(refused.value)
+
+
 def test_what_is_assigned_is_checked() -> None:
     config = PhoenixConfig()
     with pytest.raises(ValueError, match="max_channels"):
