@@ -79,9 +79,16 @@ def is_loopback(host: str) -> bool:
 
 
 def _entry(text: str) -> SplitResult:
-    entry = urlsplit(text)
-    if not entry.hostname:
-        raise ConfigError(f"allowed origin {text!r} names no host: write it like https://example.com or //example.com")
+    try:
+        entry = urlsplit(text)
+        readable = entry.hostname is not None and (entry.port is None or entry.port > 0)
+    except ValueError:
+        readable = False
+    if not readable:
+        raise ConfigError(
+            f"allowed origin {text!r} names no host, or a port that is none: write it like https://example.com, "
+            "//example.com or //example.com:81"
+        )
     return entry
 
 

@@ -120,6 +120,9 @@ def test_origins_without_a_host_are_refused(origin: str, origins: Any) -> None:
     assert not allows(origin, origins=origins)
 
 
-def test_an_entry_without_a_host_is_a_start_up_error() -> None:
+@pytest.mark.parametrize(
+    "entry", ["ex.com", "https://ex.com:eighty", "//ex.com:0", "https://ex.com:99999", "https://[ex.com"]
+)
+def test_an_entry_that_cannot_be_read_is_a_start_up_error(entry: str) -> None:
     with pytest.raises(ConfigError, match=r"ex\.com"):
-        OriginPolicy(configured(origins=("ex.com",)))
+        OriginPolicy(configured(origins=(entry,)))
