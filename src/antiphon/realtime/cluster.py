@@ -12,8 +12,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.realtime.brokers._losses import count_dropped
-from antiphon.realtime.brokers.base import Broker, BrokerStatus, open_broker
+from antiphon.realtime.brokers.base import Broker, BrokerStatus, count_dropped, open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.realtime.gaps import Gaps, call_all
 from antiphon.realtime.peers import Node, Peers
@@ -229,7 +228,7 @@ class Cluster:
     # What the broker calls
 
     def _receive(self, body: bytes) -> None:
-        kind = body[0]
+        kind = body[0] if body else 0  # which is none of ours
         self._instruments.received[kind] += 1
         self._instruments.bytes_in += len(body)
         taker = self._takers.get(kind)
@@ -241,6 +240,7 @@ class Cluster:
         except (struct.error, UnicodeDecodeError, msgspec.DecodeError):
             self._not_understood(kind)
         except Exception:
+            # What the application does with a message must not end the connection that brought it.
             self._instruments.failed.inc()
             log.exception("cluster.handler_failed", kind=_KINDS.get(kind))
 

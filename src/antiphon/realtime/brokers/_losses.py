@@ -2,21 +2,13 @@
 
 from typing import Literal
 
-from prometheus_client import Counter
-
+from antiphon.realtime.brokers.base import count_dropped
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
 Reason = Literal["down", "full", "large", "refused", "damaged"]
 
 log = get_logger(__name__)
-
-
-def count_dropped(metrics: Metrics) -> Counter:
-    """What brokers count with; asked for by who has none too, so that nothing lost is told from nothing counted."""
-    return metrics.counter(
-        "antiphon_broker_dropped_total", "Messages that a broker did not carry.", ("broker", "reason")
-    )
 
 
 class Losses:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from prometheus_client import Counter
+
 from antiphon.errors import ConfigError, ModuleError
 from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.runtime.registry import Registry
@@ -44,6 +46,13 @@ class Broker(Protocol):
     async def stop(self) -> None:
         """Sends what waits to be sent, for a moment, and leaves. Stopping twice is fine."""
         ...
+
+
+def count_dropped(metrics: Metrics) -> Counter:
+    """What brokers count with; asked for by who has none too, so that nothing lost is told from nothing counted."""
+    return metrics.counter(
+        "antiphon_broker_dropped_total", "Messages that a broker did not carry.", ("broker", "reason")
+    )
 
 
 MakeBroker = Callable[[ClusterSettings, Metrics | None], Broker]
