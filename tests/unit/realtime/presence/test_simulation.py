@@ -11,7 +11,7 @@ from tests.rules import rule
 from tests.soaking import rounds
 from tests.unit.realtime.presence.weather import World, settle
 
-SEEDS = int(os.environ.get("ANTIPHON_PRESENCE_SEEDS", "200"))
+SEEDS = int(os.environ.get("ANTIPHON_PRESENCE_SEEDS", "100"))
 FIRST = int(os.environ.get("ANTIPHON_PRESENCE_FIRST_SEED", "1"))
 
 
