@@ -175,7 +175,7 @@ class Member:
     def accept(self, item: Item) -> None:
         """Handles a frame of this topic, or what the channel is to see, after what came before it."""
         if not self._busy:
-            self._take(item)
+            self._handle(item) if type(item) is InboundFrame else self._take(item)
             if self._inbox and not self._busy:
                 self._pump()  # what its handler, which never waited, has made happen
             return
