@@ -113,6 +113,7 @@ class Phoenix:
         self.is_open = False
         watched = self.config.stall_seconds
         self._stalls = None if watched is None else StallWatch(watched, metrics or get_metrics())
+        self._broadcasts = 0
         self._presence = presence
         self._keeps = False
         self._asgi = AsgiApplication(self)
@@ -275,6 +276,7 @@ class Phoenix:
         """The counterpart of `open`, for when all sockets are closed; ends what handlers still do."""
         await self.stepper.stop()
         self.sockets.stop()
+        self._settle()
         if self.is_open:
             self.is_open = False
             if self._stalls is not None:
@@ -327,7 +329,8 @@ class Phoenix:
     def _settle(self) -> None:
         self.instruments.received.inc(self.frames_received)
         self.instruments.sent.inc(self.frames_sent)
-        self.frames_received = self.frames_sent = 0
+        self.instruments.broadcasts.inc(self._broadcasts)
+        self.frames_received = self.frames_sent = self._broadcasts = 0
 
     # Other nodes
 
@@ -373,5 +376,9 @@ class Phoenix:
             self.cluster.broadcast(message.topic, message.event, message.raw, message.binary)
 
     def _deliver(self, message: TopicMessage, skip: Member | None = None) -> None:
-        self.instruments.broadcasts.inc()
-        self.frames_sent += self.topics.publish(message, skip)
+        reached = self.topics.publish(message, skip)
+        self.frames_sent += reached
+        if reached:
+            self._broadcasts += 1  # settled with the frames: counting each costs as much as sending it to one member
+        else:
+            self.instruments.broadcasts.inc()
