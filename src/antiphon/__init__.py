@@ -41,10 +41,12 @@ if TYPE_CHECKING:
     from antiphon.realtime.client.presence import ClientPresence
     from antiphon.realtime.client.push import ConnectionLostError, PushError
     from antiphon.realtime.config import PhoenixConfig, set_config
+    from antiphon.realtime.connect import Access
     from antiphon.realtime.middleware import AuthMiddleware, LoggingMiddleware, Middleware, RateLimitMiddleware
     from antiphon.realtime.phoenix import Phoenix
     from antiphon.realtime.presence.presence import get_presence
     from antiphon.realtime.pubsub import get_pubsub
+    from antiphon.realtime.supabase import RealtimeChannel
     from antiphon.realtime.tokens.token import Token
     from antiphon.runtime.base import BaseService, Repository, Service
     from antiphon.runtime.batch import BatchProcessor
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Access": "realtime.connect",
     "AdapterError": "errors",
     "Agent": "assistants.base",
     "AntiphonError": "errors",
@@ -108,6 +111,7 @@ _HOMES = {
     "ProviderError": "errors",
     "PushError": "realtime.client.push",
     "RateLimitMiddleware": "realtime.middleware",
+    "RealtimeChannel": "realtime.supabase",
     "Registry": "runtime.registry",
     "Repository": "runtime.base",
     "SUPPORTED_MODELS": "providers.github",
@@ -138,6 +142,7 @@ _HOMES = {
 }
 
 __all__ = [  # noqa: RUF022 - sorted as _HOMES is
+    "Access",
     "AdapterError",
     "Agent",
     "AntiphonError",
@@ -178,6 +183,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ProviderError",
     "PushError",
     "RateLimitMiddleware",
+    "RealtimeChannel",
     "Registry",
     "Repository",
     "SUPPORTED_MODELS",

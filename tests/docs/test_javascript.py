@@ -61,7 +61,10 @@ def test_the_lines_of_the_readme(page: Any, server: str, fetch: Any, run: Callab
     assert (first["role"], first["text"]) == ("user", "What time is it in Tokyo?")
 
 
-def test_the_example_of_the_guide(page: Any, server: str, run: Callable[[str, str], str]) -> None:
-    (script,) = blocks(page("docs/guides/real-time.md"))
-    written = run(script.replace("127.0.0.1:4000", server.removeprefix("http://")), "answered")
-    assert "Tokyo" in written
+def test_the_examples_of_the_guide(page: Any, server: str, run: Callable[[str, str], str]) -> None:
+    phoenix, supabase = (
+        script.replace("127.0.0.1:4000", server.removeprefix("http://"))
+        for script in blocks(page("docs/guides/real-time.md"))
+    )
+    assert "Tokyo" in run(phoenix, "answered")
+    assert "text: 'hello'" in run(supabase, "}")

@@ -98,4 +98,5 @@ class Edge:
         }
         for pattern, factory in channels.items():
             self.phoenix.route(pattern, factory)
+        self.phoenix.serve_supabase()
         return channels.keys()
