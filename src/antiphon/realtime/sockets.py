@@ -141,11 +141,11 @@ class Sockets:
         self._beat = asyncio.get_running_loop().call_later(every, self._check_all)
 
     def _check_all(self) -> None:
+        self._beat = None
+        if self._connections:
+            self._schedule()  # first: one look that fails must not be the last
         now = asyncio.get_running_loop().time()
         for connection in list(self._connections):
             connection.check(now)
         self._expiry.check()
         self._settle()
-        self._beat = None
-        if self._connections:
-            self._schedule()

@@ -52,11 +52,11 @@ def _event(message: TopicMessage) -> Hashable:
 class Backlog:
     """Frames in the order in which they are to be sent. `size` is in bytes, `since` when the client stopped taking."""
 
-    __slots__ = ("_droppable", "_frames", "_latest", "_number", "_told", "since", "size")
+    __slots__ = ("_droppable", "_failed", "_frames", "_latest", "_number", "_told", "since", "size")
 
     def __init__(self, since: float) -> None:
         self.since = since
-        self._told = False
+        self._told = self._failed = False
         self.size = 0
         self._number = 0
         self._frames: dict[int, bytes] = {}
@@ -74,12 +74,10 @@ class Backlog:
 
     def add_message(self, message: TopicMessage, frame: bytes, policy: QueuePolicy) -> int:
         """A broadcast of a topic that lets go of some; returns how many were let go of for it."""
-        dropped, key = 0, None
-        if policy.key is not None:
-            key = message.topic, policy.key(message)
-            if key in self._latest:
-                self._drop(self._latest[key])
-                dropped = 1
+        dropped, key = 0, self._key_of(message, policy)
+        if key in self._latest:
+            self._drop(self._latest[key])
+            dropped = 1
         self.add(frame)
         self._droppable[self._number] = key
         if key is not None:
@@ -106,6 +104,20 @@ class Backlog:
     def frames(self) -> list[bytes]:
         """All that waits."""
         return list(self._frames.values())
+
+    def _key_of(self, message: TopicMessage, policy: QueuePolicy) -> Hashable:
+        """None where the policy knows none, or fails to tell: all members behind this one wait for it."""
+        if policy.key is None:
+            return None
+        try:
+            key = message.topic, policy.key(message)
+            hash(key)
+        except Exception:  # the application's function: its failure is told once and must not stop the fan-out
+            if not self._failed:
+                self._failed = True
+                log.exception("realtime.queue_key_failed", topic=message.topic[:100])
+            return None
+        return key
 
     def _drop(self, number: int) -> None:
         key = self._droppable.pop(number)

@@ -67,6 +67,16 @@ def test_what_cannot_be_a_key_is_one_of_its_own() -> None:
     assert len(backlog) == 1
 
 
+@pytest.mark.parametrize("make", [lambda _: {}, lambda message: message.payload["missing"]])
+def test_a_key_that_fails_costs_its_message_its_place_and_nobody_else(make: Any, logged: Any) -> None:
+    backlog, policy = Backlog(0.0), keep_latest(make)
+    for number in range(3):
+        assert backlog.add_message(TopicMessage.of("t", "e", {}), f"{number}".encode(), policy) == 0
+    assert backlog.frames() == [b"0", b"1", b"2"]
+    assert backlog.shed(1, 10) == 2, "they may be let go of all the same"
+    assert [line["event"] for line in logged].count("realtime.queue_key_failed") == 1
+
+
 # --- with a slow client -------------------------------------------------------------------------------------------
 
 
