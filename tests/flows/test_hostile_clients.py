@@ -206,7 +206,7 @@ async def test_a_flood_is_refused_and_what_was_accepted_is_answered(here: Worksp
         assert (await visitor.answer(receipt["turn_id"]))["text"] == str(number)
 
 
-@pytest.mark.parametrize("topic", ["person:local", "person:*", "admin", "conversation", "conversations:x", ""])
+@pytest.mark.parametrize("topic", ["person:local", "person:*", "administrator", "conversation", "conversations:x", ""])
 async def test_no_client_gets_into_a_topic_of_the_house(here: Workspace, topic: str) -> None:
     async with socket_of(here) as socket:
         await socket.send(json.dumps(["1", "1", topic, "phx_join", {}]))
