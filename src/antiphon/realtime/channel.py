@@ -222,6 +222,11 @@ class Channel:
         return self._member
 
 
+NOBODY = Channel()
+"""What an ended member has for a channel: it does nothing. The two would hold each other until the collector comes by,
+and a thousand clients that leave would stay in memory together."""
+
+
 def _mark(function: Any, name: str, event: str) -> None:
     function.__dict__[name] = (*getattr(function, name, ()), event)
 

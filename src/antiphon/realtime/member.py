@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from antiphon.errors import ProcessingError
-from antiphon.realtime.channel import UNHANDLED, Channel, Deferred, Rejected, Reply
+from antiphon.realtime.channel import NOBODY, UNHANDLED, Channel, Deferred, Rejected, Reply
 from antiphon.realtime.grace import Grace
 from antiphon.realtime.inbox import Item, Told, is_join
 from antiphon.realtime.joining import Held, caught_up, join_answer
@@ -223,9 +223,8 @@ class Member:
         return join_ref is None or mine is None or (join_ref == mine and type(join_ref) is type(mine))
 
     def _run(self, work: Any, done: Callable[[Any, BaseException | None], None]) -> None:
-        self._busy = True
         # Set first: when nothing waits, `done` has run before this returns.
-        self._task = None
+        self._busy, self._task = True, None
         task = self.socket.app.stepper.run(work, done)
         if task is not None:
             self._task = task
@@ -301,8 +300,7 @@ class Member:
         return Deferred(self, self._ref)
 
     def _send(self, body: bytes) -> None:
-        socket = self.socket
-        topics = socket.app.topics
+        socket, topics = self.socket, self.socket.app.topics
         if topics.unsettled:
             # What was broadcast before this was made leaves before it.
             topics.catch_up(self.topic, self)
@@ -352,8 +350,7 @@ class Member:
         self._end("crashed", self.socket.serializer.error(self.join_ref, self.topic, self.socket.app.shown(error)))
 
     def _stop_now(self, reason: str) -> None:
-        serializer = self.socket.serializer
-        last = serializer.close if reason in ORDERLY else serializer.error
+        last = self.socket.serializer.close if reason in ORDERLY else self.socket.serializer.error
         self._end(reason, last(self.join_ref, self.topic))
 
     def _end(self, reason: str, last_frame: bytes | None) -> None:
@@ -388,9 +385,12 @@ class Member:
     def _left(self, _result: Any, error: BaseException | None) -> None:
         if error is not None:
             log.error("realtime.leave_failed", topic=self.topic, reason=self._leaving, exc_info=error)
+        self._task = None
         self._now_ended()
 
     def _now_ended(self) -> None:
+        if self._task is None:
+            self.channel = NOBODY
         self._busy, self._task = False, None
         if self._grace is not None:
             self._grace.over()

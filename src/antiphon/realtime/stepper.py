@@ -161,6 +161,9 @@ class _Spare(Coroutine[Any, Any, None]):
         done, self._done = self._done, None
         if done is not None:
             done(*self.outcome())
+        # What it and they hold of each other would wait for the collector.
+        self._driver.close()
+        del self.task
         raise StopIteration
 
 

@@ -1,10 +1,15 @@
 """Joining, leaving, crashing: the life of one channel on one socket, over real connections."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
 
+from antiphon.realtime.channel import NOBODY, Channel
+from antiphon.realtime.member import Member
+from antiphon.realtime.socket import Socket
+from antiphon.realtime.transports.websocket import WebSocketProtocol
 from tests.rules import rule
 
 
@@ -350,3 +355,36 @@ async def test_a_handler_that_runs_may_finish_when_the_connection_is_lost(live: 
     assert live.ends.empty()
     live.open("slow")
     assert await live.ended() == ("room:1", "closed")
+
+
+# --- what is left -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@pytest.mark.parametrize("last", ["echo", "crash", "gated", "phx_leave"])
+async def test_nothing_of_those_who_are_gone_waits_for_the_collector(
+    serve: Any, compression: str | None, last: str
+) -> None:
+    live = await serve(compression=True)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            wire = await live.wire(compression=compression)
+            await wire.join("room:1")
+            await wire.send(["1", "2", "room:1", last, {"gate": "open"}])
+            if last == "gated":
+                await live.reached("open")
+            await wire.nothing_more() if last == "gated" else await wire.receive()
+            await wire.connection.close()
+        live.open("open")
+        for _ in range(10):
+            await live.ended()
+        async with asyncio.timeout(5):
+            while len(live.app.sockets):
+                await asyncio.sleep(0.001)
+        kinds = WebSocketProtocol, Socket, Member, Channel
+        left = [thing for thing in gc.get_objects() if isinstance(thing, kinds) and thing is not NOBODY]
+        assert left == []
+    finally:
+        gc.enable()

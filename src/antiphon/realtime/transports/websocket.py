@@ -101,6 +101,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._socket is not None:
             self.app.sockets.closed(self._socket)
             self._socket.connection_lost()
+            self._socket = self._turns = None  # what holds each other would wait for the collector
 
     def pause_writing(self) -> None:
         self._backlog = Backlog(self._loop.time())
