@@ -21,6 +21,8 @@ log = get_logger(__name__)
 
 EXPIRED = {"reason": "expired"}
 
+_COMPLAINT_SECONDS = 60.0
+
 OnAccessToken = Callable[[str, "Socket"], Awaitable[Any]]
 
 
@@ -35,6 +37,7 @@ class Expiry:
         self._due: dict[Socket, float] = {}
         self._next = math.inf
         self._renewing: set[Socket] = set()
+        self._complained_at = -math.inf
 
     def watch(self, socket: "Socket") -> None:
         """A socket has opened, or its access is another now."""
@@ -72,7 +75,7 @@ class Expiry:
             left = self._left(access)
         except (Rejected, Refused, ServiceError) as refusal:
             self._app.instruments.tokens_refused.inc()
-            log.warning("realtime.access_token_refused", why=type(refusal).__name__)
+            self._complain(refusal)
             raise _rejection(refusal) from refusal
         self._app.instruments.tokens_accepted.inc()
         if socket in self._due:  # it may have closed meanwhile
@@ -109,6 +112,13 @@ class Expiry:
         else:
             _reply(socket, frame, "ok", result)
 
+    def _complain(self, refusal: Exception) -> None:
+        """Now and then: whoever tries many tokens must not fill the log."""
+        now = self.now()
+        if not self._complained_at <= now < self._complained_at + _COMPLAINT_SECONDS:
+            self._complained_at = now
+            log.warning("realtime.access_token_refused", why=type(refusal).__name__)
+
     def _left(self, access: Access) -> float | None:
         left = None if access.expires_at is None else access.expires_at - self.now()
         if left is not None and left <= 0:
@@ -116,7 +126,7 @@ class Expiry:
         return left
 
     def _grant(self, socket: "Socket", access: Access) -> None:
-        socket.assigns.update(access.assigns)
+        socket.assigns = {**socket.assigns, **access.assigns}  # what was there may belong to the application
         for member in socket.channels:
             channel = getattr(member, "channel", None)  # a join that waits for its predecessor has none yet
             if channel is not None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
 from antiphon.errors import ServiceError
@@ -13,6 +14,7 @@ from antiphon.realtime.socket import Socket
 from antiphon.testing.sockets import InProcessSocket
 from antiphon.testing.sockets import connect as join_in
 from tests.rules import rule
+from tests.unit.realtime.transports.polling import Poller
 
 BEGIN = 1_000_000.0
 
@@ -324,6 +326,53 @@ async def test_a_client_without_a_network_is_told_too(door: Doorman) -> None:
         door.pass_time(30)
         await room.assert_push("access_token_expired", {"reason": "expired"})
         assert socket.closed_with == 3000
+
+
+async def test_a_client_that_polls_is_told_too(serve: Serve) -> None:
+    door = Doorman(await serve(longpoll=True, longpoll_window=5.0))
+    async with aiohttp.ClientSession() as http:
+        url = f"http://127.0.0.1:{door.live.app.port}/socket/longpoll"
+        poller = await Poller(http, url, "vsn=2.0.0&seconds=100").open()
+        await poller.join("room:1")
+        door.pass_time(70)
+        assert await poller.frames(1) == [EXPIRING]
+        await poller.post(["1", "2", "room:1", "access_token", {"access_token": "1000"}])
+        assert await poller.frames(1) == [reply("2", {"expires_in": 1000})]
+        door.pass_time(971)
+        assert await poller.frames(1) == [push("access_token_expiring", {"expires_in": 29})]
+        door.pass_time(29)
+        assert (await poller.get())["status"] == 410
+
+
+async def test_what_an_application_lets_everybody_in_with_stays_what_it_is(door: Doorman) -> None:
+    shared = {"user": "everybody"}
+
+    async def let_in(_: ConnectInfo) -> Any:
+        return shared
+
+    door.live.app.on_connect(let_in)
+    wire, other = await door.live.wire(), await door.live.wire()
+    for each in (wire, other):
+        await each.join("room:1")
+    await wire.send(["1", "2", "room:1", "access_token", {"access_token": "9"}])
+    await wire.expect(reply("2", {"expires_in": 9}))
+    await other.send(["1", "2", "room:1", "assign", {}])
+    assert (await other.receive())[4]["response"]["socket"] == shared == {"user": "everybody"}
+
+
+async def test_refused_tokens_are_counted_and_do_not_fill_the_log(door: Doorman, logged: list[Any]) -> None:
+    wire = await door.live.wire()
+    await wire.join("room:1")
+    for ref in range(50):
+        await wire.send(["1", ref, "room:1", "access_token", {"access_token": "stolen"}])
+        await wire.receive()
+    assert [line["event"] for line in logged] == ["realtime.access_token_refused"]
+    assert "stolen" not in str(logged)
+    door.pass_time(60)
+    await wire.send(["1", "2", "room:1", "access_token", {"access_token": "stolen"}])
+    await wire.receive()
+    assert len(logged) == 2
+    assert door.counted(b'antiphon_ws_access_tokens_total{outcome="refused"} 51.0')
 
 
 async def test_thousands_end_each_in_their_time(door: Doorman) -> None:
