@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from antiphon.assistants.assistant import Assistant
+from antiphon.realtime.wire.base import TopicMessage
 from antiphon.tools.base import ToolContext, tool
 from antiphon.workspace import Workspace
 from tests.flows.conftest import Serving
@@ -101,12 +102,12 @@ class Work:
         publish: Callable[..., Any] = phoenix.topics.publish
         append: Callable[..., Any] = inbox.append
 
-        def counted(topic: str, body: bytes, *more: Any) -> int:
-            if b'"delta"' in body:
+        def counted(message: TopicMessage, *more: Any) -> int:
+            if message.event == "delta":
                 found.deltas += 1
-                found.largest_delta = max(found.largest_delta, len(body))
-                found.broadcast_bytes += len(body)
-            return int(publish(topic, body, *more))
+                found.largest_delta = max(found.largest_delta, len(message.raw))
+                found.broadcast_bytes += len(message.raw)
+            return int(publish(message, *more))
 
         async def stored(turn_id: str, chunks: Any) -> None:
             found.stored_bytes += sum(len(chunk.text) for chunk in chunks)
