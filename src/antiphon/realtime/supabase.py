@@ -14,6 +14,9 @@ PREFIX = "realtime:"
 
 _NO_FEED = "there is no database feed here: these changes will not come"
 
+_OF_PRESENCE = ("presence_state", "presence_diff")
+"""No names for bytes of users, which reach clients of plain Phoenix as an event of that name."""
+
 
 class _BroadcastConfig(msgspec.Struct, frozen=True):
     ack: bool = False
@@ -85,6 +88,8 @@ class RealtimeChannel(Channel):
         if not isinstance(event, str):
             raise Rejected({"reason": "a broadcast has an event and a payload"})
         data = payload.get("payload")
+        if isinstance(data, bytes) and event in _OF_PRESENCE:
+            raise Rejected({"reason": f"{event} belongs to the protocol, choose another name for these bytes"})
         send = self.broadcast if self._broadcast.itself else self.broadcast_from
         try:
             await (send(event, data) if isinstance(data, bytes) else send(BROADCAST, payload))

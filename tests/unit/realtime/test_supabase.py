@@ -239,9 +239,9 @@ async def test_broadcasts_that_are_none(enter: Enter) -> None:
         await wire.send(["1", "2", TOPIC, "broadcast", payload])
         await wire.expect(refused("2", "a broadcast has an event and a payload"))
     # To a client of plain Phoenix the event of bytes is an event like those of the protocol.
-    await wire.connection.send(b"\x03\x01\x01\x0f\x09\x00\x0013realtime:room:1phx_closex")
-    answer = await wire.receive()
-    assert "belong to the protocol" in answer[4]["response"]["reason"]
+    for name in (b"\x09\x00\x0013realtime:room:1phx_close", b"\x0d\x00\x0013realtime:room:1presence_diff"):
+        await wire.connection.send(b"\x03\x01\x01\x0f" + name)
+        assert "to the protocol" in (await wire.receive())[4]["response"]["reason"]
     await wire.nothing_more()
 
 
