@@ -12,6 +12,7 @@ from antiphon.realtime.bucket import Bucket
 from antiphon.realtime.config import RealtimeSettings
 from antiphon.realtime.connect import Refused
 from antiphon.realtime.instruments import Instruments
+from antiphon.realtime.limits import LimitLog
 from antiphon.runtime.clock import Clock
 from antiphon.telemetry.logs import get_logger
 
@@ -56,12 +57,18 @@ class Entrance:
     """Both limits of one process. `connections` tells how many there are, the one that asks included."""
 
     def __init__(
-        self, config: RealtimeSettings, instruments: Instruments, connections: Callable[[], int], clock: Clock
+        self,
+        config: RealtimeSettings,
+        instruments: Instruments,
+        limit_log: LimitLog,
+        connections: Callable[[], int],
+        clock: Clock,
     ) -> None:
         rate = config.security.max_connects_per_second
         self._gate = ConnectGate(rate, max(1.0, rate), clock)
         self._limit = config.transport.max_connections
         self._instruments = instruments
+        self._limit_log = limit_log
         self._connections = connections
         self._clock = clock
         self.closed = False
@@ -73,7 +80,9 @@ class Entrance:
         """Raises `Refused` (503, with Retry-After) for one too many."""
         if self.closed:
             raise stopping()
-        if self._connections() > self._limit:
+        connections = self._connections()
+        self._limit_log.watch("max_connections", connections, self._limit)
+        if connections > self._limit:
             self._turn_away("connections", _FULL_WAIT)
         if wait := self._gate.enter():
             self._turn_away("rate", wait)

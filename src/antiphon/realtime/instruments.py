@@ -37,6 +37,9 @@ class Instruments:
         self.access_expired = metrics.counter(
             "antiphon_ws_access_expired_total", "Sockets closed because their access had ended."
         )
+        self.limits_met = metrics.counter(
+            "antiphon_ws_limits_met_total", "Times that a limit was met, by the setting that it has.", ("limit",)
+        )
         self.closed = metrics.counter("antiphon_ws_closed_total", "Sockets closed by the server.", ("code",))
         self.dropped = metrics.counter(
             "antiphon_ws_dropped_total", "Broadcasts that slow clients were not sent, by the policy of their topic."

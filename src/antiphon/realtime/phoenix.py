@@ -16,6 +16,7 @@ from antiphon.realtime.connect import Sessions
 from antiphon.realtime.expiry import Expiry, OnAccessToken
 from antiphon.realtime.gate import Entrance
 from antiphon.realtime.instruments import Instruments
+from antiphon.realtime.limits import LimitLog
 from antiphon.realtime.member import Member
 from antiphon.realtime.middleware import Middleware
 from antiphon.realtime.mount import Mounts
@@ -76,7 +77,10 @@ class Phoenix:
         self.config = (config or get_config()).model_copy(deep=True)
         self.limits = self.config.transport
         self.instruments = Instruments(metrics or get_metrics())
-        self.entrance = Entrance(self.config, self.instruments, lambda: len(self.sockets), SystemClock())
+        self.limit_log = LimitLog(self.instruments)
+        self.entrance = Entrance(
+            self.config, self.instruments, self.limit_log, lambda: len(self.sockets), SystemClock()
+        )
         self.admission = Admission(self.config, self.entrance, check_origin=check_origin, sessions=sessions)
         self.mounts = Mounts()
         self.mounts.add(f"{self.config.mount}/{self.limits.websocket_path}", self.admission)

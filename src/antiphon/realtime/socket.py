@@ -37,7 +37,7 @@ class Socket:
     `expires_at` when the access ends."""
 
     __slots__ = (
-        "__weakref__", "_allowance", "_channels", "_crowded", "_queued", "_strayed", "app", "assigns", "expires_at",
+        "__weakref__", "_allowance", "_channels", "_queued", "_strayed", "app", "assigns", "expires_at",
         "id", "serializer", "transport",
     )  # fmt: skip
 
@@ -53,7 +53,6 @@ class Socket:
         self._queued = 0
         # Warned of once a socket: whoever tries many must not fill the log.
         self._strayed = False
-        self._crowded = False
 
     @property
     def channels(self) -> Collection[Member]:
@@ -94,6 +93,7 @@ class Socket:
         limit = self.app.limits.max_queued_frames
         before, self._queued = self._queued, self._queued + change
         if before < limit <= self._queued:
+            self.app.limit_log.met("max_queued_frames", "realtime.reading_paused", limit=limit)
             self.transport.hold_reading()
         elif self._queued <= limit // 2 < before:
             self.transport.resume_reading()
@@ -124,13 +124,12 @@ class Socket:
             return
         limit = self.app.limits.max_channels
         if predecessor is None and len(self._channels) >= limit:
-            if not self._crowded:
-                self._crowded = True
-                log.warning("realtime.too_many_channels", limit=limit)
+            self.app.limit_log.met("max_channels", "realtime.too_many_channels", limit=limit)
             self._reply(frame.join_ref, frame, "error", {"reason": TOO_MANY_CHANNELS})
             return
         member = Member(self, route, frame)
         if predecessor is None:
+            self.app.limit_log.watch("max_channels", len(self._channels) + 1, limit)
             self.app.instruments.channels.inc()
         self._channels[frame.topic] = member
         member.join(frame, predecessor)

@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 from antiphon.realtime.connect import Refused
 from antiphon.realtime.gate import ConnectGate, Entrance
 from antiphon.realtime.instruments import Instruments
+from antiphon.realtime.limits import LimitLog
 from antiphon.runtime.clock import ManualClock
 from antiphon.telemetry.metrics import Metrics
 from tests.phoenix import configured
@@ -63,7 +64,8 @@ async def test_never_more_than_the_burst_and_the_rate(steps: list[tuple[float, i
 
 def entrance(clock: ManualClock, connections: Callable[[], int], **settings: Any) -> tuple[Entrance, Metrics]:
     metrics = Metrics()
-    return Entrance(configured(**settings), Instruments(metrics), connections, clock), metrics
+    instruments = Instruments(metrics)
+    return Entrance(configured(**settings), instruments, LimitLog(instruments, clock), connections, clock), metrics
 
 
 async def test_a_storm_is_one_line_a_second(logged: list[Any]) -> None:

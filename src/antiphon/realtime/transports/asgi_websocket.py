@@ -152,6 +152,7 @@ class AsgiWebSocket:
             if now - self._blocked_since > limits.blocked_seconds:
                 self._give_up("seconds")
         elif not self._held and now - self._heard > limits.idle_seconds:
+            self._app.limit_log.met("idle_seconds", "realtime.silent")
             self.close(PROTOCOL_ERROR)
 
     def shutdown(self) -> None:
@@ -171,7 +172,7 @@ class AsgiWebSocket:
         self._socket.connection_lost()
 
     def _give_up(self, limit: str) -> None:
-        log.warning("realtime.slow_consumer", limit=limit, queued=self._unsent.size)
+        self._app.limit_log.met(f"blocked_{limit}", "realtime.slow_consumer", limit=limit, queued=self._unsent.size)
         self.close(TRY_LATER)
 
     async def _say_goodbye(self, code: int, reader: "asyncio.Task[None]") -> None:

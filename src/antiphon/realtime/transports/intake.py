@@ -51,14 +51,14 @@ def hand_over(socket: Socket, data: str | bytes) -> InboundFrame | None:
     app = socket.app
     app.frames_received += 1
     if len(data) > app.limits.max_message_bytes:
-        log.warning("realtime.bad_frame", problem="too large", size=len(data))
+        app.limit_log.say("realtime.bad_frame", problem="too large", size=len(data))
         socket.transport.close(TOO_BIG)
         return None
     try:
         frame = socket.serializer.decode(data, app.limits.max_json_depth)
         socket.receive(frame)
     except BadFrameError as error:
-        log.warning("realtime.bad_frame", problem=str(error), size=len(data))
+        app.limit_log.say("realtime.bad_frame", problem=str(error), size=len(data))
     except Exception:
         log.exception("realtime.socket_failed")  # one broken socket must not take the server down (DC-7)
     else:

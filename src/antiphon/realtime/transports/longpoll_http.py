@@ -92,6 +92,9 @@ class LongPollRequests:
         try:
             body = await _body(request, receive, limits.longpoll_body_bytes)
             frames = frames_in(body, request.headers.get("content-type", ""), limits.max_message_bytes)
+        except _TooLargeError:
+            self._app.limit_log.met("longpoll_body_bytes", "realtime.body_too_large", limit=limits.longpoll_body_bytes)
+            return _Answer(HTTPStatus.BAD_REQUEST)
         except ValueError:
             return _Answer(HTTPStatus.BAD_REQUEST)
         except ConnectionError:
@@ -137,11 +140,15 @@ def _token(request: ConnectRequest) -> object:
     return request.headers.get(TOKEN_HEADER) or params.get("token") or None
 
 
+class _TooLargeError(ValueError):
+    """A body that is not read to its end."""
+
+
 async def _body(request: ConnectRequest, receive: Receive, limit: int) -> bytes:
     """Raises `ValueError` when it is larger than `limit`, `ConnectionError` when the client goes meanwhile."""
     announced = request.headers.get("content-length", "0")
     if not announced.isascii() or not announced.isdigit() or int(announced) > limit:
-        raise ValueError(f"bodies are limited to {limit} bytes")
+        raise _TooLargeError(f"bodies are limited to {limit} bytes")
     body, more = bytearray(), True
     while more:
         message = await receive()
@@ -150,7 +157,7 @@ async def _body(request: ConnectRequest, receive: Receive, limit: int) -> bytes:
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > limit:
-            raise ValueError(f"bodies are limited to {limit} bytes")
+            raise _TooLargeError(f"bodies are limited to {limit} bytes")
     return bytes(body)
 
 

@@ -163,6 +163,7 @@ class LongPollSession:
     def check(self, now: float) -> None:
         """See `Carrier`. A client that only posts cannot hear anything: it is not there (LP-12)."""
         if not self._polls and now - self._seen > self._app.limits.longpoll_inactive_seconds:
+            self._app.limit_log.met("longpoll_inactive_seconds", "realtime.silent")
             self.close(PROTOCOL_ERROR)
 
     def shutdown(self) -> None:
@@ -170,7 +171,7 @@ class LongPollSession:
         self.close(RESTART)
 
     def _give_up(self, limit: str) -> None:
-        log.warning("realtime.slow_consumer", limit=limit, queued=self._unsent.size)
+        self._app.limit_log.met(f"blocked_{limit}", "realtime.slow_consumer", limit=limit, queued=self._unsent.size)
         self.close(TRY_LATER)
 
     def _notice(self) -> None:

@@ -207,7 +207,7 @@ class WebSocketProtocol(asyncio.Protocol):
                 else:
                     self._control(opcode, payload)
         except frames.FrameError as error:
-            log.warning("realtime.broken_frame", code=error.code, problem=str(error))
+            self.app.limit_log.say("realtime.broken_frame", code=error.code, problem=str(error))
             # Where the next frame begins is unknown. What still comes is thrown away, but it is taken: a connection
             # that is reset with input unread may lose the close frame on its way.
             self._deaf = True
@@ -231,7 +231,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self.close(frames.SERVER_ERROR)
 
     def _reject(self, error: BadFrameError | frames.FrameError, size: int) -> None:
-        log.warning("realtime.bad_frame", problem=str(error), size=size)
+        self.app.limit_log.say("realtime.bad_frame", problem=str(error), size=size)
         self.close(error.code if isinstance(error, frames.FrameError) else frames.SERVER_ERROR)
 
     def _control(self, opcode: int, payload: bytes) -> None:
@@ -367,6 +367,7 @@ class WebSocketProtocol(asyncio.Protocol):
             if now - self._backlog.since > config.transport.blocked_seconds:
                 self._give_up("seconds")
         elif not self._held and now - self._heard > config.transport.idle_seconds:
+            self.app.limit_log.met("idle_seconds", "realtime.silent")
             if self._socket is None:
                 self._refuse(408)
             else:
@@ -389,7 +390,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._socket.connection_lost()
 
     def _give_up(self, limit: str) -> None:
-        log.warning("realtime.slow_consumer", limit=limit, queued=self._queued)
+        self.app.limit_log.met(f"blocked_{limit}", "realtime.slow_consumer", limit=limit, queued=self._queued)
         self.close(frames.TRY_LATER)
 
     def _hang_up(self) -> None:
