@@ -7,16 +7,22 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.errors import ConfigError
+from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
 from antiphon.realtime.channel import Rejected
+from antiphon.realtime.cluster import Cluster
 from antiphon.realtime.connect import Access
 from antiphon.realtime.phoenix import Phoenix
+from antiphon.realtime.presence.presence import Presence
+from antiphon.realtime.pubsub import PubSub
 from antiphon.realtime.supabase import RealtimeChannel
 from antiphon.telemetry.metrics import Metrics
 from tests.phoenix import configured
 from tests.rules import rule
+from tests.unit.realtime.transports.hosting import uvicorn_serves
 
 TOPIC = "realtime:room:1"
 SHOUT = {"type": "broadcast", "event": "shout", "payload": {"n": 1}}
@@ -453,3 +459,38 @@ async def test_whatever_comes_closes_one_socket_at_most(enter: Enter, data: byte
     await neighbour.nothing_more()
     for each in (wire, neighbour):
         await each.connection.close()
+
+
+@rule("SB-1", "SB-2", "SB-3")
+async def test_on_servers_of_others_too() -> None:
+    metrics = Metrics()
+    app = Phoenix(configured(close_seconds=1.0), metrics=metrics, presence=Presence(metrics=metrics))
+    app.serve_supabase()
+    async with uvicorn_serves(app) as port:
+        address = f"ws://127.0.0.1:{port}/realtime/v1/websocket?apikey=key&vsn=2.0.0"
+        async with connect(address, proxy=None) as wire:
+            await wire.send(json.dumps(["1", "1", TOPIC, "phx_join", config(broadcast={"self": True})]))
+            assert json.loads(await wire.recv()) == ok("1")
+            await wire.send(b"\x03\x01\x01\x0f\x05\x00\x0112realtime:room:1shout[1]")
+            assert await wire.recv() == b"\x04\x0f\x05\x00\x01realtime:room:1shout[1]"
+
+
+@rule("SB-3", "BC-1")
+async def test_on_other_nodes_too(serve: Any) -> None:
+    hub, wires = MemoryHub(), []
+    for name in ("here", "there"):
+        metrics = Metrics()
+        own = {
+            "pubsub": PubSub(metrics=metrics),
+            "presence": Presence(metrics=metrics),
+            "cluster": Cluster(MemoryBroker(hub), name=name, metrics=metrics),
+        }
+        live = await serve(application=own)
+        live.app.serve_supabase()
+        wires.append(await entrance(live)())
+        await wires[-1].join(TOPIC, config())
+    here, there = wires
+    await here.connection.send(b'\x03\x01\x01\x0f\x05\x00\x0112realtime:room:1shout{"n":1}')
+    assert await said(there) == (TOPIC, "shout", {"n": 1})
+    await here.connection.send(b"\x03\x01\x01\x0f\x05\x00\x0013realtime:room:1shout\xff")
+    assert await said(there) == (TOPIC, "shout", b"\xff")
