@@ -61,7 +61,10 @@ async def port() -> AsyncIterator[int]:
         await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"9")]})
         await send({"type": "http.response.body", "body": b"not found"})
 
-    server = Server(nothing, Engine)
+    async def at_once() -> None:
+        """There is nobody to see out."""
+
+    server = Server(nothing, Engine, at_once)
     await server.start("127.0.0.1", 0)
     yield server.port
     await server.stop()
