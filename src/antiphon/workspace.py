@@ -128,12 +128,9 @@ class Workspace:
         self._built_in: Assistant | None = None
 
         # How messages come in and replies go out.
+        logs = topic_logs(self.config, self.cluster)
         self.phoenix = Phoenix(
-            self.config.realtime,
-            metrics=self.metrics,
-            pubsub=self.pubsub,
-            cluster=self.cluster,
-            recovery=topic_logs(self.config, self.cluster),
+            self.config.realtime, metrics=self.metrics, pubsub=self.pubsub, cluster=self.cluster, recovery=logs
         )
         self.live = Live(self.phoenix.broadcast, self.pubsub.publish_now)
         self.web = WebAdapter(self.live.message)
@@ -141,7 +138,7 @@ class Workspace:
         self.outbox = Outbox(self.store.outbox, self.adapters, metrics=self.metrics)
         self.history = ConversationHistory(self.store.conversations, self.sessions, self.live)
         self.services = ServiceContainer()
-        self._neighbours = Neighbours(self.cluster, self.store.nodes) if node else None
+        self._neighbours = Neighbours(self.cluster, self.store.nodes)
         self.router = self._build_flow()
         self._watch = TurnWatch(self.store, self.router, self.outbox, node)
         self.monitoring = self._build_monitoring()
@@ -241,13 +238,9 @@ class Workspace:
     @property
     def greeting(self) -> str:
         """Where it is and who answers, for the terminal in which it was started."""
-        facts = [
-            ("Antiphon", self.url),
-            ("Model", f"{self.default_model}. {self.model_reason}"),
-            ("Data", self.data),
-        ]
-        if self.config.server.workers > 1:
-            facts.append(("Workers", str(self.config.server.workers)))
+        workers = self.config.server.workers
+        facts = [("Antiphon", self.url), ("Model", f"{self.default_model}. {self.model_reason}"), ("Data", self.data)]
+        facts += [("Workers", str(workers))] if workers > 1 else []
         bold, plain = ("\x1b[1;36m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
         lines = [f"  {bold}{label:<9}{plain}{fact}\n" for label, fact in facts]
         return "".join([*lines, "  Ctrl-C stops.\n"])
@@ -346,17 +339,15 @@ class Workspace:
         order.add("the assistants", self._check_assistants)
         for name, adapter in self.adapters.items():
             order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)
-        if self._neighbours is not None:
-            order.add("what is left to others", None, self._watch.leave)
+        order.add("what is left to others", None, self._watch.leave)
         order.add("the outbox", self.outbox.start, self.outbox.stop)
         order.add("what runs beside", None, self._tasks.stop)
         order.add("the flow", self.router.start, self.router.stop, stop_limit=2 * self.config.server.drain_seconds + 5)
-        if self._neighbours is not None:
-            self._neighbours.serve(self.router, self._watch)
-            order.add("the neighbours", None, self._neighbours.stop)
-            order.add("the watch", self._watch.start, self._watch.stop)
-        heard = HealthCheck("cluster", self.cluster.check, critical=False)
-        order.add("the sockets", self.phoenix.open, self.phoenix.stop, check=heard if self._neighbours else None)
+        self._neighbours.serve(self.router, self._watch)
+        order.add("the neighbours", None, self._neighbours.stop)
+        order.add("the watch", self._watch.start, self._watch.stop)
+        alone, heard = self.cluster.status == "alone", HealthCheck("cluster", self.cluster.check, critical=False)
+        order.add("the sockets", self.phoenix.open, self.phoenix.stop, check=None if alone else heard)
         order.add("the settings", self.settings.start, self.settings.stop)
         return order
 

@@ -29,8 +29,8 @@ class _Wish(msgspec.Struct, frozen=True):
 
 
 class Neighbours:
-    """`Others` on a cluster. Who sees a turn through is asked of the store, so nothing here has to arrive: what does
-    not is made up for by `TurnWatch`, or by what the store holds of an answer."""
+    """`Others` on a cluster; none where it is alone. Who sees a turn through is asked of the store, so nothing here has
+    to arrive: what does not is made up for by `TurnWatch`, or by what the store holds of an answer."""
 
     def __init__(self, cluster: Cluster, nodes: NodeStore) -> None:
         self._cluster = cluster
@@ -68,6 +68,8 @@ class Neighbours:
             self._tasks.start("tell of a turn", self._say, node, WORK, turn.id)
 
     async def turns(self, conversation_id: str, since: Mapping[str, int]) -> tuple[list[UnderWay], bool]:
+        if self._cluster.status == "alone":
+            return [], True
         node, left = await self._nodes.open(conversation_id)
         if not left:
             return [], True
@@ -81,7 +83,7 @@ class Neighbours:
         return msgspec.json.decode(answer, type=list[UnderWay]) or stored, True
 
     async def cancel(self, conversation_id: str, turn_id: str) -> bool:
-        node, left = await self._nodes.open(conversation_id)
+        node, left = ("", []) if self._cluster.status == "alone" else await self._nodes.open(conversation_id)
         if all(one.turn.id != turn_id for one in left):
             return False
         try:

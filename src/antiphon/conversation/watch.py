@@ -49,8 +49,9 @@ class TurnWatch:
         self._strange: set[str] = set()
 
     async def start(self) -> None:
-        """Looks for the first time, and goes on looking."""
-        self._tasks.start("watch", self._go_on)
+        """Looks for the first time, and goes on looking; a process that is alone has nothing to look for."""
+        if self._node:
+            self._tasks.start("watch", self._go_on)
 
     async def stop(self) -> None:
         """Looks no more."""
