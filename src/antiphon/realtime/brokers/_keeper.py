@@ -21,8 +21,8 @@ class Keeper:
     """Opens what `connect` gives, and again when one of its links is lost: after a pause that grows with each failure
     and is never the same, so that the nodes of a cluster do not all return at once.
 
-    `connect` has `timeout` seconds, and cleans up after itself when it fails. `changed` is told `up` the first time and
-    `gap` from then on.
+    `connect` has `timeout` seconds, and cleans up after itself when it fails. `changed` is told `up` when the very
+    first attempt succeeds, and `gap` from then on: who had to wait at the start has missed what was published too.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Keeper:
         self._links: Sequence[Link] = ()
         self._changed: Changed = lambda _: None
         self._tried: asyncio.Event = asyncio.Event()
-        self._known = self._named = False
+        self._missed = self._named = False
         self._failures = 0
 
     async def start(self, changed: Changed) -> None:
         """Returns after the first attempt, whatever came of it."""
         self._changed, self._failures = changed, 0
-        self._known = self._named = False
+        self._missed = self._named = False
         self._tried.clear()
         self._tasks.start(f"broker {self._about['broker']}", self._keep, restart=Restart())
         try:
@@ -74,6 +74,7 @@ class Keeper:
             async with asyncio.timeout(self._timeout):
                 self._links = await self._connect()
         except (OSError, ServiceError) as error:  # a TimeoutError is an OSError
+            self._missed = True
             if not self._named:
                 self._named = True
                 log.warning("broker.unreachable", error=_sentence(error, self._timeout), **self._about)
@@ -81,8 +82,8 @@ class Keeper:
         finally:
             self._tried.set()
         self._named = False
-        status: BrokerStatus = "gap" if self._known else "up"
-        self._known = True
+        status: BrokerStatus = "gap" if self._missed else "up"
+        self._missed = True
         log.info("broker.connected", status=status, **self._about)
         self._changed(status)
         return True

@@ -11,7 +11,7 @@ from antiphon.runtime.registry import Registry
 from antiphon.telemetry.metrics import Metrics
 
 BrokerStatus = Literal["up", "down", "gap"]
-"""`gap`: it is up again, and messages may have been lost in between, in either direction."""
+"""`gap`: it is up, though not since the start, and messages may have been lost in between, in either direction."""
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of a message at most. A larger one is refused, counted and named in the log."""

@@ -94,13 +94,15 @@ async def test_a_server_that_is_killed_and_started_again_is_found_again(
     assert told.count("broker.unreachable") <= 2
 
 
-async def test_a_server_that_is_not_there_yet_is_waited_for(server: Server, nodes: Nodes) -> None:
+async def test_a_server_that_is_not_there_yet_is_waited_for(server: Server, nodes: Nodes, metrics: Metrics) -> None:
     server.kill()
     one, two = await nodes("one"), await nodes("two")
     assert (one.told, two.told) == ([], [])
+    one.broker.publish(b"lost")
     server.start()
-    await becomes(one, "up")
-    await becomes(two, "up")
+    await becomes(one, "gap")
+    await becomes(two, "gap")
+    assert lost(metrics, "down") == 1, "which is what the gap is"
     one.broker.publish(b"hello")
     await two.has(b"hello")
 
