@@ -27,6 +27,7 @@ class Callbacks:
         self._instruments = instruments
         self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._busy = False
+        self._full = False
         self._allowed = _SLICE
         self._idle: asyncio.Future[None] | None = None
         self._soon = Soon(self._renew)
@@ -36,6 +37,9 @@ class Callbacks:
         if len(self._waiting) >= self.backlog:
             self._waiting.popleft()
             self._instruments.dropped.inc()
+            if not self._full:
+                self._full = True  # told once, until there is room again
+                log.warning("presence.callbacks_dropped", backlog=self.backlog)
         self._waiting.append((callback, args))
         self._work()
 
@@ -60,7 +64,8 @@ class Callbacks:
         self._allowed = _SLICE
         if self._waiting and not self._busy:
             self._work()
-        elif self._idle is not None and not self._busy and not self._idle.done():
+        self._full = self._full and bool(self._waiting)
+        if not self._waiting and self._idle is not None and not self._busy and not self._idle.done():
             self._idle.set_result(None)
 
     def _called(self, _result: Any, error: BaseException | None) -> None:

@@ -67,7 +67,7 @@ async def test_callbacks_run_one_after_the_other_and_one_that_raises_harms_nobod
     assert "broken" not in str(await presence.list("t"))
 
 
-async def test_too_many_calls_drop_the_oldest(metrics: Metrics) -> None:
+async def test_too_many_calls_drop_the_oldest_and_say_so_once(metrics: Metrics, logged: list[Any]) -> None:
     presence = Presence("here", config=PresenceConfig(backlog=3), metrics=metrics)
     seen: list[str] = []
     gate = asyncio.Event()
@@ -83,6 +83,7 @@ async def test_too_many_calls_drop_the_oldest(metrics: Metrics) -> None:
     await presence.stop()
     assert seen == ["0", "7", "8", "9"]
     assert counted(metrics, "antiphon_presence_callbacks_dropped_total") == 6
+    assert [line["event"] for line in logged] == ["presence.callbacks_dropped"]
 
 
 async def test_what_waits_for_nothing_has_run_when_track_returns(presence: Presence) -> None:
