@@ -3,7 +3,6 @@
 from collections.abc import Mapping, MutableMapping
 
 from fastapi import FastAPI
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,7 +36,7 @@ class WebApp:
             return
         method, path = scope["method"], scope["path"]
         if endpoint := self._hot.get(("GET" if method == "HEAD" else method, path)):
-            response = await endpoint(Request(scope, receive))
+            response = await endpoint()
         elif method in ("GET", "HEAD") and (asset := self._page.find(path)):
             response = _page_response(asset, scope)
         elif self._longpoll is not None and self._longpoll.serves(scope):

@@ -6,6 +6,7 @@ browser change something here. The socket has the same two rules in `realtime.or
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +25,8 @@ HEADERS: Mapping[bytes, bytes] = {
     b"cross-origin-opener-policy": b"same-origin",
 }
 
+_ALL = tuple(HEADERS.items())
+
 log = get_logger(__name__)
 
 
@@ -34,6 +37,8 @@ class Guard:
         self._app = app
         self._names = names
         self._origins = origins
+        # Reading a name takes as long as everything else that is done here, and it is the same one nearly always.
+        self._answers_to = lru_cache(maxsize=64)(self._is_ours)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,11 +52,10 @@ class Guard:
         """The sentence for whoever is turned away."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
-        name = _name_in(host)
-        if name not in self._names and not is_loopback(name):
+        if not self._answers_to(host):
             log.warning("http.host_refused", host=host[:200])
             return (
-                f"This server does not answer to the name “{name[:100]}”. Use 127.0.0.1 or localhost, or set "
+                f"This server does not answer to the name “{_name_in(host)[:100]}”. Use 127.0.0.1 or localhost, or set "
                 "realtime.security.public_host to the name that people type."
             )
         origin = headers.get(b"origin", b"").decode("latin-1")
@@ -66,6 +70,10 @@ class Guard:
             "Use Antiphon's own page, or set realtime.security.origins."
         )
 
+    def _is_ours(self, host: str) -> bool:
+        name = _name_in(host)
+        return name in self._names or is_loopback(name)
+
 
 def _name_in(host: str) -> str:
     try:
@@ -79,7 +87,8 @@ def _with_headers(send: Send) -> Send:
     async def complete(message: Message) -> None:
         if message["type"] == "http.response.start":
             present = {name.lower() for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *(pair for pair in HEADERS.items() if pair[0] not in present)]
+            ours = _ALL if present.isdisjoint(HEADERS) else [pair for pair in _ALL if pair[0] not in present]
+            message["headers"] = [*message["headers"], *ours]
         await send(message)
 
     return complete
