@@ -28,6 +28,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._unheard = 0
         self._head_size = 0
         self._in_body = False
+        self._arriving = False
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -41,6 +42,9 @@ class RequestProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._unheard += len(data)
         super().data_received(data)
+        if self._arriving and self._deadline is None:
+            # Not where a request begins: nearly every one is there with its first byte, and needs no timer.
+            self._await_request()
         if self._unheard > HEAD_BYTES and not self.transport.is_closing():
             self._refuse_head()
 
@@ -56,8 +60,7 @@ class RequestProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_size = 0
-        if self._deadline is None:
-            self._await_request()
+        self._arriving = True
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -92,6 +95,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(ARRIVAL_SECONDS, self._too_slow)
 
     def _request_is_there(self) -> None:
+        self._arriving = False
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
