@@ -132,8 +132,10 @@ class Cluster:
         self._requests.answerers[kind] = answerer
 
     def on_gap(self, handler: Callable[[], object]) -> None:
-        """Messages of other nodes, or to them, may have been lost: what follows from them is to be looked at again."""
-        self._gaps.handlers.append(handler)
+        """Messages of other nodes, or to them, may have been lost: what follows from them is to be looked at again.
+        One that is there already, as after a second start, is told once."""
+        if handler not in self._gaps.handlers:
+            self._gaps.handlers.append(handler)
 
     def on_status(self, handler: Callable[[BrokerStatus], object]) -> None:
         """The broker can be reached or not."""

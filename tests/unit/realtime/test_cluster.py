@@ -382,6 +382,21 @@ async def test_a_gap_of_one_is_told_to_all(make: Make, monkeypatch: pytest.Monke
     assert one.number("antiphon_cluster_gaps_total") == 21
 
 
+async def test_who_asks_to_be_told_twice_is_told_once() -> None:
+    told: list[str] = []
+
+    class Asker:
+        def ask(self) -> None:
+            told.append("gap")
+
+    asker, cluster = Asker(), Cluster(Puppet(), metrics=Metrics())
+    for _ in range(2):
+        cluster.on_gap(asker.ask)
+    cluster._changed("gap")
+    await cluster.stop()
+    assert told == ["gap"]
+
+
 async def test_of_several_who_want_to_know_one_that_fails_keeps_nothing_from_the_others(
     make: Make, logged: Logged
 ) -> None:
