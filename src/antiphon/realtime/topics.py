@@ -101,7 +101,12 @@ class Topic:
         visited = 0
         for member in islice(self._sweep, budget):
             visited += 1
-            self.deliver(member)
+            batch = None if self._skipped else self._batches.get(member.cursor)
+            if batch is None:
+                self.deliver(member)
+            else:  # what was made for one before it; read anew each time, as a member may broadcast when it receives
+                member.cursor = self.head
+                member.receive(batch)
         if visited < budget:
             self._sweep = None
             # Whoever was a member when the sweep began has reached its goal by now; who came later began beyond it.

@@ -280,12 +280,12 @@ class WebSocketProtocol(asyncio.Protocol):
         if data is None:
             data = batch.framed[self._framing] = self._frame_batch(batch)
         # The size and not the list: every object that is looked at here costs a visit to memory for each member.
-        if self._backlog is not None and batch.policy is not DISCONNECT:
-            self._keep_some(self._backlog, batch)
-        elif self._out_size or self._backlog is not None or self._closing:
-            self._queue(data)
-        else:
+        if not self._out_size and self._backlog is None and not self._closing:
             self._transport.write(data)
+        elif self._backlog is not None and batch.policy is not DISCONNECT:
+            self._keep_some(self._backlog, batch)
+        else:
+            self._queue(data)
 
     def _frame_batch(self, batch: Batch) -> bytes:
         assert self._socket is not None  # noqa: S101 - only members are sent batches
