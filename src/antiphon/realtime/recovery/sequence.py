@@ -124,8 +124,10 @@ class Sequence:
                 if missed is None and not self._early:
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
-                if self._last is not None and self._last.epoch == seen.epoch:  # else that log has ended meanwhile
+                if self._last is not None and self._last.epoch == seen.epoch:
                     self._learn(seen, missed)
+                else:
+                    self._learn_of_ended(seen, missed)
                 if not self._again:
                     return
         finally:
@@ -151,6 +153,16 @@ class Sequence:
             self._skip_to(min(self._early) - 1 if self._early else missed.position.offset if missed is not None else 0)
         self._early = {offset: found for offset, found in self._early.items() if offset > self._offset}
         self._go_on()
+
+    def _learn_of_ended(self, seen: Position, missed: Missed | None) -> None:
+        """Another log has begun since it was asked about this one."""
+        if missed is None or not missed.complete:
+            self._lost(self._topic)
+        elif self._ended is not None and self._ended.epoch == seen.epoch:
+            for number, message in enumerate(missed.messages, seen.offset + 1):
+                if number > self._ended.offset:
+                    self._ended = Position(seen.epoch, number)
+                    self._deliver(message, None)
 
     def _skip_to(self, offset: int) -> None:
         """Never back: what has come meanwhile may be farther than what the log has answered."""

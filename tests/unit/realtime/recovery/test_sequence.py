@@ -184,8 +184,21 @@ async def test_an_answer_about_a_log_that_has_ended_is_not_taken_for_the_new_one
     await asyncio.sleep(0)
     for number in (2, 3):
         stage.sequence.take(said(10 * number), Position("f", number))
-    assert stage.seen == [1, 1, 20, 30]
+    assert stage.seen == [1, 1, 2, 3, 20, 30], "its own messages are told, late"
+    stage.arrive(2)
+    assert stage.seen == [1, 1, 2, 3, 20, 30]
     stage.sequence.close()
+
+
+async def test_what_the_old_log_cannot_tell_any_more_is_a_gap_though_the_new_one_goes_on() -> None:
+    stage = Stage()
+    stage.arrive(1)
+    stage.epoch = "f"
+    stage.sequence.heal()
+    await asyncio.sleep(0)
+    stage.arrive(1, epoch="f")
+    await stage.settle()
+    assert stage.seen == [1, 1, "gap"]
 
 
 async def test_an_answer_that_is_older_than_what_came_does_not_lead_back() -> None:
