@@ -122,6 +122,7 @@ async def test_a_slow_client_shows_what_waits_for_it(live: Any) -> None:
         deaf.setblocking(False)
         await loop.sock_connect(deaf, ("127.0.0.1", live.app.port))
         await loop.sock_sendall(deaf, UPGRADE.format(target="/socket/websocket?vsn=2.0.0", headers="").encode())
+        assert b" 101 " in await loop.sock_recv(deaf, 4096)
         await loop.sock_sendall(deaf, client_frame(0x81, b'["1","1","room:1","phx_join",{}]'))
         await until(lambda: live.app.members("room:1") == 1)
         async with asyncio.timeout(5):
