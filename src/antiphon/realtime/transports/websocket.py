@@ -353,8 +353,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def carried(self) -> Carried | None:
         """See `Carrier`."""
-        waiting = self._backlog is not None
-        return None if self._socket is None else Carried(self._socket, "websocket", self._queued, waiting)
+        return self._socket and Carried(self._socket, "websocket", self._queued, self._backlog is not None)
 
     # Closing
 
