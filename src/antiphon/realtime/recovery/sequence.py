@@ -20,6 +20,9 @@ Ask = Callable[[str, Position], Awaitable[Missed]]
 PATIENCE_SECONDS = 0.1
 """How long the next message may be late before the log is asked for it."""
 
+MOST_ENDED = 8
+"""Logs of one topic that are remembered after their end, which comes several times while their server fails."""
+
 RETRY_SECONDS = 1.0
 """After which a log that could not be reached is asked again."""
 
@@ -43,8 +46,8 @@ class Sequence:
         self._held: list[tuple[TopicMessage, Position, Member | None]] | None = [] if holds else None
         self._first = 0
         self._last: Position | None = None
-        self._ended: Position | None = None
-        """Where the log before this one was left: a late message of it must not be taken for yet another log."""
+        self._ended: dict[str, int] = {}
+        """Where each log before this one was left: a late message of it must not be taken for that of yet another."""
         self._early: dict[int, tuple[TopicMessage, Member | None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -55,8 +58,8 @@ class Sequence:
         if self._held is not None:
             self._held.append((message, place, skip))
             return
-        if self._ended is not None and place.epoch == self._ended.epoch:
-            if place.offset > self._ended.offset:
+        if place.epoch in self._ended:
+            if place.offset > self._ended[place.epoch]:
                 self._deliver(message, skip)
             return
         last = self._last
@@ -96,11 +99,12 @@ class Sequence:
 
     def _follow(self, place: Position) -> Position:
         """Goes on behind this place, which may be in another log."""
-        last, ended = self._last, self._ended
+        last = self._last
         if last is not None and last.epoch != place.epoch:
-            if ended is not None and ended.epoch == place.epoch:
-                place = max(place, ended, key=lambda each: each.offset)
-            self._ended = last
+            place = Position(place.epoch, max(place.offset, self._ended.pop(place.epoch, 0)))
+            self._ended[last.epoch] = last.offset
+            if len(self._ended) > MOST_ENDED:
+                del self._ended[next(iter(self._ended))]
         self._last, self._first = place, place.offset + 1
         return place
 
@@ -158,10 +162,10 @@ class Sequence:
         """Another log has begun since it was asked about this one."""
         if missed is None or not missed.complete:
             self._lost(self._topic)
-        elif self._ended is not None and self._ended.epoch == seen.epoch:
+        else:
             for number, message in enumerate(missed.messages, seen.offset + 1):
-                if number > self._ended.offset:
-                    self._ended = Position(seen.epoch, number)
+                if number > self._ended.get(seen.epoch, number):
+                    self._ended[seen.epoch] = number
                     self._deliver(message, None)
 
     def _skip_to(self, offset: int) -> None:

@@ -171,6 +171,21 @@ async def test_a_late_message_of_a_log_that_has_ended_does_not_bring_it_back() -
     assert stage.seen == [7, 1, 8, 2]
 
 
+async def test_logs_that_end_one_after_the_other_are_told_apart() -> None:
+    stage = Stage()
+    stage.arrive(7)
+    for epoch in "fgh":
+        stage.arrive(1, epoch=epoch)
+    for epoch in "gfe":
+        stage.arrive(1, epoch=epoch)
+    stage.arrive(8)
+    stage.arrive(2, epoch="h")
+    assert stage.seen == [7, 1, 1, 1, 8, 2]
+    for number in range(100):
+        stage.arrive(1, epoch=f"e{number}")
+    assert len(stage.sequence._ended) == sequence.MOST_ENDED
+
+
 async def test_an_answer_about_a_log_that_has_ended_is_not_taken_for_the_new_one() -> None:
     stage = Stage()
     stage.arrive(1)
