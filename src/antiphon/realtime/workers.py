@@ -158,7 +158,7 @@ class Workers:
             ours.setblocking(False)
             hearing = asyncio.create_task(self._hear(number, ours))
             if self._ending.is_set():
-                process.terminate()
+                _send(process, signal.SIGTERM)
             try:
                 return await process.wait()
             finally:
@@ -187,8 +187,14 @@ class Workers:
 
     def _tell(self, number: signal.Signals) -> None:
         for process in self._living.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(number)
+            _send(process, number)
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    # Its own `send_signal` would look whether it has ended, and take the exit code away from whoever waits for that.
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def _shown(code: int) -> int:

@@ -39,9 +39,9 @@ async def work(how):
         loop.add_signal_handler(number, heard, number)
     if how == "broken" or (how == "worse" and Path("started").exists()):
         sys.exit(7)
-    worker_is_ready(f"worker {os.getpid()}", stop.set)
     say(f"secret {common_secret()}")
     say("up")
+    worker_is_ready(f"worker {os.getpid()}", stop.set)
     await stop.wait()
 
 workers.FIRST_PAUSE = 0.05
