@@ -52,6 +52,8 @@ class Sequence:
         self._timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
         self._again = False
+        self._turned = False
+        """Whether another log has begun since members were last told of a gap: what went out in between is in none."""
 
     def take(self, message: TopicMessage, place: Position, skip: "Member | None" = None) -> None:
         """Delivers it now, later, or not at all when it has been."""
@@ -84,7 +86,13 @@ class Sequence:
             self.take(*each)
 
     def heal(self) -> None:
-        """Asks the log for whatever may have been missed."""
+        """Messages of other nodes may have been lost: tells so where no log can have all of them, and asks for the
+        rest."""
+        if self._turned:
+            self._lose()
+        self._ask_log()
+
+    def _ask_log(self) -> None:
         if self._asking is not None:
             self._again = True  # what is being answered may have been asked before it was lost
         elif self._last is not None:
@@ -103,6 +111,7 @@ class Sequence:
         if last is not None and last.epoch != place.epoch:
             place = Position(place.epoch, max(place.offset, self._ended.pop(place.epoch, 0)))
             self._ended[last.epoch] = last.offset
+            self._turned = True
             if len(self._ended) > MOST_ENDED:
                 del self._ended[next(iter(self._ended))]
         self._last, self._first = place, place.offset + 1
@@ -118,7 +127,7 @@ class Sequence:
     def _too_late(self) -> None:
         self._timer = None
         if self._early and self._asking is None:
-            self.heal()
+            self._ask_log()
 
     async def _fill(self) -> None:
         try:
@@ -149,11 +158,11 @@ class Sequence:
             for number, message in enumerate(missed.messages, seen.offset + 1):
                 self._early.setdefault(number, (message, None))
         elif missed is not None and missed.position.epoch != seen.epoch:
-            if not self._give_up_waiting():
-                self._lost(self._topic)
+            self._give_up_waiting()
             self._follow(missed.position)
+            self._lose()
         else:
-            self._lost(self._topic)
+            self._lose()
             self._skip_to(min(self._early) - 1 if self._early else missed.position.offset if missed is not None else 0)
         self._early = {offset: found for offset, found in self._early.items() if offset > self._offset}
         self._go_on()
@@ -161,7 +170,7 @@ class Sequence:
     def _learn_of_ended(self, seen: Position, missed: Missed | None) -> None:
         """Another log has begun since it was asked about this one."""
         if missed is None or not missed.complete:
-            self._lost(self._topic)
+            self._lose()
         else:
             for number, message in enumerate(missed.messages, seen.offset + 1):
                 if number > self._ended.get(seen.epoch, number):
@@ -173,16 +182,19 @@ class Sequence:
         if self._last is not None and offset > self._last.offset:
             self._last = Position(self._last.epoch, offset)
 
-    def _give_up_waiting(self) -> bool:
-        """Delivers what waits, and says that something between has no copy anywhere; False when nothing waits."""
+    def _give_up_waiting(self) -> None:
+        """Delivers what waits, and says that something between has no copy anywhere."""
         if not self._early:
-            return False
-        self._lost(self._topic)
+            return
+        self._lose()
         early, self._early = sorted(self._early.items()), {}
         for offset, found in early:
             self._skip_to(offset)
             self._deliver(*found)
-        return True
+
+    def _lose(self) -> None:
+        self._turned = False
+        self._lost(self._topic)
 
     @property
     def _offset(self) -> int:

@@ -171,6 +171,17 @@ async def test_a_late_message_of_a_log_that_has_ended_does_not_bring_it_back() -
     assert stage.seen == [7, 1, 8, 2]
 
 
+async def test_what_was_in_no_log_between_two_may_be_lost_with_the_broker_and_is_announced_once() -> None:
+    stage = Stage()
+    stage.arrive(7)
+    stage.arrive(1, epoch="f")
+    stage.epoch, stage.log = "f", {1: said(1)}
+    for _ in range(2):
+        stage.sequence.heal()
+        await stage.settle()
+    assert stage.seen == [7, 1, "gap"]
+
+
 async def test_logs_that_end_one_after_the_other_are_told_apart() -> None:
     stage = Stage()
     stage.arrive(7)
