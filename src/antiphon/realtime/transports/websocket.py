@@ -353,7 +353,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def carried(self) -> Carried | None:
         """See `Carrier`."""
-        return self._socket and Carried(self._socket, "websocket", self._queued, self._backlog is not None)
+        return Carried(socket, "websocket", self._queued, self._backlog is not None) if (socket := self._socket) else None
 
     # Closing
 
