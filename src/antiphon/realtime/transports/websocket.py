@@ -353,7 +353,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def carried(self) -> Carried | None:
         """See `Carrier`."""
-        return Carried(socket, "websocket", self._queued, self._backlog is not None) if (socket := self._socket) else None
+        return Carried(its, "websocket", self._queued, self._backlog is not None) if (its := self._socket) else None
 
     # Closing
 
