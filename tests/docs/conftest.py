@@ -139,6 +139,11 @@ def events_of(tree: ast.Module) -> set[str]:
                 found.add(event)
             case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[ast.Constant(value=str(event)), *_]):
                 found.add(event.partition(":")[0])
+            case ast.Call(func=ast.Attribute(value=value, attr=attribute), args=arguments) if re.search(
+                r"(limit_log|complaints)\.\w+$|\._say$", f"{ast.unparse(value)}.{attribute}"
+            ):
+                # What is said at most once in a while has a log of its own, which knows more than the event.
+                found |= {each.value for each in arguments if isinstance(each, ast.Constant) and "." in str(each.value)}
             case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[ast.Subscript(value=table), *_]):
                 found |= _values(tree, ast.unparse(table))
     return found

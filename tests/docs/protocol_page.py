@@ -23,7 +23,6 @@ REASONS = {
     "PR-12": "a freedom, not a duty",
     "PS-3": "a way to build it; BC-3 and BC-5 are what comes of it",
     "TK-15": "one set holds all topics of a node, so there are no shards to agree on",
-    "TO-7": "not part of channels",
     "JS-12": "a habit of one client; LV-4 is what it needs",
 }
 """Why no test proves a rule."""
