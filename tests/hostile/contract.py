@@ -34,7 +34,9 @@ def pushes() -> set[str]:
     listed = {_code(event) for event, _ in _table(PAGE, "What the server sends")}
     of_the_list = re.search(r"`conversations` sends (.+)", PAGE.read_text(encoding="utf-8"))
     assert of_the_list is not None
-    return listed | set(re.findall(r"`(\w+)`", of_the_list[1]))
+    of_the_operators = re.findall(r"^- `(\w+)`", _section(PAGE, "For operators"), flags=re.MULTILINE)
+    assert of_the_operators
+    return listed | set(re.findall(r"`(\w+)`", of_the_list[1])) | set(of_the_operators)
 
 
 def closings() -> set[int]:
@@ -47,11 +49,14 @@ def codes() -> set[str]:
     return {_code(row[1]) for row in _table(ERRORS, "Each error")}
 
 
+def _section(page: Path, heading: str) -> str:
+    parts = re.split(r"^#+ ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return next(part for part in parts if part.startswith(f"{heading}\n"))
+
+
 def _table(page: Path, heading: str) -> list[list[str]]:
     """The rows of every table below a heading, without their heads."""
-    section = re.split(r"^#+ ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    body = next(part for part in section if part.startswith(f"{heading}\n"))
-    lines = [line for line in body.splitlines() if line.startswith("|")]
+    lines = [line for line in _section(page, heading).splitlines() if line.startswith("|")]
     heads = {number - 1 for number, line in enumerate(lines) if line.startswith("| ---")}
     kept = [line for number, line in enumerate(lines) if number not in heads and not line.startswith("| ---")]
     assert kept, f"{page.name} has no table below {heading}"

@@ -290,7 +290,7 @@ def test_a_thousand_joins(runner: asyncio.Runner, siege: Siege, logged: list[Mut
             assert siege.workspace.phoenix.members(siege.topic) == 1
 
     runner.run(join())
-    assert sum(line["log_level"] == "warning" for line in logged) < 5, "a client that tries much must not fill the log"
+    assert sum(line["log_level"] == "warning" for line in logged) < 15, "a client that tries much must not fill the log"
 
 
 STEPS = st.lists(st.sampled_from(["phx_join", "phx_join", "phx_leave", "history", "gone"]), min_size=1, max_size=30)
