@@ -143,7 +143,9 @@ def events_of(tree: ast.Module) -> set[str]:
                 r"(limit_log|complaints)\.\w+$|\._say$", f"{ast.unparse(value)}.{attribute}"
             ):
                 # What is said at most once in a while has a log of its own, which knows more than the event.
-                found |= {each.value for each in arguments if isinstance(each, ast.Constant) and "." in str(each.value)}
+                found |= {
+                    str(each.value) for each in arguments if isinstance(each, ast.Constant) and "." in str(each.value)
+                }
             case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[ast.Subscript(value=table), *_]):
                 found |= _values(tree, ast.unparse(table))
     return found
