@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.config import PhoenixConfig, SecurityConfig, TransportConfig
+from antiphon.realtime.members.socket import Socket
 from antiphon.realtime.phoenix import Phoenix
-from antiphon.realtime.socket import Socket
 from antiphon.telemetry.metrics import Metrics
 
 LIMITS = {"max_connects_per_second": 1e9, "max_messages_per_second": 1e9, "max_joins_per_second": 1e9}

@@ -14,14 +14,14 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from antiphon.realtime.admission.connect import ConnectInfo, Refused
 from antiphon.realtime.brokers.base import open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.realtime.channel import Channel, Rejected, Reply
-from antiphon.realtime.cluster import Cluster
 from antiphon.realtime.config import PhoenixConfig, SecurityConfig, TransportConfig
-from antiphon.realtime.connect import ConnectInfo, Refused
+from antiphon.realtime.members.socket import Socket
+from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.realtime.phoenix import Phoenix
-from antiphon.realtime.socket import Socket
 from antiphon.realtime.workers import is_worker, reserve, run_workers
 
 

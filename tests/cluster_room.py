@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from antiphon.realtime.brokers.base import open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
-from antiphon.realtime.cluster import Cluster
 from antiphon.realtime.config import PhoenixConfig, TransportConfig
+from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.realtime.presence.config import PresenceConfig
 
 TICK_SECONDS = 0.1

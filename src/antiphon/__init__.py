@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from antiphon.providers.github import SUPPORTED_MODELS, GitHubModelsClient
+    from antiphon.realtime.admission.connect import Access
     from antiphon.realtime.channel import Channel
     from antiphon.realtime.client.channel import ClientChannel
     from antiphon.realtime.client.options import ClientOptions
@@ -41,8 +42,7 @@ if TYPE_CHECKING:
     from antiphon.realtime.client.presence import ClientPresence
     from antiphon.realtime.client.push import ConnectionLostError, PushError
     from antiphon.realtime.config import PhoenixConfig, set_config
-    from antiphon.realtime.connect import Access
-    from antiphon.realtime.middleware import AuthMiddleware, LoggingMiddleware, Middleware, RateLimitMiddleware
+    from antiphon.realtime.members.middleware import AuthMiddleware, LoggingMiddleware, Middleware, RateLimitMiddleware
     from antiphon.realtime.phoenix import Phoenix
     from antiphon.realtime.presence.presence import get_presence
     from antiphon.realtime.pubsub import get_pubsub
@@ -70,13 +70,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Access": "realtime.connect",
+    "Access": "realtime.admission.connect",
     "AdapterError": "errors",
     "Agent": "assistants.base",
     "AntiphonError": "errors",
     "Assistant": "assistants.assistant",
     "AsyncProcessor": "runtime.processor",
-    "AuthMiddleware": "realtime.middleware",
+    "AuthMiddleware": "realtime.members.middleware",
     "BaseService": "runtime.base",
     "BatchProcessor": "runtime.batch",
     "Cache": "cache.cache",
@@ -94,10 +94,10 @@ _HOMES = {
     "ContextBuilder": "assistants.context",
     "ErrorHandler": "runtime.retry",
     "GitHubModelsClient": "providers.github",
-    "LoggingMiddleware": "realtime.middleware",
+    "LoggingMiddleware": "realtime.members.middleware",
     "MessageHandler": "conversation.handler",
     "MessageRouter": "conversation.router",
-    "Middleware": "realtime.middleware",
+    "Middleware": "realtime.members.middleware",
     "ModelSelector": "assistants.selector",
     "ModuleError": "errors",
     "MonitoringService": "telemetry.monitoring",
@@ -110,7 +110,7 @@ _HOMES = {
     "PromptManager": "assistants.prompts",
     "ProviderError": "errors",
     "PushError": "realtime.client.push",
-    "RateLimitMiddleware": "realtime.middleware",
+    "RateLimitMiddleware": "realtime.members.middleware",
     "RealtimeChannel": "realtime.supabase",
     "Registry": "runtime.registry",
     "Repository": "runtime.base",

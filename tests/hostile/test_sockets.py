@@ -16,9 +16,9 @@ import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
 from antiphon.realtime.channel import Channel
+from antiphon.realtime.members.socket import Socket
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.pubsub import PubSub
-from antiphon.realtime.socket import Socket
 from antiphon.realtime.transports.websocket import WebSocketProtocol
 from antiphon.telemetry.metrics import Metrics
 from tests.hostile.effort import EFFORT, SECONDS

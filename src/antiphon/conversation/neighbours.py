@@ -9,7 +9,7 @@ from antiphon.conversation.stream import UnderWay
 from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import Turn
 from antiphon.errors import ServiceError
-from antiphon.realtime.cluster import Cluster
+from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.runtime.tasks import Tasks
 from antiphon.storage.base import NodeStore
 from antiphon.telemetry.logs import get_logger

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 
 from antiphon.errors import ProcessingError
-from antiphon.realtime.attendance import Attendance
-from antiphon.realtime.inbox import watch
+from antiphon.realtime.members.attendance import Attendance
+from antiphon.realtime.members.inbox import watch
 from antiphon.realtime.recovery.base import Recovery
 from antiphon.realtime.transports.backlog import DISCONNECT, QueuePolicy
 from antiphon.realtime.wire.base import JOIN
 
 if TYPE_CHECKING:
-    from antiphon.realtime.member import Member
-    from antiphon.realtime.middleware import Middleware
+    from antiphon.realtime.members.member import Member
+    from antiphon.realtime.members.middleware import Middleware
+    from antiphon.realtime.members.socket import Socket
     from antiphon.realtime.phoenix import Phoenix
     from antiphon.realtime.presence.presence import NewMeta
-    from antiphon.realtime.socket import Socket
 
 Handler = Callable[[Any, Any, "Socket"], Awaitable[Any]]
 HandlerT = TypeVar("HandlerT", bound=Handler)

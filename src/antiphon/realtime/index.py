@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Generic, TypeVar
 
-from antiphon.realtime.topics import TopicPattern
+from antiphon.realtime.members.topics import TopicPattern
 
 Target = TypeVar("Target")
 

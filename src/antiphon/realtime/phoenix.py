@@ -7,20 +7,23 @@ from typing import Any, TypeVar
 
 from antiphon.errors import ServiceError
 from antiphon.realtime import pubsub
-from antiphon.realtime.admission import Admission, OnConnect
-from antiphon.realtime.attendance import CHANNEL
+from antiphon.realtime.admission.admission import Admission, OnConnect
+from antiphon.realtime.admission.connect import Sessions
+from antiphon.realtime.admission.expiry import Expiry, OnAccessToken
+from antiphon.realtime.admission.gate import Entrance
+from antiphon.realtime.admission.mount import Mounts
+from antiphon.realtime.admission.origin import OriginCheck
 from antiphon.realtime.channel import ACCESS_TOKEN, Channel, Handler
-from antiphon.realtime.cluster import Cluster
 from antiphon.realtime.config import PhoenixConfig, RealtimeSettings, get_config
-from antiphon.realtime.connect import Sessions
-from antiphon.realtime.expiry import Expiry, OnAccessToken
-from antiphon.realtime.gate import Entrance
 from antiphon.realtime.instruments import Instruments
 from antiphon.realtime.limits import LimitLog
-from antiphon.realtime.member import Member
-from antiphon.realtime.middleware import Middleware
-from antiphon.realtime.mount import Mounts
-from antiphon.realtime.origin import OriginCheck
+from antiphon.realtime.members.attendance import CHANNEL
+from antiphon.realtime.members.member import Member
+from antiphon.realtime.members.middleware import Middleware
+from antiphon.realtime.members.socket import Route
+from antiphon.realtime.members.sockets import SocketId, Sockets
+from antiphon.realtime.members.topics import TopicRoutes, Topics
+from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.realtime.overview import OVERVIEW, Overview
 from antiphon.realtime.presence import presence
 from antiphon.realtime.presence.presence import Presence, get_presence
@@ -29,12 +32,9 @@ from antiphon.realtime.recovery.base import Recovery, TopicLogs
 from antiphon.realtime.recovery.memory import MemoryLogs
 from antiphon.realtime.recovery.recorder import Recorder
 from antiphon.realtime.server import Server
-from antiphon.realtime.socket import Route
-from antiphon.realtime.sockets import SocketId, Sockets
 from antiphon.realtime.stalls import StallWatch
 from antiphon.realtime.stepper import Stepper
 from antiphon.realtime.supabase import PREFIX, Admits, RealtimeChannel
-from antiphon.realtime.topics import TopicRoutes, Topics
 from antiphon.realtime.transports.asgi import AsgiApplication
 from antiphon.realtime.transports.longpoll import REQUEST
 from antiphon.realtime.transports.longpoll_http import LongPollRequests

@@ -9,8 +9,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from antiphon.realtime.index import TopicIndex
+from antiphon.realtime.members.topics import TopicPattern
 from antiphon.realtime.stepper import Stepper
-from antiphon.realtime.topics import TopicPattern
 from antiphon.runtime.current import Current
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from time import monotonic
 from types import FrameType
 
-from antiphon.realtime.member import Member
+from antiphon.realtime.members.member import Member
 from antiphon.realtime.stepper import owner_of
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics

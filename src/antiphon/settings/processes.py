@@ -5,7 +5,7 @@ from importlib import import_module
 
 from antiphon.errors import ConfigError
 from antiphon.realtime.brokers.config import ClusterSettings
-from antiphon.realtime.cluster import Cluster, open_cluster
+from antiphon.realtime.nodes.cluster import Cluster, open_cluster
 from antiphon.realtime.recovery.base import TopicLogs
 from antiphon.realtime.recovery.memory import MemoryLogs
 from antiphon.settings.config import Config

@@ -20,8 +20,8 @@ from msgspec import Struct
 from antiphon.cache.cache import open_cache
 from antiphon.errors import AntiphonError, ConfigError
 from antiphon.providers.registry import ProviderRegistry
+from antiphon.realtime.admission.origin import is_loopback
 from antiphon.realtime.brokers.base import open_broker
-from antiphon.realtime.origin import is_loopback
 from antiphon.settings import schema
 from antiphon.storage.open import open_claim
 from antiphon.telemetry.metrics import Metrics

@@ -7,13 +7,13 @@ from itertools import count
 from typing import Any, Self
 from urllib.parse import urlencode
 
+from antiphon.realtime.admission.connect import ConnectRequest
+from antiphon.realtime.admission.origin import Arrival
 from antiphon.realtime.client.frames import ServerFrame, decode_frame, encode_push, sendable
 from antiphon.realtime.client.push import PushError
-from antiphon.realtime.connect import ConnectRequest
-from antiphon.realtime.origin import Arrival
+from antiphon.realtime.members.socket import Socket
+from antiphon.realtime.members.sockets import Carried
 from antiphon.realtime.phoenix import Phoenix
-from antiphon.realtime.socket import Socket
-from antiphon.realtime.sockets import Carried
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.transports.frames import RESTART, SERVER_ERROR
 from antiphon.realtime.wire.base import JOIN, BadFrameError, Binary

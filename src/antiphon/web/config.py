@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from antiphon.realtime.admission.origin import is_loopback
 from antiphon.realtime.config import RealtimeSettings, TransportConfig
-from antiphon.realtime.origin import is_loopback
 
 
 class ServerSettings(BaseModel):

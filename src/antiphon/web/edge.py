@@ -12,8 +12,8 @@ from antiphon.cache.cache import Cache
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.router import MessageRouter
 from antiphon.providers.catalogue import Catalogue
+from antiphon.realtime.admission.connect import ConnectInfo
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.search.finder import Finder
 from antiphon.telemetry.monitoring import MonitoringService

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from antiphon.realtime.origin import Arrival, OriginPolicy, is_loopback
+from antiphon.realtime.admission.origin import Arrival, OriginPolicy, is_loopback
 from antiphon.telemetry.logs import get_logger
 from antiphon.web.problems import problem
 

@@ -12,7 +12,7 @@ from antiphon.cache.cache import Cache
 from antiphon.cache.config import CacheSettings
 from antiphon.realtime.brokers.base import open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
-from antiphon.realtime.cluster import Cluster
+from antiphon.realtime.nodes.cluster import Cluster
 
 TOPIC = "cache:changes"
 

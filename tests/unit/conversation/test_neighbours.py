@@ -17,7 +17,7 @@ from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ToolPart, Turn, TurnRecord, new_id
 from antiphon.errors import ServiceError
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
-from antiphon.realtime.cluster import Cluster
+from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.storage.base import Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_claim, open_store

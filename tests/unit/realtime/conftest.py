@@ -11,9 +11,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from antiphon.errors import ServiceError
+from antiphon.realtime.admission.connect import ConnectInfo, Refused
 from antiphon.realtime.channel import Channel, Deferred, Rejected, Reply
 from antiphon.realtime.config import PhoenixConfig
-from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.presence.presence import Presence
 from antiphon.telemetry.metrics import Metrics

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.realtime.index import TopicIndex
-from antiphon.realtime.topics import TopicPattern
+from antiphon.realtime.members.topics import TopicPattern
 
 TEXT = st.text("ab:é", max_size=5)
 PATTERNS = st.one_of(TEXT.filter(bool), TEXT.map(lambda text: f"{text}*"))

@@ -11,7 +11,7 @@ import pytest
 from antiphon.errors import ServiceError
 from antiphon.realtime import overview as module
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
-from antiphon.realtime.cluster import Cluster
+from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.realtime.presence.presence import Presence
 from antiphon.realtime.pubsub import PubSub
 from antiphon.telemetry.metrics import Metrics

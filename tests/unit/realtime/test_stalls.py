@@ -9,7 +9,7 @@ import pytest
 
 from antiphon.realtime import stalls
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.middleware import LoggingMiddleware
+from antiphon.realtime.members.middleware import LoggingMiddleware
 from tests.nodes import until
 
 Serve = Callable[..., Awaitable[Any]]

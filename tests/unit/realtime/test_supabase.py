@@ -11,10 +11,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.errors import ConfigError
+from antiphon.realtime.admission.connect import Access
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
 from antiphon.realtime.channel import Rejected
-from antiphon.realtime.cluster import Cluster
-from antiphon.realtime.connect import Access
+from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.presence.presence import Presence
 from antiphon.realtime.pubsub import PubSub

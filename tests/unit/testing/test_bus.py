@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.cluster import Cluster
+from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.runtime.clock import ManualClock
 from antiphon.telemetry.metrics import Metrics

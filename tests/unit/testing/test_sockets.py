@@ -7,9 +7,9 @@ from unittest.mock import ANY
 
 import pytest
 
+from antiphon.realtime.admission.connect import ConnectInfo, Refused
 from antiphon.realtime.channel import Channel, Rejected, Reply
 from antiphon.realtime.client.push import PushError
-from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
 from antiphon.testing.sockets import InProcessSocket, connect

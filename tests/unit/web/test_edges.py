@@ -14,8 +14,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from antiphon.errors import NotFoundError, ProcessingError, ServiceError, ValidationError
+from antiphon.realtime.admission.origin import OriginPolicy
 from antiphon.realtime.config import PhoenixConfig
-from antiphon.realtime.origin import OriginPolicy
 from antiphon.web.app import WebApp
 from antiphon.web.config import ServerSettings
 from antiphon.web.guard import Guard

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from antiphon.realtime.admission.connect import Access, ConnectInfo
 from antiphon.realtime.channel import Rejected
-from antiphon.realtime.connect import Access, ConnectInfo
+from antiphon.realtime.members.socket import Socket
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.presence.presence import Presence
-from antiphon.realtime.socket import Socket
 from antiphon.realtime.supabase import RealtimeChannel
 from antiphon.telemetry.metrics import Metrics
 from tests.phoenix import configured

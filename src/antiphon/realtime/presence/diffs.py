@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from antiphon.realtime.members.topics import TopicPattern
 from antiphon.realtime.presence.complaints import Complaints
 from antiphon.realtime.presence.config import PresenceConfig
 from antiphon.realtime.presence.instruments import PresenceInstruments
@@ -14,7 +15,6 @@ from antiphon.realtime.presence.loops import LoopStepper, Soon
 from antiphon.realtime.presence.pending import Diff, PendingDiff
 from antiphon.realtime.presence.roster import Presences, Roster
 from antiphon.realtime.presence.state import Entry
-from antiphon.realtime.topics import TopicPattern
 from antiphon.telemetry.logs import get_logger
 
 log = get_logger(__name__)

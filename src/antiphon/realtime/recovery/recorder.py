@@ -16,7 +16,7 @@ from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
 if TYPE_CHECKING:
-    from antiphon.realtime.member import Member
+    from antiphon.realtime.members.member import Member
 
 log = get_logger(__name__)
 

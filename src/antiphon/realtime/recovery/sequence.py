@@ -10,7 +10,7 @@ from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
-    from antiphon.realtime.member import Member
+    from antiphon.realtime.members.member import Member
 
 log = get_logger(__name__)
 

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from antiphon.realtime.admission import Admission
-from antiphon.realtime.connect import ConnectRequest, Refused
+from antiphon.realtime.admission.admission import Admission
+from antiphon.realtime.admission.connect import ConnectRequest, Refused
 from antiphon.realtime.transports import handshake
 from antiphon.realtime.transports.asgi_websocket import AsgiWebSocket
 from antiphon.realtime.transports.intake import let_in

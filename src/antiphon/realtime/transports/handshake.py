@@ -8,8 +8,8 @@ from http import HTTPStatus
 
 import msgspec
 
-from antiphon.realtime.connect import ConnectRequest, Peer, gathered
-from antiphon.realtime.origin import Arrival
+from antiphon.realtime.admission.connect import ConnectRequest, Peer, gathered
+from antiphon.realtime.admission.origin import Arrival
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}

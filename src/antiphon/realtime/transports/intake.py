@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from antiphon.realtime.admission import Admission, Admitted
-from antiphon.realtime.connect import ConnectRequest
-from antiphon.realtime.gate import stopping
-from antiphon.realtime.socket import Socket
+from antiphon.realtime.admission.admission import Admission, Admitted
+from antiphon.realtime.admission.connect import ConnectRequest
+from antiphon.realtime.admission.gate import stopping
+from antiphon.realtime.members.socket import Socket
 from antiphon.realtime.transports.frames import SERVER_ERROR, TOO_BIG
 from antiphon.realtime.wire.base import BadFrameError, InboundFrame
 from antiphon.telemetry.logs import get_logger

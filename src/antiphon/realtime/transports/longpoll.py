@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from antiphon.errors import ServiceError
-from antiphon.realtime.connect import ConnectRequest
+from antiphon.realtime.admission.connect import ConnectRequest
 from antiphon.realtime.tokens.token import Token, TokenError
 from antiphon.realtime.transports.intake import let_in
 from antiphon.realtime.transports.longpoll_frames import TextOnly

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from antiphon.realtime.connect import ConnectRequest, Refused
-from antiphon.realtime.mount import MountPath
-from antiphon.realtime.query import decode_query
+from antiphon.realtime.admission.connect import ConnectRequest, Refused
+from antiphon.realtime.admission.mount import MountPath
+from antiphon.realtime.admission.query import decode_query
 from antiphon.realtime.transports.longpoll import LongPoll, SessionPlace, SessionTold
 from antiphon.realtime.transports.longpoll_frames import frames_in
 from antiphon.realtime.transports.longpoll_session import GONE

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from antiphon.realtime.admission import Admitted
-from antiphon.realtime.socket import Socket
-from antiphon.realtime.sockets import Carried
+from antiphon.realtime.admission.admission import Admitted
+from antiphon.realtime.members.socket import Socket
+from antiphon.realtime.members.sockets import Carried
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.transports.frames import PROTOCOL_ERROR, RESTART, TRY_LATER
 from antiphon.realtime.transports.intake import hand_over

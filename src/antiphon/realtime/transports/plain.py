@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from antiphon.realtime.connect import Refused
+from antiphon.realtime.admission.connect import Refused
 from antiphon.realtime.transports import handshake
 from antiphon.realtime.transports.scope import Receive, Send, connect_request, header_pairs, path_of
 

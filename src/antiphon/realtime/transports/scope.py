@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
-from antiphon.realtime.connect import ConnectRequest, Peer, gathered
-from antiphon.realtime.origin import Arrival
+from antiphon.realtime.admission.connect import ConnectRequest, Peer, gathered
+from antiphon.realtime.admission.origin import Arrival
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from antiphon.realtime.admission import Admitted
-from antiphon.realtime.connect import Refused
-from antiphon.realtime.gate import stopping
-from antiphon.realtime.socket import Socket
-from antiphon.realtime.sockets import Carried
+from antiphon.realtime.admission.admission import Admitted
+from antiphon.realtime.admission.connect import Refused
+from antiphon.realtime.admission.gate import stopping
+from antiphon.realtime.members.socket import Socket
+from antiphon.realtime.members.sockets import Carried
 from antiphon.realtime.transports import deflate, frames, handshake
 from antiphon.realtime.transports.backlog import DISCONNECT, Backlog
 from antiphon.realtime.transports.base import Batch

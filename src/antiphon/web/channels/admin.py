@@ -5,8 +5,8 @@ from typing import Any
 
 from antiphon.conversation.router import MessageRouter
 from antiphon.realtime.channel import Channel, Rejected
+from antiphon.realtime.members.socket import Socket
 from antiphon.realtime.phoenix import Phoenix
-from antiphon.realtime.socket import Socket
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.runtime.tasks import Restart, Tasks
 from antiphon.telemetry.health import CheckResult

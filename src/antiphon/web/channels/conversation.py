@@ -11,7 +11,7 @@ from antiphon.conversation.stream import UnderWay
 from antiphon.domain import Conversation, Person, new_id
 from antiphon.errors import AntiphonError, ValidationError
 from antiphon.realtime.channel import Channel, Rejected
-from antiphon.realtime.socket import Socket
+from antiphon.realtime.members.socket import Socket
 from antiphon.storage.base import LOCAL_ACCOUNT
 from antiphon.web.channels.recall import RecalledChannel
 

@@ -7,7 +7,7 @@ from typing import Any
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import person_topic, show_conversation
 from antiphon.domain import Person
-from antiphon.realtime.socket import Socket
+from antiphon.realtime.members.socket import Socket
 from antiphon.web.channels.recall import RecalledChannel
 
 EARLY_LIMIT = 1000

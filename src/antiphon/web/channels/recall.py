@@ -4,7 +4,7 @@ from typing import TypeVar
 from weakref import WeakSet
 
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.cluster import Cluster
+from antiphon.realtime.nodes.cluster import Cluster
 
 
 class RecalledChannel(Channel):

@@ -10,7 +10,7 @@ import pytest
 
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
 from antiphon.realtime.channel import Channel, Rejected, Reply
-from antiphon.realtime.cluster import Cluster
+from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.realtime.presence.presence import Presence
 from antiphon.realtime.pubsub import PubSub
 from antiphon.realtime.recovery import recorder

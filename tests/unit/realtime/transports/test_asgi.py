@@ -14,8 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from antiphon.realtime.admission.connect import ConnectInfo, Refused
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.connect import ConnectInfo, Refused
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.presence.presence import Presence
 from antiphon.realtime.pubsub import PubSub

@@ -11,7 +11,7 @@ import pytest
 from antiphon.realtime.brokers.base import Broker, open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
-from antiphon.realtime.cluster import Cluster
+from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.realtime.pubsub import PubSub
 from antiphon.realtime.transports.longpoll import SessionAsked
 from antiphon.telemetry.metrics import Metrics

@@ -14,8 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
+from antiphon.realtime.admission.connect import ConnectInfo
 from antiphon.realtime.channel import Channel
-from antiphon.realtime.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.telemetry.metrics import Metrics
 from tests.phoenix import configured

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import person_topic
 from antiphon.domain import Conversation, Person, now
-from antiphon.realtime.connect import ConnectInfo
+from antiphon.realtime.admission.connect import ConnectInfo
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.pubsub import PubSub
 from antiphon.telemetry.metrics import Metrics

@@ -1,0 +1,1 @@
+"""This process among others: what one broadcasts, all deliver."""
