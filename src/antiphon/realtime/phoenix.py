@@ -350,7 +350,7 @@ class Phoenix:
         if self.longpoll is not None:
             cluster.on_request(REQUEST, self.longpoll.sessions.answer)
             if cluster.status != "alone" and self.config.security.secret is None and not is_worker():
-                log.warning("realtime.no_common_secret", todo="set realtime.security.secret, the same on all nodes")
+                log.warning("realtime.no_common_secret", hint="set realtime.security.secret, the same on all nodes")
         self.pubsub.forward = cluster.publish
         self.presence.attach(
             cluster.name,

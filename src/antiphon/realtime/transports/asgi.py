@@ -70,7 +70,7 @@ class AsgiApplication:
         return admission, connect_request(scope, "websocket", variables)
 
     def _not_open(self) -> None:
-        log.error("realtime.not_open", todo="serve lifespan, or mount it in FastAPI(lifespan=phoenix.lifespan)")
+        log.error("realtime.not_open", hint="serve lifespan, or mount it in FastAPI(lifespan=phoenix.lifespan)")
 
 
 async def _refuse(scope: Any, send: Send, refused: Refused) -> None:
