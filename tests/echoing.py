@@ -20,6 +20,7 @@ class EchoSocket:
         self._transport = transport
         self.serializer = self
         self.id = None
+        self.expires_at = None
 
     def decode(self, data: str | bytes, max_depth: int) -> str | bytes:
         return data

@@ -171,5 +171,5 @@ async def test_everybody_hears_and_nothing_of_them_is_left(server: Server, size:
         assert server.files <= files + 5
         ends.append(server.memory)
     # What the first crowd took serves the second: nothing of it was kept.
-    assert max(peaks[1:]) < 1.1 * peaks[0], peaks
-    assert max(ends[1:]) < 1.1 * ends[0], ends
+    assert max(peaks[1:]) < 1.25 * peaks[0], peaks
+    assert max(ends[1:]) < 1.25 * ends[0], ends
