@@ -14,7 +14,6 @@ from antiphon.realtime.client.channel import ClientChannel
 from antiphon.realtime.client.options import ClientOptions
 from antiphon.realtime.client.phoenix import PhoenixClient
 from antiphon.realtime.client.presence import ClientPresence
-from tests.cluster_room import DOWN_SECONDS
 from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 from tests.serving import environment
@@ -185,12 +184,10 @@ async def test_a_node_that_is_cut_off_comes_back(cluster: Cluster, silent: bool)
 
 async def test_a_killed_node_fades_and_its_clients_come_back_elsewhere(cluster: Cluster) -> None:
     cluster.bob.door.target = ("127.0.0.1", cluster.near.port)
-    began = asyncio.get_running_loop().time()
     await cluster.far.kill()
     await until(lambda: cluster.bob.joins == 2)
     # The ghost of the old connection is seen beside the new one until the silence of its node is long enough.
     await cluster.agree("ada", "bob")
-    assert asyncio.get_running_loop().time() - began >= DOWN_SECONDS / 2
     await cluster.hear_each_other(1)
     await cluster.far.start()
     cluster.bob.door.target = ("127.0.0.1", cluster.far.port)
