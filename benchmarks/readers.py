@@ -14,7 +14,7 @@ from antiphon.assistants.run import Run, Text
 from antiphon.providers.base import ChatMessage
 from antiphon.providers.compatible import CompatibleProvider
 from antiphon.providers.config import ProviderSettings
-from antiphon.providers.openai_wire import read_chunk
+from antiphon.providers.protocols.openai_chat.wire import read_chunk
 from antiphon.tools.base import ToolContext
 
 

@@ -50,11 +50,21 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     arguments: str
 
 
+class File(Struct, frozen=True, kw_only=True):
+    """An image, a document or a sound that a person gave: its `data`, or a `url` from which the vendor fetches it."""
+
+    name: str
+    media_type: str
+    data: bytes | None = None
+    url: str | None = None
+
+
 class ChatMessage(Struct, frozen=True, kw_only=True):
     """One message of a prompt, in no vendor's format.
 
-    `calls` belongs to role assistant, `call_id` and `name` to role tool. `reasoning` and `opaque` are given back
-    to the vendor that made them where its protocol wants that.
+    `calls` belongs to role assistant, `call_id` and `name` to role tool, `files` to role user. `reasoning` and `opaque`
+    are given back to the vendor that made them where its protocol wants that. `keep` marks the end of a beginning that
+    later requests will share: a vendor with a prompt cache is asked to keep everything up to here.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -62,18 +72,43 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
     calls: tuple[ToolCall, ...] = ()
     call_id: str | None = None
     name: str | None = None
+    files: tuple[File, ...] = ()
     reasoning: str | None = None
     opaque: Any = None
+    keep: bool = False
+
+
+class ToolName(Struct, frozen=True):
+    """The one tool that must be called."""
+
+    name: str
+
+
+class OutputSchema(Struct, frozen=True, kw_only=True):
+    """The JSON Schema of an answer that programs read; `name` has 1 to 64 letters, digits, _ or -."""
+
+    name: str
+    schema: Mapping[str, Any]
 
 
 class ModelRequest(Struct, frozen=True, kw_only=True):
-    """Everything a model is asked. `model` is the vendor's name of it, without our provider prefix."""
+    """Everything a model is asked. `model` is the vendor's name of it, without our provider prefix.
+
+    `tool_choice` says whether tools may or must be called, or which one must. `effort` is how long a
+    model that reasons should do so, None for its own measure. `output` asks for JSON of a form instead of text; a
+    vendor without a way to ask for that is told in words. `cache_key` is the same for requests with the same beginning,
+    so that a vendor sends them to one place.
+    """
 
     model: str
     messages: tuple[ChatMessage, ...]
     tools: tuple[ToolSpec, ...] = ()
+    tool_choice: Literal["auto", "required", "none"] | ToolName = "auto"
     temperature: float | None = None
     max_tokens: int | None = None
+    effort: Literal["low", "medium", "high"] | None = None
+    output: OutputSchema | None = None
+    cache_key: str | None = None
 
 
 # --- the events ---------------------------------------------------------------------------------------------------
@@ -116,8 +151,11 @@ class UsageReport(Struct, frozen=True):
     usage: Usage
 
 
+FinishReason = Literal["stop", "length", "tool_calls", "filtered"]
+
+
 class Finish(Struct, frozen=True):
-    reason: Literal["stop", "length", "tool_calls", "filtered"]
+    reason: FinishReason
 
 
 class Error(Struct, frozen=True):

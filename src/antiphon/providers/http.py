@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncGenerator, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -14,8 +14,8 @@ from antiphon.errors import ConfigError, ProviderError
 from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.failures import Failures, retry_after
-from antiphon.providers.openai_chat import PATH, Quirks, encode
-from antiphon.providers.openai_decoder import Decoder
+from antiphon.providers.protocols.base import Codec, Decoder
+from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 
 _LONGEST_LIST = 8 << 20
 _LONGEST_REFUSAL = 64 << 10
@@ -36,20 +36,20 @@ def is_loopback(url: str) -> bool:
 
 
 class HttpProvider:
-    """A vendor that speaks the OpenAI protocol. Subclasses are rows of defaults; see `base.Provider` for the contract.
+    """A vendor, in the protocol of its `codec`. Subclasses are rows of defaults; see `base.Provider` for the contract.
 
     The pool is opened by the first request and closed by `stop()`.
     """
 
     default_url: ClassVar[str | None] = None
-    quirks: ClassVar[Quirks] = Quirks()
+    codec: ClassVar[Codec] = OpenAIChat()
     retired: ClassVar[str | None] = None
     aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})  # short names of models, at `default_url` only
 
     def __init__(self, name: str, settings: ProviderSettings) -> None:
         url = settings.base_url or self.default_url
         if url is None:
-            raise ConfigError(f"providers.{name} has no base_url. Set it to the address of its OpenAI-compatible API.")
+            raise ConfigError(f"providers.{name} has no base_url. Set it to the address of its API.")
         key = settings.api_key.get_secret_value() if settings.api_key else None
         self.name = name
         self.base_url = url
@@ -64,16 +64,16 @@ class HttpProvider:
         if self._settings.base_url is None and request.model in self.aliases:
             request = msgspec.structs.replace(request, model=self.aliases[request.model])
         try:
-            payload = encode(request, self.quirks)
+            path, payload = self.codec.path(request), self.codec.encode(request)
         except (ValueError, TypeError) as error:
             yield self._failures.of("invalid", f"the request cannot be encoded, {type(error).__name__}")
             return
         deadline = asyncio.get_running_loop().time() + self._timeouts.first_byte
-        response = await self._open("POST", PATH, deadline, payload)
+        response = await self._open("POST", path, deadline, payload)
         if isinstance(response, Error):
             yield response
             return
-        decoder = Decoder(self._failures, self.quirks, payload, wait=retry_after(response.headers))
+        decoder = self.codec.decoder(self._failures, payload, wait=retry_after(response.headers))
         try:
             while not decoder.done:
                 for event in await self._read(response, decoder, deadline):
@@ -86,12 +86,12 @@ class HttpProvider:
     async def models(self) -> tuple[ModelInfo, ...]:
         """The models on offer. Raises `ProviderError` when the vendor does not say."""
         deadline = asyncio.get_running_loop().time() + self._timeouts.first_byte
-        response = await self._open("GET", "models", deadline)
+        response = await self._open("GET", self.codec.models_path, deadline)
         if isinstance(response, Error):
             raise _raised(response)
         try:
             async with asyncio.timeout_at(deadline):
-                return read_models(await read_up_to(response, _LONGEST_LIST))
+                return self.codec.read_models(await read_up_to(response, _LONGEST_LIST))
         except TimeoutError:
             raise _raised(self._failures.of("timeout", "the list of models")) from None
         except (ValueError, *_LOST) as error:
@@ -175,8 +175,8 @@ class HttpProvider:
             "Content-Type": "application/json",
             "User-Agent": "antiphon",
         }
-        if self._settings.api_key is not None:
-            headers["Authorization"] = f"Bearer {self._settings.api_key.get_secret_value()}"
+        key = self._settings.api_key
+        headers |= self.codec.headers(key.get_secret_value() if key else None)
         return headers | {name: value.get_secret_value() for name, value in self._settings.headers.items()}
 
 
@@ -198,22 +198,6 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
             await response.content.readany()
     except (TimeoutError, *_LOST):
         return  # the answer is whole already; the connection is closed instead of kept
-
-
-def read_models(body: bytes) -> tuple[ModelInfo, ...]:
-    """The models of a `/models` answer. Raises ValueError when it is none."""
-    listing = msgspec.json.decode(body)
-    entries = listing.get("data") if isinstance(listing, dict) else listing
-    if not isinstance(entries, list):
-        raise ValueError("no list of models")  # noqa: TRY004 - the body is wrong, not the caller's argument
-    return tuple(_model(entry) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
-
-
-def _model(entry: dict[str, Any]) -> ModelInfo:
-    sizes = (entry.get(field) for field in ("context_length", "context_window", "max_model_len"))
-    context = next((size for size in sizes if isinstance(size, int) and size > 0), None)
-    able = entry.get("supported_parameters")
-    return ModelInfo(id=entry["id"], context=context, tools=not isinstance(able, list) or "tools" in able)
 
 
 def _raised(error: Error) -> ProviderError:

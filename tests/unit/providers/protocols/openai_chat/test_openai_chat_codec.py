@@ -3,12 +3,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.providers.base import ChatMessage, ModelRequest, ToolCall, ToolSpec
-from antiphon.providers.openai_chat import Quirks, encode
+from antiphon.providers.base import ChatMessage, File, ModelRequest, OutputSchema, ToolCall, ToolName, ToolSpec
+from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
+from antiphon.providers.protocols.openai_chat.quirks import Quirks
 
 
 def sent(request: ModelRequest, quirks: Quirks | None = None) -> Any:
-    return msgspec.json.decode(encode(request, quirks or Quirks()))
+    return msgspec.json.decode(OpenAIChat(quirks or Quirks()).encode(request))
 
 
 def one(message: ChatMessage, quirks: Quirks | None = None) -> Any:
@@ -79,4 +80,39 @@ def test_cost_is_asked_for_where_it_is_told() -> None:
 
 def test_text_that_is_no_text_is_an_error_of_value() -> None:
     with pytest.raises(ValueError):
-        encode(ModelRequest(model="m", messages=(ChatMessage(role="user", text="\ud83d"),)), Quirks())
+        sent(ModelRequest(model="m", messages=(ChatMessage(role="user", text="\ud83d"),)))
+
+
+def test_files_go_in_the_way_of_their_kind() -> None:
+    files = (
+        File(name="cat.png", media_type="image/png", data=b"png"),
+        File(name="dog.jpg", media_type="image/jpeg", url="https://pictures.example/dog.jpg"),
+        File(name="word.wav", media_type="audio/wav", data=b"wav"),
+        File(name="bill.pdf", media_type="application/pdf", data=b"pdf"),
+    )
+    assert one(ChatMessage(role="user", text="What is this?", files=files))["content"] == [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,cG5n"}},
+        {"type": "image_url", "image_url": {"url": "https://pictures.example/dog.jpg"}},
+        {"type": "input_audio", "input_audio": {"data": "d2F2", "format": "wav"}},
+        {"type": "file", "file": {"filename": "bill.pdf", "file_data": "data:application/pdf;base64,cGRm"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "wire"),
+    [("required", "required"), (ToolName("clock"), {"type": "function", "function": {"name": "clock"}})],
+)
+def test_a_tool_that_must_be_called(choice: Any, wire: Any) -> None:
+    tool = ToolSpec(name="clock", description="The time.", parameters={"type": "object"})
+    request = ModelRequest(model="m", messages=(), tools=(tool,), tool_choice=choice)
+    assert sent(request)["tool_choice"] == wire
+
+
+def test_an_answer_for_programs_has_a_schema() -> None:
+    output = OutputSchema(name="bill", schema={"type": "object"})
+    body = sent(ModelRequest(model="m", messages=(), output=output))
+    assert body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "bill", "schema": {"type": "object"}},
+    }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.providers.sse import ServerEvent, SseReader
+from antiphon.providers.protocols.sse import ServerEvent, SseReader
 
 
 def read(data: bytes, cuts: list[int] | None = None, limit: int = 1 << 20) -> tuple[list[ServerEvent], bool]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.providers.mending import Mender, loads_broken
+from antiphon.providers.protocols.mending import Mender, loads_broken
 
 
 def mended(*pieces: str) -> str:

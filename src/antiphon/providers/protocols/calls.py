@@ -4,18 +4,28 @@ Vendors send ids that are empty, "0", doubled or missing; names twice or in piec
 0; arguments in pieces, as an object or not at all. Our own index counts the calls in the order of their first piece.
 """
 
-from collections.abc import Callable
-from typing import Any
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import Event, ToolCall, ToolCallDelta, ToolCallEnd, ToolCallStart
-from antiphon.providers.mending import Mender
-from antiphon.providers.openai_wire import WireCall, WireFunction, read_arguments
+from antiphon.providers.protocols.mending import Mender
 
 _MOST_CALLS = 256
 _MOST_CHARACTERS = 256 * 1024  # of names and arguments together: they go to every client that watches
+
+
+class CallPiece(NamedTuple):
+    """What a vendor says of a call at once: its place among the calls, its id, some of its name and its arguments (JSON
+    text)."""
+
+    index: Any
+    id: Any
+    name: str
+    arguments: str
 
 
 class _Call:
@@ -59,10 +69,14 @@ class _Call:
 
 
 class CallAssembler:
-    """The calls of one answer. `made_id` gives the id of a call, by our index, whose vendor gave none."""
+    """The calls of one answer to the encoded `request`.
 
-    def __init__(self, made_id: Callable[[int], str]) -> None:
-        self._made_id = made_id
+    From the request are made the ids that the vendor left out: the same request gives the same ids, the next round of
+    a turn gives others.
+    """
+
+    def __init__(self, request: bytes) -> None:
+        self._request = request
         self._calls: list[_Call] = []
         self._ids: set[str] = set()
         self._characters = 0
@@ -70,20 +84,17 @@ class CallAssembler:
     def __bool__(self) -> bool:
         return any(not call.is_ghost for call in self._calls)
 
-    def take(self, pieces: list[WireCall]) -> list[Event]:
+    def take(self, pieces: Iterable[CallPiece]) -> list[Event]:
         """The events of the pieces of one chunk. Raises `ProviderError` when there are too many or too large calls."""
         events: list[Event] = []
         touched: set[int] = set()
         for piece in pieces:
-            function = piece.function or WireFunction()
-            name = function.name if isinstance(function.name, str) else ""
-            arguments = read_arguments(function.arguments)
-            self._count(name + arguments)
-            call = self._find(piece, name, arguments, touched)
+            self._count(piece.name + piece.arguments)
+            call = self._find(piece, touched)
             touched.add(call.index)
             call.vendor_id = call.vendor_id or _valid_id(piece.id)
-            call.add_name(name)
-            events += call.go_on(call.mender.join(arguments), self._settle_id)
+            call.add_name(piece.name)
+            events += call.go_on(call.mender.join(piece.arguments), self._settle_id)
         return events
 
     def end(self) -> list[Event]:
@@ -104,14 +115,14 @@ class CallAssembler:
         if self._characters > _MOST_CHARACTERS:
             raise ProviderError(f"tool calls of more than {_MOST_CHARACTERS} characters in one answer", kind="protocol")
 
-    def _find(self, piece: WireCall, name: str, arguments: str, touched: set[int]) -> _Call:
+    def _find(self, piece: CallPiece, touched: set[int]) -> _Call:
         vendor_id = _valid_id(piece.id)
         same_id = [call for call in self._calls if vendor_id and call.vendor_id == vendor_id]
         if piece.index is None:
             known = same_id[0] if same_id else self._last_unless(touched)
         else:
             known = next((call for call in reversed(self._calls) if call.slot == piece.index), None)
-        if known is None or _is_another(known, vendor_id, name, arguments):
+        if known is None or _is_another(known, vendor_id, piece.name, piece.arguments):
             return self._new(piece.index)
         return known
 
@@ -129,9 +140,12 @@ class CallAssembler:
 
     def _settle_id(self, call: _Call) -> str:
         doubled = call.vendor_id in self._ids
-        call_id = self._made_id(call.index) if doubled or not call.vendor_id else call.vendor_id
+        call_id = self._made_id(call) if doubled or not call.vendor_id else call.vendor_id
         self._ids.add(call_id)
         return call_id
+
+    def _made_id(self, call: _Call) -> str:
+        return f"call_{hashlib.sha256(self._request).hexdigest()[:12]}_{call.index}"
 
 
 def _valid_id(value: Any) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.domain import Usage
-from antiphon.providers.mending import loads_broken
+from antiphon.providers.protocols.mending import loads_broken
 
 
 class WireFunction(Struct, gc=False):

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.domain import Usage
-from antiphon.providers import openai_decoder
 from antiphon.providers.base import (
     Error,
     Event,
@@ -21,8 +20,9 @@ from antiphon.providers.base import (
     UsageReport,
 )
 from antiphon.providers.failures import Failures
-from antiphon.providers.openai_chat import Quirks
-from antiphon.providers.openai_decoder import Decoder
+from antiphon.providers.protocols import answer
+from antiphon.providers.protocols.openai_chat.decoder import OpenAIChatDecoder
+from antiphon.providers.protocols.openai_chat.quirks import Quirks
 
 DONE = b"data: [DONE]\n\n"
 
@@ -52,7 +52,7 @@ def decode(
     data: bytes, cuts: list[int] | None = None, *, quirks: Quirks | None = None, end: bool = True
 ) -> list[Event]:
     """The events of `data` cut at `cuts`; neighbouring pieces of text are joined."""
-    decoder = Decoder(Failures("acme"), quirks or Quirks(), b"request", wait=None)
+    decoder = OpenAIChatDecoder(Failures("acme"), quirks or Quirks(), b"request", wait=None)
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts or []), len(data)]
     events = [event for start, stop in itertools.pairwise(edges) for event in decoder.feed(data[start:stop])]
     events += decoder.end() if end else decoder.cut()
@@ -380,7 +380,7 @@ def test_calls_come_out_whole(trap: str, reason: str | None) -> None:
 
 def test_made_ids_are_stable_and_differ_between_rounds() -> None:
     def ids(request: bytes) -> list[str]:
-        decoder = Decoder(Failures("acme"), Quirks(), request)
+        decoder = OpenAIChatDecoder(Failures("acme"), Quirks(), request)
         return [call.id for call in calls(decoder.feed(sse(tools(piece("f", index=0), piece("f", index=1))) + DONE))]
 
     assert ids(b"1") == ids(b"1")
@@ -392,7 +392,7 @@ def test_given_ids_are_kept() -> None:
 
 
 def test_a_call_starts_as_soon_as_its_arguments_do() -> None:
-    decoder = Decoder(Failures("acme"), Quirks())
+    decoder = OpenAIChatDecoder(Failures("acme"), Quirks())
     assert decoder.feed(sse(tools(piece("f", index=0, id="a")))) == []
     assert decoder.feed(sse(tools(piece(arguments="{", index=0)))) == [
         ToolCallStart(0, "a", "f"),
@@ -459,7 +459,9 @@ def test_an_error_in_the_middle_keeps_the_text() -> None:
 
 
 def test_an_error_inside_of_an_answer_may_say_when_to_come_back() -> None:
-    (only,) = Decoder(Failures("acme"), Quirks(), wait=7.0).feed(sse({"error": {"code": 429, "message": "slow"}}))
+    (only,) = OpenAIChatDecoder(Failures("acme"), Quirks(), wait=7.0).feed(
+        sse({"error": {"code": 429, "message": "slow"}})
+    )
     assert isinstance(only, Error)
     assert (only.kind, only.retry_after) == ("rate", 7.0)
 
@@ -511,7 +513,7 @@ def test_text_before_garbage_is_kept() -> None:
 
 
 def test_an_endless_line_ends_the_answer() -> None:
-    decoder = Decoder(Failures("acme"), Quirks())
+    decoder = OpenAIChatDecoder(Failures("acme"), Quirks())
     events = decoder.feed(HELLO)
     for _ in range(40):
         events += decoder.feed(b"data: " + b"x" * 65_536)
@@ -521,7 +523,7 @@ def test_an_endless_line_ends_the_answer() -> None:
 
 
 def test_an_endless_body_ends_the_answer() -> None:
-    decoder = Decoder(Failures("acme"), Quirks())
+    decoder = OpenAIChatDecoder(Failures("acme"), Quirks())
     decoder.feed(b'{"x": "')
     for _ in range(300):
         decoder.feed(b"x" * 65_536)
@@ -531,7 +533,7 @@ def test_an_endless_body_ends_the_answer() -> None:
 
 
 def test_an_endless_answer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_decoder, "_LONGEST_ANSWER", 10_000)
+    monkeypatch.setattr(answer, "LONGEST_ANSWER", 10_000)
     assert error(decode(HELLO * 100, [1000, 5000, 9000])).kind == "protocol"
 
 

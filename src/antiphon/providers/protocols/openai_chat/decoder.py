@@ -1,0 +1,111 @@
+"""The answer of the OpenAI chat-completions protocol: bytes to events, without I/O."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from antiphon.domain import Usage
+from antiphon.providers.base import Error, FinishReason
+from antiphon.providers.failures import Failures
+from antiphon.providers.protocols.answer import AnswerDecoder
+from antiphon.providers.protocols.calls import CallAssembler, CallPiece
+from antiphon.providers.protocols.openai_chat.quirks import Quirks
+from antiphon.providers.protocols.openai_chat.wire import (
+    WireCall,
+    WireChunk,
+    WireFunction,
+    WireMessage,
+    read_arguments,
+    read_chunk,
+    read_reasoning,
+    read_text,
+    read_usage,
+)
+
+_FINISHES: dict[str, FinishReason] = {"length": "length", "max_tokens": "length", "content_filter": "filtered"}
+
+
+class OpenAIChatDecoder(AnswerDecoder):
+    """One answer to the encoded request `payload`."""
+
+    def __init__(self, failures: Failures, quirks: Quirks, payload: bytes = b"", *, wait: float | None = None) -> None:
+        super().__init__(failures, wait=wait)
+        self._quirks = quirks
+        self._details: list[dict[str, Any]] = []
+        self._calls = CallAssembler(payload)
+        self._bill: dict[str, Any] | None = None
+
+    def _take(self, name: str, document: bytes) -> None:
+        chunk = read_chunk(document)
+        if name == "error" and not chunk.error:
+            chunk.error = msgspec.json.decode(document)
+        if chunk.usage or chunk.x_groq:
+            self._take_usage(chunk)
+        if chunk.error:
+            self._fail_as(chunk.error)
+            return
+        for choice in chunk.choices or ():
+            if choice.index not in (0, None):
+                continue
+            self._begun = True
+            message = choice.delta or choice.message
+            if message is not None:
+                self._take_message(message)
+            if isinstance(choice.finish_reason, str) and choice.finish_reason:
+                self._finish = choice.finish_reason
+
+    def _take_usage(self, chunk: WireChunk) -> None:
+        usage = chunk.usage or (chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None)
+        if isinstance(usage, dict):
+            self._bill = usage  # some send a running count: the last one is the bill
+
+    def _take_message(self, message: WireMessage) -> None:
+        content = message.content
+        plain = isinstance(content, str)
+        if message.reasoning_content or message.reasoning or message.reasoning_details or not plain:
+            self._reason(read_reasoning(message))
+            if self._quirks.reasoning_details and isinstance(message.reasoning_details, list):
+                _merge_details(self._details, message.reasoning_details)
+        if content:
+            self._say(content if plain else read_text(content))
+        if message.refusal:
+            self._say(read_text(message.refusal))
+        if message.tool_calls:
+            self._out += self._calls.take(_pieces(message.tool_calls))
+
+    def _last(self) -> FinishReason | Error:
+        if self._finish == "error":
+            return self._failures.of("server", "finish reason error")
+        if self._details:
+            self._reason("", self._details)
+        self._out += self._calls.end()
+        # A vendor that says "stop" although it wants tools called is believed in what it wants.
+        return _FINISHES.get(self._finish or "", "tool_calls" if self._calls else "stop")
+
+    def _usage(self) -> Usage | None:
+        return None if self._bill is None else read_usage(self._bill, with_cost=self._quirks.reports_cost)
+
+
+def _pieces(calls: Iterable[WireCall]) -> Iterable[CallPiece]:
+    for call in calls:
+        function = call.function or WireFunction()
+        name = function.name if isinstance(function.name, str) else ""
+        yield CallPiece(call.index, call.id, name, read_arguments(function.arguments))
+
+
+def _merge_details(known: list[dict[str, Any]], pieces: list[Any]) -> None:
+    """Joins the pieces of signed reasoning: texts grow, everything else is as it came last."""
+    for piece in pieces:
+        if not isinstance(piece, dict):
+            continue
+        place = piece.get("type"), piece.get("index")
+        mine = next((detail for detail in known if (detail.get("type"), detail.get("index")) == place), None)
+        if mine is None:
+            known.append(dict(piece))
+            continue
+        for field, value in piece.items():
+            if field in {"text", "summary"} and isinstance(value, str) and isinstance(mine.get(field), str):
+                mine[field] += value
+            elif value is not None:
+                mine[field] = value
