@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from antiphon.errors import ServiceError
+from antiphon.runtime.terminal import has_terminal
 from antiphon.telemetry.logs import get_logger
 
 LINK = "_PHOENIX_WORKER_LINK"
@@ -29,6 +30,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 STEADY_SECONDS = 10.0
 """A worker that was ready for so long has not died of its start."""
+
+HANGUP_SECONDS = 60.0
+"""How long behind a hang-up a worker that ends well was stopped by it. One that has only read its settings again goes
+on, and may end much later for reasons of its own."""
 
 _WORD = 4096
 
@@ -85,9 +90,10 @@ def reserve(host: str, port: int) -> socket.socket:
 class Workers:
     """`count` runs of `command`. `on_ready` gets the word of the last one when all are ready.
 
-    One that dies is started again, with pauses that grow; but when one dies before it was ever ready, all are ended:
-    what it has said is the reason. SIGTERM and SIGINT are handed on, and the end of all of them is awaited; the third
-    one kills. SIGHUP is handed on; a worker that ends well behind it was stopped by it, as when a terminal is closed.
+    One that dies, or cannot be started again, is started again, with pauses that grow; but when one dies before it was
+    ever ready, all are ended: what it has said is the reason. SIGTERM and SIGINT are handed on, and the end of all of
+    them is awaited; the third one kills. SIGHUP is handed on too, and when a worker ends well behind it, all are ended.
+    One that says that our terminal was closed ends all of them: they have no terminal and cannot know.
     """
 
     def __init__(
@@ -101,7 +107,8 @@ class Workers:
         self._ready: set[int] = set()
         self._told = False
         self._asked = 0
-        self._hung_up = False
+        self._at_terminal = has_terminal()
+        self._hung_up: dict[int, float] = {}
         self._ending = asyncio.Event()
         self._code = 0
 
@@ -109,7 +116,9 @@ class Workers:
         """Returns when all have ended: 0 when they were asked to and did so in peace, else the code of one that did
         not."""
         loop = asyncio.get_running_loop()
-        handlers = {signal.SIGTERM: self._end, signal.SIGINT: self._end, signal.SIGHUP: self._hang_up}
+        handlers = {signal.SIGTERM: self._end, signal.SIGINT: self._end}
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it was started to survive that (nohup)
+            handlers[signal.SIGHUP] = self._hang_up
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler, number)
         try:
@@ -131,7 +140,7 @@ class Workers:
                 well = code in {0, -signal.SIGTERM, -signal.SIGINT}
                 self._code = self._code or (0 if well else _shown(code))
                 return
-            if not (was_ready or self._told) or (self._hung_up and code == 0):
+            if not (was_ready or self._told) or (code == 0 and self._was_hung_up(number)):
                 self._code = self._code or _shown(code)
                 self._end(signal.SIGTERM)
                 return
@@ -147,14 +156,19 @@ class Workers:
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                process = await asyncio.create_subprocess_exec(
-                    *self._command,
-                    pass_fds=[theirs.fileno()],
-                    env={**os.environ, LINK: str(theirs.fileno()), SECRET: self._secret},
-                    # Ctrl-C reaches it once, through us, and not twice.
-                    start_new_session=True,
-                )
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        *self._command,
+                        pass_fds=[theirs.fileno()],
+                        env={**os.environ, LINK: str(theirs.fileno()), SECRET: self._secret},
+                        # Ctrl-C reaches it once, through us, and not twice.
+                        start_new_session=True,
+                    )
+                except OSError as error:
+                    log.error("worker.not_started", worker=number + 1, error=str(error))  # noqa: TRY400 - all of it
+                    return os.EX_OSERR
             self._living[number] = process
+            self._hung_up.pop(number, None)
             ours.setblocking(False)
             hearing = asyncio.create_task(self._hear(number, ours))
             if self._ending.is_set():
@@ -182,8 +196,15 @@ class Workers:
         self._tell(signal.SIGKILL if self._asked > 2 else number)
 
     def _hang_up(self, number: signal.Signals) -> None:
-        self._hung_up = True
+        if self._at_terminal and not has_terminal():
+            self._end(signal.SIGTERM)
+            return
+        self._hung_up = dict.fromkeys(self._living, asyncio.get_running_loop().time() + HANGUP_SECONDS)
         self._tell(number)
+
+    def _was_hung_up(self, number: int) -> bool:
+        """Whether this worker, which has just ended, was hung up a moment ago."""
+        return asyncio.get_running_loop().time() < self._hung_up.get(number, 0.0)
 
     def _tell(self, number: signal.Signals) -> None:
         for process in self._living.values():

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from antiphon.errors import AntiphonError, ConfigError
 from antiphon.runtime.tasks import Restart, Tasks
+from antiphon.runtime.terminal import has_terminal
 from antiphon.runtime.threads import run_async
 from antiphon.settings import schema
 from antiphon.settings.config import Config
@@ -81,10 +82,10 @@ class ConfigReloader:
         if hangup is None or not here or signal.getsignal(hangup) is not signal.SIG_DFL:
             yield  # not ours to take, or started to survive it (nohup)
             return
-        loop, at_terminal = asyncio.get_running_loop(), _has_terminal()
+        loop, at_terminal = asyncio.get_running_loop(), has_terminal()
 
         def hung_up() -> None:
-            if at_terminal and not _has_terminal():
+            if at_terminal and not has_terminal():
                 otherwise()
             else:
                 self._tasks.start("settings on SIGHUP", self.reload)
@@ -127,14 +128,6 @@ class ConfigReloader:
             if now != seen:
                 seen = now
                 await self.reload()
-
-
-def _has_terminal() -> bool:
-    try:
-        with Path("/dev/tty").open("rb"):
-            return True
-    except OSError:
-        return False
 
 
 def _stamps(config: Config) -> _Stamps:

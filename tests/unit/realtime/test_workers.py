@@ -7,9 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -33,7 +34,7 @@ async def work(how):
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     def heard(number):
         say(f"{os.getpid()} heard {number.name}")
-        if how != "deaf":
+        if how != "deaf" and (how != "reloads" or number != signal.SIGHUP):
             stop.set()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, heard, number)
@@ -45,29 +46,45 @@ async def work(how):
     await stop.wait()
 
 workers.FIRST_PAUSE = 0.05
+if sys.argv[1] == "reloads":
+    workers.HANGUP_SECONDS = 0
 if is_worker():
     asyncio.run(work(sys.argv[1]))
 else:
     def ready(word):
         Path("started").touch()
         say(f"ready {word}")
-    sys.exit(run_workers([sys.executable, *sys.argv], 2, on_ready=ready))
+    sys.exit(run_workers(["./python", *sys.argv], 2, on_ready=ready))
 """
+
+ADOPT = """
+import fcntl, runpy, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+sys.argv = sys.argv[1:]
+runpy.run_path("program.py", run_name="__main__")
+"""
+"""Takes the terminal as its own, as the shell of a window does, so that it is told when the window is closed."""
 
 
 class Supervised:
     """The program above with its workers."""
 
-    def __init__(self, folder: Path, how: str) -> None:
+    def __init__(self, folder: Path, how: str, *, before: Sequence[str] = (), terminal: int | None = None) -> None:
         (folder / "program.py").write_text(PROGRAM)
+        (folder / "adopt.py").write_text(ADOPT)
+        self.python = folder / "python"
+        self.python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        self.python.chmod(0o755)
         self._log = folder / "log"
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "program.py", how],
+                [*before, sys.executable, *([] if terminal is None else ["adopt.py"]), "program.py", how],
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": str(SOURCE)},
+                stdin=terminal,
                 stdout=log,
                 stderr=log,
+                start_new_session=terminal is not None,
             )
 
     @property
@@ -93,12 +110,15 @@ class Supervised:
         self.process.wait(LONGEST)
 
 
+Supervise = Callable[..., Supervised]
+
+
 @pytest.fixture
-def supervise(tmp_path: Path) -> Iterator[Callable[[str], Supervised]]:
+def supervise(tmp_path: Path) -> Iterator[Supervise]:
     made: list[Supervised] = []
 
-    def start(how: str) -> Supervised:
-        made.append(Supervised(tmp_path, how))
+    def start(how: str, **more: Any) -> Supervised:
+        made.append(Supervised(tmp_path, how, **more))
         return made[-1]
 
     yield start
@@ -106,16 +126,14 @@ def supervise(tmp_path: Path) -> Iterator[Callable[[str], Supervised]]:
         each.end()
 
 
-def started(supervise: Callable[[str], Supervised], how: str = "well") -> Supervised:
-    program = supervise(how)
+def started(supervise: Supervise, how: str = "well", **more: Any) -> Supervised:
+    program = supervise(how, **more)
     program.until(lambda: "ready worker" in program.log)
     return program
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_handed_on_once_and_the_end_of_all_awaited(
-    supervise: Callable[[str], Supervised], how: signal.Signals
-) -> None:
+def test_a_signal_is_handed_on_once_and_the_end_of_all_awaited(supervise: Supervise, how: signal.Signals) -> None:
     program = started(supervise)
     pids = program.pids()
     assert len(pids) == 2
@@ -126,14 +144,14 @@ def test_a_signal_is_handed_on_once_and_the_end_of_all_awaited(
     )
 
 
-def test_ready_is_told_once_when_all_are(supervise: Callable[[str], Supervised]) -> None:
+def test_ready_is_told_once_when_all_are(supervise: Supervise) -> None:
     program = started(supervise)
     os.kill(min(program.pids()), signal.SIGKILL)
     program.until(lambda: program.log.count("up\n") == 3)
     assert program.log.count("ready worker ") == 1
 
 
-def test_one_that_dies_is_replaced_and_the_other_not_touched(supervise: Callable[[str], Supervised]) -> None:
+def test_one_that_dies_is_replaced_and_the_other_not_touched(supervise: Supervise) -> None:
     program = started(supervise)
     before = program.pids()
     other = max(before)
@@ -146,7 +164,7 @@ def test_one_that_dies_is_replaced_and_the_other_not_touched(supervise: Callable
 
 
 def test_one_that_fails_when_it_is_started_again_is_tried_with_pauses(
-    supervise: Callable[[str], Supervised],
+    supervise: Supervise,
 ) -> None:
     program = started(supervise, "worse")
     os.kill(min(program.pids()), signal.SIGKILL)
@@ -159,11 +177,11 @@ def test_one_that_fails_when_it_is_started_again_is_tried_with_pauses(
     assert program.process.wait(LONGEST) in {0, 7}
 
 
-def test_a_start_that_fails_ends_all_with_its_code(supervise: Callable[[str], Supervised]) -> None:
+def test_a_start_that_fails_ends_all_with_its_code(supervise: Supervise) -> None:
     assert supervise("broken").process.wait(LONGEST) == 7
 
 
-def test_the_third_signal_kills_who_does_not_listen(supervise: Callable[[str], Supervised]) -> None:
+def test_the_third_signal_kills_who_does_not_listen(supervise: Supervise) -> None:
     program = started(supervise, "deaf")
     for count in (2, 4):
         program.process.send_signal(signal.SIGINT)
@@ -172,13 +190,56 @@ def test_the_third_signal_kills_who_does_not_listen(supervise: Callable[[str], S
     assert program.process.wait(LONGEST) == 128 + signal.SIGKILL
 
 
-def test_a_hangup_that_stops_the_workers_stops_the_whole(supervise: Callable[[str], Supervised]) -> None:
+def test_a_hangup_that_stops_the_workers_stops_the_whole(supervise: Supervise) -> None:
     program = started(supervise)
     program.process.send_signal(signal.SIGHUP)
     assert program.process.wait(LONGEST) == 0
 
 
-def test_workers_that_are_left_alone_end(supervise: Callable[[str], Supervised]) -> None:
+def test_a_hangup_that_only_reloads_is_no_reason_to_end_later(supervise: Supervise) -> None:
+    program = started(supervise, "reloads")
+    before = program.pids()
+    program.process.send_signal(signal.SIGHUP)
+    program.until(lambda: program.log.count("heard SIGHUP") == 2)
+    os.kill(min(before), signal.SIGTERM)
+    program.until(lambda: program.log.count("up\n") == 3)
+    assert max(before) in program.pids()
+
+
+def test_a_terminal_that_is_closed_stops_workers_that_would_only_reload(supervise: Supervise) -> None:
+    ours, theirs = os.openpty()
+    program = started(supervise, "reloads", terminal=theirs)
+    os.close(theirs)
+    os.close(ours)
+    assert program.process.wait(LONGEST) == 0
+    assert program.log.count("heard SIGTERM") == 2
+
+
+def test_what_was_started_to_survive_a_hangup_does(supervise: Supervise) -> None:
+    program = started(supervise, before=["nohup"])
+    before = program.pids()
+    program.process.send_signal(signal.SIGHUP)
+    os.kill(min(before), signal.SIGKILL)
+    program.until(lambda: program.log.count("up\n") == 3)
+    assert "heard" not in program.log
+    assert max(before) in program.pids()
+
+
+def test_one_that_cannot_be_started_is_tried_again(supervise: Supervise) -> None:
+    program = started(supervise)
+    away = program.python.rename(program.python.with_name("away"))
+    os.kill(min(program.pids()), signal.SIGKILL)
+    program.until(lambda: program.log.count("worker.not_started") >= 2)
+    away.rename(program.python)
+    program.until(lambda: program.log.count("up\n") == 3)
+    assert len(program.pids()) == 2
+
+
+async def test_a_program_that_is_not_there_is_no_start() -> None:
+    assert await workers.Workers(["/nowhere/at/all"], 2).run() == os.EX_OSERR
+
+
+def test_workers_that_are_left_alone_end(supervise: Supervise) -> None:
     program = started(supervise)
     left = psutil.Process(program.process.pid).children()
     program.process.kill()
@@ -220,7 +281,7 @@ async def test_a_worker_needs_a_supervisor_to_be_ready(monkeypatch: pytest.Monke
     await asyncio.wait_for(left, LONGEST)
 
 
-def test_workers_share_a_secret_that_nobody_else_knows(supervise: Callable[[str], Supervised]) -> None:
+def test_workers_share_a_secret_that_nobody_else_knows(supervise: Supervise) -> None:
     program = started(supervise)
     program.until(lambda: program.log.count("secret ") == 2)
     (told,) = {line for line in program.log.splitlines() if line.startswith("secret ")}
