@@ -1,14 +1,12 @@
 """The workspace: builds everything in one visible order, starts it, stops it in reverse. It alone knows all."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from antiphon import __version__
 from antiphon.adapters.base import ChannelAdapter, Receipt
@@ -16,11 +14,9 @@ from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory, built_in
-from antiphon.assistants.prompts import Prompt, PromptManager
+from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.tools import recall, remember, search_conversations
-from antiphon.cache import cache
-from antiphon.cache.cache import Cache, open_cache
 from antiphon.commands.base import Commands, command_registry
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
@@ -36,33 +32,30 @@ from antiphon.providers.base import DEMO
 from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.detect import Detected, detect
 from antiphon.providers.registry import ProviderRegistry
-from antiphon.realtime import pubsub
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.stalls import handler_in
-from antiphon.runtime import threads
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.runtime.container import ServiceContainer
 from antiphon.runtime.lifecycle import HealthCheck, Lifecycle
+from antiphon.runtime.loops import fast_loop
 from antiphon.runtime.registry import Registry
 from antiphon.runtime.services import add_services
 from antiphon.runtime.tasks import Tasks
-from antiphon.runtime.threads import Threads
 from antiphon.search.base import Search
 from antiphon.search.sources import open_search
+from antiphon.settings.belongings import Belongings
 from antiphon.settings.config import Config
-from antiphon.settings.processes import cluster_of, topic_logs
+from antiphon.settings.processes import SharedCache, cluster_of, topic_logs
 from antiphon.settings.reload import ConfigReloader
 from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, Store
 from antiphon.storage.open import open_claim, open_store
-from antiphon.telemetry import health, metrics, profile
 from antiphon.telemetry.logs import get_logger, setup_logging
 from antiphon.telemetry.monitoring import MonitoringService
 from antiphon.tools.base import tool_registry
 from antiphon.web.auth import everybody_is_local
 from antiphon.web.edge import Edge
+from antiphon.web.greeting import greeting
 from antiphon.web.server import WebServer
-
-T = TypeVar("T")
 
 log = get_logger(__name__)
 
@@ -80,9 +73,9 @@ class Workspace:
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config if config is not None else Config.load()
-        self._owned = ExitStack()
+        self._belongings = Belongings(self.config)
         with ExitStack() as undo:
-            undo.callback(self._owned.close)
+            undo.callback(self._belongings.close)
             self._build()
             undo.pop_all()
 
@@ -95,16 +88,16 @@ class Workspace:
         self._lost: ServiceError | None = None
 
         # What a process has once.
-        self.metrics = self._own(metrics.adopt(), metrics.release)
-        self.health = self._own(health.adopt(), health.release)
-        self.profiler = self._own(profile.adopt(), profile.release)
-        self.cache = self._own(cache.adopt(self._open_cache()), cache.release)
-        self.pubsub = self._own(pubsub.adopt(), pubsub.release)
-        self._own(threads.adopt(self._open_threads()), threads.release)
+        self.metrics = self._belongings.metrics
+        self.health = self._belongings.health
+        self.profiler = self._belongings.profiler
+        self.cache = self._belongings.cache
+        self.pubsub = self._belongings.pubsub
 
         # What is kept, and which of the processes that answer from it this one is.
         self.cluster = cluster_of(self.config, metrics=self.metrics)
         node = "" if self.cluster.status == "alone" else self.cluster.node
+        self._shared_cache = SharedCache(self.cache, self.cluster, self.pubsub)
         self._claim = open_claim(self.config.database, self._lose_claim, node=node)
         self.store = open_store(self.config.database, node=node)
         self.sessions = SessionManager(self.store, self.cache, ttl=self.config.sessions.ttl, metrics=self.metrics)
@@ -176,8 +169,7 @@ class Workspace:
         it the terminal is told where that is and which model answers."""
         self._set_up_log(self.config)
         self.settings.listen(self._set_up_log)
-        runner = asyncio.Runner(loop_factory=_fast_loop())
-        with runner, suppress(KeyboardInterrupt):
+        with asyncio.Runner(loop_factory=fast_loop()) as runner, suppress(KeyboardInterrupt):
             runner.run(self.serve(on_ready or (lambda: sys.stderr.write(self.greeting))))
 
     async def serve(self, on_ready: Callable[[], object] | None = None) -> None:
@@ -215,7 +207,7 @@ class Workspace:
         try:
             await self._lifecycle.stop()
         finally:
-            self._owned.close()
+            self._belongings.close()
 
     # --- settings that change while it runs -----------------------------------------------------------------------
 
@@ -239,26 +231,10 @@ class Workspace:
     def greeting(self) -> str:
         """Where it is and who answers, for the terminal in which it was started."""
         workers = self.config.server.workers
-        facts = [("Antiphon", self.url), ("Model", f"{self.default_model}. {self.model_reason}"), ("Data", self.data)]
-        facts += [("Workers", str(workers))] if workers > 1 else []
-        bold, plain = ("\x1b[1;36m", "\x1b[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
-        lines = [f"  {bold}{label:<9}{plain}{fact}\n" for label, fact in facts]
-        return "".join([*lines, "  Ctrl-C stops.\n"])
+        facts = {"Antiphon": self.url, "Model": f"{self.default_model}. {self.model_reason}", "Data": self.data}
+        return greeting(facts | ({"Workers": str(workers)} if workers > 1 else {}))
 
     # --- building -------------------------------------------------------------------------------------------------
-
-    def _own(self, part: T, release: Callable[[T], None]) -> T:
-        """Leaves it to the next workspace when this one has stopped, or cannot be built."""
-        self._owned.callback(release, part)
-        return part
-
-    def _open_cache(self) -> Cache:
-        config = self.config
-        return open_cache(config.cache, config.redis, config.performance, config.services, metrics=self.metrics)
-
-    def _open_threads(self) -> Threads:
-        performance = self.config.performance
-        return Threads(performance.max_workers, performance.queue_size)
 
     def _build_flow(self) -> MessageRouter:
         found = command_registry()
@@ -333,6 +309,7 @@ class Workspace:
         order.add("the store", self.store.start, self.store.stop, check=HealthCheck("store", self.store.check))
         cached = HealthCheck("cache", self.cache.check, critical=False)
         order.add("the cache", None, self.cache.stop, check=cached)
+        order.add("what is told of the cache", self._shared_cache.start, self._shared_cache.stop)
         order.add("the models", self._choose_model, self.providers.stop)
         order.add("the services", None, self.services.aclose)
         add_services(order, self.services)
@@ -365,14 +342,7 @@ class Workspace:
         self._detected = await detect(self.providers, self.config.default_model, probe=self.config.detect_local_models)
 
     async def _check_assistants(self) -> None:
-        """What would fail in every turn fails here: prompts, tools and models that do not exist."""
-        for assistant in self.assistants.all():
-            if isinstance(assistant.instructions, Prompt):
-                self.prompts.find(assistant.instructions)
-            for item in assistant.tools:
-                item.check(self.services)
-            if assistant.model is not None:
-                self.providers.resolve(assistant.model)
+        self.assistants.check(self.prompts, self.services, self.providers.resolve)
         for model in (self.default_model, *self.config.assistants.platform_models.values()):
             self.providers.resolve(model)
 
@@ -388,11 +358,3 @@ class Workspace:
 
     def _built_in_tools(self) -> list[AnyTool]:
         return [*(self.tools.get(name) for name in self.tools.names()), remember, recall, search_conversations]
-
-
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one; asyncio's own loop elsewhere."""
-    if sys.platform == "win32":
-        return None
-    loop: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
-    return loop

@@ -5,7 +5,9 @@ from typing import Any
 
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.config import AssistantSettings
+from antiphon.assistants.prompts import Prompt, PromptManager
 from antiphon.errors import ConfigError
+from antiphon.runtime.base import Services
 from antiphon.runtime.spelling import did_you_mean
 
 
@@ -47,6 +49,16 @@ class Directory:
 
     def all(self) -> tuple[Assistant, ...]:
         return tuple(self._assistants.values())
+
+    def check(self, prompts: PromptManager, services: Services, resolve: Callable[[str], object]) -> None:
+        """What would fail in every turn fails here: raises what prompts, tools and models raise that do not exist."""
+        for assistant in self._assistants.values():
+            if isinstance(assistant.instructions, Prompt):
+                prompts.find(assistant.instructions)
+            for item in assistant.tools:
+                item.check(services)
+            if assistant.model is not None:
+                resolve(assistant.model)
 
     def __len__(self) -> int:
         return len(self._assistants)
