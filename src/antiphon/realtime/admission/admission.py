@@ -105,7 +105,7 @@ class Admission:
         if not self._config.security.auth_token:
             return None
         if request.transport == "longpoll":
-            return request.headers.get(AUTH_HEADER)  # as it is (AU-6)
+            return _spelt(request.headers.get(AUTH_HEADER))  # as it is (AU-6)
         return bearer_token(offered(request.headers))
 
     async def _access(self, info: ConnectInfo) -> Access:
@@ -122,6 +122,14 @@ class Admission:
             log.warning("realtime.version_refused", vsn=str(vsn)[:50], served=SERVED)
             raise Refused
         return serializer
+
+
+def _spelt(header: str | None) -> str | None:
+    """A token in a header is the text that it is in a sub-protocol, UTF-8, unless a browser sent it in Latin-1."""
+    try:
+        return None if header is None else header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return header
 
 
 def _params(request: ConnectRequest) -> Mapping[str, Any]:

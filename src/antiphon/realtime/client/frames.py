@@ -6,9 +6,10 @@ import msgspec
 
 from antiphon.errors import ValidationError
 from antiphon.realtime.wire import binary
-from antiphon.realtime.wire.base import BUFFERS, REPLY, BadFrameError, Binary, checked_field
+from antiphon.realtime.wire.base import BUFFERS, CONTROL_TOPIC, HEARTBEAT, REPLY, BadFrameError, Binary, checked_field
 from antiphon.realtime.wire.json import encode, encode_value
 
+_EMPTY = msgspec.Raw(b"{}")
 _UNSENDABLE = (TypeError, ValueError, RecursionError)
 
 
@@ -50,6 +51,16 @@ def encode_push(join_ref: str | None, ref: str | None, topic: str, event: str, p
         return encode((join_ref, ref, topic, event, payload))
     fields = [(text or "").encode() for text in (join_ref, ref, topic, event)]
     return Binary(b"".join((bytes((binary.PUSH, *map(len, fields))), *fields, payload)))
+
+
+def encode_heartbeat(ref: str) -> bytes:
+    """The frame of a heartbeat (HB-1)."""
+    return encode_push(None, ref, CONTROL_TOPIC, HEARTBEAT, _EMPTY)
+
+
+def answers_heartbeat(frame: ServerFrame, ref: str | None) -> bool:
+    """Whether the frame is the answer to that heartbeat."""
+    return frame.topic == CONTROL_TOPIC and frame.ref is not None and frame.ref == ref
 
 
 def decode_frame(data: str | bytes) -> ServerFrame:

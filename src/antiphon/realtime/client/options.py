@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar, cast
 import msgspec
 
 from antiphon.errors import ServiceError, ValidationError
+from antiphon.realtime.client.transport import TransportName
 
 T = TypeVar("T")
 
@@ -30,7 +31,13 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting: int = 1000
     """Pushes of one channel that wait for its join; more are refused."""
     max_message_bytes: int = 16 * 1024 * 1024
-    """A larger message from the server ends the connection with 1009."""
+    """A larger message from the server ends the connection with 1009, an answer of long-poll at four times this."""
+
+    transport: TransportName = "websocket"
+    longpoll_fallback_seconds: float | None = None
+    """Where no WebSocket opens and answers within this time, the client goes on by long-poll. None: it never does."""
+    poll_seconds: float = 20.0
+    """How long one request of long-poll may take; a server answers within 10 (JS-9)."""
 
     def __post_init__(self) -> None:
         if not self.reconnect_seconds or not self.rejoin_seconds:

@@ -1,7 +1,6 @@
 """`PhoenixClient`: one connection to a server, kept up, and the channels on it."""
 
 import asyncio
-import base64
 import random
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -14,27 +13,26 @@ from antiphon.errors import ServiceError
 from antiphon.realtime.client.channel import ClientChannel
 from antiphon.realtime.client.connection import Connection
 from antiphon.realtime.client.frames import ClientReply, ServerFrame
-from antiphon.realtime.client.options import ClientOptions, Pauses, Source, fresh
+from antiphon.realtime.client.opening import Opening
+from antiphon.realtime.client.options import ClientOptions, Pauses, Source
 from antiphon.realtime.client.push import ConnectionLostError, Push
+from antiphon.realtime.client.transport import TransportName
 from antiphon.realtime.transports.frames import RESTART, TRY_LATER
 from antiphon.realtime.wire.base import REPLY
-from antiphon.realtime.wire.v2 import V2
 from antiphon.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
 Status = Literal["connected", "reconnecting", "closed"]
 
-_CLOSE_SECONDS = 2.0
-"""How long the server may take to answer a close."""
-
 
 class PhoenixClient:
     """One connection to `url` (the mount, such as http://127.0.0.1:4000/socket), kept up until `close`.
 
     `params`, `headers` and `token` may be functions, also coroutine functions: they are asked again for every
-    connection. `token` goes as a sub-protocol, where no log of addresses shows it (AU-1). `on_status` is told of every
-    change. Everything belongs to one running loop, and code of yours is called by that loop, one call after the other.
+    connection. `token` goes as a sub-protocol, or by long-poll as a header, where no log of addresses shows it (AU-1).
+    `on_status` is told of every change. Everything belongs to one running loop, and code of yours is called by that
+    loop, one call after the other.
     """
 
     def __init__(
@@ -50,10 +48,7 @@ class PhoenixClient:
         self.options = options or ClientOptions()
         self.close_code: int | None = None
         """With what the last connection ended, None before the first end; up to date when `on_status` is told."""
-        self._url = url.rstrip("/") + "/websocket"
-        self._params: Source[Mapping[str, str]] = params or {}
-        self._headers: Source[Mapping[str, str]] = headers or {}
-        self._token = token
+        self._opening = Opening(url.rstrip("/"), params or {}, headers or {}, token, self.options)
         self._on_status = on_status
         self._refs = map(str, count(1))
         self._session: aiohttp.ClientSession | None = None
@@ -101,6 +96,11 @@ class PhoenixClient:
     def connected(self) -> bool:
         """Whether there is a connection now."""
         return self._connection is not None
+
+    @property
+    def transport(self) -> TransportName | None:
+        """What carries the connection now, None when there is none."""
+        return None if self._connection is None else self._connection.transport.name
 
     def channel(
         self, topic: str, payload: Source[Mapping[str, Any]] | None = None, *, resume: bool = False
@@ -152,28 +152,8 @@ class PhoenixClient:
 
     async def _open(self) -> Connection:
         assert self._session is not None  # noqa: S101 - `connect` made it
-        params = await fresh(self._params, "parameters of the connection")
-        headers = await fresh(self._headers, "headers of the connection")
-        token = None if self._token is None else await fresh(self._token, "token of the connection")
-        try:
-            async with asyncio.timeout(self.options.timeout_seconds):
-                socket = await self._session.ws_connect(
-                    self._url,
-                    params={**params, "vsn": V2.version},
-                    headers=headers,
-                    protocols=("phoenix",) if token is None else ("phoenix", _bearer(token)),
-                    max_msg_size=self.options.max_message_bytes,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
-                )
-        except aiohttp.WSServerHandshakeError as error:
-            sentence = f"{self._url} refused the connection with HTTP {error.status}"
-            # Not `from error`: that one quotes the parameters, and a token may be among them.
-            raise ServiceError(sentence, retry_after=_retry_after(error.headers)) from None
-        except (OSError, aiohttp.ClientError) as error:
-            raise ServiceError(f"cannot reach {self._url}: is the server running?") from error
-        except (TypeError, ValueError, AttributeError):
-            raise ServiceError("the parameters, headers and token of a connection must be texts") from None
-        return Connection(socket, refs=self._refs, heartbeat_seconds=self.options.heartbeat_seconds)
+        transport = await self._opening.open(self._session, self._refs)
+        return Connection(transport, refs=self._refs, heartbeat_seconds=self.options.heartbeat_seconds)
 
     async def _run(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
@@ -183,16 +163,16 @@ class PhoenixClient:
             # Only one that lasted counts as mended: a server that lets in and throws out is not asked ever faster.
             if loop.time() - began >= self.options.reconnect_seconds[-1]:
                 self._pauses.reset()
-            self.close_code = connection.close_code
+            self.close_code = connection.transport.close_code
             log.info("realtime.client_disconnected", code=self.close_code)
             self._down()
             self._tell("reconnecting")
-            connection = await self._reopen()
+            connection = await self._reopen(connection.transport.retry_after or 0.0)
             self._up(connection)
 
-    async def _reopen(self) -> Connection:
-        sent_away = self.close_code in {RESTART, TRY_LATER}
-        least = random.uniform(0, self.options.spread_seconds) if sent_away else 0.0  # noqa: S311 - no secret
+    async def _reopen(self, least: float) -> Connection:
+        if self.close_code in {RESTART, TRY_LATER}:
+            least += random.uniform(0, self.options.spread_seconds)  # noqa: S311 - no secret
         while True:
             await asyncio.sleep(max(self._pauses.next(), least))
             try:
@@ -237,13 +217,3 @@ class PhoenixClient:
     def _tell(self, status: Status) -> None:
         if self._on_status is not None:
             asyncio.get_running_loop().call_soon(self._on_status, status)
-
-
-def _bearer(token: str) -> str:
-    """The token as a sub-protocol: despite the name Phoenix reads the standard alphabet, without padding (AU-2)."""
-    return "base64url.bearer.phx." + base64.b64encode(token.encode()).decode().rstrip("=")
-
-
-def _retry_after(headers: Mapping[str, str] | None) -> float | None:
-    value = (headers or {}).get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() else None

@@ -13,8 +13,8 @@ from antiphon.errors import ServiceError
 from antiphon.realtime.admission.connect import ConnectRequest
 from antiphon.realtime.tokens.token import Token, TokenError
 from antiphon.realtime.transports.intake import let_in
-from antiphon.realtime.transports.longpoll_frames import TextOnly
-from antiphon.realtime.transports.longpoll_session import GONE, NOTHING, TAKEN, LongPollSession
+from antiphon.realtime.transports.longpoll_frames import GONE, NOTHING, TAKEN, TextOnly
+from antiphon.realtime.transports.longpoll_session import LongPollSession
 from antiphon.realtime.wire.versions import SERIALIZERS
 from antiphon.realtime.workers import common_secret
 from antiphon.telemetry.logs import get_logger

@@ -1,4 +1,4 @@
-"""Frames on their way through HTTP bodies: several of the client in one, and those of the server as texts."""
+"""What client and server say through HTTP: several frames of the client in a body, and those of the server as texts."""
 
 import re
 from base64 import b64decode
@@ -9,6 +9,10 @@ from typing import Any
 from antiphon.realtime.wire.base import InboundFrame, Serializer, TopicMessage
 
 NDJSON = "application/x-ndjson"
+TOKEN_HEADER = "x-phoenix-longpoll-token"  # noqa: S105 - the name of a header
+
+TAKEN, NOTHING, TOO_SLOW, GONE = 200, 204, 408, 410
+"""What a client is told in the body, under HTTP 200."""
 
 MOST_FRAMES = 100
 """In one body; what follows them is ignored, as Phoenix does it (LP-9)."""

@@ -14,14 +14,11 @@ from antiphon.realtime.admission.connect import ConnectRequest, Refused
 from antiphon.realtime.admission.mount import MountPath
 from antiphon.realtime.admission.query import decode_query
 from antiphon.realtime.transports.longpoll import LongPoll, SessionPlace, SessionTold
-from antiphon.realtime.transports.longpoll_frames import frames_in
-from antiphon.realtime.transports.longpoll_session import GONE
+from antiphon.realtime.transports.longpoll_frames import GONE, TOKEN_HEADER, frames_in
 from antiphon.realtime.transports.scope import Receive, Send, connect_request, header_pairs, path_of
 
 if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
-
-TOKEN_HEADER = "x-phoenix-longpoll-token"  # noqa: S105 - the name of a header
 
 _HEADERS = {
     "content-type": "application/json; charset=utf-8",

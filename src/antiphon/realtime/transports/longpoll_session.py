@@ -10,6 +10,7 @@ from antiphon.realtime.members.sockets import Carried
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.transports.frames import PROTOCOL_ERROR, RESTART, TRY_LATER
 from antiphon.realtime.transports.intake import hand_over
+from antiphon.realtime.transports.longpoll_frames import GONE, TAKEN, TOO_SLOW
 from antiphon.realtime.transports.unsent import Unsent
 from antiphon.realtime.wire.base import JOIN, Serializer
 from antiphon.telemetry.logs import get_logger
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
 
 log = get_logger(__name__)
-
-TAKEN, NOTHING, TOO_SLOW, GONE = 200, 204, 408, 410
-"""What a client is told in the body, under HTTP 200."""
 
 MOST_AT_ONCE = 8
 """Polls, and posts, of one session that may wait. A client has one of each, and some left from lost connections."""

@@ -1,4 +1,5 @@
-"""A client behind a network that fails in every way: what was answered happened once, what happened is heard once."""
+"""A client behind a network that fails in every way, on both transports: what was answered happened once, and what
+happened is heard once."""
 
 import asyncio
 import random
@@ -39,6 +40,16 @@ class Ledger(Channel):
         return {}
 
 
+@pytest.fixture(params=["websocket", "longpoll"])
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def live(serve: Any) -> Any:
+    return await serve(longpoll=True)
+
+
 @pytest.fixture
 async def proxy(live: Any) -> AsyncIterator[Proxy]:
     Ledger.taken = []
@@ -66,9 +77,11 @@ async def trouble(proxy: Proxy, rng: random.Random, over: asyncio.Event) -> None
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_what_is_answered_happened_once_and_in_order(client_of: Any, proxy: Proxy, seed: int) -> None:
+async def test_what_is_answered_happened_once_and_in_order(
+    client_of: Any, proxy: Proxy, seed: int, transport: str
+) -> None:
     rng, over = random.Random(seed), asyncio.Event()
-    client = await client_of(proxy.port, heartbeat_seconds=0.05, timeout_seconds=5.0)
+    client = await client_of(proxy.port, heartbeat_seconds=0.05, timeout_seconds=5.0, transport=transport)
     channel = client.channel("ledger")
     await channel.join()
     answered: set[tuple[int, int]] = set()
@@ -104,10 +117,10 @@ async def test_what_is_answered_happened_once_and_in_order(client_of: Any, proxy
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_who_resumes_hears_everything_once(
-    live: Any, client_of: Any, proxy: Proxy, seed: int, until: Any
+    live: Any, client_of: Any, proxy: Proxy, seed: int, until: Any, transport: str
 ) -> None:
     rng, over = random.Random(seed), asyncio.Event()
-    client = await client_of(proxy.port, heartbeat_seconds=0.05)
+    client = await client_of(proxy.port, heartbeat_seconds=0.05, transport=transport)
     channel = client.channel("ledger", resume=True)
     heard: list[int] = []
     recovered: list[bool] = []
@@ -128,10 +141,10 @@ async def test_who_resumes_hears_everything_once(
     assert all(recovered)
 
 
-async def test_nothing_is_left_behind(client_of: Any, proxy: Proxy) -> None:
+async def test_nothing_is_left_behind(client_of: Any, proxy: Proxy, transport: str) -> None:
     before = asyncio.all_tasks()
     for _ in range(5):
-        client = await client_of(proxy.port, heartbeat_seconds=0.01)
+        client = await client_of(proxy.port, heartbeat_seconds=0.01, transport=transport)
         channel = client.channel("ledger")
         await channel.join()
         waiting = asyncio.create_task(channel.push("silence"))
