@@ -107,6 +107,7 @@ class MessageRouter:
         self.accepting = False
         self._arriving: Counter[tuple[str, str]] = Counter()
         self._accepting_now: set[asyncio.Task[Receipt]] = set()
+        self._withdrawing: dict[asyncio.Task[None], str] = {}
         metrics = metrics or get_metrics()
         self.taken_over = metrics.counter(
             "antiphon_turns_taken_over_total", "Turns, and replies on their way, that another process had left."
@@ -174,7 +175,7 @@ class MessageRouter:
     async def cancel(self, conversation_id: str, turn_id: str) -> bool:
         """Stops a turn that runs or waits; what it has said is kept. False when it is neither.
 
-        A turn that waits is over when this returns. Raises `ServiceError` when that could not be stored, or when the
+        A turn that waits is over when this returns, which it does once that is stored. Raises `ServiceError` when the
         process that answers it cannot be reached."""
         return await self.cancel_here(conversation_id, turn_id) or await self._others.cancel(conversation_id, turn_id)
 
@@ -184,7 +185,7 @@ class MessageRouter:
             if stream.turn.id == turn_id:
                 stream.cancel()
                 if self._mailboxes[conversation_id].withdraw(stream):
-                    await self._withdrawn(stream.turn)
+                    await self._end_withdrawn(stream.turn)
                 return True
         return False
 
@@ -215,8 +216,9 @@ class MessageRouter:
         return [stream.under_way(since.get(stream.turn.id, 0)) for stream in self.turns(conversation_id)]
 
     def open(self) -> set[str]:
-        """The ids of all turns that run or wait here."""
-        return {stream.turn.id for box in self._mailboxes.values() for stream in box.streams()}
+        """The ids of all turns that run or wait here, or are just being taken back."""
+        in_line = {stream.turn.id for box in self._mailboxes.values() for stream in box.streams()}
+        return in_line.union(self._withdrawing.values())
 
     def waiting(self) -> Waiting:
         boxes = self._mailboxes.values()
@@ -262,7 +264,7 @@ class MessageRouter:
             await asyncio.wait(self._accepting_now)
         for mailbox in self._mailboxes.values():
             mailbox.waiting.clear()
-        workers = [box.worker for box in self._mailboxes.values() if box.worker]
+        workers = [box.worker for box in self._mailboxes.values() if box.worker] + [*self._withdrawing]
         if workers:
             await asyncio.wait(workers, timeout=patience)
         for mailbox in self._mailboxes.values():
@@ -274,8 +276,15 @@ class MessageRouter:
                 worker.cancel()
             await asyncio.gather(*stuck, return_exceptions=True)
 
-    async def _withdrawn(self, turn: Turn) -> None:
-        """Ends a turn that a person took back before it began; no model will read its question."""
+    async def _end_withdrawn(self, turn: Turn) -> None:
+        """Ends a turn that a person took back before it began, also when that person waits no longer."""
+        ending = asyncio.create_task(self._take_back(turn), name=f"take back:{turn.id}")
+        self._withdrawing[ending] = turn.id
+        ending.add_done_callback(self._withdrawing.pop)
+        await asyncio.shield(ending)
+
+    async def _take_back(self, turn: Turn) -> None:
+        """No model will read its question."""
         reply = TurnReply(id=new_id(), role="assistant", text=CANCELLED.text, parts=(CANCELLED,), in_context=False)
         await self._ending.end(turn, TurnRecord(outcome="interrupted", reason=CANCELLED.text), reply)
 

@@ -7,7 +7,7 @@ from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import MessageRouter
 from antiphon.errors import AntiphonError
 from antiphon.runtime.clock import Clock, SystemClock
-from antiphon.runtime.tasks import Tasks
+from antiphon.runtime.tasks import Restart, Tasks
 from antiphon.storage.base import Store
 from antiphon.telemetry.logs import get_logger
 
@@ -16,6 +16,9 @@ LOOK_SECONDS = 1.0
 
 GRACE_SECONDS = 5.0
 """How long another process may be without its lock: after a restart of the database all of them come back for it."""
+
+RESTART = Restart(longest_pause=10.0)
+"""For what nobody has thought of: a house whose processes do not look loses what the next dead one leaves."""
 
 log = get_logger(__name__)
 
@@ -51,7 +54,7 @@ class TurnWatch:
     async def start(self) -> None:
         """Looks for the first time, and goes on looking; a process that is alone has nothing to look for."""
         if self._node:
-            self._tasks.start("watch", self._go_on)
+            self._tasks.start("watch", self._go_on, restart=RESTART)
 
     async def stop(self) -> None:
         """Looks no more."""

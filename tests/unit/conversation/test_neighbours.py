@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
-from antiphon.adapters.base import ChannelAdapter
+from antiphon.adapters.base import Capabilities, ChannelAdapter
 from antiphon.conversation import neighbours, watch
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.neighbours import Neighbours
@@ -18,6 +19,7 @@ from antiphon.domain import ToolPart, Turn, TurnRecord, new_id
 from antiphon.errors import ServiceError
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
 from antiphon.realtime.nodes.cluster import Cluster
+from antiphon.runtime.tasks import Restart
 from antiphon.storage.base import Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_claim, open_store
@@ -291,6 +293,57 @@ async def test_a_turn_is_stopped_from_everywhere(enter: Enter) -> None:
         assert not await b.router.cancel(conversation_id, stream.turn.id)
         assert not await b.router.cancel(conversation_id, "nothing")
     assert [status for _, status, _ in await outcomes(b, conversation_id)] == ["interrupted"] * 4
+
+
+@pytest.mark.parametrize("slow", ["store", "platform"])
+async def test_a_turn_that_is_being_taken_back_is_not_taken_up(
+    enter: Enter, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    a = await enter()
+    a.post.capabilities = Capabilities(idempotent=True)
+    part, name = (a.store.inbox, "finish") if slow == "store" else (a.post, "send_message")
+    asked_for, go, act = asyncio.Event(), asyncio.Event(), getattr(part, name)
+
+    async def slowly(*given: Any, **how: Any) -> Any:
+        asked_for.set()
+        await go.wait()
+        return await act(*given, **how)
+
+    async with running(a) as conversation_id:
+        two = await a.router.deliver(letter("two", key="two"))
+        with monkeypatch.context() as patched:
+            patched.setattr(part, name, slowly)
+            taking_back = asyncio.create_task(a.router.cancel(conversation_id, two.turn_id))
+            await asked_for.wait()
+            for _ in range(3):
+                await a.watch.look()
+        go.set()
+        assert await taking_back
+        a.go.set()
+        await until(lambda: not a.router.open() | a.outbox.open())
+    assert a.ran == ["one"]
+    assert a.post.sent == ["Stopped.", "ONE"]
+
+
+async def test_a_watch_that_crashes_looks_again(enter: Enter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that did not would leave the turns of the dead to nobody, and no log would say so a second time."""
+    monkeypatch.setattr(watch, "RESTART", Restart(first_pause=0.01))
+    a, b = await enter(), await enter()
+    crashed = asyncio.Event()
+
+    async def crash() -> set[str]:
+        crashed.set()
+        raise RuntimeError("Nobody has thought of this.")
+
+    async with running(a):
+        with monkeypatch.context() as patched:
+            patched.setattr(b.store.nodes, "turns", crash)
+            await crashed.wait()
+        await a.router.deliver(letter("two", key="two"))
+        b.go.set()
+        await a.die()
+        await until(lambda: b.ran == ["two"])
+        a.go.set()
 
 
 async def test_who_cannot_be_told_to_stop_is_named_as_such(enter: Enter) -> None:

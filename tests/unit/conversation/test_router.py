@@ -14,7 +14,7 @@ from antiphon.conversation.router import RECOVERED_AT_ONCE, WAITING_LIMIT, Messa
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import Message, NoticePart, Target, Turn, TurnRecord, new_id
 from antiphon.errors import ProcessingError, ServiceError, ValidationError
-from antiphon.storage.base import Chunk, Store, TurnReply
+from antiphon.storage.base import Chunk, Finished, Store, TurnReply
 from antiphon.telemetry.metrics import Metrics
 from tests.unit.conversation.conftest import Ear, Post, asked, letter
 
@@ -432,6 +432,43 @@ async def test_a_turn_is_cancelled_before_during_and_not_after(store: Store, ear
     assert heard == house.order == ["one"]
     assert not await house.router.cancel(where, one.turn_id)
     await house.router.stop()
+
+
+async def test_a_turn_is_taken_back_also_for_somebody_who_has_gone(
+    store: Store, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, asked_for, stored = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    finish = store.inbox.finish
+
+    async def slow(*turn: Any, **how: Any) -> Finished:
+        asked_for.set()
+        await stored.wait()
+        return await finish(*turn, **how)
+
+    async def script(turn: Turn, stream: TurnStream) -> None:
+        await gate.wait()
+        await house.answer(turn, stream)
+
+    house = House(store, ear, script)
+    await house.router.start()
+    await house.router.deliver(letter("one", key="1"))
+    two = await house.router.deliver(letter("two", key="2"))
+    await house.reached(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(store.inbox, "finish", slow)
+        impatient = asyncio.create_task(house.router.cancel(two.conversation_id, two.turn_id))
+        await asked_for.wait()
+        impatient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        assert two.turn_id in house.router.open(), "nobody else may take it for forgotten"
+    gate.set()
+    stopping = asyncio.create_task(house.router.stop())
+    stored.set()
+    await stopping
+    assert (two.turn_id, "interrupted") in [(end["turn_id"], end["status"]) for end in ear.of("turn_end")]
+    assert house.router.open() == set()
+    assert house.order == ["one"]
 
 
 async def test_a_conversation_that_was_deleted_leaves_the_next_one_of_its_place_alone(store: Store, ear: Ear) -> None:
