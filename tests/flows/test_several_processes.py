@@ -1,4 +1,4 @@
-"""N equal processes on one PostgreSQL and one Redis: whoever a client talks to, it is one house, and any may die."""
+"""N equal processes on one PostgreSQL and one Redis, or NATS: to every client they are one house, and any may die."""
 
 import asyncio
 import json
@@ -16,14 +16,26 @@ import psutil
 import pytest
 
 from antiphon.errors import AntiphonError
+from tests.nats_server import NatsServer
 from tests.postgres import administer
 from tests.redis_server import RedisServer
 from tests.serving import LONGEST, Served, Visitor, Visitors, environment
 from tests.soaking import SOAK_SECONDS, rounds
 
+Broker = RedisServer | NatsServer
+
+ON_BOTH_BROKERS = pytest.mark.parametrize("broker", ["redis", "nats"], indirect=True)
+
 
 @pytest.fixture
-def house(tmp_path: Path, postgres_url: str, redis: RedisServer) -> Iterator[list[Served]]:
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """Through what the processes hear of each other: the Redis that they share, or a NATS beside it."""
+    found: Broker = request.getfixturevalue(getattr(request, "param", "redis"))
+    return found
+
+
+@pytest.fixture
+def house(tmp_path: Path, postgres_url: str, redis: RedisServer, broker: Broker) -> Iterator[list[Served]]:
     """Three processes of one house, each with a port of its own, not started yet."""
     made = []
     for number in range(3):
@@ -32,7 +44,7 @@ def house(tmp_path: Path, postgres_url: str, redis: RedisServer) -> Iterator[lis
             Served(
                 tmp_path / str(number),
                 ANTIPHON_DATABASE__URL=postgres_url,
-                ANTIPHON_CLUSTER__URL=redis.url,
+                ANTIPHON_CLUSTER__URL=broker.url,
                 ANTIPHON_REDIS__URL=redis.url,
                 ANTIPHON_LOG_FORMAT="json",
             )
@@ -52,6 +64,7 @@ async def unended(url: str) -> int:
     return len(await administer(url, "SELECT FROM inbox WHERE state != 'ended'"))
 
 
+@ON_BOTH_BROKERS
 async def test_a_conversation_from_three_sides(started: list[Served], visitors: Visitors) -> None:
     """Messages, deltas, lists, commands and stops reach everybody, wherever they are."""
     first = await visitors.enter(started[0].url)
@@ -75,6 +88,7 @@ async def test_a_conversation_from_three_sides(started: list[Served], visitors: 
     assert (await first.answer(slow))["status"] == "interrupted"
 
 
+@ON_BOTH_BROKERS
 async def test_a_client_goes_on_elsewhere_at_the_exact_position(started: list[Served], visitors: Visitors) -> None:
     first = await visitors.enter(started[0].url)
     turn_id = (await first.say("!slow 2 !long 1500"))["turn_id"]
@@ -101,6 +115,7 @@ async def test_the_list_of_conversations_is_kept_on_every_process(started: list[
     assert (event, payload["conversation"]["id"]) == ("created", conversation_id)
 
 
+@ON_BOTH_BROKERS
 async def test_a_process_that_dies_is_made_up_for(started: list[Served], visitors: Visitors, postgres_url: str) -> None:
     """Its answers are interrupted with what they had, what waited is answered, and nobody has to start anything."""
     first = await visitors.enter(started[0].url)
@@ -128,21 +143,23 @@ async def test_a_process_that_stops_is_not_missed(started: list[Served], visitor
     assert "watch.taken_over" in started[1].log + started[2].log
 
 
-async def test_answers_survive_the_restart_of_redis(
-    started: list[Served], visitors: Visitors, redis: RedisServer
+@ON_BOTH_BROKERS
+async def test_answers_survive_the_restart_of_the_broker(
+    started: list[Served], visitors: Visitors, broker: Broker
 ) -> None:
     people = [await visitors.enter(served.url, client_id=f"c{at}") for at, served in enumerate(started)]
     turns = [(await visitor.say("!slow 2 !long 800"))["turn_id"] for visitor in people]
     for visitor, turn_id in zip(people, turns, strict=True):
         await visitor.until("delta", turn_id=turn_id)
-    await asyncio.to_thread(redis.restart)
+    await asyncio.to_thread(broker.restart)
     for visitor in people:
         await visitor.see(lambda visitor=visitor: visitor.shown()[-1]["role"] == "assistant")  # type: ignore[misc]
         assert [message["status"] for message in visitor.shown()] == ["answered", "answered"]
 
 
-async def test_what_redis_did_not_carry_is_made_up_for(
-    started: list[Served], visitors: Visitors, redis: RedisServer
+@ON_BOTH_BROKERS
+async def test_what_the_broker_did_not_carry_is_made_up_for(
+    started: list[Served], visitors: Visitors, broker: Broker
 ) -> None:
     """Who watches from another process while the broker is gone joins again when it is back, and has everything."""
     first = await visitors.enter(started[0].url)
@@ -152,11 +169,11 @@ async def test_what_redis_did_not_carry_is_made_up_for(
     await listed.join()
     turn_id = (await first.say("!slow 1 !long 600"))["turn_id"]
     await watching.until("delta", turn_id=turn_id)
-    redis.kill()
+    broker.kill()
     answer = await first.answer(turn_id)
     assert watching.named("turn_end", turn_id) == []
     joins = watching.joins
-    redis.start()
+    broker.start()
     await watching.see(lambda: watching.joins > joins)
     assert [message["text"] for message in watching.shown()] == ["!slow 1 !long 600", answer["text"]]
     assert {message["status"] for message in watching.shown()} == {"answered"}
