@@ -100,6 +100,16 @@ async def test_each_node_is_given_its_own_and_a_process_alone_everything(
     assert (await ask(alone, place="1")).elsewhere is None
 
 
+async def test_replies_of_given_turns_come_in_the_order_in_which_they_were_made(two: tuple[Store, Store]) -> None:
+    """And not in that of their turns, whose ids may come from two processes with two clocks."""
+    a, _ = two
+    first, second = (await ask(a)).turn, (await ask(a)).turn
+    made = [(await a.inbox.finish(turn, BEGUN, reply())).delivery_id for turn in (second, first)]
+    turns = [first.id, second.id]
+    assert [delivery.id for delivery in await a.outbox.pending(turn_ids=turns)] == made
+    assert [delivery.id for delivery in await a.outbox.pending(turn_ids=turns, limit=1)] == made[:1]
+
+
 async def test_the_same_key_on_another_node_is_known_with_its_node(two: tuple[Store, Store]) -> None:
     a, b = two
     first = await ask(a, "k")

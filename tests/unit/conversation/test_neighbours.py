@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import WAITING_LIMIT, MessageRouter
 from antiphon.conversation.stream import TurnStream
 from antiphon.conversation.watch import TurnWatch
-from antiphon.domain import ToolPart, Turn, TurnRecord, new_id
+from antiphon.domain import Message, Target, ToolPart, Turn, TurnRecord, new_id
 from antiphon.errors import ServiceError
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
 from antiphon.realtime.nodes.cluster import Cluster
@@ -295,28 +294,23 @@ async def test_a_turn_is_stopped_from_everywhere(enter: Enter) -> None:
     assert [status for _, status, _ in await outcomes(b, conversation_id)] == ["interrupted"] * 4
 
 
-@pytest.mark.parametrize("slow", ["store", "platform"])
-async def test_a_turn_that_is_being_taken_back_is_not_taken_up(
-    enter: Enter, monkeypatch: pytest.MonkeyPatch, slow: str
-) -> None:
+async def test_a_turn_that_is_being_taken_back_is_not_taken_up(enter: Enter, monkeypatch: pytest.MonkeyPatch) -> None:
     a = await enter()
     a.post.capabilities = Capabilities(idempotent=True)
-    part, name = (a.store.inbox, "finish") if slow == "store" else (a.post, "send_message")
-    asked_for, go, act = asyncio.Event(), asyncio.Event(), getattr(part, name)
+    asked_for, go, send = asyncio.Event(), asyncio.Event(), a.post.send_message
 
-    async def slowly(*given: Any, **how: Any) -> Any:
+    async def slowly(target: Target, message: Message) -> str | None:
         asked_for.set()
         await go.wait()
-        return await act(*given, **how)
+        return await send(target, message)
 
+    monkeypatch.setattr(a.post, "send_message", slowly)
     async with running(a) as conversation_id:
         two = await a.router.deliver(letter("two", key="two"))
-        with monkeypatch.context() as patched:
-            patched.setattr(part, name, slowly)
-            taking_back = asyncio.create_task(a.router.cancel(conversation_id, two.turn_id))
-            await asked_for.wait()
-            for _ in range(3):
-                await a.watch.look()
+        taking_back = asyncio.create_task(a.router.cancel(conversation_id, two.turn_id))
+        await asked_for.wait()
+        for _ in range(3):
+            await a.watch.look()
         go.set()
         assert await taking_back
         a.go.set()

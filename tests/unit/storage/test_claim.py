@@ -17,6 +17,7 @@ from antiphon.errors import ConfigError, ServiceError
 from antiphon.storage.claim import Holder
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_claim
+from antiphon.storage.postgres.claim import PostgresClaim
 from antiphon.storage.sqlite.claim import FileClaim
 from tests.postgres import PostgresServer, address_of, administer
 from tests.proxy import Proxy
@@ -174,8 +175,19 @@ async def test_a_foreign_lock_with_our_number_has_no_name(settings: DatabaseSett
     await link.close()
 
 
-async def test_a_claim_that_broke_is_taken_again(settings: DatabaseSettings) -> None:
+@pytest.mark.parametrize("trouble", [None, asyncpg.InternalClientError("asyncpg is surprised")])
+async def test_a_claim_that_broke_is_taken_again(
+    settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None
+) -> None:
     lost: list[ServiceError] = []
+    contend, troubles = PostgresClaim._contend, [trouble] if trouble else []
+
+    async def contend_with_trouble(*given: Any) -> asyncpg.Record | None:
+        if troubles:
+            raise troubles.pop()
+        return await contend(*given)
+
+    monkeypatch.setattr(PostgresClaim, "_contend", contend_with_trouble)
     claim = open_claim(settings, lost.append)
     await claim.take()
     [[before]] = await backend_of(settings.url)

@@ -3,11 +3,9 @@
 from importlib import import_module
 from importlib.resources import files
 
-import asyncpg
-
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.current import judged, must_migrate
-from antiphon.storage.postgres.connection import Link
+from antiphon.storage.postgres.connection import BROKEN, Link
 from antiphon.storage.postgres.faults import translated
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('antiphon.schema'))"
@@ -28,7 +26,7 @@ async def bring_up_to_date(link: Link, settings: DatabaseSettings) -> None:
         else:
             upgrade = import_module("antiphon.storage.migrations.upgrade_postgres")
             await upgrade.run_postgres_migrations(settings)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except BROKEN as error:
         raise translated(error, settings.place) from error
 
 

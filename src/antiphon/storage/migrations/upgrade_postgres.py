@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -10,7 +9,7 @@ from sqlalchemy.pool import NullPool
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.postgres import LOCK, LONGEST, version
 from antiphon.storage.migrations.upgrade import move, sql_of_migrations
-from antiphon.storage.postgres.connection import checked_url, close, connect
+from antiphon.storage.postgres.connection import BROKEN, checked_url, close, connect
 from antiphon.storage.postgres.faults import translated
 
 
@@ -41,7 +40,7 @@ class PostgresMigrator:
         link = await connect(self._settings, patient=False)
         try:
             return await version(link, self._settings.place)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except BROKEN as error:
             raise translated(error, self._settings.place) from error
         finally:
             await close(link)

@@ -20,7 +20,7 @@ import asyncpg
 from antiphon.errors import ServiceError
 from antiphon.storage.claim import Holder, taken
 from antiphon.storage.config import DatabaseSettings
-from antiphon.storage.postgres.connection import Link, checked_url, close, connect
+from antiphon.storage.postgres.connection import BROKEN, Link, checked_url, close, connect
 from antiphon.storage.postgres.faults import translated
 from antiphon.telemetry.logs import get_logger
 
@@ -74,7 +74,7 @@ class PostgresClaim:
             try:
                 mine = await self._lock(link)
                 holders = [] if mine else await _held(link)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except BROKEN as error:
                 raise translated(error, self._settings.place) from error
             undo.pop_all()
         if not mine:
@@ -97,7 +97,7 @@ class PostgresClaim:
         link = await connect(self._settings, patient=False)
         try:
             return [_parsed(held) for held in await _held(link)]
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except BROKEN as error:
             raise translated(error, self._settings.place) from error
         finally:
             await close(link)
@@ -138,7 +138,7 @@ class PostgresClaim:
                     undo.callback(link.terminate)
                     held = await self._contend(link, mine, name)
                     undo.pop_all()
-            except (ServiceError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (ServiceError, *BROKEN):
                 await asyncio.sleep(PULSE_SECONDS / 5)
                 continue
             if held is None:
@@ -198,7 +198,7 @@ async def _until_broken(link: Link) -> None:
         except TimeoutError:
             try:
                 await link.execute("SELECT 1")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except BROKEN:
                 return
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 else:
     Link = Connection  # generic only for type checkers
 
+BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a connection raises: the network, the server, and asyncpg about its own use and about what it did not expect."""
+
 _OLDEST = 13
 """The first version with `normalize()`, and the oldest that anybody still looks after."""
 
@@ -47,7 +50,7 @@ async def connect(settings: DatabaseSettings, *, name: str = "antiphon", patient
     while True:
         try:
             return await _connect(settings, name)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        except BROKEN as error:
             restarting = isinstance(error, OSError | asyncpg.CannotConnectNowError | asyncpg.PostgresConnectionError)
             if not (restarting and patient) or clock() + _PAUSE > give_up:
                 raise unreachable(error, settings.place) from error
@@ -78,5 +81,5 @@ async def close(link: Link) -> None:
     """Says goodbye to the server, without waiting for one that does not listen."""
     try:
         await link.close(timeout=1.0)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except BROKEN:
         link.terminate()

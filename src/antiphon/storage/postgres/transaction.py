@@ -3,9 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-import asyncpg
-
-from antiphon.storage.postgres.connection import Link
+from antiphon.storage.postgres.connection import BROKEN, Link
 from antiphon.storage.postgres.statements import Statements
 from antiphon.storage.sql.unit import Row, Step, Together, Unit
 
@@ -45,7 +43,7 @@ def _advance(unit: Unit[Any], rows: list[Row] | None) -> tuple[Step | Together |
 async def _undo(link: Link) -> None:
     if link.is_closed() or not link.is_in_transaction():
         return
-    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    with suppress(*BROKEN):
         await link.execute("ROLLBACK")
         return
     link.terminate()

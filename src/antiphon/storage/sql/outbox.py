@@ -44,4 +44,5 @@ def _pending(limit: int, node: str, turn_ids: Collection[str] | None) -> Unit[li
     rows: list[Row] = []
     for turn_id in sorted(turn_ids):
         rows += yield from many("delivery_open_of_turn", turn_id=turn_id, node=node)
-    return [delivery_of(row) for row in rows[:limit]]
+    oldest_first = sorted(map(delivery_of, rows), key=lambda delivery: delivery.id)
+    return oldest_first[:limit]
