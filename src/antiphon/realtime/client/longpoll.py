@@ -139,7 +139,13 @@ class LongPollTransport:
                 asyncio.timeout(within),
                 # A redirect would make a GET of a POST, and show the token to whomever it names.
                 self._session.request(
-                    method, self._url, params=self._query, headers=headers, data=body, allow_redirects=False
+                    method,
+                    self._url,
+                    params=self._query,
+                    headers=headers,
+                    data=body,
+                    allow_redirects=False,
+                    middlewares=(_once,),
                 ) as response,
             ):
                 if response.status != HTTPStatus.OK:
@@ -163,6 +169,15 @@ class LongPollTransport:
             if len(read) > self._limit * _ESCAPED:
                 raise _EndedError(TOO_BIG, HTTPStatus.OK)
         return bytes(read)
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """aiohttp asks anew by itself when a connection that it kept breaks before an answer to a GET: the frames that the
+    first answer carried would be missed, and nobody would know."""
+    try:
+        return await handler(request)
+    except (OSError, aiohttp.ClientError) as error:
+        raise _EndedError(ABNORMAL) from error
 
 
 def _lines(frames: Iterable[bytes]) -> list[bytes]:

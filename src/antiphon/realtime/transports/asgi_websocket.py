@@ -180,8 +180,8 @@ class AsgiWebSocket:
         with suppress(TimeoutError, OSError):
             async with asyncio.timeout(self._app.limits.close_seconds):
                 await _ended(self._writer, cancel=False)
+                await _ended(reader)
                 await self._send({"type": "websocket.close", "code": code})
-                await asyncio.wait((reader,))
 
 
 async def _ended(*tasks: "asyncio.Task[Any] | None", cancel: bool = True) -> None:

@@ -99,6 +99,12 @@ def parsed(data: bytes) -> HttpAnswer:
     return HttpAnswer(response.status, headers, response.read())
 
 
+async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    """A server may keep the connection for a request that never comes: its end is no more than the last resort."""
+    length = parsed(head).headers.get("content-length", "")
+    return await (reader.readexactly(int(length)) if length.isdigit() else reader.read(-1))
+
+
 class _Fed:
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -133,7 +139,7 @@ class RawSocket:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             upgraded = head.split(None, 2)[1] == b"101"
-            answer = parsed(head if upgraded else head + await reader.read(-1))
+            answer = parsed(head if upgraded else head + await _body(reader, head))
         except BaseException as error:
             writer.close()
             if isinstance(error, asyncio.IncompleteReadError):
