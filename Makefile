@@ -34,7 +34,7 @@ run: $(DONE)/project ## serves on http://127.0.0.1:4000 (PORT=… HOST=… chang
 	@exec $(BIN)/antiphon serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
 test: $(DONE)/dev ## runs every test; what a missing program makes skip is listed at the end
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 soak: $(DONE)/dev ## kills and crowds for hours: SECONDS=3600 for each of its tests
 	@ANTIPHON_SOAK_SECONDS=$(or $(SECONDS),3600) $(BIN)/pytest tests/crashing tests/flows/test_thousand.py $(ARGS)

@@ -17,7 +17,7 @@ import pytest
 
 from antiphon.runtime.current import Current
 from antiphon.telemetry import pipeline
-from tests import logs, nats_server, redis_server, sentinel
+from tests import logs, nats_server, redis_server, sentinel, side_by_side
 from tests.postgres import GIVEN, Databases, PostgresServer, programs
 from tests.serving import Served, Visitors
 
@@ -141,16 +141,18 @@ def npm_ci(node: str) -> Callable[[Path], Path]:
     environment = {**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
     def install(folder: Path) -> Path:
-        lock, mark = folder / "package-lock.json", folder / "node_modules" / ".antiphon-installed"
-        if mark.exists() and mark.read_bytes() == lock.read_bytes():
+        with side_by_side.one_at_a_time(folder):
+            lock, mark = folder / "package-lock.json", folder / "node_modules" / ".antiphon-installed"
+            if mark.exists() and mark.read_bytes() == lock.read_bytes():
+                return folder
+            done = subprocess.run(
+                [*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"],
+                cwd=folder, env=environment,
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
+            )  # fmt: skip
+            assert done.returncode == 0, f"npm ci failed in {folder}:\n{done.stdout}{done.stderr}"
+            mark.write_bytes(lock.read_bytes())
             return folder
-        command = [*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-        done = subprocess.run(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, f"npm ci failed in {folder}:\n{done.stdout}{done.stderr}"
-        mark.write_bytes(lock.read_bytes())
-        return folder
 
     return install
 
@@ -279,6 +281,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # An audit hook sees also what C code connects; it cannot be removed and need not be.
     sys.addaudithook(_guard_network)
     config.pluginmanager.register(logs, "logs")
+    config.pluginmanager.register(side_by_side, "side_by_side")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    return side_by_side.processes(config.args)
 
 
 # --- the account of what was skipped ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ level and as it would be written, and the logs of its servers. The tests' own ma
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -77,27 +78,22 @@ class LogWatch:
         return len(self._never) - len(MARKS)
 
 
-class _Total:
-    """What was looked through in the whole session."""
-
-    tests = lines = texts = leaks = 0
-
-
-TOTAL = pytest.StashKey[_Total]()
+TOTAL = pytest.StashKey[Counter[str]]()
+"""What was looked through in the whole session: tests, lines, texts, leaks."""
+HANDED_OVER = "antiphon_logs"
+"""A process that shares the tests with others hands its total over at its end."""
 
 
 @pytest.fixture(autouse=True)
 def log_watch(request: pytest.FixtureRequest) -> Iterator[LogWatch]:
     """Fails the test, whatever else it proves, when something was logged that must not be."""
-    total = request.config.stash.setdefault(TOTAL, _Total())
+    total = request.config.stash.setdefault(TOTAL, Counter())
     watch = LogWatch()
     with left_as_found(), watching(watch):
         yield watch
     leaks = watch.leaks()
-    total.tests += 1
-    total.lines += len(watch.lines) + sum(server.log.count("\n") for server in watch.servers)
-    total.texts += watch.texts
-    total.leaks += len(leaks)
+    lines = len(watch.lines) + sum(server.log.count("\n") for server in watch.servers)
+    total.update(tests=1, lines=lines, texts=watch.texts, leaks=len(leaks))
     if leaks:
         pytest.fail("The log holds what it must not:\n" + "\n".join(leaks), pytrace=False)
 
@@ -171,10 +167,22 @@ def _launched(watch: LogWatch, server: serving.Served) -> None:
         watch.servers.append(server)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        total = session.config.stash.setdefault(TOTAL, Counter())
+        session.config.workeroutput[HANDED_OVER] = dict(total)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    handed_over = getattr(node, "workeroutput", {}).get(HANDED_OVER, {})
+    node.config.stash.setdefault(TOTAL, Counter()).update(handed_over)
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    total = config.stash.get(TOTAL, _Total())
+    total = config.stash.setdefault(TOTAL, Counter())
     terminalreporter.write_line(
-        f"logs: {total.lines} lines of {total.tests} tests hold none of {total.texts} texts and secrets"
-        if not total.leaks
-        else f"logs: {total.leaks} lines hold what they must not"
+        f"logs: {total['lines']} lines of {total['tests']} tests hold none of {total['texts']} texts and secrets"
+        if not total["leaks"]
+        else f"logs: {total['leaks']} lines hold what they must not"
     )

@@ -12,6 +12,7 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, async_p
 
 from antiphon.domain import new_id
 from tests.serving import Served, Visitors
+from tests.side_by_side import one_at_a_time
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM_ARGS = (
@@ -145,9 +146,10 @@ def _load_build_hook() -> Any:
 def built_page(request: pytest.FixtureRequest) -> None:
     """The page as its sources are now, built when they are newer."""
     hook = _load_build_hook()
-    if hook.page_is_due(ROOT):
-        request.getfixturevalue("node")
-        hook.build_page(ROOT)
+    with one_at_a_time(ROOT / "ui"):
+        if hook.page_is_due(ROOT):
+            request.getfixturevalue("node")
+            hook.build_page(ROOT)
 
 
 @pytest.fixture(scope="module")

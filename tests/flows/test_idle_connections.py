@@ -152,6 +152,7 @@ async def server(size: int) -> AsyncIterator[Server]:
             assert await process.wait() == 0
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(4 * LONGEST)
 async def test_everybody_hears_and_nothing_of_them_is_left(server: Server, size: int) -> None:
     before, files = await server.ask("held"), server.files

@@ -23,6 +23,8 @@ from tests.flows.conftest import Serving
 from tests.serving import LONGEST, Served, Visitor, Visitors
 from tests.soaking import SOAK_SECONDS, rounds
 
+pytestmark = pytest.mark.alone
+
 CONVERSATIONS = 1000
 ARRIVING = 50
 """Clients that open their connections side by side."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.side_by_side import one_at_a_time
 from tests.wire.foreign.program import Program
 from tests.wire.foreign.reference_server import ReferenceServer
 
@@ -41,15 +42,16 @@ def foreign_python() -> Path:
     """
     lock, folder = PYTHON / "requirements.lock", PYTHON / ".venv"
     python, mark = folder / "bin" / "python", folder / ".antiphon-installed"
-    if not mark.exists() or mark.read_bytes() != lock.read_bytes():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, timeout=120)
-        done = subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)],
-            env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
-        assert done.returncode == 0, f"the clients could not be installed:\n{done.stdout}{done.stderr}"
-        mark.write_bytes(lock.read_bytes())
+    with one_at_a_time(PYTHON):
+        if not mark.exists() or mark.read_bytes() != lock.read_bytes():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, timeout=120)
+            done = subprocess.run(
+                [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)],
+                env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
+            )  # fmt: skip
+            assert done.returncode == 0, f"the clients could not be installed:\n{done.stdout}{done.stderr}"
+            mark.write_bytes(lock.read_bytes())
     return python
 
 
