@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any, Self
@@ -11,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.hostile.effort import EFFORT, SECONDS
+from tests.raw_frames import client_frame
 from tests.serving import LONGEST, Served
 
 HOST = b"Host: localhost\r\n"
@@ -336,3 +338,27 @@ def open_sockets(server: Served) -> dict[str, float]:
         text: Any = answer.read().decode()
     names = ("antiphon_ws_sockets", "antiphon_ws_channels", "process_open_fds")
     return {name: float(re.findall(rf"^{name} (\S+)$", text, re.MULTILINE)[0]) for name in names}
+
+
+REFUSED_PAGE = UPGRADE.replace(b"Host: localhost", b"Host: localhost\r\nOrigin: https://evil.example")
+TURNED_AWAY = {
+    "realtime.origin_refused": REFUSED_PAGE,
+    "realtime.version_refused": UPGRADE.replace(b"vsn=2.0.0", b"vsn=9.0.0"),
+    "realtime.unmatched_topic": UPGRADE,
+    "http.host_refused": b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "http.origin_refused": b"DELETE / HTTP/1.1\r\n" + HOST + b"Origin: https://evil.example\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("event", TURNED_AWAY)
+async def test_whoever_is_turned_away_again_and_again_does_not_fill_the_log(server: Served, event: str) -> None:
+    times, began, before = 100, time.monotonic(), server.log.count(event)
+    for _ in range(times):
+        async with Caller(server) as caller:
+            await caller.says(TURNED_AWAY[event])
+            await caller.hears(b"HTTP/1.1 ")
+            if event == "realtime.unmatched_topic":
+                await caller.says(client_frame(0x81, b'["1","1","nowhere","phx_join",{}]'))
+                await caller.hears(b"unmatched")
+    seconds = time.monotonic() - began
+    assert 1 <= server.log.count(event) - before <= seconds + 1 < times

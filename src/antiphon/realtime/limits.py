@@ -1,6 +1,7 @@
 """What is counted and said when a limit is met, or is near: whoever meets one may do so thousands of times."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from antiphon.realtime.instruments import Instruments
@@ -13,6 +14,9 @@ EVERY_SECONDS = 1.0
 NEAR_EVERY_SECONDS = 60.0
 
 log = get_logger(__name__)
+
+Say = Callable[..., None]
+"""`LimitLog.say`, for what knows no application."""
 
 
 class LimitLog:

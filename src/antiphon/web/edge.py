@@ -65,7 +65,7 @@ class Edge:
             longpoll=self.phoenix.longpoll,
         )
         names = frozenset({settings.host, self.phoenix.config.security.public_host or settings.host})
-        guard = Guard(app, names, self.phoenix.admission.origins)
+        guard = Guard(app, names, self.phoenix.admission.origins, self.phoenix.limit_log.say)
         return WebServer(guard, self.phoenix.protocol_class(), settings, drain)
 
     def _api(self, house: Collection[str]) -> FastAPI:

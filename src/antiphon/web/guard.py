@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.realtime.admission.origin import Arrival, OriginPolicy, is_loopback
-from antiphon.telemetry.logs import get_logger
+from antiphon.realtime.limits import Say
 from antiphon.web.problems import problem
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -27,16 +27,15 @@ HEADERS: Mapping[bytes, bytes] = {
 
 _ALL = tuple(HEADERS.items())
 
-log = get_logger(__name__)
-
 
 class Guard:
     """Passes on what is addressed to a loopback name or to one of `names`, and puts `HEADERS` on every answer."""
 
-    def __init__(self, app: ASGIApp, names: frozenset[str], origins: OriginPolicy) -> None:
+    def __init__(self, app: ASGIApp, names: frozenset[str], origins: OriginPolicy, say: Say) -> None:
         self._app = app
         self._names = names
         self._origins = origins
+        self._say = say
         # Reading a name takes as long as everything else that is done here, and it is the same one nearly always.
         self._answers_to = lru_cache(maxsize=64)(self._is_ours)
 
@@ -53,7 +52,7 @@ class Guard:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._answers_to(host):
-            log.warning("http.host_refused", host=host[:200])
+            self._say("http.host_refused", host=host[:200])
             return (
                 f"This server does not answer to the name “{_name_in(host)[:100]}”. Use 127.0.0.1 or localhost, or set "
                 "realtime.security.public_host to the name that people type."
@@ -64,7 +63,7 @@ class Guard:
         local = scope.get("server") or ("", None)
         if self._origins.allows(origin, Arrival(scope["scheme"], host, str(local[0]))):
             return None
-        log.warning("http.origin_refused", origin=origin[:200])
+        self._say("http.origin_refused", origin=origin[:200])
         return (
             "Another site's page may not change anything here. "
             "Use Antiphon's own page, or set realtime.security.origins."

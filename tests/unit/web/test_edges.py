@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from antiphon.errors import NotFoundError, ProcessingError, ServiceError, ValidationError
 from antiphon.realtime.admission.origin import OriginPolicy
 from antiphon.realtime.config import PhoenixConfig
+from antiphon.telemetry.logs import get_logger
 from antiphon.web.app import WebApp
 from antiphon.web.config import ServerSettings
 from antiphon.web.guard import Guard
@@ -23,6 +24,8 @@ from antiphon.web.limits import BodyLimit
 from antiphon.web.problems import install
 from antiphon.web.static import StaticPage
 from tests.phoenix import configured
+
+log = get_logger(__name__)
 
 
 class Client:
@@ -114,7 +117,7 @@ async def test_an_answer_under_way_is_not_replaced() -> None:
 
 
 def guarded(names: frozenset[str] = frozenset(), **settings: Any) -> Client:
-    return Client(Guard(reads_all, names, OriginPolicy(configured(**settings))))
+    return Client(Guard(reads_all, names, OriginPolicy(configured(**settings)), log.warning))
 
 
 @given(host=st.text(st.characters(max_codepoint=255), max_size=20), origin=st.text(st.characters(max_codepoint=127)))
@@ -141,7 +144,9 @@ async def test_an_answer_keeps_the_policy_it_brings() -> None:
         headers = {"Content-Security-Policy": "default-src 'self'"}
         await PlainTextResponse("x", headers=headers)(scope, receive, send)
 
-    _, headers, _ = await Client(Guard(own, frozenset(), OriginPolicy(PhoenixConfig()))).ask(host="localhost")
+    _, headers, _ = await Client(Guard(own, frozenset(), OriginPolicy(PhoenixConfig()), log.warning)).ask(
+        host="localhost"
+    )
     assert headers["content-security-policy"] == "default-src 'self'"
     assert headers["x-content-type-options"] == "nosniff"
 

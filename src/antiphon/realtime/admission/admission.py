@@ -59,6 +59,7 @@ class Admission:
         self.on_connect: OnConnect | None = None
         self._config = config
         self._entrance = entrance
+        self._say = entrance.limit_log.say
         self._sessions = sessions
         self.serializers = SERIALIZERS
 
@@ -75,7 +76,7 @@ class Admission:
         except Refused:
             raise
         except ServiceError as error:
-            log.warning("realtime.connect_unavailable", error=str(error))
+            self._say("realtime.connect_unavailable", error=str(error))
             wait = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
             raise Refused(503, headers=wait) from error
         except Exception as error:
@@ -87,7 +88,8 @@ class Admission:
         self.check_origin(request)
         token = self._token(request)
         by_socket = request.transport == "websocket"
-        subprotocol = choose(offered(request.headers), self._config.security.subprotocols) if by_socket else None
+        served = self._config.security.subprotocols
+        subprotocol = choose(offered(request.headers), served, self._say) if by_socket else None
         params = _params(request)
         serializer = self._serializer(params)
         session = None if self._sessions is None else await self._sessions.find(request, params)
@@ -98,7 +100,7 @@ class Admission:
         """Raises `Refused` when the page that asks may not connect; `admit` asks by itself."""
         origin = request.headers.get("origin")
         if not self.origins.allows(origin, request.arrival):
-            log.warning("realtime.origin_refused", origin=(origin or "")[:200])
+            self._say("realtime.origin_refused", origin=(origin or "")[:200])
             raise Refused
 
     def _token(self, request: ConnectRequest) -> str | None:
@@ -106,7 +108,7 @@ class Admission:
             return None
         if request.transport == "longpoll":
             return _spelt(request.headers.get(AUTH_HEADER))  # as it is (AU-6)
-        return bearer_token(offered(request.headers))
+        return bearer_token(offered(request.headers), self._say)
 
     async def _access(self, info: ConnectInfo) -> Access:
         returned = None if self.on_connect is None else await self.on_connect(info)
@@ -119,7 +121,7 @@ class Admission:
         vsn = params.get("vsn", DEFAULT)
         serializer = serializer_for(vsn, self.serializers)
         if serializer is None:
-            log.warning("realtime.version_refused", vsn=str(vsn)[:50], served=SERVED)
+            self._say("realtime.version_refused", vsn=str(vsn)[:50], served=SERVED)
             raise Refused
         return serializer
 

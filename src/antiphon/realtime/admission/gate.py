@@ -68,7 +68,8 @@ class Entrance:
         self._gate = ConnectGate(rate, max(1.0, rate), clock)
         self._limit = config.transport.max_connections
         self._instruments = instruments
-        self._limit_log = limit_log
+        self.limit_log = limit_log
+        """For what is said of whoever is not let in: a page that is refused tries again and again."""
         self._connections = connections
         self._clock = clock
         self.closed = False
@@ -81,7 +82,7 @@ class Entrance:
         if self.closed:
             raise stopping()
         connections = self._connections()
-        self._limit_log.watch("max_connections", connections, self._limit)
+        self.limit_log.watch("max_connections", connections, self._limit)
         if connections > self._limit:
             self._turn_away("connections", _FULL_WAIT)
         if wait := self._gate.enter():

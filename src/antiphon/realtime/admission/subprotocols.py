@@ -4,9 +4,7 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 
 from antiphon.realtime.admission.connect import BEARER, Refused
-from antiphon.telemetry.logs import get_logger
-
-log = get_logger(__name__)
+from antiphon.realtime.limits import Say
 
 PHOENIX = "phoenix"
 
@@ -17,7 +15,7 @@ def offered(headers: Mapping[str, str]) -> list[str]:
     return [name for entry in header.split(",") if (name := entry.strip())] if header else []
 
 
-def bearer_token(offer: Sequence[str]) -> str | None:
+def bearer_token(offer: Sequence[str], say: Say) -> str | None:
     """The one token in the offer, None where there is none, or several (AU-4); `Refused` when it is not readable."""
     found = [entry.removeprefix(BEARER) for entry in offer if entry.startswith(BEARER)]
     if len(found) != 1:
@@ -27,11 +25,11 @@ def bearer_token(offer: Sequence[str]) -> str | None:
     try:
         return b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
     except ValueError as error:
-        log.warning("realtime.token_unreadable")
+        say("realtime.token_unreadable")
         raise Refused from error
 
 
-def choose(offer: Sequence[str], configured: Sequence[str]) -> str | None:
+def choose(offer: Sequence[str], configured: Sequence[str], say: Say) -> str | None:
     """The sub-protocol to answer, None for no word of it; `Refused` when we speak nothing that is offered (AU-5).
 
     `phoenix` is always understood: browsers give up when it is offered and the answer names nothing (AU-3).
@@ -39,6 +37,6 @@ def choose(offer: Sequence[str], configured: Sequence[str]) -> str | None:
     names = [entry for entry in offer if not entry.startswith(BEARER)]
     chosen = next((name for name in (*configured, PHOENIX) if name in names), None)
     if chosen is None and names and configured:
-        log.warning("realtime.subprotocol_refused", offered=", ".join(names)[:200], served=", ".join(configured))
+        say("realtime.subprotocol_refused", offered=", ".join(names)[:200], served=", ".join(configured))
         raise Refused
     return chosen

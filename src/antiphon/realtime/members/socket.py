@@ -119,7 +119,7 @@ class Socket:
         if route is None:
             if not self._strayed:
                 self._strayed = True
-                log.warning("realtime.unmatched_topic", topic=frame.topic[:100])
+                self.app.limit_log.say("realtime.unmatched_topic", topic=frame.topic[:100])
             self._stray(frame)
             return
         limit = self.app.limits.max_channels
