@@ -76,11 +76,12 @@ class Neighbours:
         stored = [UnderWay.stored(one) for one in left]
         try:
             answer = await self._ask(node, TURNS, _Wish(conversation_id, dict(since)))
-        except ServiceError as error:
+            told = msgspec.json.decode(answer, type=list[UnderWay])
+        except (ServiceError, msgspec.DecodeError) as error:  # one of another version may answer in other words
             log.warning("neighbour.silent", node=node, conversation_id=conversation_id, error=str(error))
             return stored, False
         # What it has not begun, or has ended by now, is as the store had it; its end comes behind.
-        return msgspec.json.decode(answer, type=list[UnderWay]) or stored, True
+        return told or stored, True
 
     async def cancel(self, conversation_id: str, turn_id: str) -> bool:
         node, left = ("", []) if self._cluster.status == "alone" else await self._nodes.open(conversation_id)

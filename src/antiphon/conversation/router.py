@@ -242,8 +242,8 @@ class MessageRouter:
 
     def take_up(self, left: Iterable[Unfinished]) -> None:
         """Gets turns into line that another process has left. One that it had begun is only ended, when its time comes:
-        what a tool has done is never done twice."""
-        for unfinished in left:
+        what a tool has done is never done twice. While the router stops they are left to the next one."""
+        for unfinished in left if self.accepting else ():
             self._enqueue(unfinished.turn, unfinished if unfinished.state == "running" else None)
 
     def let_go(self, turn_ids: Collection[str]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -111,13 +111,13 @@ class Overview:
         missing: list[str] = []
         if everywhere:
             peers = [peer.node for peer in self._app.cluster.peers()]
-            for peer, answer in zip(peers, await self._ask(peers, question), strict=True):
-                if answer is None:
+            for peer, rows in zip(peers, await self._ask(peers, question), strict=True):
+                if rows is None:
                     missing.append(peer)
                 else:
-                    found += msgspec.msgpack.decode(answer, type=_LISTS[what])
-        rows = _summed(found) if what == "topics" else sorted(found, key=_key)
-        return OverviewPage(rows[:limit], len(rows) > limit, missing)
+                    found += rows
+        listed = _summed(found) if what == "topics" else sorted(found, key=_key)
+        return OverviewPage(listed[:limit], len(listed) > limit, missing)
 
     async def disconnect(self, key: str) -> bool:
         """Closes the one socket (1001), wherever it is; False when there is none of this key. Raises `ServiceError`
@@ -135,13 +135,14 @@ class Overview:
             return msgspec.msgpack.encode(self._disconnect(question.after))
         return msgspec.msgpack.encode(list(self._rows(question)))
 
-    async def _ask(self, peers: list[str], question: _Question) -> list[bytes | None]:
+    async def _ask(self, peers: list[str], question: _Question) -> list[list[Any] | None]:
         body = msgspec.msgpack.encode(question)
 
-        async def asked(node: str) -> bytes | None:
+        async def asked(node: str) -> list[Any] | None:
             try:
-                return await self._app.cluster.request(node, OVERVIEW, body, SECONDS)
-            except ServiceError as error:
+                answer = await self._app.cluster.request(node, OVERVIEW, body, SECONDS)
+                return cast("list[Any]", msgspec.msgpack.decode(answer, type=_LISTS[question.what]))
+            except (ServiceError, msgspec.DecodeError) as error:  # one of another version may answer in other words
                 log.warning("realtime.overview_incomplete", node=node, problem=str(error))
                 return None
 

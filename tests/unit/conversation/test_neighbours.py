@@ -1,7 +1,7 @@
 """Three processes' worth of a house in one loop, on a real PostgreSQL: whose turn, who takes over, who is asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -19,7 +19,7 @@ from antiphon.errors import ServiceError
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
 from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.runtime.tasks import Restart
-from antiphon.storage.base import Store, TurnReply
+from antiphon.storage.base import Store, TurnReply, Unfinished
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry.metrics import Metrics
@@ -120,6 +120,13 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def stored(node: Node, conversation_id: str, seq: int) -> None:
+    """Waits until so much of a running answer is in the store, which is written every quarter of a second."""
+    async with asyncio.timeout(10):
+        while (await node.store.nodes.open(conversation_id))[1][0].seq < seq:
+            await asyncio.sleep(0.005)
+
+
 async def outcomes(node: Node, conversation_id: str) -> list[tuple[str, str, str]]:
     messages = await node.store.conversations.messages(conversation_id)
     return [(message.role, message.status, message.text) for message in messages]
@@ -160,7 +167,7 @@ async def test_what_a_dead_process_left_has_one_outcome(enter: Enter) -> None:
     a, b, c = await enter(), await enter(), await enter()
     async with running(a) as conversation_id:
         await a.router.deliver(letter("two", key="two"))
-        await asyncio.sleep(0.5)  # what it has said is stored within a quarter of a second
+        await stored(a, conversation_id, 1)
         await a.die()
         b.go.set()
         c.go.set()
@@ -271,13 +278,26 @@ async def test_an_answer_whose_process_is_silent_is_told_as_the_store_has_it(ent
         [stream] = a.router.turns(conversation_id)
         stream.tool(ToolPart(call_id="1", name="ring", arguments="{}", status="done", result="rung"))
         stream.text("more")
-        await asyncio.sleep(0.5)  # it is stored within a quarter of a second
+        await stored(a, conversation_id, 3)
         await a.cluster.stop()
         [one], exact = await b.router.under_way(conversation_id, {})
         assert not exact
         assert (one.status, one.model) == ("running", "demo:demo")
         assert [(event, payload["seq"]) for event, payload in one.events] == [("tool", 2), ("delta", 3)]
         assert one.events[1][1]["text"] == "one more"
+
+
+async def test_an_answer_in_words_of_another_version_is_no_answer(enter: Enter) -> None:
+    a, b = await enter(), await enter()
+
+    async def newer(_: bytes) -> bytes:
+        return b'[{"turn": "in other words"}]'
+
+    async with running(a) as conversation_id:
+        await stored(a, conversation_id, 1)
+        a.cluster.on_request(neighbours.TURNS, newer)
+        [one], exact = await b.router.under_way(conversation_id, {})
+        assert (one.events[0][1]["text"], exact) == ("one ", False)
 
 
 async def test_a_turn_is_stopped_from_everywhere(enter: Enter) -> None:
@@ -317,6 +337,33 @@ async def test_a_turn_that_is_being_taken_back_is_not_taken_up(enter: Enter, mon
         await until(lambda: not a.router.open() | a.outbox.open())
     assert a.ran == ["one"]
     assert a.post.sent == ["Stopped.", "ONE"]
+
+
+async def test_what_was_just_to_be_taken_up_does_not_begin_in_a_process_that_stops(
+    enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await enter(), await enter()
+    a.go.set()
+    async with running(b) as conversation_id:
+        asked_for, go, read = asyncio.Event(), asyncio.Event(), a.store.inbox.unfinished
+
+        async def slowly(turn_ids: Collection[str] | None = None) -> list[Unfinished]:
+            left = await read(turn_ids)
+            asked_for.set()
+            await go.wait()
+            return left
+
+        await b.router.deliver(letter("two", key="two"))
+        monkeypatch.setattr(a.store.inbox, "unfinished", slowly)
+        b.router.accepting = False  # it looks no more, and does not notice what it has lost
+        await b.claim.release()
+        await asked_for.wait()
+        await a.router.stop()
+        go.set()
+        await until(lambda: not a.router.arranging.locked())
+        assert a.router.open() == set()
+        _, [_, two] = await a.store.nodes.open(conversation_id)
+        assert (two.turn.text, two.state, a.ran) == ("two", "accepted", [])
 
 
 async def test_a_watch_that_crashes_looks_again(enter: Enter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,18 @@ async def test_a_node_that_does_not_answer_is_named(nodes: list[Any], monkeypatc
         await nodes[0].app.overview.disconnect(key)
 
 
+@pytest.mark.parametrize("words", [b"\xc1", msgspec.msgpack.encode([{"from": "a newer version"}])])
+async def test_a_node_that_cannot_be_understood_is_named_too(nodes: list[Any], words: bytes) -> None:
+    async def answer(_: bytes) -> bytes:
+        return words
+
+    nodes[2].app.cluster.on_request(module.OVERVIEW, answer)
+    await nodes[1].wire("vsn=2.0.0")
+    page = await nodes[0].app.overview.page("sockets", limit=10, everywhere=True)
+    assert [row.node for row in page.rows] == [nodes[1].app.cluster.node]
+    assert page.missing == [nodes[2].app.cluster.node]
+
+
 async def test_one_socket_is_closed_wherever_it_is(nodes: list[Any]) -> None:
     near, far = await nodes[0].wire("vsn=2.0.0&id=both"), await nodes[1].wire("vsn=2.0.0&id=both")
     rows = await everything(nodes[0], "sockets", limit=10)
