@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -32,6 +32,13 @@ def parse_request(data: bytes) -> UpgradeRequest:
     headers = gathered(line.partition(":")[::2] for line in lines)
     path, _, query = target.partition("?")
     return UpgradeRequest(method, path, query, headers)
+
+
+def requested(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> UpgradeRequest:
+    """The same, of what a parser has found."""
+    path, _, query = target.decode("latin-1").partition("?")
+    found = gathered([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+    return UpgradeRequest(method, path, query, found)
 
 
 def connect_request(

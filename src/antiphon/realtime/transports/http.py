@@ -26,14 +26,15 @@ class RequestProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._unheard = 0
-        self._head_size = 0
+        self._suspicious = False
+        self._too_large = False
         self._in_body = False
-        self._arriving = False
+        self._arriving = True
         self._deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
-        self._await_request()
+    def expect_by(self, when: float) -> None:
+        """When the first request has to be there, by the clock of the loop."""
+        self._deadline = self.loop.call_at(when, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._request_is_there()
@@ -41,16 +42,17 @@ class RequestProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unheard += len(data)
+        self._suspicious = self._unheard > HEAD_BYTES
         super().data_received(data)
         if self._arriving and self._deadline is None:
             # Not where a request begins: nearly every one is there with its first byte, and needs no timer.
-            self._await_request()
+            self.expect_by(self.loop.time() + ARRIVAL_SECONDS)
         if self._unheard > HEAD_BYTES and not self.transport.is_closing():
             self._refuse_head()
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls when the parser stops."""
-        if self._head_size > HEAD_BYTES:
+        if self._too_large:
             self._refuse_head()
         else:
             self._refuse(400, msg)
@@ -59,24 +61,10 @@ class RequestProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_size = 0
         self._arriving = True
 
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        self._count(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        self._count(len(name) + len(value) + len(": \r\n"))
-
-    def _count(self, size: int) -> None:
-        # A head that arrives in one piece is whole before `data_received` can look at its size.
-        self._head_size += size
-        if self._head_size > HEAD_BYTES:
-            raise _HeadTooLargeError
-
     def on_headers_complete(self) -> None:
+        self._check_head()
         super().on_headers_complete()  # raises where the target is none
         self._in_body, self._unheard = True, 0
 
@@ -85,14 +73,21 @@ class RequestProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._check_head()  # what stands behind a body is part of it
         self._in_body, self._unheard = False, 0
         self._request_is_there()
         super().on_message_complete()
 
-    # The time it takes
+    def _check_head(self) -> None:
+        # One that arrives in one piece is whole before `data_received` can look at its size. It is added up only where
+        # so much has come: to count each header is to pay for it in every request.
+        if self._suspicious:
+            size = len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+            self._too_large = size > HEAD_BYTES
+            if self._too_large:
+                raise _HeadTooLargeError
 
-    def _await_request(self) -> None:
-        self._deadline = self.loop.call_later(ARRIVAL_SECONDS, self._too_slow)
+    # The time it takes
 
     def _request_is_there(self) -> None:
         self._arriving = False

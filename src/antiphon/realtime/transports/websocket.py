@@ -44,7 +44,6 @@ class WebSocketProtocol(asyncio.Protocol):
         """Called by uvicorn, which gives more than is needed here (its configuration, the lifespan state)."""
         self._loop = asyncio.get_running_loop()
         self._server_state = server_state
-        self._transport: asyncio.Transport
         self._parser = frames.FrameParser(self.app.limits.max_message_bytes)
         self._socket: Socket | None = None
         self._framing = ""
@@ -79,11 +78,7 @@ class WebSocketProtocol(asyncio.Protocol):
             elif not self._deaf:
                 self._take(self._socket, data)
         elif self._request is None:
-            self._request = request = handshake.parse_request(data)
-            self._early = []
-            self._connecting = self.app.stepper.run(
-                self._ask(request), lambda admitted, error: self._decided(request, admitted, error)
-            )
+            self.upgrade(handshake.parse_request(data))
         elif self._early is not None:
             # The client did not wait for the answer; what it says is kept, and no more of it is read.
             self._early.append(data)
@@ -126,6 +121,13 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # Opening
 
+    def upgrade(self, request: handshake.UpgradeRequest) -> None:
+        """What the client asks for, from whoever has read it."""
+        self._request, self._early = request, []
+        self._connecting = self.app.stepper.run(
+            self._ask(request), lambda admitted, error: self._decided(request, admitted, error)
+        )
+
     async def _ask(self, request: handshake.UpgradeRequest) -> Admitted:
         admission, variables = self.app.mounts.find(request.path)
         if request.method != "GET":
@@ -162,7 +164,8 @@ class WebSocketProtocol(asyncio.Protocol):
         # With no buffer to hide in, `pause_writing` tells at once that the client is not taking its output. Not 0: TLS
         # takes an empty buffer for a full one then, and stops for good.
         self._transport.set_write_buffer_limits(high=1)
-        extension = self._negotiated(request)
+        offers = request.headers.get("sec-websocket-extensions")
+        extension = deflate.negotiate(offers) if offers and self.app.limits.compression else None
         self._transport.write(handshake.accept(request, extension, admitted.subprotocol))
         self._socket = socket
         self._request = None  # its headers are a fifth of what an idle connection would keep
@@ -173,10 +176,6 @@ class WebSocketProtocol(asyncio.Protocol):
             self._parser = frames.FrameParser(self.app.limits.max_message_bytes, deflate.inflate)
             self._encode = deflate.deflated_frame
             self._turns = Turns(self._take_turn, self._read_on)
-
-    def _negotiated(self, request: handshake.UpgradeRequest) -> str | None:
-        offers = request.headers.get("sec-websocket-extensions")
-        return deflate.negotiate(offers) if offers and self.app.limits.compression else None
 
     def _refuse(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         self.app.instruments.refused.labels(str(status)).inc()

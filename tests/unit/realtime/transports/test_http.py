@@ -8,6 +8,7 @@ import pytest
 
 from antiphon.realtime.server import Server
 from antiphon.realtime.transports import http
+from antiphon.realtime.transports.handshake import UpgradeRequest
 
 HEAD = b"GET /else HTTP/1.1\r\nhost: 127.0.0.1\r\n"
 UPLOAD = b"POST /else HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -40,6 +41,11 @@ class Connection:
             except ConnectionResetError:
                 return b""
 
+    async def next(self, size: int) -> bytes:
+        """So many bytes."""
+        async with asyncio.timeout(10):
+            return await self._reader.readexactly(size)
+
     async def answer(self) -> bytes:
         """The next answer, a 404."""
         async with asyncio.timeout(10):
@@ -50,9 +56,20 @@ class Connection:
 
 
 class Engine(asyncio.Protocol):
-    """Stands where the socket's protocol stands."""
+    """Stands where the socket's protocol stands, and says what it hears."""
 
-    def __init__(self, **_: Any) -> None: ...
+    def __init__(self, **_: Any) -> None:
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def upgrade(self, request: UpgradeRequest) -> None:
+        """There is nothing to look at."""
+
+    def data_received(self, data: bytes) -> None:
+        if not data.startswith(b"GET "):
+            self._transport.write(data)
 
 
 @pytest.fixture
@@ -139,19 +156,15 @@ async def test_a_body_that_does_not_come_ends_the_connection(connection: Connect
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_an_upgraded_connection_has_all_the_time(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    fired: list[http.RequestProtocol] = []
-
-    def note(protocol: http.RequestProtocol) -> None:
-        fired.append(protocol)
-
-    monkeypatch.setattr(http.RequestProtocol, "_too_slow", note)
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_an_upgraded_connection_has_all_the_time(port: int, pieces: int) -> None:
     upgrading = Connection(*await asyncio.open_connection("127.0.0.1", port))
+    request = HEAD + b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: any\r\n\r\n"
+    for piece in (request,) if pieces == 1 else (request[:20], request[20:]):
+        await upgrading.send(piece)
     silent = Connection(*await asyncio.open_connection("127.0.0.1", port))
-    await upgrading.send(HEAD + b"connection: upgrade\r\nupgrade: websocket\r\n\r\n")
-    async with asyncio.timeout(10):
-        while not fired:  # the silent one, which came later
-            await asyncio.sleep(0.01)
-    assert len(fired) == 1
+    assert await silent.rest() == b""  # it came later, and its time is over
+    await upgrading.send(b"still here")
+    assert await upgrading.next(10) == b"still here"
     upgrading.close()
     silent.close()
