@@ -18,6 +18,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PYTHONUTF8 := 1
+# pytest keeps the tests as it has rewritten them: without that, finding them takes three times as long.
+export PYTHONDONTWRITEBYTECODE :=
 
 # pip, npm and Chromium want a home they may write to; where there is none, they get one here.
 ifneq ($(shell test -n "$$HOME" -a -d "$$HOME" -a -w "$$HOME" && echo writable),writable)
