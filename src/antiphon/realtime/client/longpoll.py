@@ -5,6 +5,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Iterable
 from http import HTTPStatus
+from io import BytesIO
 
 import aiohttp
 import msgspec
@@ -77,6 +78,8 @@ class LongPollTransport:
             answer = await self._ask("GET", {GONE}, within)
         except _EndedError as ended:
             raise self._not_opened(ended) from None
+        if not answer.token:
+            raise self._not_opened(_EndedError(SERVER_ERROR, HTTPStatus.OK))
         # Servers of Phoenix before 1.8.10 look for it in the query alone, where the last one counts (LP-8). Each poll
         # shows with what this client came in, too: a server that has lost the session asks for it before it says so.
         self._query.append(("token", answer.token))
@@ -143,7 +146,7 @@ class LongPollTransport:
                     self._url,
                     params=self._query,
                     headers=headers,
-                    data=body,
+                    data=body and BytesIO(body),  # aiohttp does not like to be given much at once
                     allow_redirects=False,
                     middlewares=(_once,),
                 ) as response,

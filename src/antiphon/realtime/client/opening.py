@@ -41,13 +41,13 @@ class Opening:
 
     async def open(self, session: aiohttp.ClientSession, refs: Iterator[str]) -> ClientTransport:
         """Raises `ServiceError`, with the time to wait when the server names one."""
-        call = ServerCall(
-            url=self._url,
-            params=await fresh(self._params, "parameters of the connection"),
-            headers=await fresh(self._headers, "headers of the connection"),
-            token=None if self._token is None else await fresh(self._token, "token of the connection"),
-        )
         try:
+            call = ServerCall(
+                url=self._url,
+                params=await fresh(self._params, "parameters of the connection"),
+                headers=await fresh(self._headers, "headers of the connection"),
+                token=None if self._token is None else await fresh(self._token, "token of the connection"),
+            )
             return await self._open(session, call, refs)
         except (TypeError, ValueError, AttributeError):
             raise ServiceError("the parameters, headers and token of a connection must be texts") from None

@@ -17,12 +17,16 @@ UNANSWERED = 4000
 
 
 class ServerCall(msgspec.Struct, frozen=True):
-    """With what one attempt comes to the mount at `url`."""
+    """With what one attempt comes to the mount at `url`. A token that is no text raises what Python does."""
 
     url: str
     params: Mapping[str, str]
     headers: Mapping[str, str]
     token: str | None
+
+    def __post_init__(self) -> None:
+        if self.token is not None:
+            self.token.encode()  # what has no UTF-8 would fail in one transport and go out maimed in the other
 
     @property
     def query(self) -> dict[str, str]:

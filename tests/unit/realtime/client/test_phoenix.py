@@ -99,12 +99,6 @@ async def test_every_connection_asks_anew_with_what_to_come_in(scripted: Any, cl
     assert base64.b64decode(second.headers["Sec-WebSocket-Protocol"].rpartition(".")[2] + "==").decode() == "t3"
 
 
-@pytest.mark.parametrize("wrong", [{"params": {"a": None}}, {"headers": {"a": 1}}, {"token": 7}, {"token": "\ud800"}])
-async def test_what_no_request_can_say_is_one_sentence(live: Any, client_of: Any, wrong: dict[str, Any]) -> None:
-    with pytest.raises(ServiceError, match="must be texts"):
-        await client_of(live, **wrong)
-
-
 async def test_it_connects_once(live: Any, client_of: Any) -> None:
     client = await client_of(live)
     with pytest.raises(ServiceError, match="connected already"):

@@ -450,6 +450,34 @@ async def test_a_server_that_gives_no_raw_path_is_understood() -> None:
     assert [message["type"] for message in sent][:1] == ["websocket.accept"]
 
 
+@rule("DC-2")
+async def test_the_end_is_said_when_nothing_is_waited_for_any_more() -> None:
+    """granian sends a close no sooner than nobody waits for a message."""
+    app = Application()
+    waiting, closed = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Any:
+        if not app.sockets:
+            return {"type": "websocket.connect"}
+        waiting.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            waiting.clear()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.close":
+            assert not waiting.is_set()
+            closed.set()
+
+    async with app.lifespan(), asyncio.timeout(5):
+        serving = asyncio.create_task(app(websocket(query_string=b"id=ann&vsn=2.0.0"), receive, send))
+        await waiting.wait()
+        app.disconnect("ann")
+        await serving
+    assert closed.is_set()
+
+
 async def test_an_application_that_cannot_open_says_so() -> None:
     app = Application()
 
