@@ -1,8 +1,8 @@
 """`/api/v1/realtime` and `/api/v1/presence`: who is connected and where, for operators."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
@@ -30,6 +30,26 @@ Cursor = Annotated[
 Nodes = Annotated[
     Literal["here", "all"], Query(description="`here`: the process that answers. `all`: every node of the cluster.")
 ]
+
+
+class Window(TypedDict):
+    """Which part of a list is wanted, as `Overview.page` takes it."""
+
+    after: str
+    limit: int
+    everywhere: bool
+
+
+def _window(unless_asked: Literal["here", "all"]) -> Callable[..., Awaitable[Window]]:
+    async def window(limit: Limit = 50, cursor: Cursor = "", nodes: Nodes = unless_asked) -> Window:
+        return {"after": _key(cursor), "limit": limit, "everywhere": nodes == "all"}
+
+    return window
+
+
+Here = Annotated[Window, Depends(_window("here"))]
+Everywhere = Annotated[Window, Depends(_window("all"))]
+
 SocketKey = Annotated[str, Field(pattern=SOCKET, examples=["000643c1f5a0b2c4-0a1b2c3d4e5f"])]
 Next = Annotated[str | None, Field(description="For the next page; null when this is the last.")]
 Missing = Annotated[list[str], Field(description="Nodes that did not answer in time: what they have is not in here.")]
@@ -122,28 +142,24 @@ def realtime_routes(phoenix: Phoenix, current: CurrentPerson) -> APIRouter:
     overview = phoenix.overview
 
     @routes.get("/realtime/sockets", response_model=LiveSocketPage)
-    async def list_sockets(limit: Limit = 50, cursor: Cursor = "", nodes: Nodes = "here") -> dict[str, Any]:
+    async def list_sockets(window: Here) -> dict[str, Any]:
         """Open sockets."""
-        page = await overview.page("sockets", after=_key(cursor), limit=limit, everywhere=nodes == "all")
-        return _shown(page, _socket)
+        return _shown(await overview.page("sockets", **window), _socket)
 
     @routes.get("/realtime/channels", response_model=LiveChannelPage)
-    async def list_channels(limit: Limit = 50, cursor: Cursor = "", nodes: Nodes = "here") -> dict[str, Any]:
+    async def list_channels(window: Here) -> dict[str, Any]:
         """What is joined, socket by socket."""
-        page = await overview.page("channels", after=_key(cursor), limit=limit, everywhere=nodes == "all")
-        return _shown(page, _channel)
+        return _shown(await overview.page("channels", **window), _channel)
 
     @routes.get("/realtime/topics", response_model=LiveTopicPage)
-    async def list_topics(limit: Limit = 50, cursor: Cursor = "", nodes: Nodes = "here") -> dict[str, Any]:
+    async def list_topics(window: Here) -> dict[str, Any]:
         """Topics with members, and how many."""
-        page = await overview.page("topics", after=_key(cursor), limit=limit, everywhere=nodes == "all")
-        return _shown(page, _topic)
+        return _shown(await overview.page("topics", **window), _topic)
 
     @routes.get("/realtime/nodes", response_model=LiveNodePage)
-    async def list_nodes(limit: Limit = 50, cursor: Cursor = "", nodes: Nodes = "all") -> dict[str, Any]:
+    async def list_nodes(window: Everywhere) -> dict[str, Any]:
         """The processes of the cluster, what each carries, and whether it drains."""
-        page = await overview.page("nodes", after=_key(cursor), limit=limit, everywhere=nodes == "all")
-        return _shown(page, _node)
+        return _shown(await overview.page("nodes", **window), _node)
 
     @routes.post("/realtime/sockets/{socket}/disconnect", status_code=204, responses=failures(404))
     async def disconnect(socket: Annotated[str, Path(pattern=SOCKET)]) -> Response:

@@ -1,10 +1,14 @@
 """Clients that are asked to join again: what happened on another process may not have reached this one."""
 
+import asyncio
 from typing import TypeVar
 from weakref import WeakSet
 
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.nodes.cluster import Cluster
+
+RECALLED_PER_SECOND = 1000.0
+"""All that a process has would come back in the same moment, and each of them reads from the store."""
 
 
 class RecalledChannel(Channel):
@@ -30,7 +34,7 @@ RecalledT = TypeVar("RecalledT", bound=RecalledChannel)
 
 
 class Recall:
-    """Recalls all channels of this process when messages of other nodes may have been lost."""
+    """Recalls all channels of this process, one after the other, when messages of other nodes may have been lost."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._there: WeakSet[RecalledChannel] = WeakSet()
@@ -42,5 +46,6 @@ class Recall:
         return channel
 
     def _all(self) -> None:
-        for channel in list(self._there):
-            channel.recall()
+        loop = asyncio.get_running_loop()
+        for number, channel in enumerate(list(self._there)):
+            loop.call_later(number / RECALLED_PER_SECOND, channel.recall)
