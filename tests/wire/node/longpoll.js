@@ -1,15 +1,7 @@
 // The npm package phoenix without a WebSocket, and with one that never opens. Prints one JSON value per observation.
 const [url] = process.argv.slice(2);
 const { Socket, LongPoll } = require("phoenix");
-
-const say = (...values) => console.log(JSON.stringify(values));
-const outcome = (push) =>
-  new Promise((resolve) => {
-    push
-      .receive("ok", (response) => resolve(["ok", response]))
-      .receive("error", (response) => resolve(["error", response]))
-      .receive("timeout", () => resolve(["timeout"]));
-  });
+const { outcome, play, say } = require("./observed");
 
 // Stands for a proxy that swallows upgrades.
 class NeverOpens {
@@ -57,4 +49,4 @@ async function refused() {
   say("refused", code);
 }
 
-polls().then(falls).then(refused).then(() => process.exit(0));
+play(polls, falls, refused);

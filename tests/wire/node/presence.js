@@ -1,15 +1,7 @@
 // The presence helper of the npm package phoenix, against a real server. Prints one JSON value per observation.
 const [url, version] = process.argv.slice(2);
 const { Socket, Presence } = require(version);
-
-const say = (...values) => console.log(JSON.stringify(values));
-const outcome = (push) =>
-  new Promise((resolve) => {
-    push
-      .receive("ok", (response) => resolve(["ok", response]))
-      .receive("error", (response) => resolve(["error", response]))
-      .receive("timeout", () => resolve(["timeout"]));
-  });
+const { outcome, play, say } = require("./observed");
 
 // A diff may tell again what the state has told: what counts is that it was told.
 const has = (told, kind, who) => told.some(([one, key]) => one === kind && key === who);
@@ -44,7 +36,7 @@ class Member {
   }
 }
 
-(async () => {
+play(async () => {
   const ann = new Member("ann", "ann", { on: 1 });
   say("alone", has(await ann.sees(["ann", [1]]), "join", "ann"));
   const bob = new Member("bob", "bob", { on: 2 });
@@ -76,8 +68,4 @@ class Member {
   say("back", has(back, "leave", anyKey));
   bob.channel.push("crash", {});
   say("gone", has(await ann.sees(["ann", [1]]), "leave", anyKey));
-  process.exit(0);
-})().catch((error) => {
-  console.error(error);
-  process.exit(1);
 });

@@ -1,8 +1,8 @@
 // Stays joined while the server restarts: sees the close, comes back by itself, is joined again.
 const [url, version, longPoll] = process.argv.slice(2);
 const { Socket, LongPoll } = require(version);
+const { say } = require("./observed");
 
-const say = (...values) => console.log(JSON.stringify(values));
 const socket = new Socket(url, { transport: longPoll ? LongPoll : require("ws") });
 let closes = 0;
 let joins = 0;

@@ -1,15 +1,8 @@
 // A version of the npm package phoenix, unchanged, against a real server. Prints one JSON value per observation.
 const [url, version] = process.argv.slice(2);
 const { Socket } = require(version);
+const { outcome, play, say } = require("./observed");
 
-const say = (...values) => console.log(JSON.stringify(values));
-const outcome = (push) =>
-  new Promise((resolve) => {
-    push
-      .receive("ok", (response) => resolve(["ok", response]))
-      .receive("error", (response) => resolve(["error", response]))
-      .receive("timeout", () => resolve(["timeout"]));
-  });
 const event = (channel, name) =>
   new Promise((resolve) => {
     const ref = channel.on(name, (payload) => {
@@ -153,11 +146,4 @@ async function comeBack() {
   eve.disconnect();
 }
 
-const scenes = { talk, bytes, again, heartbeats, comeBack };
-(async () => {
-  for (const scene of Object.values(scenes)) await scene();
-  process.exit(0);
-})().catch((error) => {
-  console.error(error);
-  process.exit(1);
-});
+play(talk, bytes, again, heartbeats, comeBack);

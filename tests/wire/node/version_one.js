@@ -1,18 +1,11 @@
 // The npm package phoenix-channels, which speaks version 1 and names none. Prints one JSON value per observation.
 const { Socket } = require("phoenix-channels");
+const { outcome, play, say } = require("./observed");
 
-const say = (...values) => console.log(JSON.stringify(values));
-const outcome = (push) =>
-  new Promise((resolve) => {
-    push
-      .receive("ok", (response) => resolve(["ok", response]))
-      .receive("error", (response) => resolve(["error", response]))
-      .receive("timeout", () => resolve(["timeout"]));
-  });
 const event = (channel, name) => new Promise((resolve) => channel.on(name, resolve));
 const socket = new Socket(process.argv[2], { params: { user_id: "ann" }, heartbeatIntervalMs: 20 });
 
-(async () => {
+play(async () => {
   socket.connect();
   const room = socket.channel("room:1", { echo: "é🎵" });
   say("join", ...(await outcome(room.join())));
@@ -33,8 +26,4 @@ const socket = new Socket(process.argv[2], { params: { user_id: "ann" }, heartbe
   await new Promise((resolve) => room.joinPush.receive("ok", resolve));
   say("rejoined", ...(await outcome(room.push("echo", { n: 3 }))));
   say("leave", ...(await outcome(room.leave())), room.state);
-  process.exit(0);
-})().catch((error) => {
-  console.error(error);
-  process.exit(1);
 });

@@ -13,6 +13,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from antiphon.realtime.client.channel import ClientChannel
 from antiphon.realtime.client.options import ClientOptions
 from antiphon.realtime.client.phoenix import PhoenixClient
 
@@ -32,6 +33,18 @@ def until() -> Until:
                 await asyncio.sleep(0.001)
 
     return wait
+
+
+@pytest.fixture(params=["websocket", "longpoll"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Each of them, for what holds on both."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def live(serve: Any) -> Any:
+    """A server with the usual settings, by both transports."""
+    return await serve(longpoll=True)
 
 
 @pytest.fixture
@@ -71,6 +84,14 @@ class Scripted:
         """The next connection."""
         async with asyncio.timeout(5):
             return await self.arrived.get()
+
+    async def joined(self, channel: ClientChannel) -> ServerConnection:
+        """The next connection, once the channel is joined on it."""
+        connection = await self.accept()
+        joining = asyncio.create_task(channel.join())
+        await self.answer(connection)
+        await joining
+        return connection
 
     async def hear(self, connection: ServerConnection) -> Any:
         """The next frame, decoded if it is JSON."""

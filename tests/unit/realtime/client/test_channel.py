@@ -54,12 +54,8 @@ async def test_a_reply_of_any_status(live: Any, client_of: Any) -> None:
 
 @rule("MS-8")
 async def test_what_asks_for_no_reply_waits_for_none(scripted: Any, client_of: Any) -> None:
-    client = await client_of(scripted.port)
-    server = await scripted.accept()
-    channel = client.channel("room:1")
-    joining = asyncio.create_task(channel.join())
-    await scripted.answer(server)
-    await joining
+    channel = (await client_of(scripted.port)).channel("room:1")
+    server = await scripted.joined(channel)
     await channel.send("typing", {"on": True})
     assert await scripted.hear(server) == ["1", None, "room:1", "typing", {"on": True}]
 
@@ -212,14 +208,10 @@ async def test_a_channel_made_anew_takes_the_place_of_one_that_is_coming_back(li
 async def test_only_frames_of_this_join_are_told(
     scripted: Any, client_of: Any, join_ref: str | None, heard: bool
 ) -> None:
-    client = await client_of(scripted.port)
-    server = await scripted.accept()
-    channel = client.channel("room:1")
+    channel = (await client_of(scripted.port)).channel("room:1")
     events: list[Any] = []
     channel.on(None, lambda event, payload: events.append(event))
-    joining = asyncio.create_task(channel.join())
-    await scripted.answer(server)
-    await joining
+    server = await scripted.joined(channel)
     await scripted.say(server, join_ref, None, "room:1", "told", {})
     await scripted.say(server, join_ref, join_ref, "room:1", "phx_close", {})
     await scripted.say(server, "1", "1", "room:1", "last", {})
@@ -275,12 +267,8 @@ async def test_a_channel_that_crashed_is_joined_again(live: Any, client_of: Any,
 
 @rule("JS-2")
 async def test_a_rejoin_that_is_refused_is_tried_again(scripted: Any, client_of: Any) -> None:
-    client = await client_of(scripted.port)
-    server = await scripted.accept()
-    channel = client.channel("room:1")
-    joining = asyncio.create_task(channel.join())
-    await scripted.answer(server)
-    await joining
+    channel = (await client_of(scripted.port)).channel("room:1")
+    server = await scripted.joined(channel)
     await scripted.say(server, "1", "1", "room:1", "phx_error", {"reason": "channel_crash"})
     refs = [(await scripted.answer(server, {"reason": "join crashed"}, "error"))[0] for _ in range(3)]
     pushing = asyncio.create_task(channel.push("echo"))
@@ -292,24 +280,16 @@ async def test_a_rejoin_that_is_refused_is_tried_again(scripted: Any, client_of:
 
 async def test_a_rejoin_whose_payload_cannot_be_sent_is_tried_again(scripted: Any, client_of: Any) -> None:
     payloads = iter([{"n": 1}, {"n": float("nan")}, {"n": 3}])
-    client = await client_of(scripted.port)
-    server = await scripted.accept()
-    channel = client.channel("room:1", lambda: next(payloads))
-    joining = asyncio.create_task(channel.join())
-    await scripted.answer(server)
-    await joining
+    channel = (await client_of(scripted.port)).channel("room:1", lambda: next(payloads))
+    server = await scripted.joined(channel)
     await scripted.say(server, "1", "1", "room:1", "phx_error", {"reason": "channel_crash"})
     assert (await scripted.hear(server))[3:] == ["phx_join", {"n": 3}]
 
 
 @rule("JS-2", "JN-11")
 async def test_a_rejoin_that_is_not_answered_is_left_and_tried_again(scripted: Any, client_of: Any) -> None:
-    client = await client_of(scripted.port, timeout_seconds=0.1)
-    server = await scripted.accept()
-    channel = client.channel("room:1")
-    joining = asyncio.create_task(channel.join())
-    await scripted.answer(server)
-    await joining
+    channel = (await client_of(scripted.port, timeout_seconds=0.1)).channel("room:1")
+    server = await scripted.joined(channel)
     await server.close(1012)
     server = await scripted.accept()
     events = [(await scripted.hear(server))[3] for _ in range(3)]
@@ -379,12 +359,8 @@ async def test_no_more_wait_than_there_is_room_for(scripted: Any, client_of: Any
 
 
 async def test_what_was_sent_before_a_break_is_not_sent_twice(scripted: Any, client_of: Any) -> None:
-    client = await client_of(scripted.port)
-    server = await scripted.accept()
-    channel = client.channel("room:1")
-    joining = asyncio.create_task(channel.join())
-    await scripted.answer(server)
-    await joining
+    channel = (await client_of(scripted.port)).channel("room:1")
+    server = await scripted.joined(channel)
     sent = asyncio.create_task(channel.push("event", {"n": 1}))
     await scripted.hear(server)
     await server.close(1001)
@@ -403,11 +379,8 @@ async def test_what_was_sent_before_a_break_is_not_sent_twice(scripted: Any, cli
 @rule("JS-6")
 async def test_leaving_without_a_connection_is_settled_here(scripted: Any, client_of: Any, until: Any) -> None:
     client = await client_of(scripted.port, reconnect_seconds=(100.0,))
-    server = await scripted.accept()
     channel = client.channel("room:1")
-    joining = asyncio.create_task(channel.join())
-    await scripted.answer(server)
-    await joining
+    server = await scripted.joined(channel)
     await server.close(1001)
     await until(lambda: not client.connected)
     pushing = asyncio.create_task(channel.push("event"))
@@ -418,12 +391,8 @@ async def test_leaving_without_a_connection_is_settled_here(scripted: Any, clien
 
 
 async def test_leaving_needs_no_answer(scripted: Any, client_of: Any) -> None:
-    client = await client_of(scripted.port, timeout_seconds=0.05)
-    server = await scripted.accept()
-    channel = client.channel("room:1")
-    joining = asyncio.create_task(channel.join())
-    await scripted.answer(server)
-    await joining
+    channel = (await client_of(scripted.port, timeout_seconds=0.05)).channel("room:1")
+    server = await scripted.joined(channel)
     await channel.leave()
     assert await scripted.hear(server) == ["1", "2", "room:1", "phx_leave", {}]
 

@@ -40,16 +40,6 @@ class Ledger(Channel):
         return {}
 
 
-@pytest.fixture(params=["websocket", "longpoll"])
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-async def live(serve: Any) -> Any:
-    return await serve(longpoll=True)
-
-
 @pytest.fixture
 async def proxy(live: Any) -> AsyncIterator[Proxy]:
     Ledger.taken = []

@@ -16,16 +16,6 @@ from antiphon.realtime.client.push import ConnectionLostError
 from tests.rules import rule
 
 
-@pytest.fixture(params=["websocket", "longpoll"])
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-async def live(serve: Any) -> Any:
-    return await serve(longpoll=True)
-
-
 @rule("LP-16", "MD-4", "LP-9")
 async def test_frames_keep_their_order_however_many_go_at_once(live: Any, client_of: Any, transport: str) -> None:
     client = await client_of(live, transport=transport)
