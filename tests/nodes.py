@@ -1,13 +1,17 @@
 """Nodes that write down what a broker tells them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from antiphon.realtime.brokers.base import Broker, BrokerStatus
+from pydantic import SecretStr
+
+from antiphon.realtime.brokers.base import Broker, BrokerStatus, open_broker
+from antiphon.realtime.brokers.config import ClusterSettings
+from antiphon.telemetry.metrics import Metrics
 
 LONGEST = 20.0
 """Seconds for anything to happen."""
@@ -42,8 +46,8 @@ class Node:
 class Nodes:
     """Makes nodes, and stops them at the end, when no task and no socket may be left."""
 
-    def __init__(self, make: Callable[[], Broker]) -> None:
-        self.make = make
+    def __init__(self, make: Callable[[], Broker] | None = None) -> None:
+        self._make = make
         self._life = AsyncExitStack()
         self._tasks: set[asyncio.Task[object]] = set()
         self._sockets = 0
@@ -61,9 +65,33 @@ class Nodes:
         await until(lambda: _sockets() == self._sockets)
 
     async def __call__(self, name: str, broker: Broker | None = None) -> Node:
-        node = Node(name, broker or self.make())
+        if broker is None:
+            assert self._make is not None, "every node has a broker of its own"
+            broker = self._make()
+        node = Node(name, broker)
         self._life.push_async_callback(node.broker.stop)
         return await node.start()
+
+
+def broker_at(url: str, *, timeout: float = 0.6, metrics: Metrics | None = None, **more: Any) -> Broker:
+    """One that is quick to notice."""
+    return open_broker(ClusterSettings(url=SecretStr(url), timeout=timeout, **more), metrics=metrics or Metrics())
+
+
+async def talk(nodes: Nodes, url: str, **more: Any) -> None:
+    """Two nodes at this URL hear each other."""
+    one, two = await nodes("one", broker_at(url, **more)), await nodes("two", broker_at(url, **more))
+    one.broker.publish(b"hello")
+    two.broker.send("one", b"answer")
+    await two.has(b"hello")
+    await one.has(b"answer")
+
+
+def refusal(logged: Iterable[Mapping[str, Any]]) -> str:
+    """Why there is no connection, which is said once."""
+    (line,) = [line for line in logged if line["event"] == "broker.unreachable"]
+    assert "hunter2" not in str(line)
+    return str(line["error"])
 
 
 def _sockets() -> int:

@@ -25,7 +25,7 @@ class Proxy:
         """Where new connections go."""
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
 
@@ -87,7 +87,9 @@ class Proxy:
         }
         self._tasks |= ways
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            if all(not way.cancelled() and way.result() for way in done):
+                await asyncio.wait(ways)
         finally:
             for way in ways:
                 way.cancel()
@@ -97,7 +99,8 @@ class Proxy:
             self._writers -= pair
             self._tasks -= ways
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """False when the connection broke: whoever only has nothing more to say may still be told something."""
         with suppress(OSError):
             while piece := await reader.read(_CHUNK):
                 await self._flowing.wait()
@@ -105,3 +108,6 @@ class Proxy:
                     await asyncio.sleep(self.delay)
                 writer.write(piece)
                 await writer.drain()
+            writer.write_eof()
+            return True
+        return False

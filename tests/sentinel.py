@@ -1,16 +1,14 @@
 """A Redis with a replica, watched by a real Sentinel that makes the replica the master when the master is gone."""
 
 import shutil
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from tests.redis_server import LONGEST, RedisServer
+from tests.redis_server import RedisServer, ask
+from tests.servers import LONGEST, Server
 
 PROGRAM = shutil.which("redis-sentinel")
 SERVICE = "house"
@@ -24,63 +22,43 @@ sentinel failover-timeout {service} 2000
 """
 
 
-class SentinelServer:
+class SentinelServer(Server):
     """Everything on loopback and on free ports.
 
     with SentinelServer() as sentinel:
-        broker = RedisBroker(sentinel.url)
+        broker = open_broker(ClusterSettings(url=sentinel.url))
         sentinel.master.kill()
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.master = RedisServer("--repl-diskless-sync-delay", "0")
         self.replica = RedisServer("--replicaof", "127.0.0.1", str(self.master.port))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self._life = ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._others = ExitStack()
 
     @property
     def url(self) -> str:
         return f"redis+sentinel://127.0.0.1:{self.port}/{SERVICE}"
 
     def __enter__(self) -> Self:
-        assert PROGRAM is not None, "redis-sentinel is not installed"
-        folder = self._life.enter_context(tempfile.TemporaryDirectory(prefix="antiphon-sentinel-"))
-        self._life.enter_context(self.master)
-        self._life.enter_context(self.replica)
+        self._others.enter_context(self.master)
+        self._others.enter_context(self.replica)
         _until(lambda: "master_link_status:up" in self.replica.ask("INFO", "replication"), "the replica has no master")
-        config = Path(folder, "sentinel.conf")
-        config.write_text(_CONFIGURATION.format(port=self.port, service=SERVICE, master=self.master.port))
-        self._process = subprocess.Popen(
-            [PROGRAM, str(config)],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self._life.callback(self._kill, self._process)
-        _until(lambda: "slaves=1" in self.ask("INFO", "sentinel"), "Sentinel does not find the replica")
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
-        self._life.close()
+        super().__exit__()
+        self._others.close()
 
-    def ask(self, *words: str) -> str:
-        """As `RedisServer.ask`, empty while it does not listen."""
-        command = f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=LONGEST) as connection:
-                connection.sendall(command.encode())
-                return connection.recv(65_536).decode()
-        except OSError:
-            return ""
+    def command(self, folder: Path) -> list[str]:
+        assert PROGRAM is not None, "redis-sentinel is not installed"
+        config = folder / "sentinel.conf"
+        config.write_text(_CONFIGURATION.format(port=self.port, service=SERVICE, master=self.master.port))
+        return [PROGRAM, str(config)]
 
-    @staticmethod
-    def _kill(process: subprocess.Popen[bytes]) -> None:
-        process.kill()
-        process.wait(LONGEST)
+    def greets(self) -> bool:
+        """Once it has found the replica."""
+        return "slaves=1" in ask(self.port, "INFO", "sentinel")
 
 
 def _until(done: Callable[[], bool], otherwise: str) -> None:

@@ -47,12 +47,16 @@ def parse_address(url: str, port: int) -> Address:
 
 
 def tls_context(options: Mapping[str, str]) -> ssl.SSLContext:
-    """As the query says, in the words of redis-py: `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, and
-    `ssl_cert_reqs=none` for who trusts everybody. Raises `ConfigError` for a file that cannot be used."""
+    """As the query says, in the words of redis-py: `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`,
+    `ssl_password`, and `ssl_cert_reqs=none` for who trusts everybody. Raises `ConfigError` for a file that is of no
+    use."""
     try:
         context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
         if "ssl_certfile" in options:
-            context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+            # With a password, if only an empty one, nobody is asked for it at the terminal.
+            context.load_cert_chain(
+                options["ssl_certfile"], options.get("ssl_keyfile"), password=options.get("ssl_password", "")
+            )
     except OSError as error:  # an SSLError is one
         raise ConfigError(f"The certificates that the URL of the broker names cannot be used: {error}.") from error
     if options.get("ssl_cert_reqs") == "none":
@@ -66,4 +70,5 @@ def _host(text: str, port: int) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     if not parts.hostname:
         raise ValueError
+    parts.hostname.encode("idna")  # as the loop will; a UnicodeError is a ValueError
     return parts.hostname, parts.port or port

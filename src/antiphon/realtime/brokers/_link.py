@@ -104,6 +104,30 @@ class Link(asyncio.Protocol):
 
     def end(self, reason: str) -> None:
         """Ends it at once. What was not sent is lost."""
+        transport = self._part(reason)
+        if transport is not None:
+            transport.abort()
+
+    async def close(self, seconds: float) -> None:
+        """Sends what waits, for so long at most, and ends it. Returns when its socket is closed."""
+        last = b"".join(self._pending)
+        transport = self._part("it was stopped")
+        if transport is not None:
+            try:
+                if last:
+                    transport.write(last)
+                if transport.can_write_eof():
+                    # And reads on: a socket that is closed with something unread takes back what it has sent.
+                    transport.write_eof()
+                else:
+                    transport.close()
+                await self._wait_closed(seconds)
+            finally:
+                transport.abort()
+        await self._wait_closed(_LAST)
+
+    def _part(self, reason: str) -> asyncio.Transport | None:
+        """It is over for those who use it; what carried it is theirs who ask."""
         transport, self._transport = self._transport, None
         if self._watch is not None:
             self._watch.cancel()
@@ -111,17 +135,7 @@ class Link(asyncio.Protocol):
         if not self.lost.done():
             self.lost.set_result(reason)
         self._pending.clear()
-        if transport is not None:
-            transport.abort()
-
-    async def close(self, seconds: float) -> None:
-        """Sends what waits, for so long at most, and ends it. Returns when its socket is closed."""
-        if self._transport is not None:
-            self._flush()
-            self._transport.close()
-            await self._wait_closed(seconds)
-        self.end("it was stopped")
-        await self._wait_closed(_LAST)
+        return transport
 
     async def _wait_closed(self, seconds: float) -> None:
         with suppress(TimeoutError):

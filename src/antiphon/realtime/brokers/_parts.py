@@ -6,6 +6,8 @@ from antiphon.realtime.brokers.base import LARGEST
 
 _WAITING = 4 * LARGEST
 """Bytes of unfinished messages to keep; of honest senders there is never more than one message each."""
+_COST = 200
+"""Bytes that a part takes besides its own, so that many empty ones are not free."""
 
 
 def cut(body: bytes, size: int) -> list[bytes]:
@@ -27,22 +29,31 @@ class Parts:
         return f"{self.sender}.{place}.{count}"
 
     def add(self, mark: bytes, part: bytes) -> bytes | None:
-        """The whole message with its last part, None with the others. Raises `ValueError` when one before is missing,
-        or when nobody here marked it: what was there of the message is let go of."""
-        sender, place, count = mark.split(b".")
-        if place == b"0":
-            self._forget(sender)
-            self._begun[sender] = []
-        begun = self._begun.get(sender)
-        if begun is None or int(place) != len(begun) or self._size + len(part) > _WAITING:
-            self._forget(sender)
-            raise ValueError("a part is missing, or there are too many")
-        begun.append(part)
-        self._size += len(part)
-        if int(place) + 1 < int(count):
-            return None
-        self._forget(sender)
-        return b"".join(begun)
+        """The whole message with its last part, None with the others. Raises `LookupError` when a part before it is
+        missing, `ValueError` when nobody here marked it: what was there of the message is let go of.
 
-    def _forget(self, sender: bytes) -> None:
-        self._size -= sum(map(len, self._begun.pop(sender, ())))
+        When too much waits, what has waited longest is let go of: who began it may have been killed.
+        """
+        sender, place, count = mark.split(b".")
+        number, last = int(place), int(count) - 1
+        if not 0 <= number <= last:
+            raise ValueError("there is no such part")
+        begun = self._begun.pop(sender, [])
+        if number == 0:
+            self._forget(begun)
+            begun = []
+        if number != len(begun):
+            self._forget(begun)
+            raise LookupError("a part is missing")
+        begun.append(part)
+        self._size += len(part) + _COST
+        if number == last:
+            self._forget(begun)
+            return b"".join(begun)
+        self._begun[sender] = begun
+        while self._size > _WAITING:
+            self._forget(self._begun.pop(next(iter(self._begun))))
+        return None
+
+    def _forget(self, parts: list[bytes]) -> None:
+        self._size -= sum(len(part) + _COST for part in parts)

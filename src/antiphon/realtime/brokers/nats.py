@@ -6,7 +6,7 @@ Source: https://docs.nats.io/reference/reference-protocols/nats-protocol
 import asyncio
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -15,12 +15,11 @@ import msgspec
 
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.realtime.brokers._address import MALFORMED, parse_address, tls_context
-from antiphon.realtime.brokers._keeper import Keeper
 from antiphon.realtime.brokers._link import Link
-from antiphon.realtime.brokers._losses import Losses, Reason
 from antiphon.realtime.brokers._parts import Parts, cut
-from antiphon.realtime.brokers.base import LARGEST, Changed, Deliver
-from antiphon.realtime.brokers.config import UNSENT, ClusterSettings
+from antiphon.realtime.brokers._served import ServedBroker
+from antiphon.realtime.brokers.base import LARGEST, Deliver
+from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -44,93 +43,62 @@ class _Info(msgspec.Struct):
     tls_available: bool = False
 
 
-class NatsBroker:
+class NatsBroker(ServedBroker["_NatsLink"]):
     """`Broker` at a `nats://` or `tls://` URL, which may name several servers: `nats://user:password@host:port,host`.
-    A name without a password is a token. NKeys and JWTs are not served.
+    A name without a password is a token. NKeys, and JWTs that are signed with them, are not served.
 
     A message that is larger than the server takes travels in parts. Raises `ConfigError` for a URL that is none.
     """
 
     name = "nats"
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        prefix: str = "antiphon",
-        timeout: float = 5.0,
-        unsent_bytes: int = UNSENT,
-        metrics: Metrics | None = None,
-    ) -> None:
-        self._address = parse_address(url, PORT)
+    def __init__(self, settings: ClusterSettings, metrics: Metrics | None = None) -> None:
+        self._address = parse_address(settings.address, PORT)
         if not self._address.hosts:
             raise ConfigError(MALFORMED)
+        super().__init__(settings, metrics, self._address.where)
         self._hosts = random.sample(self._address.hosts, len(self._address.hosts))
         self._tls = tls_context(self._address.options)
-        self._timeout, self._limit = timeout, unsent_bytes
-        self._losses = Losses(self.name, metrics)
-        self._keeper = Keeper(self.name, self._address.where, self._connect, timeout=timeout)
-        self._all = f"{prefix}.all"
-        self._to = f"{prefix}.to."
-        self._node = ""
-        self._deliver: Deliver = lambda _: None
-        self._changed: Changed = lambda _: None
-        self._link: _NatsLink | None = None
-
-    async def start(self, node: str, deliver: Deliver, changed: Changed) -> None:
-        self._node, self._deliver, self._changed = node, deliver, changed
-        await self._keeper.start(changed)
+        self._timeout, self._limit = settings.timeout, settings.unsent_bytes
+        self._all = f"{settings.prefix}.all"
+        self._to = f"{settings.prefix}.to."
 
     def publish(self, body: bytes) -> None:
-        self._put(self._all, body)
+        """See `Broker`."""
+        if len(body) > LARGEST or self._out is None or not self._out.publish(self._all, body):
+            self._lose(body)
 
     def send(self, node: str, body: bytes) -> None:
-        self._put(self._subject(node), body)
-
-    async def stop(self) -> None:
-        await self._keeper.stop()
-        self._link = None
-
-    def _lose(self, reason: Reason, error: str) -> None:
-        self._losses.add(reason, error=error)
-
-    def _caught_up(self) -> None:
-        self._losses.forget()
-        self._changed("gap")
-
-    def _put(self, subject: str, body: bytes) -> None:
-        link = self._link
-        if link is None or link.over:
-            self._losses.add("down")
-        elif len(body) > LARGEST:
-            self._losses.add("large", size=len(body), largest=LARGEST)
-        elif not link.publish(subject, body):
-            self._losses.add("full")
+        """See `Broker`."""
+        if len(body) > LARGEST or self._out is None or not self._out.publish(self._subject(node), body):
+            self._lose(body)
 
     def _subject(self, node: str) -> str:
         """A node may be called anything, a word of a subject may not."""
         return f"{self._to}{quote(node, safe='', errors='surrogatepass').replace('.', '%2E')}="
 
-    async def _connect(self) -> tuple[Link]:
+    async def _connect(self) -> tuple["_NatsLink", Sequence[Link]]:
         """To the first server that takes us, beginning with the one that did last time."""
         failure: Exception | None = None
         for host in list(self._hosts):
             try:
                 async with asyncio.timeout(self._timeout / len(self._hosts)):
-                    self._link = await self._enter(host)
+                    return await self._connect_to(host), ()
             except (OSError, ServiceError) as error:
                 failure = error
                 self._hosts.append(self._hosts.pop(0))
-            else:
-                self._losses.forget()
-                return (self._link,)
         raise failure or ServiceError("no server is named")
 
-    async def _enter(self, host: tuple[str, int]) -> "_NatsLink":
-        """Returns when all that others publish arrives, and when the server takes what is published here."""
+    async def _connect_to(self, host: tuple[str, int]) -> "_NatsLink":
         async with AsyncExitStack() as undo:
             link = _NatsLink(
-                self._all, self._deliver, self._lose, self._caught_up, timeout=self._timeout, limit=self._limit
+                self._all,
+                self._deliver,
+                self._refused,
+                self._damaged,
+                self._caught_up,
+                timeout=self._timeout,
+                limit=self._limit,
             )
             undo.push_async_callback(link.close, 0)
             await asyncio.get_running_loop().create_connection(lambda: link, *host)
@@ -139,14 +107,22 @@ class NatsBroker:
                 if not (info.tls_required or info.tls_available):
                     raise ServiceError("NATS at this address offers no TLS")
                 await link.encrypt(self._tls, host[0])
+            own = self._subject(self._node)
             link.write(
                 b"CONNECT %b\r\n" % self._greeting(info),
-                f"SUB {self._all} 1\r\nSUB {self._subject(self._node)} 2\r\nPUB {self._all} 0\r\n\r\nPING\r\n".encode(),
+                f"SUB {self._all} 1\r\nSUB {own} 2\r\n".encode(),
+                # Empty to others; shows that it is allowed.
+                f"PUB {self._all} 0\r\n\r\nPUB {own} 0\r\n\r\nPING\r\n".encode(),
             )
             await link.answer(link.ready)
             link.watch()
             undo.pop_all()
             return link
+
+    def _damaged(self, error: str, gap: bool) -> None:
+        self._losses.add("damaged", error=error)
+        if gap:
+            self._changed("gap")
 
     def _greeting(self, info: "_Info") -> bytes:
         user, password = self._address.user, self._address.password
@@ -164,7 +140,8 @@ class _NatsLink(Link):
         self,
         usual: str,
         deliver: Deliver,
-        lose: Callable[[Reason, str], None],
+        refused: Callable[[str], None],
+        damaged: Callable[[str, bool], None],
         caught_up: Callable[[], None],
         *,
         timeout: float,
@@ -175,7 +152,8 @@ class _NatsLink(Link):
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self._usual = usual
         self._deliver = deliver
-        self._lose = lose
+        self._refused = refused
+        self._damaged = damaged
         self._heads: dict[int, bytes] = {}
         self._parts = Parts()
         self._size = _PART
@@ -246,7 +224,7 @@ class _NatsLink(Link):
                 raise ValueError(words)
             start = line_end + 2
             stop = start + int(words[-1])
-            if stop > start + _PART or stop < start:
+            if stop > start + LARGEST or stop < start:
                 raise ValueError(words)
             if stop + 2 > end:
                 return at
@@ -261,7 +239,9 @@ class _NatsLink(Link):
         try:
             whole = self._parts.add(mark, part)
         except ValueError as error:
-            self._lose("damaged", str(error))
+            self._damaged(str(error), False)
+        except LookupError as error:
+            self._damaged(str(error), True)
         else:
             if whole is not None:
                 self._deliver(whole)
@@ -281,18 +261,18 @@ class _NatsLink(Link):
                 if not self.info.done():
                     self.info.set_result(info)
             case b"-ERR":
-                self._refused(rest.decode(errors="replace").strip("' "))
+                self._end_refused(rest.decode(errors="replace").strip("' "))
             case b"+OK":
                 pass
             case _:
                 raise ValueError(word)
 
-    def _refused(self, error: str) -> None:
-        """All but what somebody is not allowed to do ends the connection; that too before it is in use."""
+    def _end_refused(self, error: str) -> None:
+        """NATS would go on after what somebody is not allowed to do. But what is lost from then on would be lost
+        unseen, and the next connection shows whether it is allowed again."""
         if self.ready.done() and error.startswith("Permissions Violation"):
-            self._lose("refused", error)
-        else:
-            self.end(f"it says {error!r}")
+            self._refused(error)
+        self.end(f"it says {error!r}")
 
 
 def _incomplete(at: int, end: int, most: int) -> int:
@@ -302,12 +282,4 @@ def _incomplete(at: int, end: int, most: int) -> int:
     return at
 
 
-def open_url(settings: ClusterSettings, metrics: Metrics | None) -> NatsBroker:
-    """The broker that the settings describe. Raises as `NatsBroker` does."""
-    return NatsBroker(
-        settings.address,
-        prefix=settings.prefix,
-        timeout=settings.timeout,
-        unsent_bytes=settings.unsent_bytes,
-        metrics=metrics,
-    )
+open_url = NatsBroker

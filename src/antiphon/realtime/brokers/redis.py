@@ -7,7 +7,7 @@ does nothing else: so there are two. Source: https://redis.io/docs/latest/develo
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, TypeVar
@@ -16,11 +16,10 @@ from hiredis import ProtocolError, Reader, ReplyError
 
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.realtime.brokers._address import MALFORMED, Address, parse_address, tls_context
-from antiphon.realtime.brokers._keeper import Keeper
 from antiphon.realtime.brokers._link import Link
-from antiphon.realtime.brokers._losses import Losses
-from antiphon.realtime.brokers.base import LARGEST, Changed, Deliver
-from antiphon.realtime.brokers.config import UNSENT, ClusterSettings
+from antiphon.realtime.brokers._served import ServedBroker
+from antiphon.realtime.brokers.base import LARGEST, Deliver
+from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.telemetry.metrics import Metrics
 
 PORT, SENTINEL_PORT = 6379, 26379
@@ -34,7 +33,7 @@ _HEADS = 2048
 RespT = TypeVar("RespT", bound="_Resp")
 
 
-class RedisBroker:
+class RedisBroker(ServedBroker["_Publisher"]):
     """`Broker` at a `redis://`, `rediss://`, `unix://` or `redis+sentinel://` URL (`rediss+sentinel://` with TLS).
 
     The URL of the cache may be given as it is: its database is ignored, channels have none. Raises `ConfigError` for a
@@ -43,34 +42,16 @@ class RedisBroker:
 
     name = "redis"
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        prefix: str = "antiphon",
-        timeout: float = 5.0,
-        unsent_bytes: int = UNSENT,
-        metrics: Metrics | None = None,
-    ) -> None:
-        self._door = _Door(url, timeout=timeout, limit=unsent_bytes)
-        self._losses = Losses(self.name, metrics)
-        self._keeper = Keeper(self.name, self._door.address.where, self._connect, timeout=timeout)
-        self._all = f"{prefix}:all".encode()
-        self._to = f"{prefix}:to:"
-        self._node = ""
-        self._deliver: Deliver = lambda _: None
-        self._changed: Changed = lambda _: None
-        self._tag = b""
-        self._heads: dict[int, bytes] = {}
-        self._out: _Publisher | None = None
-
-    async def start(self, node: str, deliver: Deliver, changed: Changed) -> None:
-        self._node, self._deliver, self._changed = node, deliver, changed
+    def __init__(self, settings: ClusterSettings, metrics: Metrics | None = None) -> None:
+        self._door = _Door(settings.address, timeout=settings.timeout, limit=settings.unsent_bytes)
+        super().__init__(settings, metrics, self._door.address.where)
+        self._all = f"{settings.prefix}:all".encode()
+        self._to = f"{settings.prefix}:to:"
         self._tag = os.urandom(_TAG)
-        self._heads.clear()
-        await self._keeper.start(changed)
+        self._heads: dict[int, bytes] = {}
 
     def publish(self, body: bytes) -> None:
+        """See `Broker`."""
         size = len(body)
         head = self._heads.get(size)
         if head is None:
@@ -81,13 +62,10 @@ class RedisBroker:
             self._lose(body)
 
     def send(self, node: str, body: bytes) -> None:
+        """See `Broker`."""
         head = self._head(self._channel(node), len(body))
         if len(body) > LARGEST or self._out is None or not self._out.put(head, body, b"\r\n"):
             self._lose(body)
-
-    async def stop(self) -> None:
-        await self._keeper.stop()
-        self._out = None
 
     def _head(self, channel: bytes, size: int) -> bytes:
         return b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b" % (len(channel), channel, size + _TAG, self._tag)
@@ -95,16 +73,7 @@ class RedisBroker:
     def _channel(self, node: str) -> bytes:
         return (self._to + node).encode("utf-8", "surrogatepass")
 
-    def _lose(self, body: bytes) -> None:
-        if len(body) > LARGEST:
-            self._losses.add("large", size=len(body), largest=LARGEST)
-        elif self._out is None or self._out.over:
-            self._losses.add("down")
-        else:
-            self._losses.add("full")
-
-    async def _connect(self) -> tuple[Link, Link]:
-        """Both connections, when all that others publish arrives, and when Redis takes what is published here."""
+    async def _connect(self) -> tuple["_Publisher", Sequence[Link]]:
         guarded = bool(self._door.service)
         proof = b"ROLE" if guarded else b"PING"
         async with AsyncExitStack() as undo:
@@ -119,16 +88,7 @@ class RedisBroker:
             listener.watch()
             out.watch()
             undo.pop_all()
-        self._out = out
-        self._losses.forget()
-        return listener, out
-
-    def _refused(self, error: str) -> None:
-        self._losses.add("refused", error=error)
-
-    def _caught_up(self) -> None:
-        self._losses.forget()
-        self._changed("gap")
+        return out, (listener,)
 
 
 class _Resp(Link):
@@ -204,8 +164,9 @@ class _Subscriber(_Resp):
 
 
 class _Publisher(_Resp):
-    """Its answers are not waited for. `proof` is what it is asked as a sign of life: `ROLE` where Sentinel may make
-    another one the master, of which one that is cut off from Sentinel is not told."""
+    """Its answers are not waited for. One that refuses ends it: what follows would be lost unseen, and the next
+    connection shows whether it is allowed. `proof` is what it is asked as a sign of life: `ROLE` where Sentinel may
+    make another one the master, of which one that is cut off from Sentinel is not told."""
 
     def __init__(
         self,
@@ -225,6 +186,7 @@ class _Publisher(_Resp):
             super().take(reply)
         elif type(reply) is ReplyError:
             self._refused(str(reply))
+            self.end(f"it refuses what is published: {reply}")
         elif type(reply) is list and reply[:1] == [b"slave"]:
             self.end("it is not the master any more")
 
@@ -297,12 +259,4 @@ def _login(user: str | None, password: str | None) -> tuple[str, ...]:
     return (user, password) if user else (password,)
 
 
-def open_url(settings: ClusterSettings, metrics: Metrics | None) -> RedisBroker:
-    """The broker that the settings describe. Raises as `RedisBroker` does."""
-    return RedisBroker(
-        settings.address,
-        prefix=settings.prefix,
-        timeout=settings.timeout,
-        unsent_bytes=settings.unsent_bytes,
-        metrics=metrics,
-    )
+open_url = RedisBroker

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from antiphon.realtime.brokers.base import Broker, open_broker
-from antiphon.realtime.brokers.config import ClusterSettings
+from antiphon.realtime.brokers.base import Broker
 from antiphon.telemetry.metrics import Metrics
 from tests.nats_server import NatsServer
-from tests.nodes import Node, Nodes, until
+from tests.nodes import Node, Nodes, broker_at, until
 from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 
@@ -47,7 +46,7 @@ def make(server: Server, metrics: Metrics) -> Callable[..., Broker]:
 
     def open_(port: int = server.port, **more: Any) -> Broker:
         url = server.url.replace(str(server.port), str(port))
-        return open_broker(ClusterSettings(url=url, timeout=TIMEOUT, **more), metrics=metrics)
+        return broker_at(url, **{"timeout": TIMEOUT, "metrics": metrics, **more})
 
     return open_
 
@@ -177,6 +176,119 @@ async def test_a_publisher_that_is_cut_off_in_the_middle_of_a_message_sends_no_h
     one.broker.publish(bytes(3_000_000) + b"!")
     await until(lambda: bytes(3_000_000) + b"!" in two.got)
     assert set(two.got) <= {bytes(3_000_000) + b"!", body}
+
+
+async def test_a_server_that_is_killed_in_the_middle_of_messages_passes_on_no_half_of_one(
+    server: Server, nodes: Nodes
+) -> None:
+    one, two = await nodes("one"), await nodes("two")
+    sent = [bytes([number]) * 3_000_000 for number in range(8)]
+    for body in sent:
+        one.broker.publish(body)
+        await asyncio.sleep(0)
+    await until(lambda: two.got)
+    server.kill()
+    await becomes(two, "up", "down")
+    assert two.got == sent[: len(two.got)]
+    server.start()
+    await becomes(one, "up", "down", "gap")
+    await becomes(two, "up", "down", "gap")
+    one.broker.publish(b"whole")
+    await until(lambda: b"whole" in two.got)
+    assert set(two.got) <= {*sent, b"whole"}
+
+
+async def test_a_server_that_halts_for_less_than_the_timeout_loses_nothing(
+    server: Server, nodes: Nodes, make: Callable[..., Broker]
+) -> None:
+    one, two = await nodes("one", make(timeout=10)), await nodes("two", make(timeout=10))
+    server.pause()
+    sent = [b"%d" % number * 1000 for number in range(500)]
+    for body in sent:
+        one.broker.publish(body)
+        await asyncio.sleep(0.004)  # two seconds in all
+    assert len(two.got) < 100, "it halts a moment after it is told to"
+    server.resume()
+    await two.has(*sent)
+    assert (one.told, two.told) == (["up"], ["up"])
+
+
+async def test_what_waits_at_a_stop_is_sent_also_when_the_network_is_slow(
+    nodes: Nodes, proxy: Proxy, make: Callable[..., Broker]
+) -> None:
+    one, two = await nodes("one", make(proxy.port)), await nodes("two")
+    proxy.delay = 0.0005
+    sent = [b"%d" % number * 50_000 for number in range(100)]
+    for body in sent:  # the transport wants no more long before the end
+        one.broker.publish(body)
+        await asyncio.sleep(0)
+    await one.broker.stop()
+    await two.has(*sent)
+
+
+async def test_what_was_published_before_a_stop_is_sent_although_others_talk(server: Server, nodes: Nodes) -> None:
+    """Who closes a socket in which something was not read takes back what it has written last."""
+    one, two = await nodes("one"), await nodes("two")
+    server.pause()
+    sent = [b"%d" % number * 10_000 for number in range(300)]
+    two.broker.publish(b"a" * 1_000_000)
+    for body in sent:
+        one.broker.publish(body)
+    stopping = asyncio.create_task(one.broker.stop())
+    await asyncio.sleep(0.1)  # meanwhile the kernel has taken what it takes
+    server.resume()
+    await stopping
+    await two.has(*sent)
+
+
+FLOOD = 96 * 1024 * 1024
+"""Bytes: more than a server keeps for a connection that does not read, by itself."""
+
+
+@pytest.mark.parametrize(("size", "at_once"), [(1000, FLOOD), (60_000, 1), (3_000_000, 1)])
+async def test_of_a_flood_everything_arrives_or_is_counted_and_a_gap(
+    server: Server, nodes: Nodes, make: Callable[..., Broker], metrics: Metrics, size: int, at_once: int
+) -> None:
+    """Published without a pause, and from one loop: nobody reads meanwhile, or hardly."""
+    one, two = await nodes("one", make(timeout=10)), await nodes("two", make(timeout=10))
+    bodies, pad = FLOOD // size, bytes(size - 8)
+    for number in range(bodies):
+        one.broker.publish(b"%08d" % number + pad)
+        if number % at_once == 0:
+            await asyncio.sleep(0)
+    await until(lambda: lost(metrics, "full") == 0 or one.told == ["up", "gap"])
+    one.broker.publish(b"99999999")
+    await until(lambda: two.got[-1:] == [b"99999999"])
+    numbers = [int(body[:8]) for body in two.got]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) + lost(metrics, "full") == bodies + 1
+    assert one.told == (["up", "gap"] if lost(metrics, "full") else ["up"])
+    assert two.told == ["up"]
+
+
+async def test_who_does_not_read_is_cut_off_by_the_server_and_told(
+    server: Server, nodes: Nodes, make: Callable[..., Broker], proxy: Proxy
+) -> None:
+    """A loop that is stuck: Redis keeps 32 MiB for it, NATS 64 MiB or what it writes in its time, and lets it go."""
+    if isinstance(server, NatsServer):
+        server.words = ('write_deadline: "1s"',)
+        server.restart()
+    one, two = await nodes("one", make(timeout=30)), await nodes("two", make(proxy.port, timeout=30))
+    three = await nodes("three", make(timeout=30))
+    proxy.pause()
+    count = FLOOD // 60_000
+    for number in range(count):
+        one.broker.publish(b"%08d" % number + bytes(59_992))
+        await until(lambda: len(three.got) > number - 100)  # noqa: B023 - waited for at once
+    await until(lambda: len(three.got) == count)
+    proxy.resume()
+    await becomes(two, "up", "down", "gap")
+    assert (one.told, three.told) == (["up"], ["up"])
+    got = [int(body[:8]) for body in two.got]
+    assert got == list(range(len(got)))
+    assert len(got) < count
+    one.broker.publish(b"behind")
+    await until(lambda: two.got[-1] == b"behind")
 
 
 async def test_a_slow_network_delays_and_loses_nothing(

@@ -1,4 +1,4 @@
-"""What only Redis does: logins, rights, TLS, sockets of the machine, Sentinel, and words that are no Redis."""
+"""What only Redis does: rights, sockets of the machine, Sentinel, and words that are no Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping
@@ -9,11 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from antiphon.realtime.brokers.redis import RedisBroker, _Publisher, _Subscriber
+from antiphon.realtime.brokers.redis import _Publisher, _Subscriber
 from antiphon.telemetry.metrics import Metrics
-from tests.certificates import make_certificate
 from tests.hostile_server import HostileServer
-from tests.nodes import Nodes, until
+from tests.nodes import LONGEST, Nodes, broker_at, refusal, talk, until
 from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 from tests.sentinel import SentinelServer
@@ -23,48 +22,13 @@ Logged = list[MutableMapping[str, Any]]
 SUBSCRIBED = b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"
 
 
-def make(url: str, **more: Any) -> RedisBroker:
-    return RedisBroker(url, **{"timeout": 0.6, "metrics": Metrics(), **more})
-
-
 @pytest.fixture
 async def nodes() -> AsyncIterator[Nodes]:
-    async with Nodes(lambda: pytest.fail("every node has a broker of its own")) as made:
+    async with Nodes() as made:
         yield made
 
 
-def refusal(logged: Logged) -> str:
-    """Why there is no connection, which is said once."""
-    (line,) = [line for line in logged if line["event"] == "broker.unreachable"]
-    assert "hunter2" not in str(line)
-    return str(line["error"])
-
-
-async def talk(nodes: Nodes, url: str, **more: Any) -> None:
-    """Two nodes at this URL hear each other."""
-    one, two = await nodes("one", make(url, **more)), await nodes("two", make(url, **more))
-    one.broker.publish(b"hello")
-    two.broker.send("one", b"answer")
-    await two.has(b"hello")
-    await one.has(b"answer")
-
-
 # --- ways in ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("login", [":hunter2", "ann:hunter2%40%2F"])
-async def test_logins(nodes: Nodes, login: str, redis: RedisServer) -> None:
-    redis.ask("ACL", "SETUSER", "ann", "on", ">hunter2@/", "&*", "+@all")
-    redis.ask("CONFIG", "SET", "requirepass", "hunter2")
-    await talk(nodes, f"redis://{login}@127.0.0.1:{redis.port}/3")
-
-
-@pytest.mark.parametrize("login", ["", ":hunter2-wrong@", "nobody:hunter2@"])
-async def test_a_wrong_login_is_told_without_it(nodes: Nodes, login: str, redis: RedisServer, logged: Logged) -> None:
-    redis.ask("CONFIG", "SET", "requirepass", "hunter2")
-    one = await nodes("one", make(f"redis://{login}127.0.0.1:{redis.port}"))
-    assert refusal(logged).startswith(("Redis refuses AUTH: WRONGPASS", "Redis refuses SUBSCRIBE: NOAUTH"))
-    assert one.told == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +43,7 @@ async def test_missing_rights_are_told(
     nodes: Nodes, rights: tuple[str, ...], said: str, redis: RedisServer, logged: Logged
 ) -> None:
     redis.ask("ACL", "SETUSER", "ann", "on", ">hunter2", "resetchannels", *rights)
-    await nodes("one", make(f"redis://ann:hunter2@127.0.0.1:{redis.port}"))
+    await nodes("one", broker_at(f"redis://ann:hunter2@127.0.0.1:{redis.port}"))
     assert refusal(logged).startswith(said)
 
 
@@ -90,18 +54,40 @@ async def test_the_least_rights_it_needs(nodes: Nodes, redis: RedisServer) -> No
     await talk(nodes, f"redis://ann:hunter2@127.0.0.1:{redis.port}")
 
 
-async def test_a_right_that_is_taken_away_later_is_counted_and_named(
+async def test_a_right_that_is_taken_away_later_is_counted_and_named_until_it_is_given_back(
     nodes: Nodes, redis: RedisServer, logged: Logged
 ) -> None:
     metrics = Metrics()
     redis.ask("ACL", "SETUSER", "ann", "on", ">hunter2", "&*", "+@all")
-    one = await nodes("one", make(f"redis://ann:hunter2@127.0.0.1:{redis.port}", metrics=metrics))
+    one = await nodes("one", broker_at(f"redis://ann:hunter2@127.0.0.1:{redis.port}", metrics=metrics))
     redis.ask("ACL", "SETUSER", "ann", "-publish")
     one.broker.publish(b"1")
-    one.broker.publish(b"2")
-    await until(lambda: b'antiphon_broker_dropped_total{broker="redis",reason="refused"} 2.0' in metrics.render())
+    await until(lambda: [line for line in logged if line["event"] == "broker.unreachable"])
+    assert b'antiphon_broker_dropped_total{broker="redis",reason="refused"} 1.0' in metrics.render()
     (line,) = [line for line in logged if line["event"] == "broker.dropping"]
     assert "NOPERM" in line["error"]
+    assert refusal(logged).startswith("Redis refuses PUBLISH: NOPERM")
+    assert one.told == ["up", "down"]
+    redis.ask("ACL", "SETUSER", "ann", "+publish")
+    await until(lambda: one.told == ["up", "down", "gap"])
+
+
+async def test_a_server_that_is_busy_with_a_script_loses_nothing_unseen(nodes: Nodes, redis: RedisServer) -> None:
+    """It refuses then what is published, after `busy-reply-threshold`."""
+    one, two = await nodes("one", broker_at(redis.url, timeout=5)), await nodes("two", broker_at(redis.url, timeout=5))
+    redis.ask("CONFIG", "SET", "busy-reply-threshold", "10")
+    busy = asyncio.create_task(asyncio.to_thread(redis.ask, "EVAL", "while true do end", "0"))
+    sent = 0
+    async with asyncio.timeout(LONGEST):
+        while "down" not in one.told:
+            one.broker.publish(b"%d" % sent)
+            sent += 1
+            await asyncio.sleep(0.01)
+    redis.ask("SCRIPT", "KILL")
+    await busy
+    await until(lambda: one.told == ["up", "down", "gap"])
+    one.broker.publish(b"behind")
+    await until(lambda: b"behind" in two.got)
 
 
 async def test_a_socket_of_the_machine(nodes: Nodes, tmp_path: Path) -> None:
@@ -109,20 +95,8 @@ async def test_a_socket_of_the_machine(nodes: Nodes, tmp_path: Path) -> None:
         await talk(nodes, f"unix://:hunter2@{tmp_path}/r")
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio", "uvloop"], indirect=True)
-async def test_tls(nodes: Nodes, tmp_path: Path, free_port: int, logged: Logged) -> None:
-    shown, key = make_certificate(tmp_path)
-    files = ("--tls-cert-file", str(shown), "--tls-key-file", str(key), "--tls-ca-cert-file", str(shown))
-    with RedisServer("--tls-port", str(free_port), "--tls-auth-clients", "no", *files):
-        await talk(nodes, f"rediss://127.0.0.1:{free_port}?ssl_ca_certs={shown}")
-        await talk(nodes, f"rediss://127.0.0.1:{free_port}?ssl_cert_reqs=none", prefix="other")
-        stranger = await nodes("three", make(f"rediss://127.0.0.1:{free_port}"))
-        assert "CERTIFICATE_VERIFY_FAILED" in refusal(logged)
-        assert stranger.told == []
-
-
 async def test_one_of_the_two_connections_is_enough_to_lose(nodes: Nodes, redis: RedisServer) -> None:
-    one = await nodes("one", make(redis.url))
+    one = await nodes("one", broker_at(redis.url))
     for number, kind in enumerate(["pubsub", "normal"], 1):
         assert redis.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes") == ":1\r\n"
         await until(lambda: len(one.told) == 1 + 2 * number)  # noqa: B023 - waited for at once
@@ -133,7 +107,7 @@ async def test_one_of_the_two_connections_is_enough_to_lose(nodes: Nodes, redis:
 
 
 async def test_it_follows_sentinel_to_the_new_master(nodes: Nodes, sentinels: SentinelServer) -> None:
-    one, two = await nodes("one", make(sentinels.url)), await nodes("two", make(sentinels.url))
+    one, two = await nodes("one", broker_at(sentinels.url)), await nodes("two", broker_at(sentinels.url))
     one.broker.publish(b"before")
     await two.has(b"before")
     sentinels.master.kill()
@@ -146,7 +120,7 @@ async def test_it_follows_sentinel_to_the_new_master(nodes: Nodes, sentinels: Se
 
 async def test_a_master_that_becomes_a_replica_is_left(nodes: Nodes, sentinels: SentinelServer) -> None:
     """One that nobody told: it keeps its connections, and what is published there reaches no other."""
-    one = await nodes("one", make(sentinels.url))
+    one = await nodes("one", broker_at(sentinels.url))
     assert sentinels.master.ask("REPLICAOF", "127.0.0.1", str(sentinels.replica.port)) == "+OK\r\n"
     await until(lambda: "down" in one.told)
 
@@ -162,7 +136,7 @@ async def test_of_several_sentinels_one_is_enough(nodes: Nodes, sentinels: Senti
 )
 async def test_sentinels_that_know_no_master_are_told(nodes: Nodes, found: bytes, logged: Logged) -> None:
     async with HostileServer([found]) as server:
-        await nodes("one", make(f"redis+sentinel://127.0.0.1:{server.port}/house"))
+        await nodes("one", broker_at(f"redis+sentinel://127.0.0.1:{server.port}/house"))
         assert refusal(logged) == f"No Sentinel at 127.0.0.1:{server.port} names a master of house"
         assert server.heard.startswith(b"*3\r\n$8\r\nSENTINEL\r\n$23\r\nget-master-addr-by-name\r\n$5\r\nhouse\r\n")
 
@@ -172,7 +146,7 @@ async def test_a_replica_that_sentinel_still_takes_for_the_master_is_not_used(
 ) -> None:
     port = str(sentinels.replica.port).encode()
     async with HostileServer([b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%b\r\n" % (len(port), port)]) as server:
-        await nodes("one", make(f"redis+sentinel://127.0.0.1:{server.port}/house"))
+        await nodes("one", broker_at(f"redis+sentinel://127.0.0.1:{server.port}/house"))
         assert refusal(logged) == "What Sentinel named is no master, or not any more"
 
 
@@ -199,7 +173,7 @@ NONSENSE = [
 async def test_a_server_that_speaks_nonsense_harms_nobody(nodes: Nodes, words: bytes, place: int) -> None:
     """At once, or when the connection stands."""
     async with HostileServer([SUBSCRIBED] * place + [words]) as server:
-        one = await nodes("one", make(f"redis://127.0.0.1:{server.port}", timeout=0.2))
+        one = await nodes("one", broker_at(f"redis://127.0.0.1:{server.port}", timeout=0.2))
         await until(lambda: server.accepted > 1)
         one.broker.publish(b"into the void")
         assert one.got == []
@@ -233,7 +207,7 @@ async def test_an_answer_without_an_end_is_cut_off(redis: RedisServer) -> None:
 
 async def test_all_of_a_round_leaves_in_one_piece(nodes: Nodes, redis: RedisServer) -> None:
     async with Proxy("127.0.0.1", redis.port) as proxy:
-        one = await nodes("one", make(f"redis://127.0.0.1:{proxy.port}"))
+        one = await nodes("one", broker_at(f"redis://127.0.0.1:{proxy.port}"))
         link = one.broker._out  # type: ignore[attr-defined]
         written: list[bytes] = []
         link._transport, carrier = Recorder(written), link._transport

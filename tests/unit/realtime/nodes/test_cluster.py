@@ -470,3 +470,22 @@ async def test_a_cluster_on_a_real_server_heals(make: Make, server: str, request
     await until(lambda: one.gaps and two.gaps and one.cluster.status == two.cluster.status == "up")
     one.cluster.broadcast("t", "e", b"{}")
     await until(lambda: two.all == [("t", "e", b"{}", False)])
+
+
+@pytest.mark.parametrize("server", ["redis", "nats"])
+async def test_who_misses_some_of_a_flood_is_told_although_only_the_publisher_lost_it(
+    make: Make, server: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(f"{server}_url")
+
+    def broker() -> Broker:
+        return open_broker(ClusterSettings(url=url, prefix=prefix, unsent_bytes=1024 * 1024), metrics=Metrics())
+
+    prefix = f"test-{new_id()}"
+    one, two = await make("one", broker()), await make("two", broker())
+    for number in range(1000):
+        one.cluster.broadcast("t", str(number), bytes(10_000))
+    await until(lambda: two.gaps)
+    heard = [int(event) for _, event, _, _ in two.all]
+    assert heard == list(range(len(heard)))
+    assert 0 < len(heard) < 1000
