@@ -1,31 +1,28 @@
-"""One ASGI application for HTTP: a dictionary for what must be fast, the page, and FastAPI for the rest."""
+"""One ASGI application for HTTP: the page, long-poll, and FastAPI for the rest."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 
 from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon.realtime.transports.longpoll_http import LongPollRequests
-from antiphon.web.health import Endpoint
 from antiphon.web.limits import BodyLimit
 from antiphon.web.static import Asset, StaticPage
 
 
 class WebApp:
-    """Looks a request up by method and path; what is not there goes to the page, then to FastAPI. Long-poll comes
-    before everything that could take the body of a request (LP-19)."""
+    """What is no file of the page goes to FastAPI. Long-poll comes before everything that could take the body of a
+    request (LP-19)."""
 
     def __init__(
         self,
-        hot: Mapping[tuple[str, str], Endpoint],
         page: StaticPage,
         api: FastAPI,
         *,
         max_body_bytes: int,
         longpoll: LongPollRequests | None = None,
     ) -> None:
-        self._hot = hot
         self._page = page
         self._longpoll = longpoll
         self._api: ASGIApp = BodyLimit(api, max_body_bytes)
@@ -35,18 +32,13 @@ class WebApp:
             await self._api(scope, receive, send)
             return
         method, path = scope["method"], scope["path"]
-        if endpoint := self._hot.get(("GET" if method == "HEAD" else method, path)):
-            response = await endpoint()
-        elif method in ("GET", "HEAD") and (asset := self._page.find(path)):
-            response = _page_response(asset, scope)
+        if method in ("GET", "HEAD") and (asset := self._page.find(path)):
+            await _page_response(asset, scope)(scope, receive, send)
         elif self._longpoll is not None and self._longpoll.serves(scope):
             await self._longpoll(scope, receive, send)
-            return
         else:
             # What GET is answered with, HEAD is too; the protocol below keeps the body back.
             await self._api({**scope, "method": "GET"} if method == "HEAD" else scope, receive, send)
-            return
-        await response(scope, receive, send)
 
 
 def _page_response(asset: Asset, scope: Scope) -> Response:

@@ -32,6 +32,7 @@ from antiphon.web.channels.recall import Recall
 from antiphon.web.config import ServerSettings
 from antiphon.web.guard import Guard
 from antiphon.web.health import health_routes
+from antiphon.web.hot import HotPaths
 from antiphon.web.idempotency import Idempotency
 from antiphon.web.server import WebServer
 from antiphon.web.static import StaticPage
@@ -58,7 +59,6 @@ class Edge:
         """Serves sockets, API, health and page; not yet bound. `drain` is that of `WebServer`."""
         house = self._open_channels()
         app = WebApp(
-            health_routes(self.monitoring),
             StaticPage(),
             self._api(house),
             max_body_bytes=settings.max_body_bytes,
@@ -66,7 +66,9 @@ class Edge:
         )
         names = frozenset({settings.host, self.phoenix.config.security.public_host or settings.host})
         guard = Guard(app, names, self.phoenix.admission.origins, self.phoenix.limit_log.say)
-        return WebServer(guard, self.phoenix.protocol_class(), settings, drain)
+        return WebServer(
+            HotPaths(health_routes(self.monitoring), guard), self.phoenix.protocol_class(), settings, drain
+        )
 
     def _api(self, house: Collection[str]) -> FastAPI:
         api = FastAPI(title="Antiphon", version=self.version, docs_url=None, redoc_url=None)

@@ -47,6 +47,11 @@ class Guard:
         answer = self._app if refusal is None else problem(403, "Forbidden", refusal)
         await answer(scope, receive, _with_headers(send))
 
+    def is_addressed(self, scope: Scope) -> bool:
+        """Whether a request is addressed to a name of ours."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        return self._answers_to(headers.get(b"host", b"").decode("latin-1"))
+
     def _refusal(self, scope: Scope) -> str | None:
         """The sentence for whoever is turned away."""
         headers: dict[bytes, bytes] = dict(scope["headers"])

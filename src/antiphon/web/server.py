@@ -42,6 +42,7 @@ class WebServer:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # `HotPaths` reads them, where somebody looks at them
             server_header=False,
             # Connections that are still open when everything is told: a keep-alive client must not hold the process.
             timeout_graceful_shutdown=2,

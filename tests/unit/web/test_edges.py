@@ -259,7 +259,7 @@ async def test_what_a_browser_has_is_not_sent_again(tmp_path: Path, known: str, 
 
 def page_of(folder: Path) -> Client:
     (folder / "index.html").write_text("x" * 3000)
-    return Client(WebApp({}, StaticPage(folder), FastAPI(), max_body_bytes=100))
+    return Client(WebApp(StaticPage(folder), FastAPI(), max_body_bytes=100))
 
 
 def test_a_page_that_was_not_built_says_so(tmp_path: Path) -> None:
