@@ -15,8 +15,9 @@ from antiphon.realtime.members.socket import Socket
 from antiphon.realtime.members.sockets import Carried
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.transports.base import Batch
-from antiphon.realtime.transports.frames import RESTART, SERVER_ERROR
-from antiphon.realtime.wire.base import JOIN, BadFrameError, Binary
+from antiphon.realtime.transports.frames import RESTART
+from antiphon.realtime.transports.intake import hand_over, let_in
+from antiphon.realtime.wire.base import JOIN, Binary
 from antiphon.testing.channels import JoinedChannel
 
 Hear = Callable[[ServerFrame, bool], None]
@@ -42,7 +43,7 @@ async def connect(
         arrival=Arrival("http", "localhost", "127.0.0.1"),
         peer=None,
     )
-    admitted = await app.admission.admit(request)
+    admitted = await let_in(app, app.admission, request)
     carrier = _Carrier(app)
     carrier.socket = Socket(app, carrier, admitted.serializer, admitted.access)
     app.sockets.opened(carrier.socket)
@@ -132,12 +133,6 @@ class _Carrier:
             self.socket.connection_lost()
             self.ended()
 
-    def _take(self, frame: str | bytes) -> None:
-        try:
-            self.socket.receive(self.socket.serializer.decode(frame, self._app.limits.max_json_depth))
-        except BadFrameError:
-            self.end(SERVER_ERROR)
-
     # Carrier
 
     def carried(self) -> Carried:
@@ -179,4 +174,4 @@ class _Carrier:
 
     def _go_on(self) -> None:
         while self._waiting and self._open and not self._holding:
-            self._take(self._waiting.popleft())
+            hand_over(self.socket, self._waiting.popleft())

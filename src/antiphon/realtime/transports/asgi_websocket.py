@@ -176,7 +176,7 @@ class AsgiWebSocket:
         self.close(TRY_LATER)
 
     async def _say_goodbye(self, code: int, reader: "asyncio.Task[None]") -> None:
-        """The server sends what it was given, and the close; the other side may take a while to answer."""
+        """The server sends what it was given, and the close: granian not before nobody waits for a message."""
         with suppress(TimeoutError, OSError):
             async with asyncio.timeout(self._app.limits.close_seconds):
                 await _ended(self._writer, cancel=False)

@@ -14,7 +14,7 @@ from antiphon.realtime.admission.connect import ConnectRequest, Refused
 from antiphon.realtime.admission.mount import MountPath
 from antiphon.realtime.admission.query import decode_query
 from antiphon.realtime.transports.longpoll import LongPoll, SessionPlace, SessionTold
-from antiphon.realtime.transports.longpoll_frames import GONE, TOKEN_HEADER, frames_in
+from antiphon.realtime.transports.longpoll_frames import GONE, TOKEN_HEADER, TOO_SLOW, frames_in
 from antiphon.realtime.transports.scope import Receive, Send, connect_request, header_pairs, path_of
 
 if TYPE_CHECKING:
@@ -87,13 +87,16 @@ class LongPollRequests:
             return _said(GONE)
         limits = self._app.limits
         try:
-            body = await _body(request, receive, limits.longpoll_body_bytes)
+            async with asyncio.timeout(limits.longpoll_window):
+                body = await _body(request, receive, limits.longpoll_body_bytes)
             frames = frames_in(body, request.headers.get("content-type", ""), limits.max_message_bytes)
         except _TooLargeError:
             self._app.limit_log.met("longpoll_body_bytes", "realtime.body_too_large", limit=limits.longpoll_body_bytes)
             return _Answer(HTTPStatus.BAD_REQUEST)
         except ValueError:
             return _Answer(HTTPStatus.BAD_REQUEST)
+        except TimeoutError:
+            return _said(TOO_SLOW)  # a body that comes drop by drop must not be kept for ever
         except ConnectionError:
             return None
         return _said((await self.sessions.ask(place, frames)).status)

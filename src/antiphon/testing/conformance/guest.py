@@ -208,9 +208,9 @@ def pushed_bytes(join_ref: str, ref: str, topic: str, event: str, data: bytes) -
 
 def read_binary(message: bytes) -> Heard:
     """A binary frame of the server (BN-2 to BN-4); of a reply the event is `phx_reply` and the status stands in it."""
-    kind = message[0] if message else None
-    names = {0: 3, 1: 4, 2: 2}.get(kind or 0)
-    if kind is None or kind > 2 or names is None or len(message) < 1 + names:
+    kind = message[0] if message else -1
+    names = {0: 3, 1: 4, 2: 2}.get(kind)
+    if names is None or len(message) < 1 + names:
         raise Mismatch("a binary frame of kind 0, 1 or 2", message[:40].hex(" "))
     fields, at = [], 1 + names
     for size in message[1 : 1 + names]:

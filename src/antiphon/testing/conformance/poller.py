@@ -16,10 +16,9 @@ Ask = Callable[..., Awaitable[HttpAnswer]]
 class Poller:
     """Keeps the token, and what polls brought that nobody has asked for yet."""
 
-    def __init__(self, ask: Ask, params: Mapping[str, str], patience: float) -> None:
+    def __init__(self, ask: Ask, params: Mapping[str, str]) -> None:
         self._ask = ask
         self._params = dict(params)
-        self._patience = patience
         self._waiting: list[Heard] = []
         self._refs = 0
         self.token = ""

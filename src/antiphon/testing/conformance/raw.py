@@ -9,6 +9,7 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -90,19 +91,31 @@ async def request(
 
 
 def parsed(data: bytes) -> HttpAnswer:
-    """The answer in what came until the connection ended, or in the head of an upgrade."""
+    """The answer in what came until the connection ended, or in the head of an upgrade. Raises `ConnectionError` where
+    there is none."""
+    response = _begun(data)
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    try:
+        return HttpAnswer(response.status, headers, response.read())
+    except http.client.HTTPException as error:
+        raise ConnectionError("the server closed the connection in the middle of its answer") from error
+
+
+def _begun(data: bytes) -> http.client.HTTPResponse:
     if not data:
         raise ConnectionError("the server closed the connection without an answer")
     response = http.client.HTTPResponse(_Fed(data))  # type: ignore[arg-type]  # it only asks for a file
-    response.begin()
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return HttpAnswer(response.status, headers, response.read())
+    try:
+        response.begin()
+    except http.client.HTTPException as error:
+        raise ConnectionError("the server answered with something that is not HTTP") from error
+    return response
 
 
 async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
     """A server may keep the connection for a request that never comes: its end is no more than the last resort."""
-    length = parsed(head).headers.get("content-length", "")
-    return await (reader.readexactly(int(length)) if length.isdigit() else reader.read(-1))
+    length = _begun(head).length
+    return await (reader.read(-1) if length is None else reader.readexactly(length))
 
 
 class _Fed:
@@ -138,12 +151,14 @@ class RawSocket:
         writer.write(address.head("GET", target, {**asked, **headers}))
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            upgraded = head.split(None, 2)[1] == b"101"
+            upgraded = _begun(head).status == HTTPStatus.SWITCHING_PROTOCOLS
             answer = parsed(head if upgraded else head + await _body(reader, head))
         except BaseException as error:
             writer.close()
             if isinstance(error, asyncio.IncompleteReadError):
                 raise ConnectionError("the server closed the connection without an answer") from None
+            if isinstance(error, asyncio.LimitOverrunError):
+                raise ConnectionError("the server answered with something that is not HTTP") from None
             raise
         return cls(reader, writer, answer, key)
 

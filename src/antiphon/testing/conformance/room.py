@@ -13,17 +13,17 @@ from antiphon.testing.conformance.raw import HttpAnswer, RawSocket, RoomAddress,
 
 Query = str | Mapping[str, str]
 
-_names = count(1)
-
 
 class Room:
-    """One check's view of the room. What it opened is closed with it; topics and names are used by nobody else."""
+    """One check's view of the room. What it opened is closed with it; topics and names are used by nobody else,
+    as long as no other room has the same `mark`."""
 
-    def __init__(self, address: RoomAddress, patience: float, run: str) -> None:
+    def __init__(self, address: RoomAddress, patience: float, mark: str) -> None:
         self.address = address
         self.patience = patience
         self.transcript: list[str] = []
-        self._run = run
+        self._mark = mark
+        self._names = count(1)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -35,7 +35,7 @@ class Room:
 
     def unique(self, prefix: str = "room:") -> str:
         """A topic, or with another prefix a name, that is used here alone."""
-        return f"{prefix}{self._run}-{next(_names)}"
+        return f"{prefix}{self._mark}-{next(self._names)}"
 
     async def upgrade(
         self, query: Query = "vsn=2.0.0", *, path: str = "/websocket", headers: Mapping[str, str] | None = None
@@ -82,7 +82,7 @@ class Room:
 
     async def poll(self, vsn: str = "2.0.0", **params: str) -> Poller:
         """A long-poll session."""
-        poller = Poller(self.ask, {**params, "vsn": vsn}, self.patience)
+        poller = Poller(self.ask, {**params, "vsn": vsn})
         await poller.open()
         return poller
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
+from itertools import count
 from typing import Literal
 
 import msgspec
@@ -40,6 +41,7 @@ class Runner:
         self._patience = patience
         # Several runs may ask one server at the same time.
         self._run = os.urandom(4).hex()
+        self._rooms = count(1)
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, checks: Sequence[Check]) -> list[Verdict]:
@@ -68,7 +70,7 @@ class Runner:
         return frozenset(missing)
 
     def _room(self) -> Room:
-        return Room(self._address, self._patience, self._run)
+        return Room(self._address, self._patience, f"{self._run}-{next(self._rooms)}")
 
     async def _examine(self, check: Check, missing: frozenset[Part]) -> Verdict:
         if check.part in missing:

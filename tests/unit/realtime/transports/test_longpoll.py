@@ -426,6 +426,17 @@ async def test_a_post_waits_for_its_joins_and_for_no_handler(serve: Any, client:
 
 
 @rule("LP-7")
+async def test_a_body_that_comes_drop_by_drop_is_not_waited_for(live: Any, poller: Poller) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", live.app.port)
+    head = f"POST /socket/longpoll?token={poller.token} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n["
+    writer.write(head.encode())
+    async with asyncio.timeout(5):
+        assert (await reader.readuntil(b"}")).endswith(b'{"status":408}')
+    writer.close()
+    assert await poller.post([None, "2", "phoenix", "heartbeat", {}]) == 200
+
+
+@rule("LP-7")
 async def test_a_join_that_takes_longer_than_the_window_is_408_and_what_follows_is_not_handled(
     live: Any, poller: Poller
 ) -> None:

@@ -80,6 +80,43 @@ async def test_a_server_that_says_nothing_is_a_lost_connection() -> None:
         await against(hang_up, lambda address: RawSocket.open(address, "/", {}))
 
 
+@pytest.mark.parametrize("said", [b"what?\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"x" * 70_000 + b"\r\n\r\n"], ids=len)
+async def test_a_server_that_speaks_something_else_is_a_lost_connection(said: bytes) -> None:
+    async def mumble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+
+    with pytest.raises(ConnectionError, match="not HTTP"):
+        await against(mumble, lambda address: request(address, "GET", "/"))
+    with pytest.raises(ConnectionError, match="not HTTP"):
+        await against(mumble, lambda address: RawSocket.open(address, "/", {}))
+
+
+async def test_an_answer_that_is_cut_off_is_a_lost_connection() -> None:
+    with pytest.raises(ConnectionError, match="in the middle"):
+        parsed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nno")
+
+
+async def test_a_refusal_is_read_on_a_connection_that_stays() -> None:
+    """granian keeps it for another request."""
+
+    async def stay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\n\r\nnot you")
+        await reader.read()
+
+    async def ask(address: RoomAddress) -> RawSocket:
+        socket = await RawSocket.open(address, "/", {})
+        socket.close()
+        return socket
+
+    async with asyncio.timeout(5):
+        socket = await against(stay, ask)
+    assert isinstance(socket, RawSocket)
+    assert (socket.answer.status, socket.answer.body) == (403, b"not you")
+
+
 async def test_an_upgrade_without_the_proof_is_none() -> None:
     async def wrong(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

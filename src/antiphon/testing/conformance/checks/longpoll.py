@@ -230,7 +230,7 @@ async def as_on_a_websocket(room: Room) -> None:
 async def parameters_of_the_first_request(room: Room) -> None:
     user, topic = room.unique("user-"), room.unique()
     poller, talker = await room.poll(user_id=user), await room.member(topic)
-    later = Poller(room.ask, {"vsn": "2.0.0", "refuse": "403"}, room.patience)
+    later = Poller(room.ask, {"vsn": "2.0.0", "refuse": "403"})
     later.token = poller.token
     await later.send(["1", "1", room.unique(), "phx_join", {}])
     says(await later.get(), 200)
