@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -176,15 +177,17 @@ def plain_environment(**more: str) -> dict[str, str]:
     return {**kept, "ANTIPHON_DETECT_LOCAL_MODELS": "false", "ANTIPHON_PROVIDERS__DEMO__RATE": "0", **more}
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def answers(port: int) -> bool:
+    """Whether a server there answers a request, whatever it says: one that only listens may not yet heed a signal."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        return connection.recv(1) != b""
+    return False
 
 
 @pytest.fixture(scope="session")
 def start() -> Callable[..., subprocess.Popen[str]]:
-    """Starts Python with these arguments in a folder of its own and returns once it has ended or listens on `port`."""
+    """Starts Python with these arguments in a folder of its own and returns once it has ended or answers on `port`."""
 
     def run(arguments: Sequence[str], folder: Path, port: int) -> subprocess.Popen[str]:
         with (folder / "stderr").open("w") as said:
@@ -197,7 +200,7 @@ def start() -> Callable[..., subprocess.Popen[str]]:
                 text=True,
             )
         deadline = time.monotonic() + 40
-        while process.poll() is None and not listens(port):
+        while process.poll() is None and not answers(port):
             assert time.monotonic() < deadline, (folder / "stderr").read_text()
             time.sleep(0.05)
         return process

@@ -17,7 +17,7 @@ from tests.wire.go_between import Flaw, go_between
 
 FLAWS = [kind for kind in vars(broken_rooms).values() if isinstance(kind, type) and issubclass(kind, Flaw)]
 BROKEN = [kind for kind in FLAWS if kind.rule]
-AT_ONCE = 5
+AT_ONCE = 6
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -42,7 +42,7 @@ def checks_for(flaw: type[Flaw]) -> list[Check]:
 async def broken(room: RoomAddress, flaw: type[Flaw]) -> dict[str, str]:
     """The rules that a room with this flaw is found to break, and how."""
     async with go_between(room, flaw) as address:
-        verdicts = await Runner(address, patience=3.0).run(checks_for(flaw))
+        verdicts = await Runner(address).run(checks_for(flaw))
     return {each.rule: f"{each.expected}, {each.received}" for each in verdicts if each.outcome == "failed"}
 
 
