@@ -35,6 +35,7 @@ from antiphon.realtime.server import Server
 from antiphon.realtime.stalls import StallWatch
 from antiphon.realtime.stepper import Stepper
 from antiphon.realtime.supabase import PREFIX, Admits, RealtimeChannel
+from antiphon.realtime.supabase_http import BroadcastRequests
 from antiphon.realtime.transports.asgi import AsgiApplication
 from antiphon.realtime.transports.longpoll import REQUEST
 from antiphon.realtime.transports.longpoll_http import LongPollRequests
@@ -111,7 +112,7 @@ class Phoenix:
         self.frames_received = 0
         self.frames_sent = 0
         self.longpoll = LongPollRequests(self) if self.limits.longpoll else None
-        """Serves the clients that poll, where the settings say so."""
+        self.plain = PlainRequests(self)
         self.overview = Overview(self)
         """What there is at this moment, on this node or all of them."""
         self.is_open = False
@@ -172,9 +173,10 @@ class Phoenix:
     def serve_supabase(self, admits: Admits | None = None) -> None:
         """Serves clients of Supabase, and their topics `realtime:*`, unless the settings say not to."""
         if self.config.supabase:
-            path = f"{self.config.supabase_mount}/websocket"
-            self.mounts.add(path, self.admission.speaking(SUPABASE))
-            self.route(f"{PREFIX}*", partial(RealtimeChannel, admits))
+            admission, factory = self.admission.speaking(SUPABASE), partial(RealtimeChannel, admits)
+            self.mounts.add(f"{self.config.supabase_mount}/websocket", admission)
+            self.route(f"{PREFIX}*", factory)
+            self.plain.add(BroadcastRequests(self, admission, factory))
 
     # Sending
 
@@ -233,7 +235,7 @@ class Phoenix:
         """Binds and begins to accept; raises `ServiceError` when the address cannot be had."""
         if self._server is not None:
             raise ServiceError("this application is already serving: stop it first")
-        server = Server(PlainRequests(self), self.protocol_class(), self.drain)
+        server = Server(self.plain, self.protocol_class(), self.drain)
         home = self.config if isinstance(self.config, PhoenixConfig) else PhoenixConfig()
         await self.open()
         async with AsyncExitStack() as undo:

@@ -8,6 +8,7 @@ import msgspec
 
 from antiphon.errors import NotFoundError, ServiceError, ValidationError
 from antiphon.realtime.channel import ACCESS_TOKEN, Channel, Hook, Rejected
+from antiphon.realtime.wire.base import TopicMessage
 from antiphon.realtime.wire.supabase import BROADCAST
 
 PREFIX = "realtime:"
@@ -60,9 +61,7 @@ class RealtimeChannel(Channel):
     async def on_join(self, payload: Any, _socket: Any) -> Any:
         """See `Channel`."""
         config = _asked(payload).config or _ChannelConfig()
-        self.private = bool(config.private)
-        admitted = not self.private if self._admits is None else await self._admits(self)
-        if not admitted:
+        if not await self.lets_in(private=bool(config.private)):
             raise Rejected({"reason": "Unauthorized: this channel is not for you"})
         presence = config.presence or _PresenceConfig()
         self._broadcast = config.broadcast or _BroadcastConfig()
@@ -73,6 +72,11 @@ class RealtimeChannel(Channel):
         if self._changes is None:
             return None
         return {"postgres_changes": [{**change, "id": n} for n, change in enumerate(self._changes, 1)]}
+
+    async def lets_in(self, *, private: bool) -> bool:
+        """Whether its client may be in the topic, or say something in it."""
+        self.private = private
+        return not private if self._admits is None else await self._admits(self)
 
     async def after_join(self) -> None:
         """See `Channel`."""
@@ -88,11 +92,9 @@ class RealtimeChannel(Channel):
         if not isinstance(event, str):
             raise Rejected({"reason": "a broadcast has an event and a payload"})
         data = payload.get("payload")
-        if isinstance(data, bytes) and event in _OF_PRESENCE:
-            raise Rejected({"reason": f"{event} belongs to the protocol, choose another name for these bytes"})
         send = self.broadcast if self._broadcast.itself else self.broadcast_from
         try:
-            await (send(event, data) if isinstance(data, bytes) else send(BROADCAST, payload))
+            await (send(_of_bytes(event), data) if isinstance(data, bytes) else send(BROADCAST, payload))
         except ValueError as error:
             raise Rejected({"reason": str(error)}) from error
         return {} if self._broadcast.ack else None
@@ -155,6 +157,20 @@ class RealtimeChannel(Channel):
     async def _say(self, status: str, message: str, extension: str = "system") -> None:
         told = {"status": status, "message": message, "extension": extension}
         await self.push("system", told | {"channel": self.topic.removeprefix(PREFIX)})
+
+
+def announcement(topic: str, event: str, data: Any, **more: Any) -> TopicMessage:
+    """What members hear when somebody who is none says `data`: bytes, or what JSON can say, perhaps with a `meta`.
+    Raises as `TopicMessage.of`, and `ValueError` for bytes whose event is one of the protocol."""
+    if isinstance(data, bytes):
+        return TopicMessage.of(topic, _of_bytes(event), data)
+    return TopicMessage.of(topic, BROADCAST, {"type": BROADCAST, "event": event, "payload": data, **more})
+
+
+def _of_bytes(event: str) -> str:
+    if event in _OF_PRESENCE:
+        raise ValueError(f"{event} belongs to the protocol, choose another name for these bytes")
+    return event
 
 
 def _asked(payload: Any) -> _Join:

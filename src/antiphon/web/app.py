@@ -1,4 +1,4 @@
-"""One ASGI application for HTTP: the page, long-poll, and FastAPI for the rest."""
+"""One ASGI application for HTTP: the page, what the sockets serve, and FastAPI for the rest."""
 
 from collections.abc import MutableMapping
 
@@ -6,14 +6,14 @@ from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from antiphon.realtime.transports.longpoll_http import LongPollRequests
+from antiphon.realtime.transports.plain import PlainRequests
 from antiphon.web.limits import BodyLimit
 from antiphon.web.static import Asset, StaticPage
 
 
 class WebApp:
-    """What is no file of the page goes to FastAPI. Long-poll comes before everything that could take the body of a
-    request (LP-19)."""
+    """What is no file of the page goes to FastAPI. What `mounted` serves comes before everything that could take the
+    body of a request (LP-19)."""
 
     def __init__(
         self,
@@ -21,10 +21,10 @@ class WebApp:
         api: FastAPI,
         *,
         max_body_bytes: int,
-        longpoll: LongPollRequests | None = None,
+        mounted: PlainRequests | None = None,
     ) -> None:
         self._page = page
-        self._longpoll = longpoll
+        self._mounted = mounted
         self._api: ASGIApp = BodyLimit(api, max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,8 +34,8 @@ class WebApp:
         method, path = scope["method"], scope["path"]
         if method in ("GET", "HEAD") and (asset := self._page.find(path)):
             await _page_response(asset, scope)(scope, receive, send)
-        elif self._longpoll is not None and self._longpoll.serves(scope):
-            await self._longpoll(scope, receive, send)
+        elif self._mounted is not None and (requests := self._mounted.find(scope)):
+            await requests(scope, receive, send)
         else:
             # What GET is answered with, HEAD is too; the protocol below keeps the body back.
             await self._api({**scope, "method": "GET"} if method == "HEAD" else scope, receive, send)

@@ -62,10 +62,12 @@ class Edge:
             StaticPage(),
             self._api(house),
             max_body_bytes=settings.max_body_bytes,
-            longpoll=self.phoenix.longpoll,
+            mounted=self.phoenix.plain,
         )
         names = frozenset({settings.host, self.phoenix.config.security.public_host or settings.host})
-        guard = Guard(app, names, self.phoenix.admission.origins, self.phoenix.limit_log.say)
+        guard = Guard(
+            app, names, self.phoenix.admission.origins, self.phoenix.limit_log.say, judges=self.phoenix.plain.find
+        )
         return WebServer(
             HotPaths(health_routes(self.monitoring), guard), self.phoenix.protocol_class(), settings, drain
         )

@@ -2,10 +2,11 @@
 
 Without authentication whoever reaches the house is let in, so two things must not reach it through somebody's
 browser: a page that gives a name of its own to our address (DNS rebinding), and a page from elsewhere that makes the
-browser change something here. The socket has the same two rules in `realtime.origin`.
+browser change something here. The sockets have the same two rules in `realtime.admission.origin`, and say no in words
+of their own, also to what comes to them over HTTP.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -29,13 +30,25 @@ _ALL = tuple(HEADERS.items())
 
 
 class Guard:
-    """Passes on what is addressed to a loopback name or to one of `names`, and puts `HEADERS` on every answer."""
+    """Passes on what is addressed to a loopback name or to one of `names`, and puts `HEADERS` on every answer.
 
-    def __init__(self, app: ASGIApp, names: frozenset[str], origins: OriginPolicy, say: Say) -> None:
+    `judges` tells of a request whether who serves it refuses pages from elsewhere by itself; others are refused here.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        names: frozenset[str],
+        origins: OriginPolicy,
+        say: Say,
+        *,
+        judges: Callable[[Scope], object] = lambda _: False,
+    ) -> None:
         self._app = app
         self._names = names
         self._origins = origins
         self._say = say
+        self._judges = judges
         # Reading a name takes as long as everything else that is done here, and it is the same one nearly always.
         self._answers_to = lru_cache(maxsize=64)(self._is_ours)
 
@@ -66,7 +79,7 @@ class Guard:
         if scope["method"] in SAFE_METHODS or not origin:
             return None
         local = scope.get("server") or ("", None)
-        if self._origins.allows(origin, Arrival(scope["scheme"], host, str(local[0]))):
+        if self._origins.allows(origin, Arrival(scope["scheme"], host, str(local[0]))) or self._judges(scope):
             return None
         self._say("http.origin_refused", origin=origin[:200])
         return (

@@ -139,6 +139,15 @@ async def test_a_list_of_origins_counts_here_too() -> None:
     assert (await client.ask(host="localhost"))[0] == 200
 
 
+async def test_who_judges_pages_by_itself_is_asked_by_them_but_not_under_another_name() -> None:
+    policy = OriginPolicy(configured())
+    own = Guard(reads_all, frozenset(), policy, log.warning, judges=lambda scope: scope["path"] == "/own")
+    evil = {"origin": "http://evil.example"}
+    assert (await Client(own).ask(path="/own", host="localhost", **evil))[0] == 200
+    assert (await Client(own).ask(path="/owner", host="localhost", **evil))[0] == 403
+    assert (await Client(own).ask(path="/own", host="evil.example", **evil))[0] == 403
+
+
 async def test_an_answer_keeps_the_policy_it_brings() -> None:
     async def own(scope: Scope, receive: Receive, send: Send) -> None:
         headers = {"Content-Security-Policy": "default-src 'self'"}

@@ -145,7 +145,38 @@ async function tokens() {
   await ann.disconnect();
 }
 
-const scenes = { broadcast, presence, refusals, comeBack, tokens };
+// Without a connection: what is said goes over HTTP.
+async function unjoined() {
+  const [ann, bob] = [open("ann"), open("bob")];
+  const listener = bob.channel("post/café:1");
+  await subscribed(listener);
+  const heard = [];
+  const got = (count) => until((resolve) => {
+    const look = () => (heard.length >= count ? resolve() : setTimeout(look, 5));
+    look();
+  });
+  listener.on("broadcast", { event: "*" }, ({ event, payload }) =>
+    heard.push([event, payload instanceof ArrayBuffer ? hex(payload) : payload]),
+  );
+  const speaker = ann.channel("post/café:1");
+  console.warn = () => {};
+  say("sent over HTTP", await speaker.send({ type: "broadcast", event: "shout", payload: { text: "é🎵" } }));
+  await got(1);
+  say("posted", await speaker.httpSend("grüß/1", { n: [1, null] }));
+  await got(2);
+  if (version !== "realtime-js-2-96" && vsn === "2.0.0") {
+    say("bytes posted", await speaker.httpSend("bytes", new Uint8Array([1, 2, 255])));
+    await got(3);
+  }
+  say("heard of what was posted", ...heard);
+  const secret = ann.channel("secret", { config: { private: true } });
+  say("posted in secret", await secret.httpSend("e", {}).then(() => "taken", (error) => error.message));
+  const nobody = open("nobody").channel("post/café:1");
+  say("posted by nobody", await nobody.send({ type: "broadcast", event: "shout", payload: {} }));
+  await bob.disconnect();
+}
+
+const scenes = { unjoined, broadcast, presence, refusals, comeBack, tokens };
 (async () => {
   for (const scene of Object.values(scenes)) await scene();
   process.exit(0);

@@ -7,7 +7,6 @@ from antiphon.realtime.admission.connect import ConnectRequest, Refused
 from antiphon.realtime.transports import handshake
 from antiphon.realtime.transports.asgi_websocket import AsgiWebSocket
 from antiphon.realtime.transports.intake import let_in
-from antiphon.realtime.transports.plain import PlainRequests
 from antiphon.realtime.transports.scope import Receive, Send, connect_request, header_pairs, path_of
 from antiphon.telemetry.logs import get_logger
 
@@ -24,7 +23,6 @@ class AsgiApplication:
 
     def __init__(self, app: "Phoenix") -> None:
         self._app = app
-        self._plain = PlainRequests(app)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -32,7 +30,7 @@ class AsgiApplication:
         elif scope["type"] == "websocket":
             await self._serve_socket(scope, receive, send)
         elif self._app.is_open:
-            await self._plain(scope, receive, send)
+            await self._app.plain(scope, receive, send)
         else:
             self._not_open()
             await send({"type": "http.response.start", "status": 503, "headers": []})

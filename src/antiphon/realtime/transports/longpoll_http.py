@@ -4,7 +4,7 @@ Nearly every answer is HTTP 200; what became of a request is the `status` in its
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,20 @@ import msgspec
 from antiphon.realtime.admission.connect import ConnectRequest, Refused
 from antiphon.realtime.admission.mount import MountPath
 from antiphon.realtime.admission.query import decode_query
+from antiphon.realtime.transports.answers import JsonAnswer, preflight
 from antiphon.realtime.transports.longpoll import LongPoll, SessionPlace, SessionTold
 from antiphon.realtime.transports.longpoll_frames import GONE, TOKEN_HEADER, TOO_SLOW, frames_in
-from antiphon.realtime.transports.scope import Receive, Send, connect_request, header_pairs, path_of
+from antiphon.realtime.transports.scope import (
+    BodyTooLargeError,
+    Receive,
+    Send,
+    connect_request,
+    path_of,
+    read_body,
+)
 
 if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
-
-_HEADERS = {
-    "content-type": "application/json; charset=utf-8",
-    "cache-control": "no-store",
-    "access-control-allow-origin": "*",
-}
 
 
 class LongPollRequests:
@@ -47,13 +49,13 @@ class LongPollRequests:
         if answer is not None:
             await answer.send(send)
 
-    async def _answer(self, scope: Any, receive: Receive) -> "_Answer | None":
+    async def _answer(self, scope: Any, receive: Receive) -> JsonAnswer | None:
         """None when the client has gone."""
         try:
             request = connect_request(scope, "longpoll", self._path.match(path_of(scope)) or {})
             token = _token(request)
         except ValueError:
-            return _Answer(HTTPStatus.BAD_REQUEST)  # of the query or the path (TR-13)
+            return JsonAnswer(HTTPStatus.BAD_REQUEST)  # of the query or the path (TR-13)
         try:
             self._app.admission.check_origin(request)
         except Refused as refused:
@@ -65,12 +67,12 @@ class LongPollRequests:
             case "POST":
                 return await self._post(request, place, receive)
             case "OPTIONS":
-                return _preflight(request)
-        return _Answer(HTTPStatus.BAD_REQUEST)
+                return preflight(request, "get, post, options")
+        return JsonAnswer(HTTPStatus.BAD_REQUEST)
 
     async def _get(
         self, request: ConnectRequest, token: object, place: SessionPlace | None, receive: Receive
-    ) -> "_Answer | None":
+    ) -> JsonAnswer | None:
         if place is not None:
             told = await _while_there(self.sessions.ask(place, None), receive)
             if told is None:
@@ -82,83 +84,42 @@ class LongPollRequests:
         except Refused as refused:
             return self._refused(refused)
 
-    async def _post(self, request: ConnectRequest, place: SessionPlace | None, receive: Receive) -> "_Answer | None":
+    async def _post(self, request: ConnectRequest, place: SessionPlace | None, receive: Receive) -> JsonAnswer | None:
         if place is None:
             return _said(GONE)
         limits = self._app.limits
         try:
             async with asyncio.timeout(limits.longpoll_window):
-                body = await _body(request, receive, limits.longpoll_body_bytes)
+                body = await read_body(request, receive, limits.longpoll_body_bytes)
             frames = frames_in(body, request.headers.get("content-type", ""), limits.max_message_bytes)
-        except _TooLargeError:
+        except BodyTooLargeError:
             self._app.limit_log.met("longpoll_body_bytes", "realtime.body_too_large", limit=limits.longpoll_body_bytes)
-            return _Answer(HTTPStatus.BAD_REQUEST)
+            return JsonAnswer(HTTPStatus.BAD_REQUEST)
         except ValueError:
-            return _Answer(HTTPStatus.BAD_REQUEST)
+            return JsonAnswer(HTTPStatus.BAD_REQUEST)
         except TimeoutError:
             return _said(TOO_SLOW)  # a body that comes drop by drop must not be kept for ever
         except ConnectionError:
             return None
         return _said((await self.sessions.ask(place, frames)).status)
 
-    def _refused(self, refused: Refused) -> "_Answer":
+    def _refused(self, refused: Refused) -> JsonAnswer:
         self._app.instruments.refused.labels(str(refused.status)).inc()
         if refused.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return _said(403)
         # 403 makes clients give up for good (JS-9). They come back when they cannot read the answer.
         wait = refused.headers.get("retry-after")
-        return _Answer(refused.status, {} if wait is None else {"retry-after": wait})
+        return JsonAnswer(refused.status, {} if wait is None else {"retry-after": wait})
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    status: int
-    headers: Mapping[str, str] = {}
-    body: bytes = b""
-
-    async def send(self, send: Send) -> None:
-        headers = {**_HEADERS, **self.headers, "content-length": str(len(self.body))}
-        await send({"type": "http.response.start", "status": self.status, "headers": header_pairs(headers)})
-        await send({"type": "http.response.body", "body": self.body})
-
-
-def _said(status: int, **more: object) -> _Answer:
-    return _Answer(HTTPStatus.OK, body=msgspec.json.encode({"status": status, **more}))
-
-
-def _preflight(request: ConnectRequest) -> _Answer:
-    headers = {
-        "access-control-allow-headers": request.headers.get("access-control-request-headers", ""),
-        "access-control-allow-methods": "get, post, options",
-        "access-control-max-age": "3600",
-    }
-    return _Answer(HTTPStatus.OK, headers)
+def _said(status: int, **more: object) -> JsonAnswer:
+    return JsonAnswer(HTTPStatus.OK, body=msgspec.json.encode({"status": status, **more}))
 
 
 def _token(request: ConnectRequest) -> object:
     """Of the header, else of the query (LP-8). Raises `ValueError` for a query that cannot be read."""
     params = decode_query(request.query)
     return request.headers.get(TOKEN_HEADER) or params.get("token") or None
-
-
-class _TooLargeError(ValueError):
-    """A body that is not read to its end."""
-
-
-async def _body(request: ConnectRequest, receive: Receive, limit: int) -> bytes:
-    """Raises `ValueError` when it is larger than `limit`, `ConnectionError` when the client goes meanwhile."""
-    announced = request.headers.get("content-length", "0")
-    if not announced.isascii() or not announced.isdigit() or int(announced) > limit:
-        raise _TooLargeError(f"bodies are limited to {limit} bytes")
-    body, more = bytearray(), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionError("the client has gone")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > limit:
-            raise _TooLargeError(f"bodies are limited to {limit} bytes")
-    return bytes(body)
 
 
 async def _while_there(poll: Awaitable[SessionTold], receive: Receive) -> SessionTold | None:

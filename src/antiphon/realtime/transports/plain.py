@@ -1,6 +1,7 @@
-"""Plain HTTP at the address of the sockets: long-poll, and what is no upgrade: curl, or a proxy that drops it."""
+"""Plain HTTP at the addresses of the sockets: what is served there, and what is no upgrade: curl, or a proxy that drops
+it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from antiphon.realtime.admission.connect import Refused
 from antiphon.realtime.transports import handshake
@@ -10,17 +11,35 @@ if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
 
 
+class MountedRequests(Protocol):
+    """An ASGI application for HTTP at one of the mounts. It decides by itself which pages may ask, by the policy of its
+    mount (OR-9)."""
+
+    def serves(self, scope: Any) -> bool:
+        """Whether the request is for it."""
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None: ...
+
+
 class PlainRequests:
-    """An ASGI application for HTTP. What is not for long-poll is refused as an upgrade would be refused (TR-7), and
-    else because there is none."""
+    """An ASGI application for HTTP. What nobody serves is refused as an upgrade would be refused (TR-7), and else
+    because there is none."""
 
     def __init__(self, app: "Phoenix") -> None:
         self._app = app
+        self._mounted: list[MountedRequests] = [] if app.longpoll is None else [app.longpoll]
+
+    def add(self, requests: MountedRequests) -> None:
+        self._mounted.append(requests)
+
+    def find(self, scope: Any) -> MountedRequests | None:
+        """Who serves a request."""
+        return next((requests for requests in self._mounted if requests.serves(scope)), None)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        longpoll = self._app.longpoll
-        if longpoll is not None and longpoll.serves(scope):
-            await longpoll(scope, receive, send)
+        mounted = self.find(scope)
+        if mounted is not None:
+            await mounted(scope, receive, send)
             return
         refusal = await self._refusal(scope)
         self._app.instruments.refused.labels(str(refusal.status)).inc()

@@ -45,6 +45,27 @@ def connect_request(
     )
 
 
+class BodyTooLargeError(ValueError):
+    """A body that is not read to its end."""
+
+
+async def read_body(request: ConnectRequest, receive: Receive, limit: int) -> bytes:
+    """Raises `BodyTooLargeError` when it is larger than `limit`, `ConnectionError` when the client goes meanwhile."""
+    announced = request.headers.get("content-length", "0")
+    if not announced.isascii() or not announced.isdigit() or int(announced) > limit:
+        raise BodyTooLargeError(f"bodies are limited to {limit} bytes")
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the client has gone")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise BodyTooLargeError(f"bodies are limited to {limit} bytes")
+    return bytes(body)
+
+
 def header_pairs(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """Headers of an answer as ASGI takes them."""
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

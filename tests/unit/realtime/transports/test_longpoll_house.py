@@ -51,6 +51,29 @@ async def test_who_may_come_in(house: Served, http: aiohttp.ClientSession) -> No
     assert (await poller.ask("DELETE"))[0] == 400
 
 
+@rule("OR-8", "OR-9", "LP-2")
+async def test_pages_of_others_are_refused_in_the_words_of_what_they_ask(
+    house: Served, http: aiohttp.ClientSession
+) -> None:
+    """By the mount of the socket where it is one, by the house everywhere else; what they send is not even read."""
+    poller = await Poller(http, f"{house.url}/socket/longpoll").open()
+    frame = json.dumps(["1", "1", "conversations", "phx_join", {}]).encode()
+    token = {"x_phoenix_longpoll_token": poller.token or ""}
+    evil = {"origin": "http://evil.example"}
+    assert await poller.said("POST", body=frame, **token, **evil) == {"status": 403}
+    assert (await poller.ask("POST", body=frame, **token, host="evil.example"))[0] == 403
+    assert (await poller.ask("POST", body=frame, **token, host="evil.example", origin="http://evil.example"))[0] == 403
+    assert (await poller.join("conversations"))[1] == "1", "the first join that came in"
+    said = json.dumps({"messages": [{"topic": "t", "event": "e", "payload": {}}]})
+    for path, answer in (("/realtime/v1/api/broadcast", {"message": "Forbidden"}), ("/api/v1/publish", None)):
+        async with http.post(house.url + path, data=said, headers=evil) as refused:
+            body = await refused.json(content_type=None)
+            assert refused.status == 403
+            assert answer in (body, None)
+    async with http.post(f"{house.url}/realtime/v1/api/broadcast", data=said, headers={"origin": house.url}) as taken:
+        assert taken.status == 202
+
+
 @rule("DC-5")
 async def test_the_house_does_not_wait_for_polls_when_it_stops(house: Served, http: aiohttp.ClientSession) -> None:
     poller = await Poller(http, f"{house.url}/socket/longpoll").open()
