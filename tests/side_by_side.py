@@ -15,8 +15,9 @@ import pytest
 
 FEW = 20
 """Files whose tests one process runs: each that is started has to find all the tests first."""
-FEWEST, MOST = 2, 8
-"""Processes. Much of the suite waits, so two are busy also on one core; each has databases and brokers of its own."""
+FEWEST, MOST = 2, 4
+"""Processes. Much of the suite waits, so two find work also on one core; each has servers of its own, and a container
+may have fewer cores than it is told of."""
 
 LONGEST = 600.0
 """Seconds for what is installed or built before a test."""
