@@ -127,12 +127,14 @@ class LinePrompt:
             os.close(pressed)
 
         before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-        threading.Thread(target=wake_again, name="ctrl-c", daemon=True).start()
+        waker = threading.Thread(target=wake_again, name="ctrl-c", daemon=True)
+        waker.start()
         try:
             yield
         finally:
             signal.set_wakeup_fd(before)
             os.close(told)
+            waker.join()  # behind this nobody handles its signal, which would then end the process
 
     @property
     def _typed(self) -> str:
