@@ -3,17 +3,17 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from itertools import count
 from typing import Any, Literal, Self
 
 import aiohttp
 
 from antiphon.errors import ServiceError
+from antiphon.realtime.client.approach import Approach
 from antiphon.realtime.client.channel import ClientChannel
 from antiphon.realtime.client.connection import Connection
 from antiphon.realtime.client.frames import ClientReply, ServerFrame
-from antiphon.realtime.client.opening import Opening
 from antiphon.realtime.client.options import ClientOptions, Pauses, Source
 from antiphon.realtime.client.push import ConnectionLostError, Push
 from antiphon.realtime.client.transport import TransportName
@@ -22,6 +22,9 @@ from antiphon.realtime.wire.base import REPLY
 from antiphon.telemetry.logs import get_logger
 
 log = get_logger(__name__)
+
+_GOODBYE_SECONDS = 2.0
+"""Of leaving, at most, before a client is closed."""
 
 Status = Literal["connected", "reconnecting", "closed"]
 
@@ -48,7 +51,7 @@ class PhoenixClient:
         self.options = options or ClientOptions()
         self.close_code: int | None = None
         """With what the last connection ended, None before the first end; up to date when `on_status` is told."""
-        self._opening = Opening(url.rstrip("/"), params or {}, headers or {}, token, self.options)
+        self._approach = Approach(url.rstrip("/"), params or {}, headers or {}, token, self.options)
         self._on_status = on_status
         self._refs = map(str, count(1))
         self._session: aiohttp.ClientSession | None = None
@@ -74,6 +77,8 @@ class PhoenixClient:
 
     async def close(self) -> None:
         """Ends the connection and all channels for good. Closing twice is fine."""
+        if self.transport == "longpoll":
+            await self._leave_all()
         runner, self._runner = self._runner, None
         for channel in list(self._channels.values()):
             channel.end(ServiceError("the client was closed"))
@@ -84,6 +89,12 @@ class PhoenixClient:
             self._tell("closed")
         if self._session is not None:
             await self._session.close()
+
+    async def _leave_all(self) -> None:
+        """By long-poll no server sees that a client goes: it would show it for as long as it waits for polls."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await asyncio.gather(*(channel.leave() for channel in list(self._channels.values())))
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -152,7 +163,7 @@ class PhoenixClient:
 
     async def _open(self) -> Connection:
         assert self._session is not None  # noqa: S101 - `connect` made it
-        transport = await self._opening.open(self._session, self._refs)
+        transport = await self._approach.open(self._session, self._refs)
         return Connection(transport, refs=self._refs, heartbeat_seconds=self.options.heartbeat_seconds)
 
     async def _run(self, connection: Connection) -> None:

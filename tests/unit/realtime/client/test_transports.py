@@ -13,6 +13,7 @@ from antiphon.errors import ServiceError
 from antiphon.realtime.client.options import ClientOptions
 from antiphon.realtime.client.phoenix import PhoenixClient
 from antiphon.realtime.client.push import ConnectionLostError
+from tests.proxy import Proxy
 from tests.rules import rule
 
 
@@ -75,6 +76,27 @@ async def test_heartbeats_are_answered(live: Any, client_of: Any, until: Any, tr
     await until(lambda: live.app.frames_received >= before + 4)
     assert states == ["connected"]
     assert client.connected
+
+
+@rule("LV-1")
+async def test_who_closes_is_gone_at_once(live: Any, client_of: Any, transport: str) -> None:
+    client = await client_of(live, transport=transport)
+    for topic in ("room:1", "room:2"):
+        await client.channel(topic).join()
+    await client.close()
+    assert {await live.ended(), await live.ended()} == {
+        (topic, {"websocket": "closed", "longpoll": "left"}[transport]) for topic in ("room:1", "room:2")
+    }
+
+
+async def test_closing_does_not_wait_for_a_server_that_says_nothing(live: Any, client_of: Any, transport: str) -> None:
+    async with Proxy("127.0.0.1", live.app.port) as proxy:
+        client = await client_of(proxy.port, transport=transport)
+        await client.channel("room:1").join()
+        proxy.pause()
+        async with asyncio.timeout(4):
+            await client.close()
+        proxy.resume()
 
 
 @rule("AU-1", "AU-6")

@@ -18,7 +18,7 @@ from antiphon.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 
-class Opening:
+class Approach:
     """Opens one transport after the other. What was found out about the way to the server is kept (JS-8): where a
     WebSocket has worked it is tried first every time, and where only long-poll did nothing else is tried again.
     """
