@@ -67,6 +67,12 @@ class Caller:
             while expected not in self.heard and (more := await self._more()):
                 self.heard += more
 
+    async def hears_often(self, expected: bytes, times: int) -> None:
+        """Reads until `expected` has come so many times, or the connection is closed."""
+        async with asyncio.timeout(LONGEST):
+            while self.heard.count(expected) < times and (more := await self._more()):
+                self.heard += more
+
     async def hears_the_end(self) -> None:
         async with asyncio.timeout(LONGEST):
             while more := await self._more():
@@ -362,3 +368,26 @@ async def test_whoever_is_turned_away_again_and_again_does_not_fill_the_log(serv
                 await caller.hears(b"unmatched")
     seconds = time.monotonic() - began
     assert 1 <= server.log.count(event) - before <= seconds + 1 < times
+
+
+# --- what takes long to read --------------------------------------------------------------------------------------
+
+
+async def test_a_neighbour_is_answered_between_the_frames_of_whoever_sends_only_brackets(server: Served) -> None:
+    frames, heartbeat = 12, client_frame(0x81, b'[null,"1","phoenix","heartbeat",{}]')
+    brackets = client_frame(0x81, b'[null,"1","nowhere","x",{"a":[' + b"[[[[]]]]," * 50_000 + b"0]}]")
+    async with Caller(server) as neighbour, Caller(server) as other:
+        for caller in (neighbour, other):
+            await caller.says(UPGRADE)
+            await caller.hears(b"\r\n\r\n")
+            caller.heard = b""
+        sending = asyncio.create_task(other.says(brackets * frames))
+        async with asyncio.TaskGroup() as group:
+            hearing = group.create_task(other.hears_often(b"unmatched topic", frames))
+            answers = 0
+            while not hearing.done():
+                await neighbour.says(heartbeat)
+                await neighbour.hears_often(b"phx_reply", answers + 1)
+                answers += 1
+        await sending
+    assert answers > frames / 2, "it waited for several of them each time"

@@ -93,6 +93,7 @@ class LongPollSession:
             async with asyncio.timeout(self._app.limits.longpoll_window), self._turn:
                 for data in frames:
                     await self._readable.wait()
+                    await asyncio.sleep(0)  # others come in between: each frame may take long to read
                     if self._closed or not await self._handled(data):
                         return GONE
         except TimeoutError:

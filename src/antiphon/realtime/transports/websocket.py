@@ -17,7 +17,7 @@ from antiphon.realtime.members.sockets import Carried
 from antiphon.realtime.transports import deflate, frames, handshake
 from antiphon.realtime.transports.backlog import DISCONNECT, Backlog
 from antiphon.realtime.transports.base import Batch
-from antiphon.realtime.transports.turns import Turns
+from antiphon.realtime.transports.turns import MUCH, Rests, Turns
 from antiphon.realtime.wire.base import BadFrameError, TopicMessage
 from antiphon.telemetry.logs import get_logger
 
@@ -57,10 +57,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._corked = False
         self._scheduled = False
         self._backlog: Backlog | None = None
-        self._held = False
-        self._closing = False
-        self._deaf = False
-        self._turns: Turns | None = None
+        self._held = self._closing = self._deaf = False
+        self._turns: Turns | Rests | None = None
         self._close_timer: asyncio.TimerHandle | None = None
 
     # asyncio.Protocol
@@ -73,6 +71,8 @@ class WebSocketProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
         if self._socket is not None:
+            if self._turns is None and len(data) >= MUCH:
+                self._turns = Rests(self._take_turn, self._read_on)
             if self._turns is not None:
                 self._take_in_turns(self._turns, data)
             elif not self._deaf:
@@ -185,8 +185,8 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # Input
 
-    def _take_in_turns(self, turns: Turns, data: bytes) -> None:
-        if self._closing and turns:
+    def _take_in_turns(self, turns: Turns | Rests, data: bytes) -> None:
+        if self._closing and turns and isinstance(turns, Turns):
             self._deaf = True  # it reads on all the same: what waited here would have no bound
             return
         turns.add(data)
@@ -382,7 +382,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self.app.instruments.closed.labels(str(code)).inc()
         self._transport.write(frames.close_frame(code))
         self._close_timer = self._loop.call_later(self.app.limits.close_seconds, self._transport.abort)
-        if self._held or self._backlog is not None:
+        if self._held or self._turns or self._backlog is not None:
             self._transport.resume_reading()
         if self._socket is not None:
             self._socket.connection_lost()
