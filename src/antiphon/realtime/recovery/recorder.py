@@ -148,6 +148,12 @@ class Recorder:
 
     async def _ask(self, topic: str, seen: Position) -> Missed:
         missed = await self._logs.since(topic, seen, self._kept(topic) or Recovery())
+        # What this node has said may be in it before its place is known here. It goes to all but who said it.
+        own = [done for message, _, done in self._waiting if message.topic == topic]
+        if own:
+            await asyncio.wait(own)
+        if topic in self._broken:
+            raise ServiceError("What it has may have gone out already, without a place: the log begins anew.")
         return _with_places(missed, seen)
 
     def _lose(self, topic: str) -> None:

@@ -61,7 +61,10 @@ class Sequence:
             self._held.append((message, place, skip))
             return
         if place.epoch in self._ended:
-            if place.offset > self._ended[place.epoch]:
+            left = self._ended[place.epoch]
+            if place.offset > left:
+                if place.offset == left + 1:
+                    self._ended[place.epoch] = place.offset  # an answer of that log may still bring it once more
                 self._deliver(message, skip)
             return
         last = self._last

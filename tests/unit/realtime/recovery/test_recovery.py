@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
+from antiphon.errors import ServiceError
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
 from antiphon.realtime.channel import Channel, Rejected, Reply
 from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.realtime.presence.presence import Presence
 from antiphon.realtime.pubsub import PubSub
 from antiphon.realtime.recovery import recorder
-from antiphon.realtime.recovery.base import Recovery
+from antiphon.realtime.recovery.base import Missed, Recovery
 from antiphon.realtime.recovery.memory import MemoryLogs
 from antiphon.realtime.recovery.redis import RedisLogs
+from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.telemetry.metrics import Metrics
 from tests.rules import rule
 
@@ -241,6 +243,79 @@ async def test_with_logs_in_redis_the_place_is_the_same_on_every_node(serve: Ser
     say(one, 20)
     await back.hear(20)
     await back.wire.nothing_more()
+
+
+class SlowToAnswer(RedisLogs):
+    """Has what is appended at once, and says so when it may."""
+
+    def __init__(self, url: str, *, prefix: str, may: asyncio.Event, fails: bool = False) -> None:
+        super().__init__(url, prefix=prefix, timeout=5.0)
+        self._may = may
+        self._fails = fails
+        self.answered = 0
+
+    def append(self, message: TopicMessage, keep: Recovery) -> asyncio.Future[Position]:
+        return asyncio.ensure_future(self._append_late(super().append(message, keep)))
+
+    async def _append_late(self, place: Awaitable[Position]) -> Position:
+        found = await place
+        await self._may.wait()
+        if self._fails and found.offset > 1:
+            raise ServiceError("the answer was lost")
+        return found
+
+    async def since(self, topic: str, seen: Position | None, keep: Recovery) -> Missed:
+        missed = await super().since(topic, seen, keep)
+        self.answered += 1
+        return missed
+
+
+async def tells_while_healing(serve: Serve, logs: SlowToAnswer, may: asyncio.Event) -> tuple[Guest, Guest]:
+    """Somebody who has told the others something, and one of them. The node has looked into the log meanwhile, which
+    had it before this node knew."""
+    (one, _) = await houses(serve, lambda: logs, [])
+    teller, other = Guest(await one.wire()), Guest(await one.wire())
+    await teller.join(since=None)
+    await other.join(since=None)
+    say(one, 1)
+    for guest in (teller, other):
+        await guest.hear(1)
+    may.clear()
+    await teller.wire.send(["1", "2", "news:1", "tell", {"n": 2}])
+    start = Position.read(teller.cursor)
+    async with asyncio.timeout(10):
+        while not (await RedisLogs.since(logs, "news:1", start, Recovery())).messages:
+            await asyncio.sleep(0.005)
+        answered = logs.answered
+        one.app.recorder.heal()
+        while logs.answered == answered:
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)  # nothing may come of it: there is nothing to wait for
+    may.set()
+    return teller, other
+
+
+async def test_what_was_told_to_the_others_does_not_come_back_from_the_log(serve: Serve, redis_url: str) -> None:
+    may = asyncio.Event()
+    may.set()
+    logs = SlowToAnswer(redis_url, prefix=secrets.token_hex(4), may=may)
+    teller, other = await tells_while_healing(serve, logs, may)
+    await other.hear(2)
+    await other.wire.nothing_more()
+    await teller.wire.nothing_more()
+
+
+async def test_what_went_out_without_a_place_does_not_come_again_from_the_log(serve: Serve, redis_url: str) -> None:
+    """The log has it, and its answer was lost: the members are told of the gap, and nothing twice."""
+    may = asyncio.Event()
+    may.set()
+    logs = SlowToAnswer(redis_url, prefix=secrets.token_hex(4), may=may, fails=True)
+    teller, other = await tells_while_healing(serve, logs, may)
+    frame = await other.wire.receive()
+    assert (frame[3], frame[4]) == ("said", {"n": 2})
+    for guest in (teller, other):
+        assert (await guest.wire.receive())[3] == "gap"
+        await guest.wire.nothing_more()
 
 
 async def test_what_the_broker_lost_is_taken_from_the_log(serve: Serve, redis_url: str) -> None:

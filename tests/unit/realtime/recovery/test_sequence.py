@@ -289,3 +289,17 @@ async def test_what_never_arrived_is_found_when_somebody_asks() -> None:
     stage.sequence.heal()
     await stage.settle()
     assert stage.seen == [1, 2]
+
+
+async def test_what_comes_late_of_an_ended_log_is_not_told_again_by_its_answer() -> None:
+    stage = Stage()
+    stage.sequence.begin(Position("e", 0))
+    stage.broadcast(1)
+    stage.broadcast(2)
+    stage.sequence.heal()
+    await asyncio.sleep(0)  # the log is asked, and has not answered
+    stage.arrive(1, "next")
+    stage.arrive(1)
+    await stage.settle()
+    assert stage.seen == [1, 1, 2]
+    stage.sequence.close()
