@@ -95,8 +95,7 @@ class Keeper:
 
     async def _let_go(self, seconds: float) -> None:
         links, self._links = self._links, ()
-        for link in links:
-            await link.close(seconds)
+        await asyncio.gather(*(link.close(seconds) for link in links))
 
     def _pause(self) -> float:
         pause = min(FIRST_PAUSE * 2.0 ** min(self._failures, 30), LONGEST_PAUSE)

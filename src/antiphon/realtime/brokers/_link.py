@@ -45,7 +45,8 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
-        self.parse(data)
+        if not self.over:  # else it is only read so that what was sent arrives
+            self.parse(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(f"the connection broke: {exc}" if exc else "the server closed the connection")

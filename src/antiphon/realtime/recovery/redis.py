@@ -53,8 +53,8 @@ end
 return {{epoch, offset, missed}}
 """
 
-WAITING = 10_000
-"""Messages that may wait to be appended; beyond that Redis counts as gone."""
+WAITING, WAITING_BYTES = 10_000, 64 * 1024 * 1024
+"""Messages that may wait to be appended, and their size; beyond that Redis counts as gone."""
 
 READERS = 16
 """Joins that ask at the same time; thousands that come back together must not bring a connection each."""
@@ -84,6 +84,7 @@ class RedisLogs:
         self._append = self._redis.register_script(_APPEND)
         self._since = self._redis.register_script(_SINCE)
         self._waiting: list[_Waiting] = []
+        self._size = 0
         self._open: set[asyncio.Future[Position]] = set()
         self._readers = asyncio.Semaphore(READERS)
         self._work = asyncio.Event()
@@ -91,12 +92,13 @@ class RedisLogs:
 
     def append(self, message: TopicMessage, keep: Recovery) -> "asyncio.Future[Position]":
         done: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) >= WAITING or self._size > WAITING_BYTES:
             done.set_exception(ServiceError("Redis does not keep up with the logs of the topics."))
             return done
         self._open.add(done)
         done.add_done_callback(self._open.discard)
         self._waiting.append((message, keep, done))
+        self._size += len(message.raw)
         self._work.set()
         return done
 
@@ -129,7 +131,7 @@ class RedisLogs:
             await asyncio.wait(self._open, timeout=self._timeout)
         await self._tasks.stop()
         _settle(self._waiting, ())
-        self._waiting = []
+        self._waiting, self._size = [], 0
         await self._redis.aclose()
 
     def _keys(self, topic: str) -> list[str]:
@@ -140,7 +142,7 @@ class RedisLogs:
         while True:
             await self._work.wait()
             self._work.clear()
-            batch, self._waiting = self._waiting, []
+            batch, self._waiting, self._size = self._waiting, [], 0
             places: list[Position | None] = []
             try:
                 with suppress(RedisError, OSError, TimeoutError):

@@ -236,9 +236,11 @@ async def test_what_was_published_before_a_stop_is_sent_although_others_talk(ser
         one.broker.publish(body)
     stopping = asyncio.create_task(one.broker.stop())
     await asyncio.sleep(0.1)  # meanwhile the kernel has taken what it takes
+    heard = list(one.got)  # it halts a moment after it is told to
     server.resume()
     await stopping
     await two.has(*sent)
+    assert one.got == heard, "who stops hears nothing any more"
 
 
 FLOOD = 96 * 1024 * 1024

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.realtime.recovery.base import Recovery
 from antiphon.realtime.recovery.memory import MemoryLogs
-from antiphon.realtime.recovery.redis import READERS, RedisLogs
+from antiphon.realtime.recovery.redis import READERS, WAITING, WAITING_BYTES, RedisLogs
 from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.runtime.clock import ManualClock
 
@@ -201,6 +201,23 @@ async def test_what_waits_at_the_end_is_appended_first(redis_url: str) -> None:
     assert all(place.done() and not place.exception() for place in waiting)
     assert (await other.since("room:1", None, KEEP)).position == waiting[-1].result()
     await other.stop()
+
+
+async def test_what_waits_to_be_appended_is_bounded_by_number_and_by_size(redis: Any) -> None:
+    logs = RedisLogs(redis.url, timeout=0.3)
+    message = TopicMessage.of("room:1", "said", bytes(1024 * 1024))
+    for most, one in ((WAITING, said(1)), (WAITING_BYTES // len(message.raw), message)):
+        waiting = [logs.append(one, KEEP) for _ in range(most + 2)]
+        assert [place.done() for place in waiting].count(True) <= 2
+        with pytest.raises(ServiceError, match="does not keep up"):
+            await waiting[-1]
+        await logs.stop()
+        assert not [
+            place for place in await asyncio.gather(*waiting, return_exceptions=True) if type(place) is Position
+        ]
+    await logs.start()
+    assert (await append(logs, message)).offset == 1
+    await logs.stop()
 
 
 async def test_thousands_that_come_back_share_a_few_connections(redis: Any) -> None:
