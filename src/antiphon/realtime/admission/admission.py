@@ -87,9 +87,8 @@ class Admission:
         self._entrance.enter()
         self.check_origin(request)
         token = self._token(request)
-        by_socket = request.transport == "websocket"
-        served = self._config.security.subprotocols
-        subprotocol = choose(offered(request.headers), served, self._say) if by_socket else None
+        offer = offered(request.headers) if request.transport == "websocket" else []
+        subprotocol = choose(offer, self._config.security.subprotocols, self._say) if offer else None
         params = _params(request)
         serializer = self._serializer(params)
         session = None if self._sessions is None else await self._sessions.find(request, params)
@@ -112,7 +111,8 @@ class Admission:
 
     async def _access(self, info: ConnectInfo) -> Access:
         returned = None if self.on_connect is None else await self.on_connect(info)
-        if not isinstance(returned, Access | dict | None):
+        # None first: to ask for one of several types makes that set of types each time.
+        if returned is not None and not isinstance(returned, Access | dict):
             log.error("realtime.connect_returned_nonsense", type=type(returned).__name__)
             raise Refused
         return Access.of(returned)

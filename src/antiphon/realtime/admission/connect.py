@@ -57,7 +57,7 @@ class Access(msgspec.Struct, frozen=True):
         """What a callback has returned: None, a dict of assigns, or this. Raises `TypeError` for anything else."""
         if isinstance(returned, cls):
             return returned
-        if not isinstance(returned, dict | None):
+        if returned is not None and not isinstance(returned, dict):
             raise TypeError(f"a dict of assigns, Access or None is returned, not {type(returned).__name__}")
         return cls(returned or {})
 

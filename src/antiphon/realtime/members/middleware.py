@@ -43,6 +43,8 @@ class Middleware:
 
 async def join(channel: Channel, payload: Any) -> Any:
     """Runs `on_join` behind all middleware."""
+    if not channel.app.middleware and not channel.middleware:
+        return await channel.on_join(payload, channel.socket)
     return await _around(channel, Middleware.join, lambda given: channel.on_join(given, channel.socket))(payload)
 
 

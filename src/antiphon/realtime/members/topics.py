@@ -45,7 +45,10 @@ class TopicRoutes(Generic[Target]):
         self._routes.append((TopicPattern(pattern), target))
 
     def find(self, topic: str) -> Target | None:
-        return next((target for pattern, target in self._routes if pattern.matches(topic)), None)
+        for pattern, target in self._routes:  # `next` of a generator takes twice as long, and every join comes by
+            if pattern.matches(topic):
+                return target
+        return None
 
 
 class Topic:

@@ -1,8 +1,9 @@
 """The HTTP side of a WebSocket: reading the upgrade request, answering it with 101 or a refusal."""
 
 import asyncio
-import base64
 import hashlib
+import re
+from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
@@ -12,6 +13,11 @@ from antiphon.realtime.admission.connect import ConnectRequest, Peer, gathered
 from antiphon.realtime.admission.origin import Arrival
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+"""Sixteen bytes in base64."""
+_ACCEPTED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: %b\r\n"
+)
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -70,27 +76,19 @@ def problem(headers: Mapping[str, str]) -> str | None:
         return "the upgrade header does not say websocket"
     if headers.get("sec-websocket-version") != "13":
         return "sec-websocket-version must be 13"
-    try:
-        key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)
-    except ValueError:
-        key = b""
-    return None if len(key) == 16 else "sec-websocket-key must be 16 bytes in base64"
+    key = headers.get("sec-websocket-key", "")
+    return None if _KEY.fullmatch(key) else "sec-websocket-key must be 16 bytes in base64"
 
 
 def accept(request: UpgradeRequest, extension: str | None = None, subprotocol: str | None = None) -> bytes:
     """The 101 answer, which names what was negotiated."""
     digest = hashlib.sha1(request.headers["sec-websocket-key"].encode() + _GUID, usedforsecurity=False).digest()
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "upgrade: websocket",
-        "connection: upgrade",
-        f"sec-websocket-accept: {base64.b64encode(digest).decode()}",
-    ]
+    answer = _ACCEPTED % b2a_base64(digest, newline=False)
     if extension is not None:
-        lines.append(f"sec-websocket-extensions: {extension}")
+        answer += f"sec-websocket-extensions: {extension}\r\n".encode("latin-1")
     if subprotocol is not None:
-        lines.append(f"sec-websocket-protocol: {subprotocol}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        answer += f"sec-websocket-protocol: {subprotocol}\r\n".encode("latin-1")
+    return answer + b"\r\n"
 
 
 def refuse(status: int, body: str | bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
@@ -113,4 +111,6 @@ def refusal_headers(status: int, size: int, headers: Mapping[str, str]) -> dict[
 
 
 def _words(value: str) -> list[str]:
+    if value.isalpha():
+        return [value.lower()]  # as nearly every client writes it
     return [word.strip().lower() for word in value.split(",")]
