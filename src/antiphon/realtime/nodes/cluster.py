@@ -202,6 +202,7 @@ class Cluster:
         self._greet(_BYE)
         await self._tasks.stop()
         await self._broker.stop()
+        await self._tasks.stop()  # somebody may have asked in between
         self._loop = None
         self._gaps.close()
         self._set_status("down")

@@ -267,6 +267,23 @@ async def test_who_leaves_or_is_left_answers_nobody_any_more(make: Make) -> None
         await left
 
 
+async def test_who_is_asked_while_it_leaves_leaves_no_task_behind() -> None:
+    class Late(Puppet):
+        async def stop(self) -> None:
+            self.deliver(self.sent[-1][1])
+
+    late = Late()
+    heard = Heard(late)
+    heard.cluster.on_request("kind", lambda _: asyncio.Future[bytes]())
+    before = asyncio.all_tasks()
+    await heard.cluster.start()
+    late.changed("up")
+    with pytest.raises(ServiceError, match="did not answer"):
+        await heard.cluster.request("somebody", "kind", b"", timeout=0.01)  # which comes back at the end
+    await heard.cluster.stop()
+    assert asyncio.all_tasks() == before
+
+
 async def test_too_many_requests_at_once_are_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "BUSY", 3)
     one, two = await make("one"), await make("two")
