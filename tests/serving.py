@@ -121,7 +121,7 @@ async def serving(
     folder: Path,
     *,
     adapters: Mapping[str, ChannelAdapter] | None = None,
-    assistants: tuple[Assistant, ...] = (),
+    added: tuple[Assistant, ...] = (),
     **sections: Any,
 ) -> AsyncIterator[Workspace]:
     """A workspace that serves in this process on a free port, with its data in `folder`. Its demo model is quick."""
@@ -130,7 +130,7 @@ async def serving(
     values["database"] = {"url": f"sqlite:///{folder}/antiphon.db"} | values.get("database", {})
     values["providers"] = {"demo": {"rate": 0}} | values.get("providers", {})
     workspace = Workspace(Config(**values))
-    for assistant in assistants:
+    for assistant in added:
         workspace.assistants.add(assistant)
     workspace.adapters.update(adapters or {})
     ready = asyncio.Event()

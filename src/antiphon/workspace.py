@@ -114,6 +114,8 @@ class Workspace:
             self.providers.names(),
             self.config.assistants.platform_models,
             lambda person: self.config.features.enabled("choose_model", person.id),
+            fallbacks=self.config.assistants.fallback_models,
+            resting=self.providers.resting,
         )
         self.prompts = PromptManager()
         self.tools: Registry[AnyTool] = tool_registry()
@@ -343,7 +345,8 @@ class Workspace:
 
     async def _check_assistants(self) -> None:
         self.assistants.check(self.prompts, self.services, self.providers.resolve)
-        for model in (self.default_model, *self.config.assistants.platform_models.values()):
+        wishes = self.config.assistants
+        for model in (self.default_model, *wishes.platform_models.values(), *wishes.fallback_models):
             self.providers.resolve(model)
 
     async def _drain(self) -> None:
@@ -354,7 +357,12 @@ class Workspace:
         await self.phoenix.drain()
 
     def _facts(self) -> Mapping[str, str]:
-        return {"Default model": f"`{self.default_model}`. {self.model_reason}", "Data": f"`{self.data}`"}
+        resting = ", ".join(self.providers.all_resting())
+        return {
+            "Default model": f"`{self.default_model}`. {self.model_reason}",
+            "Data": f"`{self.data}`",
+            **({"Left alone because they keep failing": resting} if resting else {}),
+        }
 
     def _built_in_tools(self) -> list[AnyTool]:
         return [*(self.tools.get(name) for name in self.tools.names()), remember, recall, search_conversations]

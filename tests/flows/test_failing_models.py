@@ -7,6 +7,7 @@ import pytest
 
 from antiphon.providers.base import Event, Finish, ModelInfo, ModelRequest, TextDelta
 from antiphon.providers.demo.server import DemoServer
+from antiphon.providers.reliability import Reliable
 from antiphon.workspace import Workspace
 from tests.flows.conftest import KEY, Serving, over_http
 from tests.serving import Visitors
@@ -117,7 +118,7 @@ async def test_a_question_that_failed_is_known_to_the_next_answer(house: Serving
     """The model that answers next sees what was asked before; only commands and what was filtered stay out of it."""
     listening = Listening()
     async with house(default_model="demo") as workspace:
-        workspace.providers._made["openai"] = listening
+        workspace.providers._made["openai"] = Reliable(listening)
         visitor = await visitors.enter(workspace.url)
         for text in ("!500 one", "!filter two words of it", "/status", "!echo three"):
             await visitor.ask(text)

@@ -43,7 +43,7 @@ def test_a_state_has_the_fields_that_were_declared(block: Block) -> None:
 async def test_an_assistant_is_told_when_it_starts_and_stops(block: Block, calls: Counter[str], tmp_path: Path) -> None:
     assistant = having(Assistant("guide"), "on_event")
     run(block, assistant=assistant)
-    async with serving(tmp_path, assistants=(assistant,)):
+    async with serving(tmp_path, added=(assistant,)):
         assert (calls["handle_start"], calls["handle_cleanup"]) == (1, 0)
     assert (calls["handle_start"], calls["handle_cleanup"]) == (1, 1)
 
@@ -66,7 +66,7 @@ async def test_a_subscriber_sees_every_message_of_a_person(
 ) -> None:
     assistant = having(Assistant("guide"), "subscribe")
     run(block, assistant=assistant)
-    async with serving(tmp_path, assistants=(assistant,)) as workspace:
+    async with serving(tmp_path, added=(assistant,)) as workspace:
         visitor = await visitors.enter(workspace.url)
         await visitor.ask("!echo one")
         await visitor.ask("!echo two")

@@ -34,7 +34,7 @@ export class Desk {
       document.title = title ? `${title} · Antiphon` : "Antiphon";
     });
     effect(() => {
-      if (connection.value === "open") void this.refresh();
+      if (connection.value === "open") void this.refreshCatalogue();
     });
     this.watchList();
   }
@@ -102,7 +102,7 @@ export class Desk {
   }
 
   /** A server that came back may offer other models; without its answer the page only shows less. */
-  private async refresh(): Promise<void> {
+  async refreshCatalogue(): Promise<void> {
     const [assistants, models] = await Promise.allSettled([api.fetchAssistants(), api.fetchModels()]);
     if (assistants.status === "fulfilled") this.assistants.value = assistants.value;
     if (models.status === "fulfilled") this.models.value = models.value;

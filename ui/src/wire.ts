@@ -150,6 +150,8 @@ export interface ModelInfo {
   id: string;
   provider: string;
   model: string;
+  /** Seconds for which its provider is left alone because it keeps failing. */
+  resting: number | null;
 }
 
 export interface ModelList {

@@ -23,13 +23,15 @@ class Assistant:
     """Who answers, and how.
 
     `instructions` is the system prompt as it stands, or a `Prompt` that names a template with variables. `model`
-    is a wish, as `provider:model`; a conversation, a person or a platform may decide otherwise. `tools` are tools
-    or plain functions, which become tools. Raises `ConfigError` naming what is wrong.
+    is a wish, as `provider:model`; a conversation, a person or a platform may decide otherwise. Of several models the
+    others answer, one after the other, when the chosen one fails before it says anything. `tools` are tools or plain
+    functions, which become tools. Raises `ConfigError` naming what is wrong.
     """
 
     name: str
     instructions: str | Prompt
     model: str | None
+    fallbacks: tuple[str, ...]
     tools: tuple[AnyTool, ...]
     description: str
     temperature: float | None
@@ -43,19 +45,21 @@ class Assistant:
         name: str,
         *,
         instructions: str | Prompt = "",
-        model: str | None = None,
+        model: str | Sequence[str] | None = None,
         tools: Sequence[AnyTool | Callable[..., Any]] = (),
         description: str = "",
         temperature: float | None = None,
         max_tokens: int | None = None,
         max_steps: int = MAX_STEPS,
     ) -> None:
-        _check(name, model, temperature, max_tokens, max_steps)
+        models = (model,) if isinstance(model, str) else tuple(model or ())
+        _check(name, models, temperature, max_tokens, max_steps)
         by_name = _named(name, tools)
         values = {
             "name": name,
             "instructions": instructions or Prompt(),
-            "model": model,
+            "model": models[0] if models else None,
+            "fallbacks": models[1:],
             "tools": tuple(by_name.values()),
             "description": description,
             "temperature": temperature,
@@ -71,11 +75,13 @@ class Assistant:
         return self._by_name.get(name)
 
 
-def _check(name: str, model: str | None, temperature: float | None, max_tokens: int | None, max_steps: int) -> None:
+def _check(
+    name: str, models: tuple[str, ...], temperature: float | None, max_tokens: int | None, max_steps: int
+) -> None:
     if not _NAME.fullmatch(name):
         raise ConfigError(f"Assistant {name!r}: a name is up to 63 of a-z, 0-9, _ and -, and begins with a letter.")
     wrong = [
-        ("model", model, model is None or bool(model.strip()), "name one as provider:model, or leave it out"),
+        *(("model", model, bool(model.strip()), "name one as provider:model, or leave it out") for model in models),
         ("temperature", temperature, temperature is None or 0 <= temperature <= 2, "it lies between 0 and 2"),
         ("max_tokens", max_tokens, max_tokens is None or max_tokens > 0, "it must be greater than 0"),
         ("max_steps", max_steps, max_steps > 0, "it must be greater than 0"),

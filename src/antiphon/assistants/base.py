@@ -28,4 +28,9 @@ class Agent(Protocol):
         ...
 
     @property
+    def fallbacks(self) -> Sequence[str]:
+        """Models that answer when that one fails, in this order; empty: the house's."""
+        ...
+
+    @property
     def tools(self) -> Sequence[Tool[..., object]]: ...

@@ -32,6 +32,9 @@ class AssistantSettings(BaseModel):
     platform_models: dict[str, str] = Field(
         {}, description="Which model answers on a platform, as `telegram: provider:model`."
     )
+    fallback_models: tuple[str, ...] = Field(
+        (), description="Models that answer, one after the other, when the chosen one fails before it says anything."
+    )
     history_messages: int = Field(60, ge=1, le=1_000, description="Messages of a conversation that a model is given.")
     context_tokens: int = Field(
         16_000, ge=500, description="Tokens (estimated) of instructions, history and question together."

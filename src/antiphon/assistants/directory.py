@@ -57,8 +57,8 @@ class Directory:
                 prompts.find(assistant.instructions)
             for item in assistant.tools:
                 item.check(services)
-            if assistant.model is not None:
-                resolve(assistant.model)
+            for model in filter(None, (assistant.model, *assistant.fallbacks)):
+                resolve(model)
 
     def __len__(self) -> int:
         return len(self._assistants)

@@ -3,6 +3,8 @@
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
 from antiphon.assistants.selector import Choice
@@ -25,6 +27,14 @@ def record_of(assistant: Assistant, choice: Choice) -> TurnRecord:
     )
 
 
+class Generated(Struct, frozen=True, kw_only=True):
+    """A whole answer, the model that gave it in the end, and those that were given up before, with the reasons."""
+
+    ended: Ended
+    model: str
+    given_up: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Generation:
     """Runs assistants. `services` is what their tools may ask for."""
@@ -34,10 +44,10 @@ class Generation:
 
     async def run(
         self, stream: TurnStream, assistant: Assistant, choice: Choice, messages: tuple[ChatMessage, ...]
-    ) -> Ended:
+    ) -> Generated:
         """The whole answer. The stream may cancel it at any time, also before it begins."""
         turn = stream.turn
-        provider, model = self.providers.resolve(choice.model)
+        chain = self.providers.chain((choice.model, *choice.fallbacks))
         context = ToolContext(
             person_id=turn.person_id,
             conversation_id=turn.conversation_id,
@@ -46,7 +56,7 @@ class Generation:
             assistant=assistant.name,
             services=self.services,
         )
-        run = Run(assistant, provider, model, messages, context)
+        run = Run(assistant, chain, chain.answering.model, messages, context)
         stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
         stream.on_cancel(run.cancel)
         ended: Ended | None = None
@@ -62,4 +72,4 @@ class Generation:
                     case Ended():
                         ended = event
         assert ended is not None  # noqa: S101 - a run promises it
-        return ended
+        return Generated(ended=ended, model=chain.answering.name, given_up=tuple(chain.path))

@@ -5,15 +5,13 @@ from time import perf_counter
 
 from msgspec import structs
 
-from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.history import History
-from antiphon.assistants.run import Ended
-from antiphon.assistants.selector import Choice, ModelSelector
+from antiphon.assistants.selector import ModelSelector
 from antiphon.commands.base import CommandCall, CommandHouse, CommandOutcome, Commands
 from antiphon.conversation.ending import TurnEnding
-from antiphon.conversation.generation import Generation, record_of
+from antiphon.conversation.generation import Generated, Generation, record_of
 from antiphon.conversation.sessions import Session, SessionManager
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import Conversation, NoticePart, Turn, TurnRecord, new_id
@@ -55,8 +53,8 @@ class MessageHandler:
                 log.info("turn.moved", turn_id=turn.id)
                 return
             context = self.context.build(turn, assistant, session.conversation, session.person, history)
-            ended = await self.generation.run(stream, assistant, choice, context)
-            record, reply = _answer_from(ended, assistant, choice, stream.stopped)
+            generated = await self.generation.run(stream, assistant, choice, context)
+            record, reply = _answer_from(generated, record_of(assistant, choice), stream.stopped)
         record = structs.replace(record, elapsed_ms=(perf_counter() - started) * 1000)
         await self.ending.end(turn, record, reply)
 
@@ -80,14 +78,19 @@ def _answer_of(outcome: CommandOutcome) -> tuple[TurnRecord, TurnReply]:
     return record, TurnReply(id=new_id(), role="system", text=outcome.text, in_context=False)
 
 
-def _answer_from(
-    ended: Ended, assistant: Assistant, choice: Choice, stopped: NoticePart | None
-) -> tuple[TurnRecord, TurnReply]:
+def _answer_from(generated: Generated, begun: TurnRecord, stopped: NoticePart | None) -> tuple[TurnRecord, TurnReply]:
+    ended = generated.ended
     reason, parts = ended.reason, ended.parts
     if ended.code == "cancelled" and stopped is not None:
         reason, parts = stopped.text, (*(part for part in parts if not isinstance(part, NoticePart)), stopped)
-    begun = record_of(assistant, choice)
-    record = structs.replace(begun, outcome=ended.status, reason=reason, usage=ended.usage)
+    record = structs.replace(
+        begun,
+        outcome=ended.status,
+        model=generated.model,
+        considered=(*begun.considered, *(("given up", f"{model}: {why}") for model, why in generated.given_up)),
+        reason=reason,
+        usage=ended.usage,
+    )
     if ended.status == "refused":
         text = reason or "The model refused to answer."
         return record, TurnReply(id=new_id(), role="system", text=text, in_context=ended.code != "filtered")

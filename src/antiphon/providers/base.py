@@ -19,6 +19,7 @@ ErrorKind = Literal[
     "auth",  # key missing, wrong or without permission: the operator acts
     "rate",  # too many requests: retry after `retry_after`
     "quota",  # paid quota used up: fall back, never retry
+    "resting",  # it failed several times in a row and is left alone for a while: fall back now
     "overload",  # the vendor is busy (503, 529): retry, then fall back
     "timeout",  # connected or not, nothing came in time
     "unreachable",  # no connection at all
@@ -185,7 +186,8 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
 class Provider(Protocol):
     """A vendor of models. One instance serves any number of streams at once."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
         """The answer to `request` as it is made. See the module text for what a stream promises."""

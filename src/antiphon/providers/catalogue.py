@@ -36,6 +36,10 @@ class Catalogue:
         lists = await gather_with_concurrency(ASK_AT_ONCE, map(self._ask, self._usable()))
         return tuple(sorted({self._default(), *(name for names in lists for name in names)}))
 
+    def resting(self, provider: str) -> float | None:
+        """The seconds for which a vendor is left alone because it keeps failing, None when it is asked."""
+        return self._registry.resting(provider)
+
     async def full_name(self, text: str) -> str:
         """The model a person means: `provider:model`, or a model's name alone where only one vendor has it.
 

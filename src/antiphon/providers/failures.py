@@ -20,6 +20,8 @@ _SENTENCES: dict[ErrorKind, str] = {
     "auth": "{who} does not accept the API key, or it may not use this model. Check the key of providers.{who}.",
     "rate": "{who} gets too many requests at the moment. Try again {when}.",
     "quota": "The paid quota at {who} is used up. Add credit there or choose another model with /model.",
+    "resting": "{who} failed several times in a row and is left alone for a while. Try again {when}, or choose another "
+    "model with /model.",
     "overload": "{who} is overloaded. Try again {when}, or choose another model with /model.",
     "timeout": "{who} did not answer in time. Try again, or choose another model with /model.",
     "unreachable": "{who} cannot be reached. Check the network and base_url of providers.{who}.",

@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
@@ -12,8 +12,9 @@ import pydantic
 
 from antiphon.errors import ConfigError, ModuleError, ValidationError
 from antiphon.providers.base import DEMO, Provider
+from antiphon.providers.chain import Chain, ModelLink
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, with_environment
-from antiphon.providers.reliability import Retrying
+from antiphon.providers.reliability import Reliable
 from antiphon.runtime.config import ServiceSettings
 from antiphon.runtime.spelling import did_you_mean
 
@@ -55,7 +56,7 @@ class ProviderRegistry:
         self._services = services
         points = entry_points(group=GROUP) if plugged is None else plugged
         self._plugged = {point.name: point for point in points}
-        self._made: dict[str, Provider] = {}
+        self._made: dict[str, Reliable] = {}
         known = {DEMO, *_BUILT_IN, *self._plugged}
         for name in self._settings.names():
             section = self._settings.named(name)
@@ -79,8 +80,20 @@ class ProviderRegistry:
     def get(self, name: str) -> Provider:
         """The vendor, repeating what failed before its first word. Raises `ModuleError` for an unknown name."""
         if name not in self._made:
-            self._made[name] = Retrying(self._make(name), self._services)
+            self._made[name] = Reliable(self._make(name), self._services)
         return self._made[name]
+
+    def resting(self, name: str) -> float | None:
+        """The seconds for which a vendor is left alone because it keeps failing, None when it is asked."""
+        return self._made[name].resting() if name in self._made else None
+
+    def all_resting(self) -> tuple[str, ...]:
+        """The names of the vendors that are left alone now."""
+        return tuple(name for name in self._made if self.resting(name) is not None)
+
+    def chain(self, models: Sequence[str]) -> Chain:
+        """Who answers a turn: the first of `models` that can. Raises as `resolve` does."""
+        return Chain([ModelLink(model, *self.resolve(model)) for model in models])
 
     def resolve(self, model: str) -> tuple[Provider, str]:
         """The vendor and its name for the model, from `provider:model` (or `demo`)."""

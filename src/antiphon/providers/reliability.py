@@ -1,4 +1,5 @@
-"""Asks again when a vendor failed before it said anything, and measures how long its answers take."""
+"""Asks again when a vendor failed before it said anything, leaves it alone when it keeps failing, and measures how long
+its answers take."""
 
 import asyncio
 import random
@@ -7,7 +8,11 @@ from contextlib import aclosing
 from time import perf_counter
 from typing import cast
 
-from antiphon.providers.base import Error, Event, ModelInfo, ModelRequest, Provider
+from antiphon.errors import ServiceError
+from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest, Provider
+from antiphon.providers.failures import Failures
+from antiphon.runtime.breaker import CircuitBreaker, State
+from antiphon.runtime.clock import Clock
 from antiphon.runtime.config import ServiceSettings
 from antiphon.runtime.retry import ErrorHandler
 from antiphon.telemetry.logs import get_logger
@@ -17,12 +22,26 @@ log = get_logger(__name__)
 
 TOKEN_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
+_BROKEN: frozenset[ErrorKind] = frozenset(
+    {"auth", "quota", "overload", "timeout", "unreachable", "retired", "server", "protocol"}
+)
+"""What says that the next request will fare no better; the others say something about this request, or this minute."""
 
-class Retrying:
+
+class _BrokenError(Exception):
+    """Carries an error through the breaker."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.kind)
+        self.error = error
+
+
+class Reliable:
     """A provider that repeats a request as often as the settings say, and never after its first event.
 
     It waits as long as the vendor asks, or half a second, which grows with each try, with jitter. A vendor that asks
-    for more time than there is in all is not waited for: its error goes on to the caller, who may ask another one.
+    for more time than there is in all is not waited for: its error goes on to the caller, who may ask another one. One
+    that fails `services.breaker_failures` times in a row is left alone for `services.breaker_seconds`.
     """
 
     def __init__(
@@ -32,6 +51,7 @@ class Retrying:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
+        clock: Clock | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.name = provider.name
@@ -39,7 +59,24 @@ class Retrying:
         self._settings = settings or ServiceSettings()
         self._sleep = sleep
         self._jitter = jitter
-        self._times = _Times(provider.name, metrics or get_metrics())
+        metrics = metrics or get_metrics()
+        self._times = _Times(provider.name, metrics)
+        self._failures = Failures(provider.name)
+        self._resting = metrics.gauge(
+            "antiphon_provider_resting", "1 while a provider is left alone because it keeps failing.", ("provider",)
+        ).labels(provider.name)
+        self._breaker = CircuitBreaker(
+            provider.name,
+            failures=self._settings.breaker_failures,
+            seconds=self._settings.breaker_seconds,
+            counts=lambda error: isinstance(error, _BrokenError),
+            listener=self._tell,
+            clock=clock,
+        )
+
+    def resting(self) -> float | None:
+        """The seconds for which it is left alone, None when it is asked."""
+        return self._breaker.wait()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         """The answer to `request`; of failures before the first event only the last one is seen."""
@@ -49,19 +86,34 @@ class Retrying:
             # Providers are async generators: the contract promises `aclose`, its type does not.
             events = cast("AsyncGenerator[Event, None]", self._provider.stream(request))
             async with aclosing(events):
-                first = await anext(events)
+                first = await self._first(events)
                 wait = self._wait(first, attempt, asked - began_asking)
+                if isinstance(first, Error) and wait is None:
+                    yield first
+                    return
                 if wait is None:
                     began, count = perf_counter(), 0
                     yield first
                     async for event in events:
                         count += 1
                         yield event
-                    if not isinstance(first, Error):
-                        self._times.tell(asked, began, count)
+                    self._times.tell(asked, began, count)
                     return
             log.info("provider.retry", provider=self.name, reason=cast("Error", first).kind, wait=round(wait, 3))
             await self._sleep(wait)
+
+    async def _first(self, events: AsyncGenerator[Event, None]) -> Event:
+        """The first event, which is what the breaker judges by: a vendor that begins an answer is there."""
+        try:
+            return await self._breaker.call(_begin, events)
+        except _BrokenError as broken:
+            return broken.error
+        except ServiceError as error:
+            return self._failures.of("resting", "left alone", wait=error.retry_after)
+
+    def _tell(self, state: State) -> None:
+        self._resting.set(state == "open")
+        log.warning("provider.breaker", provider=self.name, state=state)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         return await ErrorHandler.of(self._settings).run(self._provider.models)
@@ -79,6 +131,13 @@ class Retrying:
             # A little later than asked, each client another little: all at once would be refused again.
             wait = first.retry_after * (1 + self._jitter() / 10)
         return wait if spent + wait <= self._settings.timeout else None
+
+
+async def _begin(events: AsyncGenerator[Event, None]) -> Event:
+    first = await anext(events)
+    if isinstance(first, Error) and first.kind in _BROKEN:
+        raise _BrokenError(first)
+    return first
 
 
 class _Times:

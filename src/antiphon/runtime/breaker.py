@@ -62,6 +62,13 @@ class CircuitBreaker:
     def state(self) -> State:
         return self._state
 
+    def wait(self) -> float | None:
+        """The seconds until it makes sense to come back; None when a call would go through now."""
+        left = self._opened_at + self._seconds - self._clock.monotonic()
+        if self._state == "closed" or (self._state == "open" and left <= 0):
+            return None
+        return left if self._state == "open" else self._seconds
+
     async def call(self, function: Callable[P, Awaitable[R]], *args: P.args, **keywords: P.kwargs) -> R:
         """What `function` gives. Raises `ServiceError`, which says when to come back, while it is left alone."""
         async with self.guard():
@@ -72,17 +79,14 @@ class CircuitBreaker:
         return _Call(self)
 
     def _begin(self) -> int:
-        left = self._opened_at + self._seconds - self._clock.monotonic()
-        if self._state == "open" and left <= 0:
-            self._become("half-open")
-            return self._era
-        if self._state != "closed":
-            wait = max(left, 0.0) if self._state == "open" else self._seconds
+        if (wait := self.wait()) is not None:
             raise ServiceError(
                 f"{self.name} has failed {self._failures} times in a row and is left alone; try again in {wait:.0f} "
                 "seconds.",
                 retry_after=wait,
             )
+        if self._state == "open":
+            self._become("half-open")
         return self._era
 
     def _end(self, era: int, error: BaseException | None) -> None:

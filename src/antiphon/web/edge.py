@@ -78,7 +78,7 @@ class Edge:
         for routes in (
             conversation_routes(self.history, self.router, self.person),
             search_routes(self.search, self.person),
-            catalogue_routes(self.assistants.all, self.default_model, self.catalogue.names),
+            catalogue_routes(self.assistants.all, self.default_model, self.catalogue.names, self.catalogue.resting),
             publish_routes(self.phoenix, house, Idempotency(self.cache), self.person),
             realtime_routes(self.phoenix, self.person),
         ):

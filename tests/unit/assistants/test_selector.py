@@ -3,11 +3,13 @@
 import pytest
 
 from antiphon.assistants.assistant import Assistant
-from antiphon.assistants.selector import ModelSelector
+from antiphon.assistants.selector import Choice, ModelSelector
 from antiphon.domain import Conversation, Person, now
 from antiphon.errors import ConfigError
 from tests.unit.assistants.conftest import PROVIDERS, choose
 
+CONVERSATION = Conversation(id="c", title="", assistant="guide", created_at=now(), updated_at=now(), person_id="p")
+PERSON = Person(id="p", name="Ada", created_at=now())
 MODELS = {
     "conversation": "one:c",
     "user": "one:u",
@@ -63,3 +65,33 @@ def test_when_nothing_is_left_the_sentence_says_what_to_do() -> None:
         choose({"conversation": "one:c", "system": "demo"}, providers=())
     assert "one:c: there is no provider one here" in str(refused.value)
     assert "/model" in refused.value.public
+
+
+def with_resting(resting: dict[str, float], model: str, *fallbacks: str) -> Choice:
+    selector = ModelSelector(lambda: "demo", PROVIDERS, fallbacks=("two:house",), resting=resting.get)
+    return selector.choose(CONVERSATION, PERSON, Assistant("guide", model=(model, *fallbacks)))
+
+
+def test_the_assistants_fallbacks_come_before_those_of_the_house() -> None:
+    assert with_resting({}, "one:a", "two:a", "one:b").fallbacks == ("two:a", "one:b")
+    assert with_resting({}, "one:a").fallbacks == ("two:house",)
+    assert with_resting({}, "one:a", "one:a", "gone:x", "two:a").fallbacks == ("two:a",)
+
+
+def test_a_provider_that_rests_is_passed_over_as_long_as_there_is_another() -> None:
+    choice = with_resting({"one": 8.0}, "one:a")
+    assert (choice.model, choice.chosen_by, choice.fallbacks) == ("two:house", "fallback", ())
+    assert ("assistant", "one:a: it keeps failing and is left alone for 8 s") in choice.considered
+    both = with_resting({"one": 8.0, "two": 3.0}, "one:a")
+    assert (both.model, both.chosen_by, both.fallbacks) == ("one:a", "assistant", ("two:house",))
+
+
+def test_rules_do_not_stand_in_for_a_model_that_somebody_chose() -> None:
+    selector = ModelSelector(lambda: "demo", PROVIDERS, resting={"one": 8.0}.get)
+    choice = selector.choose(CONVERSATION, PERSON, Assistant("guide", model="one:a"))
+    assert choice.model == "one:a"
+
+
+def test_fallbacks_that_rest_are_asked_last() -> None:
+    choice = with_resting({"one": 8.0}, "one:a", "one:b", "two:a", "two:b")
+    assert (choice.model, choice.fallbacks) == ("two:a", ("two:b", "one:b"))

@@ -4,7 +4,8 @@ import pytest
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import Error, ErrorKind, Event, Finish, ModelInfo, ModelRequest, Provider, TextDelta
-from antiphon.providers.reliability import Retrying
+from antiphon.providers.reliability import Reliable
+from antiphon.runtime.clock import ManualClock
 from antiphon.runtime.config import ServiceSettings
 from antiphon.telemetry.metrics import Metrics
 
@@ -51,7 +52,7 @@ async def run(
         assert provider.closed == provider.asked, "a failed stream is closed before the wait"
         waits.append(seconds)
 
-    retrying = Retrying(provider, settings, sleep=sleep, jitter=lambda: jitter)
+    retrying = Reliable(provider, settings, sleep=sleep, jitter=lambda: jitter)
     events = [event async for event in retrying.stream(REQUEST)]
     assert provider.closed == provider.asked
     return events, waits
@@ -114,13 +115,13 @@ async def test_the_list_of_models_is_asked_for_again() -> None:
         return await listed()
 
     provider.models = models  # type: ignore[method-assign]
-    assert await Retrying(provider).models() == (ModelInfo(id="m"),)
+    assert await Reliable(provider).models() == (ModelInfo(id="m"),)
     assert busy == []
 
 
 async def test_closing_reaches_the_vendor() -> None:
     provider = Scripted(ANSWER)
-    stream = Retrying(provider).stream(REQUEST)
+    stream = Reliable(provider).stream(REQUEST)
     await anext(stream)
     await stream.aclose()
     assert provider.closed == 1
@@ -128,7 +129,7 @@ async def test_closing_reaches_the_vendor() -> None:
 
 async def test_the_rest_is_the_providers() -> None:
     provider = Scripted()
-    retrying = Retrying(provider)
+    retrying = Reliable(provider)
     assert isinstance(retrying, Provider)
     assert (retrying.name, await retrying.models()) == ("acme", (ModelInfo(id="m"),))
     await retrying.stop()
@@ -138,10 +139,42 @@ async def test_the_rest_is_the_providers() -> None:
 async def test_the_times_of_an_answer_are_counted_and_those_of_a_failure_are_not() -> None:
     metrics = Metrics()
     provider = Scripted([TextDelta("a"), TextDelta("b"), Finish("stop")], failed("server", retryable=False))
-    retrying = Retrying(provider, metrics=metrics)
+    retrying = Reliable(provider, metrics=metrics)
     for _ in range(2):
         assert [event async for event in retrying.stream(REQUEST)]
     times = metrics.percentiles()
     names = ("antiphon_model_seconds", "antiphon_model_first_seconds", "antiphon_model_token_seconds")
     assert [times[name].count for name in names] == [1, 1, 1]
     assert 'antiphon_model_seconds_count{provider="acme"} 1.0' in metrics.render().decode()
+
+
+async def test_a_vendor_that_keeps_failing_is_left_alone_until_one_try_shows_that_it_is_back() -> None:
+    metrics, clock = Metrics(), ManualClock()
+    settings = ServiceSettings(retry_attempts=1, breaker_failures=2, breaker_seconds=10)
+    provider = Scripted(failed("auth"), failed("server"), failed("server"), ANSWER, ANSWER)
+    reliable = Reliable(provider, settings, clock=clock, metrics=metrics)
+
+    async def kinds() -> list[str]:
+        return [event.kind if isinstance(event, Error) else "said" async for event in reliable.stream(REQUEST)]
+
+    assert [await kinds(), await kinds()] == [["auth"], ["server"]]
+    assert reliable.resting() == 10
+    assert 'antiphon_provider_resting{provider="acme"} 1.0' in metrics.render().decode()
+    assert await kinds() == ["resting"]
+    assert provider.asked == 2, "it was left alone"
+    await clock.advance(10)
+    assert await kinds() == ["server"], "the one try failed"
+    assert reliable.resting() == 10
+    await clock.advance(10)
+    assert await kinds() == await kinds() == ["said", "said"]
+    assert reliable.resting() is None
+    assert 'antiphon_provider_resting{provider="acme"} 0.0' in metrics.render().decode()
+
+
+@pytest.mark.parametrize("kind", ["rate", "invalid", "filtered"])
+async def test_what_is_wrong_with_one_request_says_nothing_about_the_vendor(kind: ErrorKind) -> None:
+    provider = Scripted(*[failed(kind, retryable=False)] * 3)
+    reliable = Reliable(provider, ServiceSettings(breaker_failures=1))
+    for _ in range(3):
+        assert [event async for event in reliable.stream(REQUEST)] == failed(kind, retryable=False)
+    assert reliable.resting() is None

@@ -23,11 +23,14 @@ function ModelMenu({ desk, current, close }: { desk: Desk; current: string | nul
   };
   return (
     <div class="menu model-menu" role="menu" aria-label="Model that answers">
-      {desk.models.value.items.map(({ id, model, provider }) => (
+      {desk.models.value.items.map(({ id, model, provider, resting }) => (
         <button type="button" role="menuitemradio" class="menu-item" key={id} aria-checked={id === current} data-testid="model-option" onClick={() => choose(id)}>
           <span class="menu-item-text">
             {model || id}
-            <span class="menu-item-hint">{provider}</span>
+            <span class="menu-item-hint">
+              {provider}
+              {resting !== null && " · keeps failing, left alone for a moment"}
+            </span>
           </span>
           {id === current && <Check />}
         </button>
@@ -53,6 +56,10 @@ function ModelChip({ desk }: { desk: Desk }) {
     addEventListener("pointerdown", onPointer);
     return () => removeEventListener("pointerdown", onPointer);
   }, [open]);
+  const toggle = (): void => {
+    open.value = !open.value;
+    if (open.value) void desk.refreshCatalogue();
+  };
   const onKey = (event: KeyboardEvent): void => {
     if (!open.value) return;
     if (event.key === "Escape") {
@@ -67,7 +74,7 @@ function ModelChip({ desk }: { desk: Desk }) {
   if (assistant === null && model === null) return null;
   return (
     <div class="model" ref={root} onKeyDown={onKey}>
-      <button type="button" class="chip" aria-haspopup="menu" aria-expanded={open.value} data-testid="model-chip" onClick={() => (open.value = !open.value)}>
+      <button type="button" class="chip" aria-haspopup="menu" aria-expanded={open.value} data-testid="model-chip" onClick={toggle}>
         <span class="visually-hidden">Answered by </span>
         {assistant && <span class="chip-assistant">{assistant}</span>}
         {model && (

@@ -13,6 +13,7 @@ def catalogue_routes(
     assistants: Callable[[], Sequence[Agent]],
     default_model: Callable[[], str],
     models: Callable[[], Awaitable[Sequence[str]]],
+    resting: Callable[[str], float | None],
 ) -> APIRouter:
     router = APIRouter(tags=["catalogue"], responses=failures(403))
 
@@ -34,12 +35,12 @@ def catalogue_routes(
     async def list_models() -> ModelList:
         """The models on offer, as `provider:model`, and the one that answers unless another is chosen."""
         names = sorted({default_model(), *await models()})
-        return ModelList(default=default_model(), items=[_shown(name) for name in names])
+        return ModelList(default=default_model(), items=[_shown(name, resting) for name in names])
 
     return router
 
 
-def _shown(name: str) -> ModelShape:
+def _shown(name: str, resting: Callable[[str], float | None]) -> ModelShape:
     provider, _, model = name.partition(":")
     # A provider with one model goes by its own name.
-    return ModelShape(id=name, provider=provider, model=model or provider)
+    return ModelShape(id=name, provider=provider, model=model or provider, resting=resting(provider))

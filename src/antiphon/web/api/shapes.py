@@ -119,6 +119,9 @@ class ModelShape(Shape):
     id: str = Field(description="`provider:model`, or the name of a provider that has one model.", examples=["demo"])
     provider: str
     model: str
+    resting: float | None = Field(
+        None, description="Seconds for which its provider is left alone because it keeps failing; null: it is asked."
+    )
 
 
 class PassageShape(Shape):

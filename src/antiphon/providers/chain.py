@@ -1,0 +1,86 @@
+"""Another model answers where the chosen one cannot begin."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import cast
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.providers.base import Error, Event, ModelInfo, ModelRequest, Provider
+from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.metrics import Metrics, get_metrics
+
+_FINAL = {"filtered", "invalid", "interrupted"}
+"""What another model would refuse as well, what was said on purpose, and a house that stops."""
+
+log = get_logger(__name__)
+
+
+class ModelLink(Struct, frozen=True):
+    """A model by its full name (`provider:model`), who serves it, and what that one calls it."""
+
+    name: str
+    provider: Provider
+    model: str
+
+
+class Chain:
+    """The provider of one turn: it asks `links` in their order until one begins to answer, and stays with that one.
+
+    Nothing is ever said twice: once a model has said anything, its errors go on to the reader.
+    """
+
+    def __init__(self, links: Sequence[ModelLink], metrics: Metrics | None = None) -> None:
+        self._links = list(links)
+        self.path: list[tuple[str, str]] = []
+        """The models that were given up, with the reason."""
+        self._given_up = (metrics or get_metrics()).counter(
+            "antiphon_model_fallbacks_total", "Models given up for the next one, by provider.", ("provider", "reason")
+        )
+
+    @property
+    def answering(self) -> ModelLink:
+        """Who answers now, or is the next to be asked."""
+        return self._links[0]
+
+    @property
+    def name(self) -> str:
+        return self.answering.provider.name
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+        # Where nobody is left to fall back on, a token does not have to pass through here.
+        return self._ask(request) if len(self._links) == 1 else self._first_to_begin(request)
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        return await self.answering.provider.models()
+
+    async def stop(self) -> None:
+        """Does nothing: the vendors belong to the registry."""
+
+    async def _first_to_begin(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+        while True:
+            # Providers are async generators: the contract promises `aclose`, its type does not.
+            events = cast("AsyncGenerator[Event, None]", self._ask(request))
+            async with aclosing(events):
+                first = await anext(events)
+                if not (isinstance(first, Error) and self._give_up(first)):
+                    yield first
+                    async for event in events:
+                        yield event
+                    return
+
+    def _ask(self, request: ModelRequest) -> AsyncIterator[Event]:
+        return self.answering.provider.stream(msgspec.structs.replace(request, model=self.answering.model))
+
+    def _give_up(self, error: Error) -> bool:
+        """Goes on to the next model; False when there is none, or the error is one that it would not mend."""
+        if error.kind in _FINAL or len(self._links) == 1:
+            return False
+        given_up = self._links.pop(0)
+        self.path.append((given_up.name, error.public))
+        self._given_up.labels(given_up.provider.name, error.kind).inc()
+        log.warning(
+            "model.fallback", model=given_up.name, kind=error.kind, error=error.message, next=self.answering.name
+        )
+        return True
