@@ -188,7 +188,7 @@ class Workers:
         log.info("worker.ready", worker=number + 1)
         if len(self._ready) == self._count and not self._told:
             self._told = True
-            self._on_ready(word.decode(errors="replace").strip())
+            self._on_ready(word.decode(errors="replace").rstrip())
 
     def _end(self, number: signal.Signals) -> None:
         self._ending.set()

@@ -75,9 +75,14 @@ def _words(problem: Any) -> str:
     """pydantic's message as the rest of a sentence that begins with the setting."""
     text = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
     given = problem["input"]
+    if isinstance(given, str) and problem["type"] in {
+        "too_short",
+        "too_long",
+    }:  # of a secret, which pydantic only counts
+        text = text.partition(" after validation")[0].replace("items", "characters")
     if isinstance(given, str) and len(given) > 7 and given in text:
         return "is not acceptable"
-    for kind in ("Input", "String", "Dictionary", "Tuple", "List", "Data"):
+    for kind in ("Input", "String", "Dictionary", "Tuple", "List", "Data", "Value"):
         text = text.replace(f"{kind} should", "must").replace(f"{kind} must", "must")
     return text[:1].lower() + text[1:]
 

@@ -42,7 +42,7 @@ async def work(how):
         sys.exit(7)
     say(f"secret {common_secret()}")
     say("up")
-    worker_is_ready(f"worker {os.getpid()}", stop.set)
+    worker_is_ready(f" worker {os.getpid()}", stop.set)
     await stop.wait()
 
 workers.FIRST_PAUSE = 0.05
@@ -53,7 +53,7 @@ if is_worker():
 else:
     def ready(word):
         Path("started").touch()
-        say(f"ready {word}")
+        say(f"ready{word}")
     sys.exit(run_workers(["./python", *sys.argv], 2, on_ready=ready))
 """
 

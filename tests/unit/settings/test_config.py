@@ -59,6 +59,10 @@ def test_a_file_by_name(folder: Path) -> None:
             "providers.openai.timeouts.conect is no setting (antiphon",
         ),
         ("server: {port: 99999}", "server.port (antiphon.yaml:1) must be less than or equal to 65535."),
+        (
+            "realtime: {security: {secret: short}}",
+            "realtime.security.secret (antiphon.yaml:1) must have at least 20 characters.",
+        ),
         ("server: 7", "server (antiphon.yaml:1) must be a section of settings, written as `name: value`."),
         (
             "log_level: LOUD",
