@@ -27,14 +27,7 @@ from antiphon.realtime.supabase import PREFIX, RealtimeChannel, announcement
 from antiphon.realtime.transports.answers import JsonAnswer, preflight
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.transports.intake import let_in
-from antiphon.realtime.transports.scope import (
-    BodyTooLargeError,
-    Receive,
-    Send,
-    connect_request,
-    path_of,
-    read_body,
-)
+from antiphon.realtime.transports.scope import BodyTooLargeError, Receive, Send, connect_request, path_of, read_body
 from antiphon.realtime.wire.base import JOIN, UNSENDABLE, InboundFrame, TopicMessage
 from antiphon.realtime.wire.json import deeper_than
 

@@ -16,14 +16,7 @@ from antiphon.realtime.admission.query import decode_query
 from antiphon.realtime.transports.answers import JsonAnswer, preflight
 from antiphon.realtime.transports.longpoll import LongPoll, SessionPlace, SessionTold
 from antiphon.realtime.transports.longpoll_frames import GONE, TOKEN_HEADER, TOO_SLOW, frames_in
-from antiphon.realtime.transports.scope import (
-    BodyTooLargeError,
-    Receive,
-    Send,
-    connect_request,
-    path_of,
-    read_body,
-)
+from antiphon.realtime.transports.scope import BodyTooLargeError, Receive, Send, connect_request, path_of, read_body
 
 if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
