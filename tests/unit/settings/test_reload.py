@@ -188,7 +188,7 @@ async def test_sighup_reads_again_unless_the_terminal_is_gone(
     file: Path, monkeypatch: pytest.MonkeyPatch, closed: bool
 ) -> None:
     terminals = iter([closed, False])
-    monkeypatch.setattr(reload, "_has_terminal", lambda: next(terminals))
+    monkeypatch.setattr(reload, "has_terminal", lambda: next(terminals))
     reloader = ConfigReloader(Config.load(environ={}))
     ended = asyncio.Event()
     before = signal.getsignal(signal.SIGHUP)
