@@ -1,6 +1,7 @@
 """What waits for a busy channel: frames of the client, broadcasts it wants to see first, messages of other topics."""
 
 import asyncio
+from collections.abc import Awaitable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,27 @@ def watch(member: "Member", pubsub: PubSub, pattern: str) -> None:
 Item = InboundFrame | TopicMessage | Told
 
 
+def showing(item: Item, channel: "Channel") -> Awaitable[None] | None:
+    """Shows the channel what it is to see of others; None when that is nothing."""
+    if isinstance(item, Told):
+        return item.show(channel)
+    hook = channel.hooks.get(item.event) if isinstance(item, TopicMessage) else None
+    return None if hook is None else hook(channel, item.event, item.payload)
+
+
 def is_join(item: Item) -> bool:
     """Whether what is next is a new join: the channel that waits is over then."""
     return isinstance(item, InboundFrame) and item.event == JOIN
+
+
+def is_current(join_ref: Any, mine: Any) -> bool:
+    """Whether a frame with this join_ref is meant for the channel that was joined with `mine`; null fits all."""
+    return join_ref is None or mine is None or (join_ref == mine and type(join_ref) is type(mine))
+
+
+def given_up(items: Collection[Item]) -> list[InboundFrame]:
+    """The frames among `items`, none of which the channel will see; whoever waits for it to be told waits no longer."""
+    for item in items:
+        if isinstance(item, Told):
+            item.handled.cancel()
+    return [item for item in items if isinstance(item, InboundFrame)]

@@ -4,15 +4,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from antiphon.errors import ProcessingError
 from antiphon.realtime.channel import NOBODY, UNHANDLED, Channel, Deferred, Rejected, Reply
 from antiphon.realtime.members.grace import Grace
-from antiphon.realtime.members.inbox import Item, Told, is_join
+from antiphon.realtime.members.inbox import Item, given_up, is_current, is_join, showing
 from antiphon.realtime.members.joining import Held, caught_up, join_answer
 from antiphon.realtime.members.middleware import handle, join
+from antiphon.realtime.members.reception import receiver_of
 from antiphon.realtime.transports.base import Batch
 from antiphon.realtime.wire.base import LEAVE, UNSENDABLE, InboundFrame, TopicMessage
 from antiphon.telemetry.logs import get_logger
@@ -112,7 +112,7 @@ class Member:
     def _enter(self, answer: bytes) -> None:
         self.state = JOINED
         if self._held is None:
-            self.receive = self._receiver()
+            self.receive = receiver_of(self)
             self.socket.app.topics.add(self.topic, self, self.channel.queue)
         self.socket.transport.send(answer)
         self._send_farewell()
@@ -151,20 +151,7 @@ class Member:
         if self._held is not None:
             self.socket.app.topics.catch_up(self.topic, self)
             held, self._held = self._held, None
-            self.receive = held.release(self._receiver())
-
-    def _receiver(self) -> Callable[[Batch], None]:
-        """Where broadcasts go: straight to the transport, unless the channel wants to see some of them first."""
-        return self._intercept if self.channel.hooks else self.socket.transport.send_batch
-
-    def _intercept(self, batch: Batch) -> None:
-        """Leads the intercepted broadcasts through the channel (BC-5); what is between them passes by."""
-        for caught, messages in groupby(batch.messages, lambda message: message.event in self.channel.hooks):
-            if caught:
-                for message in messages:
-                    self.accept(message)
-            else:
-                self.socket.transport.send_batch(Batch(list(messages), batch.policy))
+            self.receive = held.release(receiver_of(self))
 
     def at_end(self, undo: Callable[[], object]) -> None:
         """Calls `undo` when the channel ends, whatever ends it."""
@@ -187,12 +174,8 @@ class Member:
     def _take(self, item: Item) -> None:
         if type(item) is InboundFrame:
             self._handle(item)
-        elif isinstance(item, TopicMessage):
-            hook = self.channel.hooks.get(item.event)
-            if hook is not None:
-                self._run(hook(self.channel, item.event, item.payload), self._seen)
-        elif isinstance(item, Told):
-            self._run(item.show(self.channel), self._seen)
+        elif (work := showing(item, self.channel)) is not None:
+            self._run(work, self._seen)
 
     def _seen(self, _result: Any, error: BaseException | None) -> None:
         # A hook and a message from elsewhere have no reply; what they raise ends the channel as in any handler.
@@ -200,27 +183,32 @@ class Member:
 
     def _handle(self, frame: InboundFrame) -> None:
         join_ref = frame.join_ref
-        if (type(join_ref) is not str or join_ref != self.join_ref) and not self._is_current(join_ref):
+        if (type(join_ref) is not str or join_ref != self.join_ref) and not is_current(join_ref, self.join_ref):
             return  # left over from before a re-join: dropped without a word (MS-4, LV-3)
-        if frame.event == LEAVE:
+        event = frame.event
+        if event == LEAVE:
             self.reply(frame.ref, "ok", {})
             self._end("left", self.socket.serializer.close(self.join_ref, self.topic))
             return
-        channel, socket, self._ref = self.channel, self.socket, frame.ref
-        handler = type(channel).handlers.get(frame.event) or socket.app.handlers.get(frame.event)
-        channel.event = frame.event
-        if channel.middleware or socket.app.middleware:
-            self._run(handle(channel, handler, frame.payload), self._handled)
+        channel, socket = self.channel, self.socket
+        app = socket.app
+        self._ref, channel.event = frame.ref, event
+        handler = type(channel).handlers.get(event) or app.handlers.get(event)
+        work: Any
+        if channel.middleware or app.middleware:
+            work = handle(channel, handler, frame.payload)
         elif handler is not None:
-            self._run(handler(channel, frame.payload, socket), self._handled)
+            work = handler(channel, frame.payload, socket)
         elif type(channel).on_message is not Channel.on_message:
-            self._run(channel.on_message(frame.payload, self.socket), self._handled)
+            work = channel.on_message(frame.payload, socket)
         else:
             self.reply(frame.ref, "error", UNHANDLED)
-
-    def _is_current(self, join_ref: Any) -> bool:
-        mine = self.join_ref
-        return join_ref is None or mine is None or (join_ref == mine and type(join_ref) is type(mine))
+            return
+        # As `_run` does, which would be one call more for every message.
+        self._busy, self._task = True, None
+        task = app.stepper.run(work, self._handled)
+        if task is not None:
+            self._task = task
 
     def _run(self, work: Any, done: Callable[[Any, BaseException | None], None]) -> None:
         # Set first: when nothing waits, `done` has run before this returns.
@@ -234,26 +222,24 @@ class Member:
         if self.state is ENDED:
             self._say_goodbye()
             return
-        if error is not None or result is not None:
+        status, response, crash = "ok", result, error
+        if error is None:
+            if type(result) is not dict and isinstance(result, Reply):  # the type first: nearly every result is a dict
+                status, response = result.status, result.response
+        elif isinstance(error, Rejected):
+            status, response, crash = "error", error.response, None
+        if result is not None or crash is not error:
             try:
-                self._respond(result, error)
+                self._send(self.socket.serializer.reply(self.wire_ref, self._ref, self.topic, status, response))
             except UNSENDABLE as unsendable:
-                error = unsendable
-        if error is not None and not isinstance(error, Rejected):
-            self._crash(error)
+                crash = unsendable
+        if crash is not None:
+            self._crash(crash)
         elif self._stop is not None:
             self._stop_now(self._stop)
         self._ref = None
         if resumed:
             self._pump()
-
-    def _respond(self, result: Any, error: BaseException | None) -> None:
-        if error is None and not isinstance(result, Reply):
-            self.reply(self._ref, "ok", result)
-        elif error is None:
-            self.reply(self._ref, result.status, result.response)
-        elif isinstance(error, Rejected):
-            self.reply(self._ref, "error", error.response)
 
     def _pump(self) -> None:
         """Goes on with the frames that queued while the channel was busy."""
@@ -269,18 +255,14 @@ class Member:
     def _drop_inbox(self) -> list[InboundFrame]:
         dropped, self._inbox = self._inbox or (), None
         self.socket.count_queued(-len(dropped))
-        for item in dropped:
-            if isinstance(item, Told):
-                item.handled.cancel()
-        return [item for item in dropped if isinstance(item, InboundFrame)]
+        return given_up(dropped)
 
     # Sending
 
     def reply(self, ref: Any, status: str, response: Any) -> None:
         """Answers the message `ref`; dropped when the channel has ended."""
-        if self.state is ENDED:
-            return
-        self._send(self.socket.serializer.reply(self.wire_ref, ref, self.topic, status, response))
+        if self.state is not ENDED:
+            self._send(self.socket.serializer.reply(self.wire_ref, ref, self.topic, status, response))
 
     def push(self, event: str, payload: Any) -> None:
         """Sends to this member alone; dropped when the channel has ended."""

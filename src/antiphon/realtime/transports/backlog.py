@@ -93,6 +93,13 @@ class Backlog:
             dropped += 1
         return dropped
 
+    def bound(self, size: int, count: int, counter: Counter) -> str | None:
+        """Lets go of what may go when it is too much; returns the limit that is met even so: `bytes`, `messages`."""
+        if self.size <= size and len(self._frames) <= count:
+            return None
+        self.tell(self.shed(size, count), counter)
+        return "bytes" if self.size > size else "messages" if len(self._frames) > count else None
+
     def tell(self, dropped: int, counter: Counter) -> None:
         """Counts what was let go of, and says so once: a slow client may lose thousands."""
         if dropped:

@@ -35,6 +35,7 @@ class FrameError(Exception):
 
 Inflate = Callable[[bytes, int], bytes]
 
+_HEAD = struct.Struct(">HH").unpack_from
 _LENGTH = {126: struct.Struct(">H").unpack_from, 127: struct.Struct(">Q").unpack_from}
 
 
@@ -68,12 +69,16 @@ class FrameParser:
         # What is read is whole texts nearly always; without a generator they cost half as much.
         texts: list[tuple[int, bytes]] = []
         position, end, limit = 0, len(data), self._limit
-        while end - position > 6 and data[position] == 0x81:
-            length, start = data[position + 1] - 0x80, position + 6
-            if length == 126:
-                length, start = data[position + 2] << 8 | data[position + 3], position + 8
+        while end - position > 6:
+            # Two numbers at once: final, text, masked and the short length are one; the next one is the medium length.
+            kind, length = _HEAD(data, position)
+            start = position + 8
+            if kind != 0x81FE:
+                if not 0x8180 <= kind < 0x81FE:
+                    break
+                length, start = kind - 0x8180, position + 6
             stop = start + length
-            if end < stop or not 0 <= length <= limit or data[position + 1] == 0xFF:
+            if end < stop or length > limit:
                 break
             texts.append((TEXT, apply_mask(data[start:stop], data[start - 4 : start])))
             position = stop
@@ -202,7 +207,10 @@ def frame(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload
 
 
-_SHORT_TEXT = tuple(bytes((0x80 | TEXT, length)) for length in range(126))
+_TEXT_HEADS = tuple(
+    bytes((0x80 | TEXT, length)) if length < 126 else _MEDIUM(0x80 | TEXT, 126, length) for length in range(1024)
+)
+"""What stands before nearly every text that is sent, by its length: to make it takes as long as to join the two."""
 
 
 def message_frame(body: bytes) -> bytes:
@@ -210,9 +218,7 @@ def message_frame(body: bytes) -> bytes:
     if type(body) is not bytes:
         return frame(BINARY, body)
     length = len(body)
-    if length < 126:
-        return _SHORT_TEXT[length] + body
-    return _MEDIUM(0x80 | TEXT, 126, length) + body if length < 65536 else frame(TEXT, body)
+    return _TEXT_HEADS[length] + body if length < 1024 else frame(TEXT, body)
 
 
 def close_frame(code: int) -> bytes:

@@ -59,11 +59,6 @@ class Unsent:
         return frames
 
     def _bound(self) -> None:
-        backlog, size, count = self._backlog, self._app.limits.blocked_bytes, self._app.limits.blocked_messages
-        if not self.slow or (backlog.size <= size and len(backlog) <= count):
-            return
-        backlog.tell(backlog.shed(size, count), self._app.instruments.dropped)
-        if backlog.size > size:
-            self._overflow("bytes")
-        elif len(backlog) > count:
-            self._overflow("messages")
+        size, count = self._app.limits.blocked_bytes, self._app.limits.blocked_messages
+        if self.slow and (limit := self._backlog.bound(size, count, self._app.instruments.dropped)):
+            self._overflow(limit)

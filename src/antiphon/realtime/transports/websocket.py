@@ -5,7 +5,6 @@ that does not take its output is neither waited for nor read from, and is let go
 """
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -17,8 +16,10 @@ from antiphon.realtime.members.sockets import Carried
 from antiphon.realtime.transports import deflate, frames, handshake
 from antiphon.realtime.transports.backlog import DISCONNECT, Backlog
 from antiphon.realtime.transports.base import Batch
+from antiphon.realtime.transports.frames import BINARY, TEXT, text_of
+from antiphon.realtime.transports.framing import Framing, framing_of
 from antiphon.realtime.transports.turns import MUCH, Rests, Turns
-from antiphon.realtime.wire.base import BadFrameError, TopicMessage
+from antiphon.realtime.wire.base import BadFrameError
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._server_state = server_state
         self._parser = frames.FrameParser(self.app.limits.max_message_bytes)
         self._socket: Socket | None = None
-        self._framing = ""
+        self._framing: Framing
         self._encode = frames.message_frame
         self._request: handshake.UpgradeRequest | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -169,9 +170,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._transport.write(handshake.accept(request, extension, admitted.subprotocol))
         self._socket = socket
         self._request = None  # its headers are a fifth of what an idle connection would keep
-        # What makes two sockets take the very same bytes: one object for all of them, which stays in the cache of the
-        # processor while a broadcast goes through a thousand connections that do not.
-        self._framing = sys.intern(f"{id(socket.serializer)} {extension}")
+        self._framing = framing_of(socket.serializer, compressed=extension is not None)
         if extension is not None:
             self._parser = frames.FrameParser(self.app.limits.max_message_bytes, deflate.inflate)
             self._encode = deflate.deflated_frame
@@ -199,12 +198,18 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _take(self, socket: Socket, data: bytes) -> None:
         self._corked = True
+        app, receive, decode = self.app, socket.receive, socket.serializer.decode
+        max_depth, taken = app.limits.max_json_depth, 0
         try:
             for opcode, payload in self._parser.feed(data):
-                if opcode == frames.TEXT or opcode == frames.BINARY:  # noqa: PLR1714 - twice as fast as a tuple
-                    self._message(socket, opcode, payload)
-                else:
+                if opcode != TEXT and opcode != BINARY:  # noqa: PLR1714 - twice as fast as a tuple
                     self._control(opcode, payload)
+                elif not self._closing:
+                    taken += 1
+                    try:
+                        receive(decode(text_of(payload) if opcode == TEXT else payload, max_depth))
+                    except Exception as error:  # noqa: BLE001 - one broken socket must not take the server down (DC-7)
+                        self._failed(error, payload)
         except frames.FrameError as error:
             self.app.limit_log.say("realtime.broken_frame", code=error.code, problem=str(error))
             # Where the next frame begins is unknown. What still comes is thrown away, but it is taken: a connection
@@ -212,25 +217,15 @@ class WebSocketProtocol(asyncio.Protocol):
             self._deaf = True
             self.close(error.code)
         finally:
+            app.frames_received += taken  # at once: each message would pay for it
             self._corked = False
             self._flush()
 
-    def _message(self, socket: Socket, opcode: int, payload: bytes) -> None:
-        if self._closing:
-            return
-        app = self.app
-        app.frames_received += 1
-        try:
-            data = frames.text_of(payload) if opcode == frames.TEXT else payload
-            socket.receive(socket.serializer.decode(data, app.limits.max_json_depth))
-        except (BadFrameError, frames.FrameError) as error:
-            self._reject(error, len(payload))
-        except Exception:
-            log.exception("realtime.socket_failed")  # one broken socket must not take the server down (DC-7)
-            self.close(frames.SERVER_ERROR)
-
-    def _reject(self, error: BadFrameError | frames.FrameError, size: int) -> None:
-        self.app.limit_log.say("realtime.bad_frame", problem=str(error), size=size)
+    def _failed(self, error: Exception, payload: bytes) -> None:
+        if isinstance(error, BadFrameError | frames.FrameError):
+            self.app.limit_log.say("realtime.bad_frame", problem=str(error), size=len(payload))
+        else:
+            log.error("realtime.socket_failed", exc_info=error)
         self.close(error.code if isinstance(error, frames.FrameError) else frames.SERVER_ERROR)
 
     def _control(self, opcode: int, payload: bytes) -> None:
@@ -267,7 +262,13 @@ class WebSocketProtocol(asyncio.Protocol):
     def send(self, body: bytes) -> None:
         """See `Transport`."""
         self.app.frames_sent += 1
-        self._queue(self._encode(body))
+        data = self._encode(body)
+        if self._corked and self._backlog is None and not self._closing:
+            # As `_queue` does, which would be one call more for every reply.
+            self._out.append(data)
+            self._out_size += len(data)
+        else:
+            self._queue(data)
 
     @property
     def send_batch(self) -> Callable[[Batch], None]:
@@ -277,7 +278,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def _send_batch(self, batch: Batch) -> None:
         data = batch.framed.get(self._framing)
         if data is None:
-            data = batch.framed[self._framing] = self._frame_batch(batch)
+            data = batch.framed[self._framing] = self._framing.batch(batch, self.app.instruments.unsayable)
         # The size and not the list: every object that is looked at here costs a visit to memory for each member.
         if not self._out_size and self._backlog is None and not self._closing:
             self._transport.write(data)
@@ -285,20 +286,6 @@ class WebSocketProtocol(asyncio.Protocol):
             self._keep_some(self._backlog, batch)
         else:
             self._queue(data)
-
-    def _frame_batch(self, batch: Batch) -> bytes:
-        assert self._socket is not None  # noqa: S101 - only members are sent batches
-        framed = [message.once(self._framing, self._frame_message) for message in batch.messages]
-        made = [frame for frame in framed if frame is not None]
-        if len(made) < len(batch):
-            log.warning("realtime.unsayable", version=self._socket.serializer.version, left_out=len(batch) - len(made))
-            self.app.instruments.unsayable.inc(len(batch) - len(made))
-        return b"".join(made)
-
-    def _frame_message(self, message: TopicMessage) -> bytes | None:
-        assert self._socket is not None  # noqa: S101 - only members are sent batches
-        body = message.frame(self._socket.serializer)
-        return None if body is None else self._encode(body)
 
     def _queue(self, data: bytes) -> None:
         if self._closing:
@@ -315,24 +302,14 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _keep_some(self, backlog: Backlog, batch: Batch) -> None:
         """Broadcasts of a topic that would rather lose some of them than a slow member."""
-        if self._closing:
-            return
-        dropped = 0
-        for message in batch.messages:
-            frame = message.once(self._framing, self._frame_message)
-            if frame is not None:
-                dropped += backlog.add_message(message, frame, batch.policy)
-        backlog.tell(dropped, self.app.instruments.dropped)
-        self._bound(backlog)
+        if not self._closing:
+            backlog.tell(self._framing.keep(batch, backlog), self.app.instruments.dropped)
+            self._bound(backlog)
 
     def _bound(self, backlog: Backlog) -> None:
         size, count = self.app.limits.blocked_bytes - self._out_size, self.app.limits.blocked_messages
-        if backlog.size > size or len(backlog) > count:
-            backlog.tell(backlog.shed(size, count), self.app.instruments.dropped)
-            if backlog.size > size:
-                self._give_up("bytes")
-            elif len(backlog) > count:
-                self._give_up("messages")
+        if limit := backlog.bound(size, count, self.app.instruments.dropped):
+            self._give_up(limit)
 
     def _flush(self) -> None:
         self._scheduled = False

@@ -130,6 +130,9 @@ class Serializer(Protocol):
     def version(self) -> str:
         """The newest `vsn` it answers to."""
 
+    def __hash__(self) -> int:
+        """What was framed with it once is kept for all who speak it."""
+
     def decode(self, data: str | bytes, max_depth: int) -> InboundFrame:
         """The frame in a text (str) or binary (bytes) message; raises `BadFrameError`, also for JSON that is nested
         deeper than `max_depth`."""

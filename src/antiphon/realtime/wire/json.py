@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+NULL = b"null"
+"""The encoder writes NaN as null, so only a body with a null in it can hide one."""
+
 encode = msgspec.json.Encoder().encode
 
 
@@ -24,11 +27,16 @@ def encode_value(value: Any) -> bytes:
 
 def without_nan(body: bytes, value: Any) -> bytes:
     """`body`, which the encoder made of `value`; raises `ValueError` when a number in it was none."""
-    # The encoder writes NaN as null, so only what has a null in it can hide one. Not `in`: for bytes it first tries
-    # whether `b"null"` is a number, which takes longer than the search.
-    if body.find(b"null") >= 0 and _has_non_finite(value):
-        raise ValueError("NaN and infinity cannot be sent: JSON has no word for them")
+    # Not `find`, which takes half as long again to be called, nor `in`, which first tries whether bytes are a number.
+    if body.partition(NULL)[1]:
+        refuse_nan(value)
     return body
+
+
+def refuse_nan(value: Any) -> None:
+    """Raises `ValueError` when there is a number in `value` that is none."""
+    if _has_non_finite(value):
+        raise ValueError("NaN and infinity cannot be sent: JSON has no word for them")
 
 
 def may_be_deeper(text: str, limit: int) -> bool:
