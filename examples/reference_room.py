@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from antiphon.errors import AntiphonError
 from antiphon.realtime.admission.connect import ConnectInfo, Refused
 from antiphon.realtime.brokers.base import open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
@@ -135,8 +136,8 @@ class ReferenceRoom(Channel):
 
 
 def counted(n: int) -> bytes:
-    """The bytes 0, 1, … n-1, beginning anew after 255."""
-    return bytes(number % 256 for number in range(n))
+    """The bytes 0, 1, … n-1, beginning anew after 255; a mebibyte at most, for everybody may ask."""
+    return bytes(range(256)) * (min(n, 2**20) // 256) + bytes(range(min(n, 2**20) % 256))
 
 
 async def connect(info: ConnectInfo) -> dict[str, Any]:
@@ -185,9 +186,12 @@ def main() -> None:
         security=SecurityConfig(secret=SecretStr("the reference room hides nothing")),
         transport=TransportConfig(longpoll=True),
     )
-    cluster = Cluster(open_broker(ClusterSettings(url=options.redis))) if options.redis else None
-    app = reference_room(config, cluster=cluster)
-    asyncio.run(app.start(options.host, options.port))
+    try:
+        cluster = Cluster(open_broker(ClusterSettings(url=options.redis))) if options.redis else None
+        app = reference_room(config, cluster=cluster)
+        asyncio.run(app.start(options.host, options.port))
+    except AntiphonError as error:
+        parser.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
+from examples.reference_room import counted
 
 from antiphon.testing.conformance.raw import RoomAddress
 from antiphon.testing.conformance.registry import all_checks
@@ -29,7 +31,7 @@ async def started(*options: str) -> AsyncIterator[str]:
     """The address of a room that is stopped, as people stop it, when the block ends."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "examples/reference_room.py", "--port", str(port), *options),
+        *(sys.executable, str(ROOT / "examples" / "reference_room.py"), "--port", str(port), *options),
         cwd=ROOT,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -128,3 +130,17 @@ async def test_several_workers_need_something_between_them() -> None:
     _, said = await process.communicate()
     assert process.returncode == 2
     assert b"--redis" in said
+
+
+def test_what_it_cannot_begin_with_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, str(ROOT / "examples" / "reference_room.py"), "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "choose another address or port" in done.stderr
+
+
+def test_nobody_is_pushed_more_than_a_mebibyte() -> None:
+    assert len(counted(10**12)) == 2**20
+    assert counted(258) == bytes(range(256)) + b"\x00\x01"
