@@ -39,10 +39,14 @@ COMPLETE = [each for each in programs() if str(each.values[0]).startswith(("impo
 def test_it_runs(program: str, start: Callable[..., Popen[str]], tmp_path: Path, free_port: int) -> None:
     (tmp_path / "program.py").write_text(program.replace("4000", str(free_port)))
     process = start(["program.py"], tmp_path, free_port)
-    if ".run()" in program or ".start(" in program:
-        assert process.poll() is None, (tmp_path / "stderr").read_text()
-        process.send_signal(signal.SIGINT)
-    code, said = process.wait(20), (tmp_path / "stderr").read_text()
+    try:
+        if ".run()" in program or ".start(" in program:
+            assert process.poll() is None, (tmp_path / "stderr").read_text()
+            process.send_signal(signal.SIGINT)
+        code, said = process.wait(20), (tmp_path / "stderr").read_text()
+    finally:
+        process.kill()
+        process.wait()
     assert code == 0, said
 
 
