@@ -157,10 +157,10 @@ async def the_payload_as_sent(room: Room) -> None:
 async def a_join_that_is_given_up(room: Room) -> None:
     topic = room.unique()
     watcher, guest = await room.member(topic), await room.connect()
-    guest.send("1", "1", topic, "phx_join", {"slow": 200, "presence": "ghost"})
+    guest.send("1", "1", topic, "phx_join", {"slow": 1000, "presence": "ghost"})
     await guest.socket.flush()
     guest.socket.close()
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(1.2)
     await watcher.silent()
     heard = await watcher.call(topic, "who")
     insist(heard.response == {}, "nobody", heard)
