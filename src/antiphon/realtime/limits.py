@@ -1,4 +1,5 @@
-"""What is counted and said when a limit is met, or is near: whoever meets one may do so thousands of times."""
+"""What is counted and said where something may happen thousands of times: a limit that is met or near, a handler that
+fails."""
 
 import math
 from collections.abc import Callable
@@ -16,38 +17,49 @@ NEAR_EVERY_SECONDS = 60.0
 log = get_logger(__name__)
 
 Say = Callable[..., None]
-"""`LimitLog.say`, for what knows no application."""
+"""`SparseLog.say`, for what knows no application."""
 
 
-class LimitLog:
-    """Of one application. A line that would come too soon behind one of the same event is left out, and counted in the
-    next one as `times`."""
+class SparseLog:
+    """A line that would come too soon behind one of the same kind is left out, and counted in the next as `times`."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def say(self, event: str, **fields: Any) -> None:
+        """A line about clients, or other nodes, that do what they should not."""
+        self._say((event, ""), EVERY_SECONDS, log.warning, event, fields)
+
+    def failed(self, event: str, of: str = "", **fields: Any) -> None:
+        """A line about code of the application that fails as often as a client likes. Each `of`, a route pattern, has
+        lines of its own: what fails in one place does not hide what fails in another."""
+        self._say((event, of), EVERY_SECONDS, log.error, event, fields)
+
+    def _say(self, kind: tuple[str, str], every: float, write: Say, event: str, fields: dict[str, Any]) -> None:
+        now = self._clock.monotonic()
+        at, unsaid = self._said.get(kind, (-math.inf, 0))
+        if now - at < every:
+            self._said[kind] = at, unsaid + 1
+            return
+        self._said[kind] = now, 0
+        write(event, **fields, **({"times": unsaid + 1} if unsaid else {}))
+
+
+class LimitLog(SparseLog):
+    """Of one application."""
 
     def __init__(self, instruments: Instruments, clock: Clock | None = None) -> None:
+        super().__init__(clock)
         self._met = instruments.limits_met
-        self._clock = clock or SystemClock()
-        self._said: dict[str, tuple[float, int]] = {}
 
     def met(self, setting: str, event: str, **fields: Any) -> None:
         """The limit of a setting was met once more."""
         self._met.labels(setting).inc()
         self.say(event, **fields)
 
-    def say(self, event: str, **fields: Any) -> None:
-        """A line about clients that do what they should not."""
-        self._say(event, event, EVERY_SECONDS, fields)
-
     def watch(self, setting: str, used: int, limit: int) -> None:
         """Warns when so much of a limit is used that it may soon be met."""
         if used >= NEAR * limit:
-            fields = {"limit": setting, "used": used, "most": limit}
-            self._say(setting, "realtime.limit_near", NEAR_EVERY_SECONDS, fields)
-
-    def _say(self, key: str, event: str, every: float, fields: dict[str, Any]) -> None:
-        now = self._clock.monotonic()
-        at, unsaid = self._said.get(key, (-math.inf, 0))
-        if now - at < every:
-            self._said[key] = at, unsaid + 1
-            return
-        self._said[key] = now, 0
-        log.warning(event, **fields, **({"times": unsaid + 1} if unsaid else {}))
+            event, fields = "realtime.limit_near", {"limit": setting, "used": used, "most": limit}
+            self._say((event, setting), NEAR_EVERY_SECONDS, log.warning, event, fields)

@@ -6,7 +6,7 @@ import pytest
 
 from antiphon.realtime import limits as module
 from antiphon.realtime.instruments import Instruments
-from antiphon.realtime.limits import LimitLog
+from antiphon.realtime.limits import LimitLog, SparseLog
 from antiphon.runtime.clock import ManualClock
 from antiphon.telemetry.metrics import Metrics
 
@@ -18,6 +18,8 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     class Log:
         def warning(self, event: str, **fields: Any) -> None:
             said.append((event, fields))
+
+        error = warning
 
     monkeypatch.setattr(module, "log", Log())
     return said
@@ -68,3 +70,50 @@ async def test_a_socket_that_fills_up_is_told_of(serve: Any, lines: list[Any]) -
     assert ("realtime.limit_near", {"limit": "max_channels", "used": 4, "most": 5}) in lines
     assert lines[-1] == ("realtime.too_many_channels", {"limit": 5})
     assert 'antiphon_ws_limits_met_total{limit="max_channels"} 1.0' in live.metrics.render().decode()
+
+
+async def test_what_fails_in_one_place_does_not_hide_what_fails_in_another(lines: list[Any]) -> None:
+    clock, error = ManualClock(), RuntimeError("no")
+    book = SparseLog(clock)
+    for pattern in ("room:*", "other:*") * 3:
+        book.failed("realtime.channel_crashed", pattern, topic=pattern, exc_info=error)
+    await clock.advance(1.0)
+    book.failed("realtime.channel_crashed", "room:*", topic="room:1", exc_info=error)
+    assert [(fields["topic"], fields.get("times")) for _, fields in lines] == [
+        ("room:*", None), ("other:*", None), ("room:1", 3)
+    ]  # fmt: skip
+    assert {fields["exc_info"] for _, fields in lines} == {error}
+
+
+@pytest.mark.parametrize(
+    ("event", "frame"),
+    [
+        ("realtime.join_crashed", ["9", "9", "room:9", "phx_join", {"crash": True}]),
+        ("realtime.access_token_failed", [None, "9", "phoenix", "access_token", {"access_token": "any"}]),
+    ],
+)
+async def test_a_client_that_finds_what_fails_does_not_fill_the_log(
+    live: Any, lines: list[Any], event: str, frame: list[Any]
+) -> None:
+    @live.app.on_access_token
+    async def fails(_token: str, _socket: Any) -> Any:
+        raise RuntimeError("the secret of the check")
+
+    wire = await live.wire()
+    for _ in range(20):
+        await wire.send(frame)
+        await wire.receive()
+    assert 1 <= len([said for said, _ in lines if said == event]) < 10
+
+
+async def test_a_handler_that_crashes_again_and_again_is_one_line_with_its_stack(live: Any, lines: list[Any]) -> None:
+    wire = await live.wire()
+    for _ in range(20):
+        await wire.join("room:1")
+        await wire.send(["1", "2", "room:1", "crash", {}])
+        assert [(await wire.receive())[3] for _ in range(2)] == ["before", "phx_error"]
+    crashes = [fields for event, fields in lines if event == "realtime.channel_crashed"]
+    assert 1 <= len(crashes) < 10
+    assert crashes[0]["topic"] == "room:1"
+    assert crashes[0]["exc_info"].__traceback__ is not None
+    assert b"antiphon_ws_channel_crashes_total 20.0" in live.metrics.render()

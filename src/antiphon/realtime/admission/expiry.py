@@ -107,7 +107,7 @@ class Expiry:
         if isinstance(error, Rejected):
             _reply(socket, frame, "error", error.response)
         elif error is not None:
-            log.error("realtime.access_token_failed", exc_info=error)
+            self._app.limit_log.failed("realtime.access_token_failed", exc_info=error)
             _reply(socket, frame, "error", {"reason": "failed"})
         else:
             _reply(socket, frame, "ok", result)

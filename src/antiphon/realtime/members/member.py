@@ -105,7 +105,7 @@ class Member:
         encode = partial(self.socket.serializer.reply, self.join_ref, self._ref, self.topic)
         reply, answer, failure = join_answer(encode, self.socket.app.shown, result, error)
         if failure is not None:
-            log.error("realtime.join_crashed", topic=self.topic, exc_info=failure)
+            self._log_failure("realtime.join_crashed", failure)
             self.socket.app.instruments.crashes.inc()
         return reply, answer
 
@@ -327,9 +327,13 @@ class Member:
         self._now_ended()
 
     def _crash(self, error: BaseException) -> None:
-        log.error("realtime.channel_crashed", topic=self.topic, exc_info=error)
+        self._log_failure("realtime.channel_crashed", error)
         self.socket.app.instruments.crashes.inc()
         self._end("crashed", self.socket.serializer.error(self.join_ref, self.topic, self.socket.app.shown(error)))
+
+    def _log_failure(self, event: str, error: BaseException, **fields: str) -> None:
+        fields["topic"] = self.topic
+        self.socket.app.limit_log.failed(event, self.route.pattern, **fields, exc_info=error)
 
     def _stop_now(self, reason: str) -> None:
         last = self.socket.serializer.close if reason in ORDERLY else self.socket.serializer.error
@@ -366,7 +370,7 @@ class Member:
 
     def _left(self, _result: Any, error: BaseException | None) -> None:
         if error is not None:
-            log.error("realtime.leave_failed", topic=self.topic, reason=self._leaving, exc_info=error)
+            self._log_failure("realtime.leave_failed", error, reason=self._leaving)
         self._task = None
         self._now_ended()
 

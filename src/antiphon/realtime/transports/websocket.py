@@ -20,12 +20,9 @@ from antiphon.realtime.transports.frames import BINARY, TEXT, text_of
 from antiphon.realtime.transports.framing import Framing, framing_of
 from antiphon.realtime.transports.turns import MUCH, Rests, Turns
 from antiphon.realtime.wire.base import BadFrameError
-from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
-
-log = get_logger(__name__)
 
 _GLUE_BYTES = 64 * 1024
 
@@ -150,7 +147,7 @@ class WebSocketProtocol(asyncio.Protocol):
         elif isinstance(error, asyncio.CancelledError):
             self._refuse(503, headers=stopping().headers)
         elif error is not None:
-            log.error("realtime.handshake_failed", exc_info=error)
+            self.app.limit_log.failed("realtime.handshake_failed", exc_info=error)
             self._refuse(500)
         else:
             for data in early or ():
@@ -225,7 +222,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if isinstance(error, BadFrameError | frames.FrameError):
             self.app.limit_log.say("realtime.bad_frame", problem=str(error), size=len(payload))
         else:
-            log.error("realtime.socket_failed", exc_info=error)
+            self.app.limit_log.failed("realtime.socket_failed", exc_info=error)
         self.close(error.code if isinstance(error, frames.FrameError) else frames.SERVER_ERROR)
 
     def _control(self, opcode: int, payload: bytes) -> None:
