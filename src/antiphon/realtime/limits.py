@@ -21,20 +21,22 @@ Say = Callable[..., None]
 
 
 class SparseLog:
-    """A line that would come too soon behind one of the same kind is left out, and counted in the next as `times`."""
+    """A line that would come within `every` seconds of one of the same kind is left out, and counted in the next as
+    `times`."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, every: float = EVERY_SECONDS) -> None:
         self._clock = clock or SystemClock()
+        self._every = every
         self._said: dict[tuple[str, str], tuple[float, int]] = {}
 
     def say(self, event: str, **fields: Any) -> None:
         """A line about clients, or other nodes, that do what they should not."""
-        self._say((event, ""), EVERY_SECONDS, log.warning, event, fields)
+        self._say((event, ""), self._every, log.warning, event, fields)
 
     def failed(self, event: str, of: str = "", **fields: Any) -> None:
         """A line about code of the application that fails as often as a client likes. Each `of`, a route pattern, has
         lines of its own: what fails in one place does not hide what fails in another."""
-        self._say((event, of), EVERY_SECONDS, log.error, event, fields)
+        self._say((event, of), self._every, log.error, event, fields)
 
     def _say(self, kind: tuple[str, str], every: float, write: Say, event: str, fields: dict[str, Any]) -> None:
         now = self._clock.monotonic()

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from antiphon.errors import ServiceError
-from antiphon.realtime.transports.beginning import NewConnection
+from antiphon.realtime.transports.beginning import connection_class
 from antiphon.realtime.workers import is_worker
 from antiphon.runtime.threads import run_async
 
@@ -129,7 +129,7 @@ class Server:
         config = uvicorn.Config(
             self._http,
             interface="asgi3",
-            http=NewConnection,
+            http=connection_class(),
             ws=self._protocol,
             lifespan="off",
             log_config=None,

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.realtime.server import Listener, bind
-from antiphon.realtime.transports.beginning import NewConnection
+from antiphon.realtime.transports.beginning import connection_class
 from antiphon.web.config import ServerSettings
 
 
@@ -37,7 +37,7 @@ class WebServer:
         self._socket: socket.socket | None = None
         config = uvicorn.Config(
             app,
-            http=NewConnection,
+            http=connection_class(),
             ws=websocket,
             lifespan="off",
             log_config=None,

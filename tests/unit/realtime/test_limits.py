@@ -95,10 +95,10 @@ async def test_what_fails_in_one_place_does_not_hide_what_fails_in_another(lines
 async def test_a_client_that_finds_what_fails_does_not_fill_the_log(
     live: Any, lines: list[Any], event: str, frame: list[Any]
 ) -> None:
-    @live.app.on_access_token
     async def fails(_token: str, _socket: Any) -> Any:
         raise RuntimeError("the secret of the check")
 
+    live.app.on_access_token(fails)
     wire = await live.wire()
     for _ in range(20):
         await wire.send(frame)

@@ -6,13 +6,9 @@ from typing import TYPE_CHECKING
 from antiphon.realtime.members.bucket import Bucket
 from antiphon.realtime.wire.base import JOIN
 from antiphon.realtime.wire.reasons import TOO_MANY_JOINS, TOO_MANY_MESSAGES
-from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
-
-log = get_logger(__name__)
-
 
 _LOAN = 32
 
@@ -46,6 +42,6 @@ class Allowance:
 
     def _refused(self, reason: str, wait: float) -> dict[str, object]:
         if not self._warned:
-            self._warned = True  # once a socket: whoever sends too much must not fill the log
-            log.warning("realtime.rate_limited", reason=reason)
+            self._warned = True
+            self._app.limit_log.say("realtime.rate_limited", reason=reason)
         return {"reason": reason, "retry_after_ms": max(1, round(wait * 1000))}

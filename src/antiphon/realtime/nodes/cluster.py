@@ -14,6 +14,7 @@ import msgspec
 from antiphon.errors import ServiceError, ValidationError
 from antiphon.realtime.brokers.base import Broker, BrokerStatus, count_dropped, open_broker
 from antiphon.realtime.brokers.config import ClusterSettings
+from antiphon.realtime.limits import SparseLog
 from antiphon.realtime.nodes.gaps import Gaps, call_all
 from antiphon.realtime.nodes.peers import Node, Peers
 from antiphon.realtime.nodes.requests import Answerer, Requests
@@ -32,6 +33,9 @@ OnBody = Callable[[bytes], object]
 
 BEATS_MISSED = 3.5
 """A node that has been silent for so many of its beats is gone."""
+
+_NOTICE_SECONDS = 60.0
+"""Between two lines on what each beat of another node tells again."""
 
 _TEXT, _BINARY, _MESSAGE, _DISCONNECT, _PRESENCE, _REQUEST, _ANSWER, _HELLO, _BEAT, _BYE = range(1, 11)
 _KINDS = {
@@ -108,6 +112,7 @@ class Cluster:
             _BYE: self._take_bye,
         }
         self._nonsense = False
+        self._notices = SparseLog(self._clock, _NOTICE_SECONDS)
 
     # Setting up
 
@@ -323,7 +328,7 @@ class Cluster:
     def _met(self, body: bytes) -> _Greeting:
         greeting = msgspec.json.decode(body[1:], type=_Greeting)
         if greeting.name == self.name:
-            log.warning("cluster.name_taken", name=self.name, node=greeting.node)
+            self._notices.say("cluster.name_taken", name=self.name, node=greeting.node)
         self._peers.hear(greeting.node, greeting.name)
         return greeting
 

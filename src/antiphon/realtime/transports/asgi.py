@@ -8,12 +8,9 @@ from antiphon.realtime.transports import handshake
 from antiphon.realtime.transports.asgi_websocket import AsgiWebSocket
 from antiphon.realtime.transports.intake import let_in
 from antiphon.realtime.transports.scope import Receive, Send, connect_request, header_pairs, path_of
-from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
     from antiphon.realtime.phoenix import Phoenix
-
-log = get_logger(__name__)
 
 POLICY_VIOLATION = 1008
 
@@ -68,7 +65,8 @@ class AsgiApplication:
         return admission, connect_request(scope, "websocket", variables)
 
     def _not_open(self) -> None:
-        log.error("realtime.not_open", hint="serve lifespan, or mount it in FastAPI(lifespan=phoenix.lifespan)")
+        hint = "serve lifespan, or mount it in FastAPI(lifespan=phoenix.lifespan)"
+        self._app.limit_log.failed("realtime.not_open", hint=hint)
 
 
 async def _refuse(scope: Any, send: Send, refused: Refused) -> None:

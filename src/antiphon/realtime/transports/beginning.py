@@ -6,10 +6,11 @@ goes that way from its first byte, and gets what it would get from uvicorn.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import httptools
 
+from antiphon.realtime.limits import Say, SparseLog
 from antiphon.realtime.transports import http
 from antiphon.realtime.transports.handshake import UpgradeRequest, requested
 
@@ -18,9 +19,12 @@ _SIGN = b"\r\nsec-websocket-key:"
 
 
 class NewConnection(asyncio.Protocol):
-    """uvicorn makes it, with the `keywords` that every protocol of its gets, and calls it."""
+    """uvicorn makes it, with the `keywords` that every protocol of its gets, and calls it. `connection_class` makes the
+    subclass of one server."""
 
     __slots__ = ("_connections", "_deadline", "_keywords", "_transport")
+
+    say: ClassVar[Say]
 
     def __init__(self, **keywords: Any) -> None:
         self._keywords = keywords
@@ -37,7 +41,7 @@ class NewConnection(asyncio.Protocol):
         self._let_go()
         transport, request = self._transport, upgrade_in(data)
         if request is None:
-            protocol = http.RequestProtocol(**self._keywords)
+            protocol = http.RequestProtocol(self.say, **self._keywords)
             protocol.connection_made(transport)
             protocol.expect_by(self._deadline.when())
             transport.set_protocol(protocol)
@@ -58,6 +62,11 @@ class NewConnection(asyncio.Protocol):
     def _let_go(self) -> None:
         self._connections.discard(self)
         self._deadline.cancel()
+
+
+def connection_class() -> type[NewConnection]:
+    """What to hand to uvicorn as `http=`. The connections of a server share what is said of them now and then."""
+    return type("HttpConnection", (NewConnection,), {"__slots__": (), "say": SparseLog().say})
 
 
 def upgrade_in(data: bytes) -> UpgradeRequest | None:

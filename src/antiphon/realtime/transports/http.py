@@ -8,8 +8,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from antiphon.realtime.limits import Say
 from antiphon.realtime.transports import handshake
-from antiphon.telemetry.logs import get_logger
 
 HEAD_BYTES = 64 * 1024
 """What may come without anything coming of it: of a head, of what stands between the pieces of a body, or behind it."""
@@ -21,14 +21,14 @@ ANSWER = "antiphon.answer"
 """The extension of a request that takes an answer whose bytes stand already: `answer(scope, status, rest)`, of which
 `rest` are its own headers, the empty line and the body. False when it does not: then it is to be sent as ever."""
 
-log = get_logger(__name__)
-
 
 class RequestProtocol(HttpToolsProtocol):
-    """One connection, until it is handed on to the socket's own protocol. uvicorn makes it and calls it."""
+    """One connection, until it is handed on to the socket's own protocol. It is made with uvicorn's `keywords`, and
+    uvicorn calls it."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
+    def __init__(self, say: Say, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self._say = say
         self._unheard = 0
         self._suspicious = False
         self._too_large = False
@@ -121,7 +121,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._refuse(408, f"The request was not there within {ARRIVAL_SECONDS:g} seconds. Send it again.")
 
     def _refuse_head(self) -> None:
-        log.warning("http.head_too_large", limit=HEAD_BYTES)
+        self._say("http.head_too_large", limit=HEAD_BYTES)
         self._refuse(431, f"The head of the request is larger than {HEAD_BYTES} bytes. Send less.")
 
     def _refuse(self, status: int, sentence: str) -> None:

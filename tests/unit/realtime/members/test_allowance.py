@@ -64,6 +64,18 @@ async def test_messages_above_the_rate_are_answered_with_an_error_and_do_nothing
     assert b'antiphon_ws_rate_limited_total{limit="messages"} 2.0' in live.metrics.render()
 
 
+async def test_many_sockets_that_send_too_much_are_one_line_a_second(serve: Any, logged: list[Any]) -> None:
+    live = await serve(max_messages_per_second=0.5)
+    for _ in range(20):
+        wire = await live.wire()
+        for ref in range(3):
+            await wire.send([None, str(ref), "phoenix", "heartbeat", {}])
+            await wire.receive()
+    said = [line for line in logged if line["event"] == "realtime.rate_limited"]
+    assert 1 <= len(said) < 10
+    assert said[0]["reason"] == "too many messages"
+
+
 async def test_a_burst_is_as_long_as_it_may_be(serve: Any) -> None:
     live = await serve(max_messages_per_second=32)
     wire = await live.wire()

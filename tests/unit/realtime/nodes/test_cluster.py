@@ -339,6 +339,21 @@ async def test_two_nodes_of_one_name_are_told(make: Make, logged: Logged) -> Non
     assert "cluster.name_taken" in {line["event"] for line in logged}
 
 
+async def test_a_name_that_stays_taken_is_told_once_a_minute(logged: Logged) -> None:
+    clock, broker, other = ManualClock(), Puppet(), Puppet()
+    one, two = Cluster(broker, name="same", clock=clock, metrics=Metrics()), Cluster(other, name="same", clock=clock)
+    await one.start()
+    await two.start()
+    other.changed("up")
+    for _ in range(30):
+        broker.deliver(other.published[0])
+        await clock.advance(5.0)
+    told = [line.get("times") for line in logged if line["event"] == "cluster.name_taken"]
+    assert told == [None, 12, 12]
+    await one.stop()
+    await two.stop()
+
+
 async def test_a_silent_node_is_gone_after_some_beats() -> None:
     clock, left = ManualClock(), list[str]()
     peers = Peers(clock, left.append)

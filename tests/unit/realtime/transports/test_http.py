@@ -99,6 +99,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "ARRIVAL_SECONDS", 0.2)
 
 
+async def test_heads_that_are_too_large_are_one_line_a_second(port: int, logged: list[Any]) -> None:
+    for _ in range(20):
+        connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
+        await connection.send(HEAD + b"x: " + b"a" * 100_000)
+        assert (await connection.rest()).startswith(b"HTTP/1.1 431 ")
+        connection.close()
+    said = [line for line in logged if line["event"] == "http.head_too_large"]
+    assert 1 <= len(said) < 10
+    assert said[0]["limit"] == http.HEAD_BYTES
+
+
 async def test_one_header_without_an_end_is_refused(connection: Connection) -> None:
     await connection.send(HEAD + b"x: " + b"a" * 100_000)
     assert (await connection.rest()).startswith(b"HTTP/1.1 431 ")
