@@ -752,3 +752,35 @@ async def test_notes_are_kept_once_and_found_by_any_word(store: Store, me: Perso
     assert await store.notes.search(me.id, "tea") == []
     with pytest.raises(ValidationError):
         await store.notes.add("nobody", "x")
+
+
+async def test_a_state_is_replaced_and_goes_with_its_conversation(store: Store) -> None:
+    asked = await ask(store)
+    other = await ask(store, place="elsewhere")
+    here, there = asked.conversation.id, other.conversation.id
+    assert await store.states.get(here, "Basket") is None
+    await store.states.put(here, "Basket", "1")
+    await asyncio.gather(*(store.states.put(there, "Basket", str(number)) for number in range(10)))
+    await store.states.put(here, "Basket", "two\0")
+    await store.states.put(here, "Mood", "3")
+    assert await store.states.get(here, "Basket") == "two\ufffd"
+    assert await store.states.get(here, "Mood") == "3"
+    await store.conversations.delete(here)
+    assert await store.states.get(here, "Basket") is None
+    assert await store.states.get(there, "Basket") is not None
+    with pytest.raises(ValidationError):
+        await store.states.put(here, "Basket", "4")
+
+
+@pytest.mark.parametrize("place", KEEPING, indirect=True)
+async def test_a_state_is_what_another_process_left(place: Place) -> None:
+    settings = place()
+    first = open_store(settings)
+    await first.start()
+    asked = await ask(first)
+    await first.states.put(asked.conversation.id, "Basket", "pears")
+    await first.stop()
+    second = open_store(settings)
+    await second.start()
+    assert await second.states.get(asked.conversation.id, "Basket") == "pears"
+    await second.stop()

@@ -238,6 +238,16 @@ class NoteStore(Protocol):
     async def delete(self, person_id: str, note_id: str) -> bool: ...
 
 
+class StateStore(Protocol):
+    """What assistants keep of a conversation, as text under a name; it goes with the conversation."""
+
+    async def get(self, conversation_id: str, name: str) -> str | None: ...
+
+    async def put(self, conversation_id: str, name: str, data: str) -> None:
+        """Replaces what is kept under the name."""
+        ...
+
+
 class NodeStore(Protocol):
     """The processes that answer from one database, each a node with a name. Each turn, and its reply until that is
     sent, is the matter of one of them."""
@@ -273,6 +283,7 @@ class Store(Protocol):
     outbox: OutboxStore
     people: PeopleStore
     notes: NoteStore
+    states: StateStore
     nodes: NodeStore
 
     async def start(self) -> None: ...

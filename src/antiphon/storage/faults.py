@@ -8,6 +8,8 @@ TAKEN = "Something with this id or name exists already."
 UNSTORABLE = (
     "This holds a character or a number that cannot be stored: NUL, half of a surrogate pair, or beyond 64 bits."
 )
+GOES_ON = "a house that runs needs no restart."
+"""Behind what to do about a database that a process may have met at its start too, and ended."""
 
 Translator = Callable[[Exception, str], Exception]
 """Gives an error as one of ours when it is about the database, otherwise itself. The text is the database's place,

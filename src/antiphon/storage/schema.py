@@ -158,6 +158,15 @@ outbox = Table(
     sqlite_with_rowid=False,
 )
 
+states = Table(
+    "states",
+    metadata,
+    Column("conversation_id", Text, ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("data", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 notes = Table(
     "notes",
     metadata,

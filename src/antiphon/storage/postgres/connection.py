@@ -10,6 +10,7 @@ from asyncpg.connection import Connection
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.postgres.faults import unreachable
+from antiphon.telemetry.logs import get_logger
 
 SCHEMES = ("postgresql", "postgres")
 
@@ -27,6 +28,8 @@ _OLDEST = 13
 _PAUSE = 0.05
 """Seconds between two attempts to reach a server that restarts."""
 
+log = get_logger(__name__)
+
 
 def checked_url(settings: DatabaseSettings) -> str:
     """The URL, if it can be one; `ConfigError` otherwise, without what may be a password in it."""
@@ -41,12 +44,12 @@ def checked_url(settings: DatabaseSettings) -> str:
 
 
 async def connect(settings: DatabaseSettings, *, name: str = "antiphon", patient: bool = True) -> Link:
-    """A connection, which the caller closes. `patient`: a server that restarts gets `connect_seconds` for it. `name` is
-    what its operator sees, at most 63 bytes.
+    """A connection, which the caller closes. `patient`: a server that restarts gets `connect_seconds` for it, and the
+    log says that it is waited for. `name` is what its operator sees, at most 63 bytes.
 
     Raises `ServiceError` with what to do."""
     clock = asyncio.get_running_loop().time
-    give_up = clock() + settings.connect_seconds
+    give_up, told = clock() + settings.connect_seconds, False
     while True:
         try:
             return await _connect(settings, name)
@@ -54,6 +57,9 @@ async def connect(settings: DatabaseSettings, *, name: str = "antiphon", patient
             restarting = isinstance(error, OSError | asyncpg.CannotConnectNowError | asyncpg.PostgresConnectionError)
             if not (restarting and patient) or clock() + _PAUSE > give_up:
                 raise unreachable(error, settings.place) from error
+            if not told:
+                told = True
+                log.warning("store.waiting", database=settings.place, seconds=settings.connect_seconds)
         await asyncio.sleep(_PAUSE)
 
 

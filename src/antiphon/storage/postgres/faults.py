@@ -10,7 +10,7 @@ from typing import Literal
 import asyncpg
 
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.storage.faults import GONE, TAKEN, UNSTORABLE, with_cause
+from antiphon.storage.faults import GOES_ON, GONE, TAKEN, UNSTORABLE, with_cause
 
 Kind = Literal["collision", "double", "lost", "slow", "other"]
 
@@ -24,13 +24,13 @@ _LOST = (
     OSError,
 )
 
-_DOWN = "does not answer: check that the server runs and can be reached; nothing needs to be restarted here."
+_DOWN = f"does not answer: check that the server runs and can be reached; {GOES_ON}"
 _SENTENCES: dict[str, str] = {
     "08": _DOWN,
     "28": "refuses the name or the password. Check both in database.url.",
     "3D000": "does not exist: create it (createdb), or name another one in database.url.",
     "42501": "does not let this user do it: make the user the owner of the database (ALTER DATABASE … OWNER TO …).",
-    "53100": "has no room left: free some space on the disk of its server; nothing needs to be restarted here.",
+    "53100": f"has no room left: free some space on the disk of its server; {GOES_ON}",
     "53200": "has no memory left: give its server more, or lower max_connections there.",
     "53300": "takes no more connections: raise max_connections of the server, or lower database.connections.",
     "25006": "takes no changes now: name the server that writes (not a replica) in database.url.",

@@ -275,6 +275,16 @@ WHERE notes.person_id = $1::VARCHAR ORDER BY notes.number DESC
 -- parameters: person_id id
 DELETE FROM notes WHERE notes.person_id = $1::VARCHAR AND notes.id = $2::VARCHAR RETURNING notes.id
 
+-- name: state_get
+-- parameters: conversation_id state
+SELECT states.data
+FROM states
+WHERE states.conversation_id = $1::VARCHAR AND states.name = $2::VARCHAR
+
+-- name: state_put
+-- parameters: conversation_id state data
+INSERT INTO states (conversation_id, name, data) VALUES ($1, $2, $3) ON CONFLICT (conversation_id, name) DO UPDATE SET data = excluded.data
+
 -- name: check_write
 -- parameters:
 UPDATE alembic_version SET version_num = version_num

@@ -4,7 +4,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
-from antiphon.storage.base import ConversationStore, InboxStore, NodeStore, NoteStore, OutboxStore, PeopleStore
+from antiphon.storage.base import (
+    ConversationStore,
+    InboxStore,
+    NodeStore,
+    NoteStore,
+    OutboxStore,
+    PeopleStore,
+    StateStore,
+)
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.meter import Meter
 from antiphon.storage.migrations.postgres import bring_up_to_date
@@ -19,6 +27,7 @@ from antiphon.storage.sql.nodes import SqlNodes
 from antiphon.storage.sql.notes import SqlNotes
 from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
+from antiphon.storage.sql.states import SqlStates
 from antiphon.storage.sql.unit import Alone, P, T, Unit, run
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics
@@ -38,6 +47,7 @@ class PostgresStore:
     outbox: OutboxStore
     people: PeopleStore
     notes: NoteStore
+    states: StateStore
     nodes: NodeStore
 
     def __init__(self, settings: DatabaseSettings, *, node: str = "", metrics: Metrics | None = None) -> None:
@@ -65,6 +75,7 @@ class PostgresStore:
         self.outbox = SqlOutbox(self, node)
         self.people = SqlPeople(self)
         self.notes = SqlNotes(self)
+        self.states = SqlStates(self)
         self.nodes = SqlNodes(self, node)
 
     async def start(self) -> None:

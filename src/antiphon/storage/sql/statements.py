@@ -31,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 
-from antiphon.storage.schema import accounts, chunks, conversations, inbox, messages, notes, outbox, people
+from antiphon.storage.schema import accounts, chunks, conversations, inbox, messages, notes, outbox, people, states
 
 
 class InsertRow:
@@ -343,6 +343,14 @@ NOTE_LIST = (
 )
 NOTE_DELETE = (
     delete(notes).where(notes.c.person_id == _text("person_id"), notes.c.id == _text("id")).returning(notes.c.id)
+)
+
+STATE_GET = select(states.c.data).where(
+    states.c.conversation_id == _text("conversation_id"), states.c.name == _text("state")
+)
+STATE_PUT = text(
+    "INSERT INTO states (conversation_id, name, data) VALUES (:conversation_id, :state, :data) "
+    "ON CONFLICT (conversation_id, name) DO UPDATE SET data = excluded.data"
 )
 
 # --- the database itself ------------------------------------------------------------------------------------------

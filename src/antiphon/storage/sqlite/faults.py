@@ -3,11 +3,11 @@
 import sqlite3
 
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.storage.faults import GONE, TAKEN, UNSTORABLE, with_cause
+from antiphon.storage.faults import GOES_ON, GONE, TAKEN, UNSTORABLE, with_cause
 
 _LOCKED = "is locked by another program that writes for too long: close that program."
 _SENTENCES = {
-    sqlite3.SQLITE_FULL: "has no room left: free some space on its disk; nothing needs to be restarted.",
+    sqlite3.SQLITE_FULL: f"has no room left: free some space on its disk; {GOES_ON}",
     sqlite3.SQLITE_READONLY: "may not be written: give this user write access to the file and its folder.",
     sqlite3.SQLITE_BUSY: _LOCKED,
     sqlite3.SQLITE_LOCKED: _LOCKED,

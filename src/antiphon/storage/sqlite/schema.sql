@@ -168,4 +168,13 @@ END;
 
 CREATE INDEX inbox_open ON inbox (conversation_id, ticket) WHERE state != 'ended';
 
-INSERT INTO alembic_version VALUES ('0003');
+CREATE TABLE states (
+    conversation_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (conversation_id, name),
+    FOREIGN KEY(conversation_id) REFERENCES conversations (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+INSERT INTO alembic_version VALUES ('0004');

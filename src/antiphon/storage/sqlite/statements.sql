@@ -226,5 +226,13 @@ WHERE notes.person_id = :person_id ORDER BY notes.number DESC
 -- name: note_delete
 DELETE FROM notes WHERE notes.person_id = :person_id AND notes.id = :id RETURNING id
 
+-- name: state_get
+SELECT states.data
+FROM states
+WHERE states.conversation_id = :conversation_id AND states.name = :state
+
+-- name: state_put
+INSERT INTO states (conversation_id, name, data) VALUES (:conversation_id, :state, :data) ON CONFLICT (conversation_id, name) DO UPDATE SET data = excluded.data
+
 -- name: check_write
 UPDATE alembic_version SET version_num = version_num

@@ -8,7 +8,15 @@ from typing import cast
 
 from antiphon.errors import ServiceError
 from antiphon.runtime.threads import run_async
-from antiphon.storage.base import ConversationStore, InboxStore, NodeStore, NoteStore, OutboxStore, PeopleStore
+from antiphon.storage.base import (
+    ConversationStore,
+    InboxStore,
+    NodeStore,
+    NoteStore,
+    OutboxStore,
+    PeopleStore,
+    StateStore,
+)
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.current import bring_up_to_date, version
 from antiphon.storage.sql.catalogue import statements
@@ -18,6 +26,7 @@ from antiphon.storage.sql.nodes import SqlNodes
 from antiphon.storage.sql.notes import SqlNotes
 from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
+from antiphon.storage.sql.states import SqlStates
 from antiphon.storage.sql.unit import P, T, Unit, run
 from antiphon.storage.sqlite.connection import connect, identity_of, path_of, prepare
 from antiphon.storage.sqlite.faults import translated
@@ -42,6 +51,7 @@ class SqliteStore:
     outbox: OutboxStore
     people: PeopleStore
     notes: NoteStore
+    states: StateStore
     nodes: NodeStore
 
     def __init__(self, settings: DatabaseSettings, *, node: str = "", metrics: Metrics | None = None) -> None:
@@ -67,6 +77,7 @@ class SqliteStore:
         self.outbox = SqlOutbox(self, node)
         self.people = SqlPeople(self)
         self.notes = SqlNotes(self)
+        self.states = SqlStates(self)
         self.nodes = SqlNodes(self, node)
 
     async def start(self) -> None:
