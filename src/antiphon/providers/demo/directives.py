@@ -8,6 +8,10 @@
     !401 !410 !500 !503  the vendor refuses with that status
     !429 [n]           too many requests. With n, the demo server refuses a request (same key, same body) n times and
                        then answers it. In process nothing is counted, because the model is a pure function: always.
+    !quota             the paid quota is used up, which many vendors say with a 429 as well
+    !overload          the vendor is too busy, which some say with a 429 as well
+    !noids …           calls of tools come without ids; on the wire only
+    !split [n] …       the answer comes in writes of n bytes (1), names of tools in pieces; on the wire only
     !garbage           bytes that no protocol allows
     !hang              never answers
     !tool name {json}  calls exactly that, offered or not, valid or not; several in a row are called in parallel
@@ -30,24 +34,28 @@ _SLOWEST = 60_000
 _NAME = re.compile(r"!([a-z]{2,8}|\d{3})(?![\w!])[ \t]*")
 _NUMBER = re.compile(r"(\d{1,9})(?!\S)\s*")
 _CALL = re.compile(r"([\w.-]{1,128})\s*")
-_DEFAULTS: Mapping[str, int] = {"slow": 200, "cut": 5, "error": 5, "long": 500}
-_REFUSALS = frozenset({"401", "410", "429", "500", "503"})
-NAMES = (*sorted(_REFUSALS), "cut", "echo", "error", "filter", "garbage", "hang", "long", "reason", "slow", "tool")
+_DEFAULTS: Mapping[str, int] = {"slow": 200, "cut": 5, "error": 5, "long": 500, "split": 1}
+_REFUSALS = ("401", "410", "429", "500", "503", "overload", "quota")
+NAMES = (
+    *_REFUSALS, "cut", "echo", "error", "filter", "garbage", "hang", "long", "noids", "reason", "slow", "split", "tool",
+)  # fmt: skip
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """What goes wrong: `after` tokens of the answer for `cut` and `error`; `times` None means always."""
+    """What goes wrong: `after` tokens of the answer for `cut` and `error`; `refusal` is the name of a directive, and
+    `times` None means always."""
 
-    kind: Literal["status", "cut", "error", "garbage", "hang"]
+    kind: Literal["refusal", "cut", "error", "garbage", "hang"]
     after: int = 0
-    status: int = 0
+    refusal: str = ""
     times: int | None = None
 
 
 class Directives(Struct, frozen=True, kw_only=True):
     """What a message asks for. `rest` is the text that is left to answer.
 
-    `calls` are pairs of a tool's name and its arguments as written; `delay` is seconds a token.
+    `calls` are pairs of a tool's name and its arguments as written; `delay` is seconds a token, `split` the bytes of
+    one write.
     """
 
     rest: str
@@ -55,6 +63,8 @@ class Directives(Struct, frozen=True, kw_only=True):
     reason: bool = False
     filtered: bool = False
     fault: Fault | None = None
+    without_ids: bool = False
+    split: int | None = None
     calls: tuple[tuple[str, str], ...] = ()
     long: int | None = None
     echo: str | None = None
@@ -86,6 +96,10 @@ def _apply(found: Directives, name: str, rest: str) -> Directives:
             return replace(found, rest=rest, reason=True)
         case "filter":
             return replace(found, rest=rest, filtered=True)
+        case "noids":
+            return replace(found, rest=rest, without_ids=True)
+        case "split":
+            return replace(found, rest=after, split=max(1, count))
         case "long":
             return replace(found, rest="", long=count)
         case "echo":
@@ -97,7 +111,7 @@ def _apply(found: Directives, name: str, rest: str) -> Directives:
         case "garbage" | "hang":
             return replace(found, rest=rest, fault=Fault(kind="garbage" if name == "garbage" else "hang"))
         case _:
-            return replace(found, rest=after, fault=Fault(kind="status", status=int(name), times=number))
+            return replace(found, rest=after, fault=Fault(kind="refusal", refusal=name, times=number))
 
 
 def _number(text: str) -> tuple[int | None, str]:

@@ -62,12 +62,14 @@ class Script(Struct, frozen=True, kw_only=True):
     """A whole answer. `events` end with exactly one `Finish` or `Error`.
 
     `delay` is seconds a token where the request asks for slowness. `fault` is what the last event stands for: in
-    process it is that event, on the wire it really happens.
+    process it is that event, on the wire it really happens, as do calls `without_ids` and writes of `split` bytes.
     """
 
     events: tuple[Event, ...]
     delay: float | None = None
     fault: Fault | None = None
+    without_ids: bool = False
+    split: int | None = None
 
 
 class Utterance(Struct, frozen=True, kw_only=True):
@@ -79,15 +81,21 @@ class Utterance(Struct, frozen=True, kw_only=True):
 
 
 def perform(request: ModelRequest, *, forgiven: bool = False) -> Script:
-    """The answer to `request`: always the same one. `forgiven` answers as if no status had been asked for."""
+    """The answer to `request`: always the same one. `forgiven` answers as if no refusal had been asked for."""
     reading = Reading(request)
     asked = parse(reading.question)
-    if forgiven and asked.fault is not None and asked.fault.kind == "status":
+    if forgiven and asked.fault is not None and asked.fault.kind == "refusal":
         asked = replace(asked, fault=None)
     reply = _directed(asked, reading) or _reply(asked.rest, reading)
     if asked.reason:
         reply = Utterance(thought=f"{_THINKING}{reply.thought}", text=reply.text, calls=reply.calls)
-    return Script(events=tuple(_events(reply, request, asked)), delay=asked.delay, fault=asked.fault)
+    return Script(
+        events=tuple(_events(reply, request, asked)),
+        delay=asked.delay,
+        fault=asked.fault,
+        without_ids=asked.without_ids,
+        split=asked.split,
+    )
 
 
 # --- what to say --------------------------------------------------------------------------------------------------
@@ -168,7 +176,7 @@ def _first_plan(text: str, reading: Reading) -> Plan | None:
 
 def _events(reply: Utterance, request: ModelRequest, asked: Directives) -> Iterator[Event]:
     fault = asked.fault
-    if fault is not None and fault.kind in {"status", "garbage", "hang"}:
+    if fault is not None and fault.kind in {"refusal", "garbage", "hang"}:
         yield error_of(fault)
         return
     thought, text = tokens(reply.thought), tokens(reply.text)

@@ -1,4 +1,4 @@
-"""What a fault of the demo model is called: the event it ends with in process, the body it has on the wire."""
+"""What a fault of the demo model is called: the event it ends with in process, the refusal it is on the wire."""
 
 from collections.abc import Mapping
 
@@ -12,42 +12,75 @@ RETRY_AFTER = 1.0
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """A status as OpenAI words it (`type`, `code`) and as the contract of providers does (`kind`)."""
+    """A refusal as OpenAI gives it (`status`, `type`, `code`) and as the contract of providers names it (`kind`)."""
 
+    status: int
     kind: ErrorKind
     public: str
     type: str
     code: str | None = None
     retryable: bool = False
 
+    @property
+    def retry_after(self) -> float | None:
+        return RETRY_AFTER if self.kind in {"rate", "overload"} else None
 
-_REFUSALS: Mapping[int, Refusal] = {
-    401: Refusal(
+
+UNAUTHORIZED = Refusal(
+    status=401,
+    kind="auth",
+    public="Incorrect API key provided.",
+    type="invalid_request_error",
+    code="invalid_api_key",
+)
+
+_REFUSALS: Mapping[str, Refusal] = {
+    "401": Refusal(
+        status=401,
         kind="auth",
         public="The demo model refused the key, as `!401` asked. With a real provider: check its API key.",
         type="invalid_request_error",
         code="invalid_api_key",
     ),
-    410: Refusal(
+    "410": Refusal(
+        status=410,
         kind="retired",
         public="The demo model says it is retired, as `!410` asked. With a real provider: choose another one.",
         type="invalid_request_error",
         code="gone",
     ),
-    429: Refusal(
+    "429": Refusal(
+        status=429,
         kind="rate",
         public="The demo model says too many requests, as `!429` asked. Wait a second and try again.",
         type="requests",
         code="rate_limit_exceeded",
         retryable=True,
     ),
-    500: Refusal(
+    "quota": Refusal(
+        status=429,
+        kind="quota",
+        public="The demo model says its quota is used up, as `!quota` asked. With a real provider: add credit there.",
+        type="insufficient_quota",
+        code="insufficient_quota",
+    ),
+    "overload": Refusal(
+        status=429,
+        kind="overload",
+        public="The demo model says it is overloaded, as `!overload` asked. Try again in a moment.",
+        type="engine_overloaded",
+        code="engine_overloaded",
+        retryable=True,
+    ),
+    "500": Refusal(
+        status=500,
         kind="server",
         public="The demo model failed, as `!500` asked. Try again.",
         type="server_error",
         retryable=True,
     ),
-    503: Refusal(
+    "503": Refusal(
+        status=503,
         kind="overload",
         public="The demo model says it is overloaded, as `!503` asked. Try again in a moment.",
         type="server_error",
@@ -67,16 +100,21 @@ _BROKEN: Mapping[str, tuple[ErrorKind, str, str]] = {
 }
 
 
-def refusal(status: int) -> Refusal:
-    """The refusal behind a status that a directive can name."""
-    return _REFUSALS[status]
+def refusal(name: str) -> Refusal:
+    """The refusal behind the directive of that name."""
+    return _REFUSALS[name]
+
+
+def invalid(what: str, status: int = 400, code: str | None = None) -> Refusal:
+    """The refusal of a request that is wrong; `what` says why."""
+    return Refusal(status=status, kind="invalid", public=what, type="invalid_request_error", code=code)
 
 
 def error_of(fault: Fault) -> Error:
     """The event that ends a stream with this fault."""
-    if fault.kind == "status":
-        found = _REFUSALS[fault.status]
-        after = RETRY_AFTER if fault.status in {429, 503} else None
-        return Error(found.kind, f"{fault.status} by directive", found.public, found.retryable, after)
+    if fault.kind == "refusal":
+        found = _REFUSALS[fault.refusal]
+        message = f"{fault.refusal} by directive"
+        return Error(found.kind, message, found.public, found.retryable, found.retry_after)
     kind, message, public = _BROKEN[fault.kind]
     return Error(kind, message, public, retryable=fault.kind == "error")

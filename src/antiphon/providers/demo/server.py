@@ -1,27 +1,30 @@
-"""The demo model as an OpenAI-protocol server: for tests, load tests, and any client that speaks the protocol.
+"""The demo model as a server of every protocol: for tests, load tests, and any client that speaks one of them.
 
-Faults that a directive asks for really happen here: statuses with Retry-After, a connection that breaks, bytes that
-are no JSON, silence.
+Faults that a directive asks for really happen here: refusals as each vendor words them, a connection that breaks,
+bytes that are no JSON, silence.
 """
 
 import asyncio
 import hmac
-import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from hashlib import blake2s
 
-import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
-from antiphon.domain import new_id
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.providers.base import DEMO, Event, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta
+from antiphon.providers.base import DEMO, Event, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallEnd, ToolCallStart
 from antiphon.providers.demo.directives import Fault
 from antiphon.providers.demo.engine import Script, perform
-from antiphon.providers.demo.faults import RETRY_AFTER, refusal
+from antiphon.providers.demo.faults import UNAUTHORIZED, Refusal, invalid, refusal
 from antiphon.providers.demo.pace import Pace, period_of
-from antiphon.providers.demo.wire import ChatBody, Chunks, completion, error_body, read_body
+from antiphon.providers.demo.wire.base import Asked, Encoder, Wire
+from antiphon.providers.demo.wire.openai_chat import OpenAIChatWire
 from antiphon.telemetry.logs import get_logger
+
+WIRES: tuple[Wire, ...] = (OpenAIChatWire(),)
+"""The protocols that are served."""
 
 GARBAGE = b'data: {"choices":[{"delta":{"content":"half\n\n\xff\xfe\x00<html>no protocol allows this\n\n'
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -35,7 +38,7 @@ log = get_logger(__name__)
 
 
 class DemoServer:
-    """Serves `/v1/chat/completions` and `/v1/models` on `host`; port 0 takes a free one.
+    """Serves every protocol of `WIRES` on `host`; port 0 takes a free one.
 
     `rate` is in tokens a second, None or 0 for as fast as the client reads. With `api_key` every request needs it.
     """
@@ -53,11 +56,16 @@ class DemoServer:
 
     @property
     def url(self) -> str:
-        """The base URL to give to a client, with `/v1`. Raises `ServiceError` before `start`."""
+        """The base URL to give to a client of OpenAI's protocol, with `/v1`. Raises `ServiceError` before `start`."""
+        return f"{self.root}/v1"
+
+    @property
+    def root(self) -> str:
+        """The address without any path. Raises `ServiceError` before `start`."""
         if self._runner is None or not self._runner.addresses:
             raise ServiceError("The demo server is not running. Start it first.")
         host, port = self._runner.addresses[0][:2]
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     @property
     def active(self) -> int:
@@ -67,8 +75,10 @@ class DemoServer:
     async def start(self) -> None:
         """Listens. Raises `ServiceError` when the address cannot be had."""
         app = web.Application(client_max_size=_LARGEST_BODY)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_get("/v1/models", self._models)
+        for path in dict.fromkeys(path for wire in WIRES for path in wire.manner.asks):
+            app.router.add_post(path, self._by_protocol(self._chat, [w for w in WIRES if path in w.manner.asks]))
+        for path in dict.fromkeys(path for wire in WIRES for path in wire.manner.lists):
+            app.router.add_get(path, self._by_protocol(self._models, [w for w in WIRES if path in w.manner.lists]))
         # A client that goes away cancels its handler: a stream nobody reads must not go on.
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
@@ -87,57 +97,58 @@ class DemoServer:
         if runner is not None:
             await runner.cleanup()
 
-    async def _models(self, request: web.Request) -> web.Response:
-        if not self._admits(request):
-            return _unauthorized()
-        return _json(
-            {"object": "list", "data": [{"id": DEMO, "object": "model", "created": 0, "owned_by": "antiphon"}]}
-        )
+    def _by_protocol(
+        self, answer: Callable[[web.Request, Wire], Awaitable[web.StreamResponse]], wires: list[Wire]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            wire = next((wire for wire in wires if wire.manner.key_header in request.headers), wires[0])
+            return await answer(request, wire) if self._admits(request, wire) else _refuse(wire, UNAUTHORIZED)
 
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
-        if not self._admits(request):
-            return _unauthorized()
+        return handle
+
+    async def _models(self, _: web.Request, wire: Wire) -> web.StreamResponse:
+        return web.Response(body=wire.models(), content_type="application/json")
+
+    async def _chat(self, request: web.Request, wire: Wire) -> web.StreamResponse:
         raw = await request.read()
         try:
-            body = read_body(raw)
-            model_request = body.request()
+            asked = wire.read(raw, request.match_info)
         except ValidationError as error:
-            return _refuse(400, str(error), "invalid_request_error", None)
-        if body.model != DEMO:
-            message = f"The model `{body.model[:100]}` does not exist. This server has `{DEMO}`."
-            return _refuse(404, message, "invalid_request_error", "model_not_found")
+            return _refuse(wire, invalid(str(error)))
+        if asked.request.model != DEMO:
+            message = f"The model `{asked.request.model[:100]}` does not exist. This server has `{DEMO}`."
+            return _refuse(wire, invalid(message, 404, "model_not_found"))
         self._active += 1
         try:
-            return await self._answer(request, raw, body, model_request)
+            return await self._answer(request, raw, wire, asked)
         finally:
             self._active -= 1
 
-    async def _answer(
-        self, request: web.Request, raw: bytes, body: ChatBody, asked: ModelRequest
-    ) -> web.StreamResponse:
-        script = perform(asked)
+    async def _answer(self, request: web.Request, raw: bytes, wire: Wire, asked: Asked) -> web.StreamResponse:
+        script = perform(asked.request)
         fault = script.fault
         if fault is not None and fault.kind == "hang":
             await asyncio.Event().wait()
-        if fault is not None and fault.kind == "status":
-            if self._refuses(request, raw, fault):
-                found = refusal(fault.status)
-                return _refuse(fault.status, found.public, found.type, found.code)
-            script = perform(asked, forgiven=True)
-        return await (self._stream(request, body, script) if body.stream else self._whole(request, body, script))
+        if fault is not None and fault.kind == "refusal":
+            if self._refuses(_key(request.headers, wire), raw, fault):
+                return _refuse(wire, refusal(fault.refusal))
+            script = perform(asked.request, forgiven=True)
+        if script.without_ids:
+            script = replace(script, events=tuple(_without_ids(script.events)))
+        return await (self._stream if asked.stream else self._whole)(request, wire, asked, script)
 
-    def _refuses(self, request: web.Request, raw: bytes, fault: Fault) -> bool:
+    def _refuses(self, key: str, raw: bytes, fault: Fault) -> bool:
         """Counts `!429 n` by key and body: a retry of the same request is answered after n refusals."""
         if fault.times is None:
             return True
-        key = blake2s(raw, key=blake2s(request.headers.get("Authorization", "").encode()).digest()).digest()
-        count = self._refused.pop(key, 0)
-        self._refused[key] = min(count + 1, fault.times)
+        digest = blake2s(raw, key=blake2s(key.encode("utf-8", "surrogateescape")).digest()).digest()
+        count = self._refused.pop(digest, 0)
+        self._refused[digest] = min(count + 1, fault.times)
         if len(self._refused) > _REMEMBERED:
             self._refused.popitem(last=False)
         return count < fault.times
 
-    async def _whole(self, request: web.Request, body: ChatBody, script: Script) -> web.StreamResponse:
+    async def _whole(self, request: web.Request, wire: Wire, asked: Asked, script: Script) -> web.StreamResponse:
         pace = self._pace(script)
         for event in script.events:
             if _is_token(event) and (seconds := pace.wait()):
@@ -147,23 +158,18 @@ class DemoServer:
                 _abort(request)
             case Fault(kind="garbage"):
                 return web.Response(body=GARBAGE, content_type="application/json")
-            case Fault(kind="error"):
-                # Some gateways report a failure inside a 200.
-                return _json({"error": error_body("The model failed.", "server_error", None)})
-        return web.Response(
-            body=completion(f"chatcmpl-{new_id()}", body.model, int(time.time()), script.events),
-            content_type="application/json",
-        )
+        return web.Response(body=wire.whole(asked, script.events), content_type="application/json")
 
-    async def _stream(self, request: web.Request, body: ChatBody, script: Script) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    async def _stream(self, request: web.Request, wire: Wire, asked: Asked, script: Script) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": wire.manner.content_type, "Cache-Control": "no-cache"})
         await response.prepare(request)
-        chunks = Chunks(f"chatcmpl-{new_id()}", body.model, int(time.time()), include_usage=body.include_usage)
         fault = script.fault
         # The last event of a fault is what the client will make of it, not something that is sent.
-        events = script.events if fault is None or fault.kind == "error" else script.events[:-1]
+        events: Iterable[Event] = script.events if fault is None or fault.kind == "error" else script.events[:-1]
+        if script.split and wire.manner.names_in_pieces:
+            events = _names_in_pieces(events)
         try:
-            await self._write(response, chunks, events, self._pace(script))
+            await self._write(_Out(response, script.split), wire.encoder(asked), events, self._pace(script))
             if fault is not None and fault.kind == "garbage":
                 await response.write(GARBAGE)
             if fault is not None and fault.kind == "cut":
@@ -174,35 +180,75 @@ class DemoServer:
         await response.write_eof()
         return response
 
-    async def _write(self, response: web.StreamResponse, chunks: Chunks, events: tuple[Event, ...], pace: Pace) -> None:
+    async def _write(self, out: "_Out", encoder: Encoder, events: Iterable[Event], pace: Pace) -> None:
         """Sends the events, several in one write whenever they are due together."""
-        waiting = [chunks.first()]
+        waiting = [encoder.first()]
         size = len(waiting[0])
         for event in events:
             seconds = pace.wait() if _is_token(event) else 0.0
             if waiting and (seconds or size >= _BATCH):
-                await response.write(b"".join(waiting))
+                await out.write(b"".join(waiting))
                 waiting.clear()
                 size = 0
                 await asyncio.sleep(seconds)
-            data = chunks.encode(event)
+            data = encoder.encode(event)
             waiting.append(data)
             size += len(data)
         if waiting:
-            await response.write(b"".join(waiting))
+            await out.write(b"".join(waiting))
 
     def _pace(self, script: Script) -> Pace:
         return Pace(period_of(self._rate, script.delay), asyncio.get_running_loop().time)
 
-    def _admits(self, request: web.Request) -> bool:
+    def _admits(self, request: web.Request, wire: Wire) -> bool:
         if self._api_key is None:
             return True
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        return hmac.compare_digest(given, f"Bearer {self._api_key}".encode())
+        given = _key(request.headers, wire).encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(given, f"{wire.manner.key_prefix}{self._api_key}".encode())
+
+
+class _Out:
+    """The body of an answer, in writes of `split` bytes, each a packet of its own, where that is asked for."""
+
+    def __init__(self, response: web.StreamResponse, split: int | None) -> None:
+        self._response = response
+        self._split = split
+
+    async def write(self, data: bytes) -> None:
+        step = self._split or max(1, len(data))
+        for at in range(0, len(data), step):
+            await self._response.write(data[at : at + step])
+            if self._split:
+                await asyncio.sleep(0)
+
+
+def _key(headers: Mapping[str, str], wire: Wire) -> str:
+    return headers.get(wire.manner.key_header, "")
 
 
 def _is_token(event: Event) -> bool:
     return isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta)
+
+
+def _without_ids(events: Iterable[Event]) -> Iterator[Event]:
+    for event in events:
+        match event:
+            case ToolCallStart(index, _, name):
+                yield ToolCallStart(index, "", name)
+            case ToolCallEnd(index, call):
+                yield ToolCallEnd(index, replace(call, id=""))
+            case _:
+                yield event
+
+
+def _names_in_pieces(events: Iterable[Event]) -> Iterator[Event]:
+    for event in events:
+        if isinstance(event, ToolCallStart):
+            half = len(event.name) // 2 or 1
+            yield ToolCallStart(event.index, event.id, event.name[:half])
+            yield ToolCallStart(event.index, "", event.name[half:])
+        else:
+            yield event
 
 
 def _abort(request: web.Request) -> None:
@@ -212,17 +258,8 @@ def _abort(request: web.Request) -> None:
     raise ConnectionResetError("cut by directive")
 
 
-def _json(value: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
-
-
-def _refuse(status: int, message: str, kind: str, code: str | None) -> web.Response:
-    response = _json({"error": error_body(message, kind, code)})
-    response.set_status(status)
-    if status in {429, 503}:
-        response.headers["Retry-After"] = f"{RETRY_AFTER:.0f}"
-    return response
-
-
-def _unauthorized() -> web.Response:
-    return _refuse(401, "Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
+def _refuse(wire: Wire, refusal: Refusal) -> web.Response:
+    reply = wire.refuse(refusal)
+    return web.Response(
+        status=reply.status, body=reply.body, headers=dict(reply.headers), content_type="application/json"
+    )

@@ -64,7 +64,8 @@ def _told(events: list[Event]) -> tuple[str, str, list[str], tuple[int, int, int
     [
         "hi", "What is the weather in Oslo?", "!echo Grüße 世界 \"quoted\" \\ \t tab", "!reason !echo x", "!long 3000",
         '!tool weather {"city": "Oslo"} !tool b {broken', "!filter !long 6", "!cut 2 !long 9", "!error 2 !long 9",
-        "!401", "!410", "!429", "!500", "!503", "!garbage", "!echo",
+        "!401", "!410", "!429", "!500", "!503", "!quota", "!overload",
+        "!garbage", "!echo", "!split 3 !reason !long 9", '!split !tool weather {"city": "Oslo"}',
     ],
 )  # fmt: skip
 async def test_both_ways_tell_the_same(remote: CompatibleProvider, text: str) -> None:

@@ -40,6 +40,9 @@ def test_directives_may_be_combined_each_once() -> None:
     assert found.reason
     assert found.long == 100
     assert parse("!cut 1 !cut 2").rest == "!cut 2"
+    found = parse("!split 3 !noids !long 2")
+    assert (found.split, found.without_ids, found.long) == (3, True, 2)
+    assert (parse("!split 0").split, parse("!split").split) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,8 @@ def test_directives_may_be_combined_each_once() -> None:
         ("!429 3", "rate", True),
         ("!500", "server", True),
         ("!503", "overload", True),
+        ("!quota", "quota", False),
+        ("!overload", "overload", True),
         ("!garbage", "protocol", False),
         ("!hang", "interrupted", False),
         ("!cut", "interrupted", False),

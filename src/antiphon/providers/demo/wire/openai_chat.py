@@ -4,15 +4,17 @@ Protocol: https://platform.openai.com/docs/api-reference/chat. Reasoning goes ou
 that vLLM, DeepSeek and llama.cpp servers use.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from antiphon.domain import Usage
+from antiphon.domain import Usage, new_id
 from antiphon.errors import ValidationError
 from antiphon.providers.base import (
+    DEMO,
     ChatMessage,
     Error,
     Event,
@@ -27,6 +29,8 @@ from antiphon.providers.base import (
     ToolSpec,
     UsageReport,
 )
+from antiphon.providers.demo.faults import Refusal
+from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner
 
 DONE = b"data: [DONE]\n\n"
 _FINISH: Mapping[str, str] = {"filtered": "content_filter"}
@@ -73,10 +77,6 @@ class ChatBody(Struct, frozen=True):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
 
-    @property
-    def include_usage(self) -> bool:
-        return self.stream_options is not None and self.stream_options.include_usage
-
     def request(self) -> ModelRequest:
         """The body as a provider sees it. `tool_choice` may forbid tools or leave one of them."""
         return ModelRequest(
@@ -97,12 +97,44 @@ class ChatBody(Struct, frozen=True):
 _decoder = msgspec.json.Decoder(ChatBody)
 
 
-def read_body(body: bytes) -> ChatBody:
-    """The body of a request. Raises `ValidationError` naming what is wrong with it."""
-    try:
-        return _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValidationError(f"The body is not a chat completion request: {error}") from error
+class OpenAIChatWire:
+    """Chat completions."""
+
+    manner = Manner(asks=("/v1/chat/completions",), lists=("/v1/models",), names_in_pieces=True)
+
+    def read(self, body: bytes, _: Mapping[str, str]) -> Asked:
+        try:
+            read = _decoder.decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ValidationError(f"The body is not a chat completion request: {error}") from error
+        told = read.stream_options is not None and read.stream_options.include_usage
+        return Asked(request=read.request(), stream=bool(read.stream), usage=told)
+
+    def encoder(self, asked: Asked) -> "Chunks":
+        return Chunks(_identity(), asked.request.model, int(time.time()), include_usage=asked.usage)
+
+    def whole(self, asked: Asked, events: Sequence[Event]) -> bytes:
+        failed = next((event for event in events if isinstance(event, Error)), None)
+        if failed is not None:  # some gateways report a failure inside a 200
+            return _encode({"error": error_body(failed.public, "server_error", None)})
+        return _completion(_identity(), asked.request.model, int(time.time()), events)
+
+    def refuse(self, refusal: Refusal) -> ErrorReply:
+        wait = refusal.retry_after
+        return ErrorReply(
+            status=refusal.status,
+            body=_encode({"error": error_body(refusal.public, refusal.type, refusal.code)}),
+            headers={} if wait is None else {"Retry-After": f"{wait:.0f}"},
+        )
+
+    def models(self) -> bytes:
+        return _encode(
+            {"object": "list", "data": [{"id": DEMO, "object": "model", "created": 0, "owned_by": "antiphon"}]}
+        )
+
+
+def _identity() -> str:
+    return f"chatcmpl-{new_id()}"
 
 
 def _message(message: BodyMessage) -> ChatMessage:
@@ -190,8 +222,7 @@ class Chunks:
         return last + DONE
 
 
-def completion(identity: str, model: str, created: int, events: Sequence[Event]) -> bytes:
-    """The whole answer as one JSON body, for a request without `stream`."""
+def _completion(identity: str, model: str, created: int, events: Sequence[Event]) -> bytes:
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
     reasoning = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
     calls = [event.call for event in events if isinstance(event, ToolCallEnd)]
