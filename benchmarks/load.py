@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 
 from benchmarks.measuring import ROOT, program
 
-FLOOR, OURS, PEER, YOURS = "C floor", "antiphon", "websockets and json", "yours"
+FLOOR, BARE, OURS, PEER, YOURS = "C floor", "bare Python", "antiphon", "websockets and json", "yours"
 
 _READY = r"listening on (\d+)"
 _COMMANDS = {
+    BARE: (sys.executable, "-m", "benchmarks.bare"),
     OURS: (sys.executable, "-m", "benchmarks.rooms", "antiphon"),
     PEER: (sys.executable, "-m", "benchmarks.rooms", "websockets"),
 }
@@ -67,7 +68,7 @@ class Ground:
 
 def servers() -> tuple[str, ...]:
     """Who is measured."""
-    return (FLOOR, OURS, PEER, *((YOURS,) if "ANTIPHON_BENCH_URL" in os.environ else ()))
+    return (FLOOR, BARE, OURS, PEER, *((YOURS,) if "ANTIPHON_BENCH_URL" in os.environ else ()))
 
 
 def _running() -> Serving:
