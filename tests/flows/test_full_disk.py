@@ -79,7 +79,7 @@ async def test_a_full_disk_refuses_clearly_and_recovers_by_itself(
             accepted.append((await visitor.say(f"!echo {'x' * 20_000}"))["turn_id"])
         except PushError as error:
             refusal = str(error)
-    assert "has no room left: free some space on its disk; nothing needs to be restarted." in refusal
+    assert "has no room left: free some space on its disk; a house that runs needs no restart." in refusal
     # The answer is there for who watches, and that it could not be stored is said.
     first = await visitor.until("turn_end", turn_id=running["turn_id"])
     assert first["message_id"] is None

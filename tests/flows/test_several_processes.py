@@ -335,7 +335,10 @@ def test_a_start_that_fails_ends_all_workers(workers: Served, free_port: int) ->
     workers.variables["ANTIPHON_DATABASE__CONNECT_SECONDS"] = "0.5"
     workers.launch("--workers", "2")
     assert workers.process.wait(LONGEST) == 1
-    assert "The database does not answer" in workers.log
+    assert workers.log.count("antiphon: The database does not answer") == 1
+    assert "a house that runs needs no restart" in workers.log
+    assert "nothing needs to be restarted" not in workers.log
+    assert "store.waiting" in workers.log
 
 
 async def test_a_port_that_somebody_has_is_one_sentence(workers: Served, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from antiphon.errors import ConfigError
-from antiphon.realtime.workers import is_worker, reserve, run_workers, worker_is_ready
+from antiphon.errors import AntiphonError, ConfigError
+from antiphon.realtime.workers import is_worker, reserve, run_workers, worker_failed, worker_is_ready
 from antiphon.settings.config import Config
 from antiphon.telemetry.logs import setup_logging
 from antiphon.web.server import unavailable
@@ -18,12 +18,22 @@ def serve(path: Path | None, *, host: str | None, port: int | None, workers: int
     arguments: dict[str, Any] = {"server": server} | ({"debug": True} if debug else {})
     config = Config.load(path, **arguments)
     if is_worker():
-        workspace = Workspace(config)
-        workspace.run(lambda: worker_is_ready(workspace.greeting, workspace.server.stop))
+        _work(config)
     elif config.server.workers > 1:
         sys.exit(_supervise(config, path, debug=debug))
     else:
         Workspace(config).run()
+
+
+def _work(config: Config) -> None:
+    """One of several: what keeps it from running keeps the others too, and is shown once."""
+    try:
+        workspace = Workspace(config)
+        workspace.run(lambda: worker_is_ready(workspace.greeting, workspace.server.stop))
+    except AntiphonError as error:
+        if config.debug or not worker_failed(error.public):
+            raise
+        sys.exit(1)
 
 
 def _supervise(config: Config, path: Path | None, *, debug: bool) -> int:
@@ -40,4 +50,9 @@ def _supervise(config: Config, path: Path | None, *, debug: bool) -> int:
         command += ["--port", str(held.getsockname()[1]), "--workers", str(settings.workers)]
         command += ["--config", str(path)] if path else []
         command += ["--debug"] if debug else []
-        return run_workers(command, settings.workers, on_ready=lambda word: sys.stderr.write(f"{word}\n"))
+        return run_workers(
+            command,
+            settings.workers,
+            on_ready=lambda word: sys.stderr.write(f"{word}\n"),
+            on_failed=lambda sentence: sys.stderr.write(f"antiphon: {sentence}\n"),
+        )

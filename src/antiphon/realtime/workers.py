@@ -36,6 +36,11 @@ HANGUP_SECONDS = 60.0
 on, and may end much later for reasons of its own."""
 
 _WORD = 4096
+_FAILURE = b"\0"
+"""Begins what a worker says of its failure, and ends it."""
+
+_LAST_WORD_SECONDS = 1.0
+"""What a worker has said may still be on its way when it has died."""
 
 log = get_logger(__name__)
 
@@ -68,6 +73,16 @@ def worker_is_ready(word: str, stop: Callable[[], object]) -> None:
     loop.add_reader(link, left_alone)
 
 
+def worker_failed(sentence: str) -> bool:
+    """Tells the supervisor what this process, a worker, dies of: what several say is shown once. False when there is
+    nobody to tell; then it is to be shown here."""
+    try:
+        os.write(int(os.environ[LINK]), _FAILURE + sentence.encode()[:_WORD] + _FAILURE)
+    except OSError:
+        return False
+    return True
+
+
 def reserve(host: str, port: int) -> socket.socket:
     """Keeps a port for workers, without listening; port 0 takes a free one. Raises `OSError` when somebody has it, also
     when that one would share it, and `ServiceError` where the system lets nobody share."""
@@ -88,7 +103,8 @@ def reserve(host: str, port: int) -> socket.socket:
 
 
 class Workers:
-    """`count` runs of `command`. `on_ready` gets the word of the last one when all are ready.
+    """`count` runs of `command`. `on_ready` gets the word of the last one when all are ready, `on_failed` the sentence of
+    each that fails, but not the same again before a worker was ready (`worker_failed`).
 
     One that dies, or cannot be started again, is started again, with pauses that grow; but when one dies before it was
     ever ready, all are ended: what it has said is the reason. SIGTERM and SIGINT are handed on, and the end of all of
@@ -97,11 +113,18 @@ class Workers:
     """
 
     def __init__(
-        self, command: Sequence[str], count: int, *, on_ready: Callable[[str], object] = lambda _: None
+        self,
+        command: Sequence[str],
+        count: int,
+        *,
+        on_ready: Callable[[str], object] = lambda _: None,
+        on_failed: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._command = tuple(command)
         self._count = count
         self._on_ready = on_ready
+        self._on_failed = on_failed
+        self._failed: set[str] = set()
         self._secret = secrets.token_urlsafe(48)
         self._living: dict[int, asyncio.subprocess.Process] = {}
         self._ready: set[int] = set()
@@ -174,16 +197,32 @@ class Workers:
             if self._ending.is_set():
                 _send(process, signal.SIGTERM)
             try:
-                return await process.wait()
+                code = await process.wait()
+                await asyncio.wait({hearing}, timeout=_LAST_WORD_SECONDS)
+                return code
             finally:
                 hearing.cancel()
                 await asyncio.gather(hearing, return_exceptions=True)
                 del self._living[number]
 
     async def _hear(self, number: int, link: socket.socket) -> None:
-        word = await asyncio.get_running_loop().sock_recv(link, _WORD)
-        if not word:
-            return
+        heard = b""
+        while word := await asyncio.get_running_loop().sock_recv(link, _WORD):
+            heard += word
+            if not heard.startswith(_FAILURE) and number not in self._ready:
+                word, begins, rest = heard.partition(_FAILURE)
+                heard = begins + rest
+                self._is_ready(number, word)
+            if heard.startswith(_FAILURE) and heard.endswith(_FAILURE):
+                self._has_failed(heard.strip(_FAILURE).decode(errors="replace"))
+
+    def _has_failed(self, sentence: str) -> None:
+        if sentence not in self._failed:
+            self._failed.add(sentence)
+            self._on_failed(sentence)
+
+    def _is_ready(self, number: int, word: bytes) -> None:
+        self._failed.clear()
         self._ready.add(number)
         log.info("worker.ready", worker=number + 1)
         if len(self._ready) == self._count and not self._told:
@@ -223,11 +262,17 @@ def _shown(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def run_workers(command: Sequence[str], count: int, *, on_ready: Callable[[str], object] = lambda _: None) -> int:
+def run_workers(
+    command: Sequence[str],
+    count: int,
+    *,
+    on_ready: Callable[[str], object] = lambda _: None,
+    on_failed: Callable[[str], object] = lambda _: None,
+) -> int:
     """Runs `Workers` in a loop of its own, and returns the exit code of the program.
 
     if options.workers > 1 and not is_worker():
         with reserve(host, port) as held:
             sys.exit(run_workers([sys.executable, *sys.argv], options.workers))
     """
-    return asyncio.run(Workers(command, count, on_ready=on_ready).run())
+    return asyncio.run(Workers(command, count, on_ready=on_ready, on_failed=on_failed).run())

@@ -25,7 +25,7 @@ PROGRAM = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
 from antiphon.realtime import workers
-from antiphon.realtime.workers import common_secret, is_worker, run_workers, worker_is_ready
+from antiphon.realtime.workers import common_secret, is_worker, run_workers, worker_failed, worker_is_ready
 
 def say(text):
     os.write(1, f"{text}\\n".encode())
@@ -40,10 +40,15 @@ async def work(how):
         loop.add_signal_handler(number, heard, number)
     if how == "broken" or (how == "worse" and Path("started").exists()):
         sys.exit(7)
+    if how == "explains":
+        assert worker_failed("the sea is too rough")
+        sys.exit(1)
     say(f"secret {common_secret()}")
     say("up")
     worker_is_ready(f" worker {os.getpid()}", stop.set)
     await stop.wait()
+    if how == "explains later":
+        assert worker_failed("the sea has become too rough")
 
 workers.FIRST_PAUSE = 0.05
 if sys.argv[1] == "reloads":
@@ -54,7 +59,7 @@ else:
     def ready(word):
         Path("started").touch()
         say(f"ready{word}")
-    sys.exit(run_workers(["./python", *sys.argv], 2, on_ready=ready))
+    sys.exit(run_workers(["./python", *sys.argv], 2, on_ready=ready, on_failed=lambda why: say(f"because {why}")))
 """
 
 ADOPT = """
@@ -179,6 +184,27 @@ def test_one_that_fails_when_it_is_started_again_is_tried_with_pauses(
 
 def test_a_start_that_fails_ends_all_with_its_code(supervise: Supervise) -> None:
     assert supervise("broken").process.wait(LONGEST) == 7
+
+
+def test_what_all_die_of_at_the_start_is_said_once(supervise: Supervise) -> None:
+    program = supervise("explains")
+    assert program.process.wait(LONGEST) == 1
+    assert program.log.count("because the sea is too rough\n") == 1
+
+
+def test_what_a_worker_dies_of_later_is_said_too(supervise: Supervise) -> None:
+    program = started(supervise, "explains later")
+    os.kill(min(program.pids()), signal.SIGTERM)
+    program.until(lambda: "because the sea has become too rough\n" in program.log)
+    assert program.log.count("ready worker ") == 1
+
+
+def test_who_has_no_supervisor_shows_it_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    ours.close()
+    monkeypatch.setenv(LINK, str(theirs.detach()))
+    assert not workers.worker_failed("the sea is too rough")
+    assert not workers.worker_failed("nor is there a file any more")
 
 
 def test_the_third_signal_kills_who_does_not_listen(supervise: Supervise) -> None:
