@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         NotFoundError,
         ProcessingError,
         ProviderError,
+        ResourceError,
         ServiceError,
         ToolError,
         ValidationError,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from antiphon.runtime.retry import ErrorHandler, retry_async
     from antiphon.runtime.tasks import gather_with_concurrency
     from antiphon.runtime.threads import run_async
+    from antiphon.security.resources import Resources
     from antiphon.settings.config import Config
     from antiphon.storage.base import Store
     from antiphon.telemetry.health import get_health_checker
@@ -114,6 +116,8 @@ _HOMES = {
     "RealtimeChannel": "realtime.supabase",
     "Registry": "runtime.registry",
     "Repository": "runtime.base",
+    "ResourceError": "errors",
+    "Resources": "security.resources",
     "SUPPORTED_MODELS": "providers.github",
     "Service": "runtime.base",
     "ServiceContainer": "runtime.container",
@@ -186,6 +190,8 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "RealtimeChannel",
     "Registry",
     "Repository",
+    "ResourceError",
+    "Resources",
     "SUPPORTED_MODELS",
     "Service",
     "ServiceContainer",

@@ -6,7 +6,8 @@
     ├── ValidationError      the caller: the input is not acceptable as it stands
     │   └── NotFoundError    the caller: what was named does not exist, or not for this person
     ├── ProcessingError      nobody at once: one piece of work failed, the rest goes on
-    │   └── ToolError        the model: a tool could not do what it was asked
+    │   ├── ToolError        the model: a tool could not do what it was asked
+    │   └── ResourceError    whoever set the limit: work needed more than it was given
     ├── ServiceError         the operator: a part of the house (store, socket, task) is not usable
     ├── ProviderError        depends on `code`: the vendor of a model refused, failed or went silent
     └── AdapterError         depends on `code`: a messaging platform refused or failed
@@ -66,6 +67,12 @@ class ToolError(ProcessingError):
     """Raised by a tool to tell the model, in words, why it could not do what it was asked."""
 
     code = "tool"
+
+
+class ResourceError(ProcessingError):
+    """A piece of work needed more processor, memory, storage or output than it was given; the sentence names which."""
+
+    code = "resource"
 
 
 class ServiceError(AntiphonError):

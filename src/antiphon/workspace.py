@@ -27,7 +27,7 @@ from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ChannelMessage
-from antiphon.errors import ServiceError
+from antiphon.errors import ConfigError, ServiceError
 from antiphon.providers.base import DEMO
 from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.detect import Detected, detect
@@ -43,6 +43,7 @@ from antiphon.runtime.services import add_services
 from antiphon.runtime.tasks import Tasks
 from antiphon.search.base import Search
 from antiphon.search.sources import open_search
+from antiphon.security import sandbox
 from antiphon.settings.belongings import Belongings
 from antiphon.settings.config import Config
 from antiphon.settings.processes import SharedCache, cluster_of, topic_logs
@@ -168,7 +169,12 @@ class Workspace:
 
     def run(self, on_ready: Callable[[], object] | None = None) -> None:
         """Serves everything that is configured until SIGINT or SIGTERM. `on_ready` is called once it listens; without
-        it the terminal is told where that is and which model answers."""
+        it the terminal is told where that is and which model answers. Raises `ConfigError` where a tool's process runs
+        the program once more."""
+        if sandbox.inside():
+            raise ConfigError(
+                "A program with tools that have resources= begins by `if __name__ == '__main__': ws.run()`."
+            )
         self._set_up_log(self.config)
         self.settings.listen(self._set_up_log)
         with asyncio.Runner(loop_factory=fast_loop()) as runner, suppress(KeyboardInterrupt):

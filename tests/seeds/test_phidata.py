@@ -22,7 +22,6 @@ from tests.serving import Visitors, serving
 
 
 @sample("phidata-1")
-@later("D")
 def test_resources_are_limits_of_a_process(block: Block) -> None:
     resources = run(block)["resources"]
     assert (resources.cpu_limit, resources.memory_limit, resources.storage_size) == ("1", "2Gi", "10Gi")

@@ -19,12 +19,15 @@ import msgspec
 from msgspec import Struct
 from pydantic import BaseModel
 
-from antiphon.errors import ConfigError, ToolError
+from antiphon.errors import ConfigError, ProcessingError
 from antiphon.runtime.base import Services
 from antiphon.runtime.container import ServiceContainer
 from antiphon.runtime.registry import Registry
 from antiphon.runtime.threads import Threads
+from antiphon.security.resources import Resources
+from antiphon.security.sandbox import SandboxedError
 from antiphon.telemetry.logs import get_logger
+from antiphon.tools._sandboxed import Sandboxed
 from antiphon.tools._signature import Docstring, Signature
 
 P = ParamSpec("P")
@@ -51,6 +54,11 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     assistant: str
     services: Services = msgspec.field(default_factory=ServiceContainer)
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """All of it but the services: what may leave the process."""
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "services"}
+
 
 class ToolResult(Struct, frozen=True, kw_only=True):
     """What the model is told. `failed`: the text says what went wrong, and nothing else happened."""
@@ -74,6 +82,7 @@ class Tool(Generic[P, R]):
     output_limit: int
     _signature: Signature
     _threads: Threads
+    _sandboxed: Sandboxed | None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
@@ -90,30 +99,42 @@ class Tool(Generic[P, R]):
 
     def check(self, services: Services) -> None:
         """Raises `ConfigError` naming what is missing or wrong, so that a start fails instead of a turn."""
+        if self._sandboxed and self.requires:
+            argument, kind = next(iter(self.requires.items()))
+            raise ConfigError(
+                f"Tool {self.name}: with resources= it runs in a process of its own, which has no services; take "
+                f"{argument}: {kind.__name__} away."
+            )
         services.require(self.requires, by=f"Tool {self.name}")
         self.parameters  # noqa: B018 - types are resolved here
 
     async def call(self, arguments: str, context: ToolContext) -> ToolResult:
         """Runs the function on JSON text that a model wrote.
 
-        A coroutine is cancelled at the time limit or with the caller. A blocking function runs in a thread and
-        cannot be stopped there: nobody waits for it any more and its result is dropped.
+        A coroutine is cancelled at the time limit or with the caller, and a process of its own is ended. A blocking
+        function runs in a thread and cannot be stopped there: nobody waits for it any more and its result is dropped.
         """
         started = time.perf_counter()
         deadline = asyncio.timeout(self.timeout)
         failed = True
         try:
             async with deadline:
-                text = _as_text(await self._run(arguments, context))
+                text = as_text(await self._run(arguments, context))
             failed = False
-        except (ToolError, ConfigError) as error:
+        except SandboxedError as error:
+            text = self._blame(error.kind, error.stack, context)
+        except (ProcessingError, ConfigError) as error:
             text = error.public
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a tool is a stranger's code: it fails, the turn goes on
-            text = self._blame(error, context, overdue=isinstance(error, TimeoutError) and deadline.expired())
+            overdue = isinstance(error, TimeoutError) and deadline.expired()
+            text = self._overdue(context) if overdue else self._blame(type(error).__name__, _stack(error), context)
         elapsed = (time.perf_counter() - started) * 1000
         return ToolResult(text=_fit(text, self.output_limit), failed=failed, elapsed_ms=elapsed)
 
     async def _run(self, arguments: str, context: ToolContext) -> Any:
+        if self._sandboxed:
+            self._signature.read(arguments)  # what is wrong with them is said before anything is begun
+            return await self._sandboxed.run(arguments, context.ids)
         keywords = self._signature.read(arguments) | dict.fromkeys(self._signature.contexts, context)
         if not self.requires:
             return await self._execute(keywords)
@@ -131,19 +152,19 @@ class Tool(Generic[P, R]):
     def _is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
 
-    def _blame(self, error: BaseException, context: ToolContext, *, overdue: bool) -> str:
+    def _overdue(self, context: ToolContext) -> str:
+        log.warning("tool.overdue", tool=self.name, turn_id=context.turn_id, limit_s=self.timeout)
+        return f"{self.name} took longer than its limit of {self.timeout:g} s and was given up."
+
+    def _blame(self, error: str, stack: str, context: ToolContext) -> str:
         """Logs the failure for the developer and words it for the model."""
-        if overdue:
-            log.warning("tool.overdue", tool=self.name, turn_id=context.turn_id, limit_s=self.timeout)
-            return f"{self.name} took longer than its limit of {self.timeout:g} s and was given up."
-        log.error(  # the stack without the exception's message: that may quote what a person wrote
-            "tool.failed",
-            tool=self.name,
-            turn_id=context.turn_id,
-            error=type(error).__name__,
-            stack="".join(traceback.format_tb(error.__traceback__)),
-        )
+        log.error("tool.failed", tool=self.name, turn_id=context.turn_id, error=error, stack=stack)
         return f"{self.name} failed because of an error in the tool itself; the details are in the log."
+
+
+def _stack(error: BaseException) -> str:
+    """Without the exception's message: that may quote what a person wrote."""
+    return "".join(traceback.format_tb(error.__traceback__))
 
 
 def tool_registry() -> Registry[Tool[..., Any]]:
@@ -169,6 +190,7 @@ def tool(
     description: str | None = None,
     timeout: float = 30.0,
     output_limit: int = OUTPUT_LIMIT,
+    resources: Resources | None = None,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
 
@@ -180,22 +202,30 @@ def tool(
     description: str | None = None,
     timeout: float = 30.0,
     output_limit: int = OUTPUT_LIMIT,
+    resources: Resources | None = None,
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """A `Tool` of a function, sync or async: `@tool`, or `@tool(timeout=5)`.
 
     The name is the function's, the description its docstring, the arguments its parameters with their types and
     what the docstring (Google or Sphinx style), `Annotated` or `Field` say of them. Parameters annotated with
-    `ToolContext` or a Protocol class are injected. Raises `ConfigError` naming what is missing.
+    `ToolContext` or a Protocol class are injected. With `resources`, the function runs in a process of its own that
+    gets no more than that, and ends at the time limit; it stands at the top of a module and is given no services.
+    Raises `ConfigError` naming what is missing.
     """
 
     def decorate(function: Callable[P, R]) -> Tool[P, R]:
-        return _make(function, name, description, timeout, output_limit)
+        return _make(function, name, description, timeout, output_limit, resources)
 
     return decorate if function is None else decorate(function)
 
 
 def _make(
-    function: Callable[P, R], name: str | None, description: str | None, timeout: float, output_limit: int
+    function: Callable[P, R],
+    name: str | None,
+    description: str | None,
+    timeout: float,
+    output_limit: int,
+    resources: Resources | None,
 ) -> Tool[P, R]:
     if not inspect.isroutine(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigError(f"@tool belongs on a function or method that returns its result, not on {function!r}.")
@@ -210,12 +240,13 @@ def _make(
     signature = Signature(function, name, ToolContext)
     # Each has its own threads, so one that hangs starves only itself.
     threads = Threads(_THREADS, _WAITING, name=f"tool {name}")
-    made: Tool[P, R] = Tool(function, name, description, timeout, output_limit, signature, threads)
+    sandboxed = Sandboxed(function, name, resources, output_limit) if resources else None
+    made: Tool[P, R] = Tool(function, name, description, timeout, output_limit, signature, threads, sandboxed)
     made.__dict__.update(__doc__=function.__doc__, __module__=function.__module__, __wrapped__=function)
     return made
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A result as a model reads it: text as it is, everything else as compact JSON."""
     if isinstance(value, str):
         return value
