@@ -1,16 +1,33 @@
 """The settings of the real-time part: where it is mounted, whom it lets in, and every limit."""
 
 import os
+import re
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from antiphon.realtime.environment import read_env
 from antiphon.realtime.presence.config import PresenceConfig
 from antiphon.runtime.current import Current
 
 ConnectInfoKey = Literal["peer", "uri", "user_agent", "x_headers", "sec_websocket_headers", "trace_headers"]
+
+
+def _mount(path: str) -> str:
+    if not re.fullmatch(r"/[^?#]*[^/?#]", path):
+        raise ValueError("must be a path such as /socket: a / in front, none behind, no ? and no #")
+    return path
+
+
+def _below(path: str) -> str:
+    if not re.fullmatch(r"[^?#/][^?#]*[^/?#]", path):
+        raise ValueError("must be the rest of a path, such as websocket: no / in front or behind, no ? and no #")
+    return path
+
+
+_Mount = Annotated[str, AfterValidator(_mount)]
+_Below = Annotated[str, AfterValidator(_below)]
 
 
 class SecurityConfig(BaseModel):
@@ -66,13 +83,9 @@ class TransportConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    websocket_path: str = Field(
-        default="websocket", pattern=r"^[^?#/][^?#]*[^/?#]$", description="Path of the WebSocket below the mount."
-    )
+    websocket_path: _Below = Field(default="websocket", description="Path of the WebSocket below the mount.")
     longpoll: bool = Field(default=False, description="Serve clients that no WebSocket comes through to.")
-    longpoll_path: str = Field(
-        default="longpoll", pattern=r"^[^?#/][^?#]*[^/?#]$", description="Path of long-poll below the mount."
-    )
+    longpoll_path: _Below = Field(default="longpoll", description="Path of long-poll below the mount.")
     longpoll_window: float = Field(
         default=10.0, gt=0, le=15, description="How long a poll waits for a message. Clients give up after 20."
     )
@@ -128,18 +141,15 @@ class RealtimeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    mount: str = Field(
+    mount: _Mount = Field(
         default="/socket",
-        pattern=r"^/[^?#]*[^/?#]$",
         description="Path before /websocket; a segment such as :room_id is a variable, and joins the parameters.",
     )
     debug: bool = Field(
         default=False, description="Tell clients what went wrong when a channel crashes. For development only."
     )
     supabase: bool = Field(default=True, description="Serve clients of Supabase, where the application offers it.")
-    supabase_mount: str = Field(
-        default="/realtime/v1", pattern=r"^/[^?#]*[^/?#]$", description="Path before /websocket for these clients."
-    )
+    supabase_mount: _Mount = Field(default="/realtime/v1", description="Path before /websocket for these clients.")
     stall_seconds: float | None = Field(
         default=0.1,
         gt=0,
@@ -149,6 +159,18 @@ class RealtimeSettings(BaseModel):
     security: SecurityConfig = Field(default_factory=SecurityConfig)
     transport: TransportConfig = Field(default_factory=TransportConfig)
     presence: PresenceConfig = Field(default_factory=PresenceConfig)
+
+    @model_validator(mode="after")
+    def _paths_apart(self) -> Self:
+        transport, taken = self.transport, dict[str, str]()
+        for setting, served, path in (
+            ("mount", True, f"{self.mount}/{transport.websocket_path}"),
+            ("transport.longpoll_path", transport.longpoll, f"{self.mount}/{transport.longpoll_path}"),
+            ("supabase_mount", self.supabase, f"{self.supabase_mount}/websocket"),
+        ):
+            if served and (other := taken.setdefault(path, setting)) != setting:
+                raise ValueError(f"{setting} and {other} lead to the same path, {path}: give one of them another")
+        return self
 
 
 class PhoenixConfig(RealtimeSettings):

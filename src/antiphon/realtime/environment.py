@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from antiphon.errors import ConfigError
 
@@ -32,10 +33,13 @@ def read_env(kind: type[Model], prefix: str, environ: Mapping[str, str]) -> Mode
         return kind.model_validate(found)
     except ValidationError as error:
         # The value itself may be a secret: only its name and what is wrong are told.
-        problems = (
-            f"{prefix}{'__'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors()
-        )
-        raise ConfigError("; ".join(problems)) from None
+        raise ConfigError("; ".join(_told(prefix, problem) for problem in error.errors())) from None
+
+
+def _told(prefix: str, problem: ErrorDetails) -> str:
+    """A setting and what is wrong with it, or what is wrong with several, which it names itself."""
+    name, wrong = "__".join(map(str, problem["loc"])).upper(), problem["msg"].removeprefix("Value error, ")
+    return f"{prefix}{name}: {wrong}" if name else wrong
 
 
 def _value(text: str) -> Any:

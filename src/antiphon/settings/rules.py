@@ -155,6 +155,12 @@ def pages_of_others_stay_out(config: "Config") -> Iterator[Problem]:
         )
 
 
+def sockets_leave_the_api_its_paths(config: "Config") -> Iterator[Problem]:
+    for name in ("mount", "supabase_mount"):
+        if getattr(config.realtime, name).startswith("/api/"):
+            yield Problem(f"realtime.{name}", "Below /api stands the API of the house; choose a path beside it.")
+
+
 def the_database_is_on_a_disk_of_this_machine(config: "Config") -> Iterator[Problem]:
     path = config.database.url.removeprefix("sqlite:///")
     if path in {config.database.url, ":memory:"}:
@@ -199,6 +205,7 @@ BUILT_IN: tuple[Rule, ...] = (
     the_models_have_a_vendor,
     nobody_comes_in_unseen,
     pages_of_others_stay_out,
+    sockets_leave_the_api_its_paths,
     the_database_is_on_a_disk_of_this_machine,
     keys_travel_encrypted,
     secrets_are_readable_by_their_owner_only,

@@ -74,6 +74,45 @@ def test_what_is_assigned_is_checked() -> None:
         config.security.surprise = 1  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"mount": "socket"}, "mount.*must be a path such as /socket"),
+        ({"supabase_mount": "/realtime/"}, "supabase_mount.*must be a path such as /socket"),
+        ({"transport": {"websocket_path": "/ws"}}, "websocket_path.*must be the rest of a path"),
+        ({"transport": {"longpoll_path": "x?y"}}, "longpoll_path.*must be the rest of a path"),
+        ({"supabase_mount": "/socket"}, "supabase_mount and mount lead to the same path, /socket/websocket"),
+        (
+            {"transport": {"longpoll": True, "longpoll_path": "websocket"}},
+            "transport.longpoll_path and mount lead to the same path",
+        ),
+        (
+            {"transport": {"longpoll": True, "longpoll_path": "a/websocket"}, "supabase_mount": "/socket/a"},
+            "supabase_mount and transport.longpoll_path lead to the same path",
+        ),
+    ],
+)
+def test_a_path_that_is_none_or_taken_is_told_with_its_setting(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=f"(?s){told}") as refused:
+        PhoenixConfig.model_validate(settings)
+    assert "[^" not in str(refused.value)
+
+
+def test_paths_of_the_environment_are_told_as_it_says_them() -> None:
+    with pytest.raises(ConfigError, match=r"^PHOENIX_MOUNT: must be a path such as /socket"):
+        PhoenixConfig.from_env(environ={"PHOENIX_MOUNT": "socket"})
+    with pytest.raises(ConfigError, match=r"^supabase_mount and mount lead to the same path"):
+        PhoenixConfig.from_env(environ={"PHOENIX_SUPABASE_MOUNT": "/socket"})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"supabase_mount": "/socket", "supabase": False}, {"transport": {"longpoll_path": "websocket"}}, {"mount": "/:a"}],
+)
+def test_what_is_not_served_takes_no_path(settings: dict[str, Any]) -> None:
+    PhoenixConfig.model_validate(settings)
+
+
 def test_an_application_takes_what_is_set_and_keeps_it(usual: None) -> None:
     config = PhoenixConfig()
     config.transport.max_channels = 7

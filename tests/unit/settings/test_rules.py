@@ -33,6 +33,8 @@ def test_the_defaults_are_right() -> None:
         ({"environment": "production", "database": {"url": "sqlite:///:memory:"}}, "database.url", "error"),
         ({"server": {"host": "192.0.2.1"}}, "server.host", "error"),
         ({"realtime": {"security": {"origins": "any"}}}, "realtime.security.origins", "warning"),
+        ({"realtime": {"mount": "/api/v1"}}, "realtime.mount", "error"),
+        ({"realtime": {"supabase_mount": "/api/realtime"}}, "realtime.supabase_mount", "error"),
         (
             {"providers": {"office": {"base_url": "http://models.example/v1", "api_key": "k"}}},
             "providers.office.base_url",
