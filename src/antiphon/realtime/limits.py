@@ -31,20 +31,20 @@ class SparseLog:
 
     def say(self, event: str, **fields: Any) -> None:
         """A line about clients, or other nodes, that do what they should not."""
-        self._say((event, ""), self._every, log.warning, event, fields)
+        self._say(event, "", self._every, log.warning, fields)
 
     def failed(self, event: str, of: str = "", **fields: Any) -> None:
         """A line about code of the application that fails as often as a client likes. Each `of`, a route pattern, has
         lines of its own: what fails in one place does not hide what fails in another."""
-        self._say((event, of), self._every, log.error, event, fields)
+        self._say(event, of, self._every, log.error, fields)
 
-    def _say(self, kind: tuple[str, str], every: float, write: Say, event: str, fields: dict[str, Any]) -> None:
+    def _say(self, event: str, of: str, every: float, write: Say, fields: dict[str, Any]) -> None:
         now = self._clock.monotonic()
-        at, unsaid = self._said.get(kind, (-math.inf, 0))
+        at, unsaid = self._said.get((event, of), (-math.inf, 0))
         if now - at < every:
-            self._said[kind] = at, unsaid + 1
+            self._said[event, of] = at, unsaid + 1
             return
-        self._said[kind] = now, 0
+        self._said[event, of] = now, 0
         write(event, **fields, **({"times": unsaid + 1} if unsaid else {}))
 
 
@@ -63,5 +63,5 @@ class LimitLog(SparseLog):
     def watch(self, setting: str, used: int, limit: int) -> None:
         """Warns when so much of a limit is used that it may soon be met."""
         if used >= NEAR * limit:
-            event, fields = "realtime.limit_near", {"limit": setting, "used": used, "most": limit}
-            self._say((event, setting), NEAR_EVERY_SECONDS, log.warning, event, fields)
+            fields = {"limit": setting, "used": used, "most": limit}
+            self._say("realtime.limit_near", setting, NEAR_EVERY_SECONDS, log.warning, fields)

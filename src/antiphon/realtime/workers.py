@@ -103,8 +103,8 @@ def reserve(host: str, port: int) -> socket.socket:
 
 
 class Workers:
-    """`count` runs of `command`. `on_ready` gets the word of the last one when all are ready, `on_failed` the sentence of
-    each that fails, but not the same again before a worker was ready (`worker_failed`).
+    """`count` runs of `command`. `on_ready` gets the word of the last one when all are ready, `on_failed` what
+    each dies of (`worker_failed`), but not the same again before a worker was ready.
 
     One that dies, or cannot be started again, is started again, with pauses that grow; but when one dies before it was
     ever ready, all are ended: what it has said is the reason. SIGTERM and SIGINT are handed on, and the end of all of

@@ -112,7 +112,7 @@ class Cluster:
             _BYE: self._take_bye,
         }
         self._nonsense = False
-        self._notices = SparseLog(self._clock, _NOTICE_SECONDS)
+        self._complaints = SparseLog(self._clock, _NOTICE_SECONDS)
 
     # Setting up
 
@@ -328,7 +328,7 @@ class Cluster:
     def _met(self, body: bytes) -> _Greeting:
         greeting = msgspec.json.decode(body[1:], type=_Greeting)
         if greeting.name == self.name:
-            self._notices.say("cluster.name_taken", name=self.name, node=greeting.node)
+            self._complaints.say("cluster.name_taken", name=self.name, node=greeting.node)
         self._peers.hear(greeting.node, greeting.name)
         return greeting
 
