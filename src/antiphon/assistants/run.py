@@ -17,7 +17,8 @@ from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.calls import Calls
 from antiphon.assistants.cut import Cut
 from antiphon.assistants.step import CANCELLED, Ending, Step
-from antiphon.domain import AnyPart, Outcome, ToolPart, Usage
+from antiphon.assistants.wishes import NO_WISHES, Wishes
+from antiphon.domain import AnyPart, Outcome, ToolPart, Usage, new_id
 from antiphon.providers.base import ChatMessage, ModelRequest, Provider, ReasoningDelta, TextDelta, ToolCall
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools.base import ToolContext
@@ -53,7 +54,8 @@ class Ended(Struct, frozen=True, kw_only=True):
 
     `status` is refused when nothing worth keeping came, interrupted when the answer is not whole. `reason` is a
     sentence for people and `code` its name: why it was refused or interrupted, or a remark on an answer; both are
-    None for a plain answer. `parts` ends with a notice that says the same.
+    None for a plain answer. `parts` ends with a notice that says the same. `calls` are those of `Wishes.tools`, for
+    whoever asked to carry out.
     """
 
     status: Outcome
@@ -61,6 +63,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     usage: Usage
     reason: str | None = None
     code: str | None = None
+    calls: tuple[ToolCall, ...] = ()
 
     @property
     def text(self) -> str:
@@ -72,7 +75,7 @@ RunEvent = Text | Reasoning | ToolStarted | ToolEnded | Ended
 
 
 class Run:
-    """One answer of `assistant`, by the model that `provider` calls `model`, to `messages`."""
+    """One answer of `assistant`, by the model that `provider` calls `model`, to `messages`, as `wishes` want it."""
 
     def __init__(
         self,
@@ -81,12 +84,18 @@ class Run:
         model: str,
         messages: tuple[ChatMessage, ...],
         context: ToolContext,
+        wishes: Wishes = NO_WISHES,
     ) -> None:
         self._assistant = assistant
         self._provider = provider
         self._model = model
         self._messages = messages
+        self._given = len(messages)
         self._context = context
+        self._wishes = wishes
+        self._tools = (*assistant.specs, *wishes.tools)
+        self._theirs = {spec.name for spec in wishes.tools}
+        self._handed: list[ToolCall] = []
         self._answer = Answer()
         self._usage: Usage | None = None
         self._ending: Ending | None = None
@@ -103,6 +112,12 @@ class Run:
     def usage(self) -> Usage:
         """What the model calls that are over have cost."""
         return self._usage or Usage()
+
+    @property
+    def rounds(self) -> tuple[ChatMessage, ...]:
+        """What the model and its tools have said in the rounds that are over, for whoever goes on from there."""
+        handed = {call.id for call in self._handed}
+        return tuple(message for message in self._messages[self._given :] if message.call_id not in handed)
 
     def cancel(self) -> None:
         """A person stops the answer, before it begins or at any time.
@@ -152,7 +167,7 @@ class Run:
                 async with aclosing(self._use_tools(step.calls)) as uses:
                     async for use in uses:
                         yield use
-                self._messages += tuple(replay(answer.since(mark)))
+                self._take_in(mark)
         yield self._ended()
 
     async def _use_tools(self, wishes: Iterable[ToolCall]) -> AsyncGenerator[ToolStarted | ToolEnded, None]:
@@ -161,6 +176,9 @@ class Run:
         for wish in wishes:
             if self._cut.requested:
                 break
+            if wish.name in self._theirs:
+                self._hand_over(wish)
+                continue
             part = ToolPart(call_id=self._fresh(wish.id), name=wish.name, arguments=wish.arguments, status="running")
             parts.append(part)
             places.append(self._answer.tool(part))
@@ -181,6 +199,20 @@ class Run:
         for part in stopped:
             yield ToolEnded(part)
 
+    def _take_in(self, mark: int) -> None:
+        """Ends a round with tools: the next one knows of it, unless whoever asked has to go on."""
+        self._messages += tuple(replay(self._answer.since(mark)))
+        if self._handed and not self._cut.requested:
+            self._ending = Ending("answered", "tool_calls")
+
+    def _hand_over(self, wish: ToolCall) -> None:
+        """Leaves a call to whoever asked, under an id that says which one among all that they were ever given."""
+        if self._handed and not self._wishes.parallel:
+            return
+        call = ToolCall(id=f"call_{new_id()}", name=wish.name, arguments=wish.arguments)
+        self._handed.append(call)
+        self._answer.tool(ToolPart(call_id=call.id, name=call.name, arguments=call.arguments, status="running"))
+
     def _settle(self, places: list[int], ended: list[tuple[int, ToolPart]]) -> list[ToolPart]:
         for number, part in ended:
             self._answer.settle(places[number], part)
@@ -196,12 +228,19 @@ class Run:
         return fresh
 
     def _request(self) -> ModelRequest:
+        assistant, wishes = self._assistant, self._wishes
+        tools = self._tools if self._may_call else ()
+        chosen = self._steps == 1 or wishes.tool_choice == "none"
         return ModelRequest(
             model=self._model,
             messages=self._messages,
-            tools=self._assistant.specs if self._may_call else (),
-            temperature=self._assistant.temperature,
-            max_tokens=self._assistant.max_tokens,
+            tools=tools,
+            tool_choice=wishes.tool_choice if tools and chosen else "auto",
+            temperature=assistant.temperature if wishes.temperature is None else wishes.temperature,
+            max_tokens=assistant.max_tokens if wishes.max_tokens is None else wishes.max_tokens,
+            effort=wishes.effort,
+            output=wishes.output,
+            cache_key=wishes.cache_key,
         )
 
     @property
@@ -232,4 +271,11 @@ class Run:
         ending = self._ending or CANCELLED
         if ending.code is not None and ending.reason is not None:
             self._answer.notice(ending.code, ending.reason)
-        return Ended(status=ending.status, parts=self.parts, usage=self.usage, reason=ending.reason, code=ending.code)
+        return Ended(
+            status=ending.status,
+            parts=self.parts,
+            usage=self.usage,
+            reason=ending.reason,
+            code=ending.code,
+            calls=tuple(self._handed) if ending.code == "tool_calls" else (),
+        )

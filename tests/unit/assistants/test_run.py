@@ -14,6 +14,7 @@ from antiphon.assistants import step as step_module
 from antiphon.assistants.answer import text_of
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.run import Ended, Reasoning, Run, RunEvent, Text, ToolEnded, ToolStarted
+from antiphon.assistants.wishes import Wishes
 from antiphon.domain import NoticePart, ReasoningPart, TextPart, ToolPart, Usage
 from antiphon.errors import ProviderError, ToolError
 from antiphon.providers.base import (
@@ -30,6 +31,8 @@ from antiphon.providers.base import (
     ToolCallDelta,
     ToolCallEnd,
     ToolCallStart,
+    ToolName,
+    ToolSpec,
     UsageReport,
 )
 from antiphon.providers.demo.provider import DemoProvider
@@ -447,3 +450,89 @@ async def test_whatever_a_provider_does_there_is_one_ending_with_what_was_given_
     assert provider.closed == len(provider.requests) <= 4
     assert end.text
     assert (end.reason is None) == (text_of(end.parts) == end.text and end.code is None)
+
+
+# --- tools of whoever asks ----------------------------------------------------------------------------------------
+
+WEATHER = ToolSpec(name="weather", description="The weather.", parameters={"type": "object", "properties": {}})
+
+
+def wishing(provider: Provider, wishes: Wishes, *tools: Any) -> Run:
+    return Run(Assistant("guide", tools=tools), provider, "model-1", QUESTION, CONTEXT, wishes)
+
+
+async def test_a_tool_of_whoever_asks_is_given_back_and_not_carried_out() -> None:
+    provider = Scripted([TextDelta("Let me see."), called("weather", '{"city":"Oslo"}'), Finish("tool_calls")])
+    run = wishing(provider, Wishes(tools=(WEATHER,)), calculator)
+    *before, last = await read(run)
+    assert before == [Text("Let me see.")]
+    assert isinstance(last, Ended)
+    assert (last.status, last.code, last.reason) == ("answered", "tool_calls", None)
+    (call,) = last.calls
+    assert (call.name, call.arguments) == ("weather", '{"city":"Oslo"}')
+    assert call.id != "1"
+    assert run.rounds == (ChatMessage(role="assistant", text="Let me see.", calls=(call,)),)
+    assert {spec.name for spec in provider.requests[0].tools} == {"calculator", "weather"}
+
+
+async def test_of_a_mixed_round_the_own_tools_are_carried_out() -> None:
+    provider = Scripted(
+        [called("weather"), called("calculator", '{"expression":"6*7"}', call_id="2", index=1), Finish("tool_calls")]
+    )
+    run = wishing(provider, Wishes(tools=(WEATHER,)), calculator)
+    last = (await read(run))[-1]
+    assert isinstance(last, Ended)
+    assert [call.name for call in last.calls] == ["weather"]
+    said, result = run.rounds
+    assert [call.name for call in said.calls] == ["weather", "calculator"]
+    assert (result.call_id, result.text) == ("2", "42")
+
+
+async def test_one_call_at_a_time_where_that_is_wished() -> None:
+    provider = Scripted([called("weather"), called("weather", call_id="2", index=1), Finish("tool_calls")])
+    run = wishing(provider, Wishes(tools=(WEATHER,), parallel=False))
+    last = (await read(run))[-1]
+    assert isinstance(last, Ended)
+    assert len(last.calls) == 1
+    assert run.rounds[0].calls == last.calls
+
+
+async def test_a_tool_that_must_be_called_must_be_called_once() -> None:
+    scripts: list[Script] = [
+        [called("calculator", '{"expression":"1+1"}'), Finish("tool_calls")],
+        [TextDelta("2"), STOP],
+    ]
+    provider = Scripted(*scripts)
+    await read(wishing(provider, Wishes(tool_choice=ToolName("calculator")), calculator))
+    assert [request.tool_choice for request in provider.requests] == [ToolName("calculator"), "auto"]
+    provider = Scripted(*scripts)
+    await read(wishing(provider, Wishes(tool_choice="none"), calculator))
+    assert [request.tool_choice for request in provider.requests] == ["none", "none"]
+
+
+async def test_wishes_go_before_what_the_assistant_has() -> None:
+    provider = Scripted([TextDelta("Yes."), STOP])
+    assistant = Assistant("guide", temperature=0.5, max_tokens=100)
+    await read(Run(assistant, provider, "m", QUESTION, CONTEXT, Wishes(temperature=0.0, effort="low", cache_key="k")))
+    (request,) = provider.requests
+    assert (request.temperature, request.max_tokens, request.effort, request.cache_key) == (0.0, 100, "low", "k")
+
+
+async def test_a_person_who_stops_gets_no_calls_to_carry_out() -> None:
+    waiting = asyncio.Event()
+
+    @tool
+    async def forever() -> str:
+        """Waits."""
+        waiting.set()
+        await asyncio.Event().wait()
+        return ""
+
+    provider = Scripted([called("weather"), called("forever", call_id="2", index=1), Finish("tool_calls")])
+    run = wishing(provider, Wishes(tools=(WEATHER,)), forever)
+    reading = asyncio.create_task(read(run))
+    await waiting.wait()
+    run.cancel()
+    last = (await reading)[-1]
+    assert isinstance(last, Ended)
+    assert (last.status, last.code, last.calls) == ("interrupted", "cancelled", ())
