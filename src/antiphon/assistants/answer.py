@@ -7,6 +7,7 @@ import msgspec
 
 from antiphon.domain import AnyPart, NoticePart, ReasoningPart, TextPart, ToolPart
 from antiphon.providers.base import ChatMessage, ToolCall
+from antiphon.providers.protocols.opaque import joined
 
 NO_RESULT = "The call was cancelled before it had a result."
 
@@ -117,6 +118,11 @@ class _Round:
         self.reasoning: ReasoningPart | None = None
         self.tools: list[ToolPart] = []
 
+    def think(self, part: ReasoningPart) -> None:
+        """Thoughts that follow each other are one: a vendor may sign each, and show nothing of some."""
+        before = self.reasoning or ReasoningPart(text="")
+        self.reasoning = ReasoningPart(text=before.text + part.text, opaque=joined(before.opaque, part.opaque))
+
     def messages(self) -> list[ChatMessage]:
         text = "".join(self.texts)
         if not self.tools and not text.strip():
@@ -142,7 +148,7 @@ def replay(parts: Iterable[AnyPart]) -> list[ChatMessage]:
         if isinstance(part, NoticePart):
             continue
         behind_tools = bool(current.tools) and not isinstance(part, ToolPart)
-        thinks_again = isinstance(part, ReasoningPart) and (current.reasoning is not None or bool(current.texts))
+        thinks_again = isinstance(part, ReasoningPart) and bool(current.texts)
         if behind_tools or thinks_again:
             messages += current.messages()
             current = _Round()
@@ -150,7 +156,7 @@ def replay(parts: Iterable[AnyPart]) -> list[ChatMessage]:
             case TextPart(text=text):
                 current.texts.append(text)
             case ReasoningPart():
-                current.reasoning = part
+                current.think(part)
             case ToolPart():
                 current.tools.append(part)
     return messages + current.messages()

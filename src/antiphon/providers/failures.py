@@ -56,7 +56,12 @@ _BY_CODE: tuple[tuple[re.Pattern[str], ErrorKind], ...] = (
     (re.compile(r"content_filter|content_policy|moderation|responsibleai"), "filtered"),
     (re.compile(r"overload|over_capacity|at_capacity"), "overload"),
     (re.compile(r"rate_limit|too_many_requests|resource_exhausted"), "rate"),
-    (re.compile(r"invalid_api_key|authentication|permission|unauthorized|access_denied"), "auth"),
+    (
+        re.compile(
+            r"invalid_api_key|api_key_invalid|api_key_expired|authentication|permission|unauthorized|access_denied"
+        ),
+        "auth",
+    ),
     (re.compile(r"timeout|timed_out"), "timeout"),
     (re.compile(r"server_error|internal|unavailable|api_error"), "server"),
     (re.compile(r"invalid|not_found|context_length|too_large|bad_request|unsupported"), "invalid"),
@@ -65,6 +70,8 @@ _BY_CODE: tuple[tuple[re.Pattern[str], ErrorKind], ...] = (
 _QUOTA_TEXT = re.compile(
     r"billing|insufficient (quota|credit|balance|fund)|credit balance|current quota", re.IGNORECASE
 )
+_NO_CREDIT_TEXT = re.compile(r"credit balance is too low", re.IGNORECASE)
+_TOO_LONG_TEXT = re.compile(r"prompt is too long|token count .{0,40}exceeds the maximum", re.IGNORECASE)
 _OVERLOAD_TEXT = re.compile(r"overloaded|at capacity|over capacity", re.IGNORECASE)
 _FILTER_TEXT = re.compile(r"flagged|moderation|content (filter|management|policy)", re.IGNORECASE)
 
@@ -72,6 +79,7 @@ _KEY_LIKE = re.compile(r"\b(?=\w*\d)(?=\w*[a-z])\w{24,}", re.IGNORECASE)
 """What may be a key of a form that nobody has told us of."""
 
 _CODE = re.compile(r"[a-z0-9_.-]{1,48}")
+_SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\s]+")
 _LONGEST_QUOTE = 240
 _LONGEST_WAIT = 86_400.0
@@ -152,12 +160,13 @@ class Failures:
     def of_object(self, error: Any, *, status: int | None = None, wait: float | None = None) -> Error:
         """The error of an object inside an answer, in any of the shapes that vendors give it."""
         codes, text = _codes_and_text(error)
+        wait = _delay(error) if wait is None else wait
         if status is None:
             status = next((int(code) for code in codes if re.fullmatch(r"[45]\d\d", code)), None)
         kind = _kind(status, codes, text, wait)
         safe = [code for code in codes if _CODE.fullmatch(code) and quoted(code, (self._secret or "").lower()) == code]
         said = " ".join([f"HTTP {status}" if status else "error inside the answer", *safe])
-        return self.of(kind, said, wait=wait, quote=text, sentence=_narrower(kind, status, codes))
+        return self.of(kind, said, wait=wait, quote=text, sentence=_narrower(kind, status, codes, text))
 
 
 def _decoded(body: bytes) -> Any:
@@ -169,29 +178,62 @@ def _decoded(body: bytes) -> Any:
 
 def _codes_and_text(error: Any) -> tuple[list[str], str]:
     """The machine-readable words and the sentence of an error: `{"error": {…}}`, `[{…}]`, `{"detail": …}`, a string."""
+    error = _innermost(error)
+    if not isinstance(error, dict):
+        return [], error if isinstance(error, str) else ""
+    inner = error.get("innererror")
+    words = [error.get(field) for field in ("code", "type", "status")]
+    words += [inner.get("code")] if isinstance(inner, dict) else []
+    words += [reason for detail in _details(error) for reason in _reasons(detail)]
+    codes = [str(word).lower() for word in words if isinstance(word, str | int) and not isinstance(word, bool)]
+    text = error.get("message") or error.get("detail") or ""
+    return codes, text if isinstance(text, str) else ""
+
+
+def _innermost(error: Any) -> Any:
     for _ in range(3):
         if isinstance(error, list) and error:
             error = error[0]
         elif isinstance(error, dict) and error.get("error"):
             inner = error["error"]
             error = {**error, "error": None, "message": inner} if isinstance(inner, str) else inner
-    if not isinstance(error, dict):
-        return [], error if isinstance(error, str) else ""
-    inner = error.get("innererror")
-    words = [error.get(field) for field in ("code", "type", "status")]
-    words += [inner.get("code")] if isinstance(inner, dict) else []
-    codes = [str(word).lower() for word in words if isinstance(word, str | int) and not isinstance(word, bool)]
-    text = error.get("message") or error.get("detail") or ""
-    return codes, text if isinstance(text, str) else ""
+    return error
 
 
-def _narrower(kind: ErrorKind, status: int | None, codes: list[str]) -> str | None:
+def _details(error: Any) -> list[dict[str, Any]]:
+    """What Google adds to an error: https://cloud.google.com/apis/design/errors, google.rpc.*"""
+    details = error.get("details") if isinstance(error, dict) else None
+    return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
+
+
+def _reasons(detail: dict[str, Any]) -> list[str]:
+    """`API_KEY_INVALID`; `insufficient_quota` for what is used up until tomorrow, which its status calls the rate."""
+    violations = detail.get("violations")
+    quotas = (
+        [each.get("quotaId") for each in violations if isinstance(each, dict)] if isinstance(violations, list) else ()
+    )
+    used_up = any("PerDay" in quota for quota in quotas if isinstance(quota, str))
+    reason = detail.get("reason")
+    return ["insufficient_quota"] * used_up + ([reason] if isinstance(reason, str) else [])
+
+
+def _delay(error: Any) -> float | None:
+    """The seconds to wait that Google says in the body: `{"retryDelay": "36.5s"}`."""
+    for detail in _details(_innermost(error)):
+        delay = detail.get("retryDelay")
+        if isinstance(delay, str) and (seconds := _SECONDS.fullmatch(delay)):
+            return _bounded(float(seconds[1]))
+    return None
+
+
+def _narrower(kind: ErrorKind, status: int | None, codes: list[str], text: str) -> str | None:
     """A better sentence than the one for the whole kind, where the vendor's codes allow it."""
     if kind != "invalid":
         return None
     if status == 404 or "model_not_found" in codes:
         return _UNKNOWN_MODEL
-    return _TOO_LONG if status == 413 or "context_length_exceeded" in codes else None
+    too_long = status == 413 or "context_length_exceeded" in codes or _TOO_LONG_TEXT.search(text)
+    return _TOO_LONG if too_long else None
 
 
 def _kind(status: int | None, codes: list[str], text: str, wait: float | None) -> ErrorKind:
@@ -200,6 +242,10 @@ def _kind(status: int | None, codes: list[str], text: str, wait: float | None) -
         return named
     if status in {None, 400, 403} and _FILTER_TEXT.search(text):
         return "filtered"
+    if status in {400, 403} and _NO_CREDIT_TEXT.search(text):
+        return "quota"
+    if status == 400 and named == "auth":  # Google, of a key that it does not know
+        return "auth"
     if status in {None, 429}:
         # With a time to wait, "exceeded your current quota" means the quota of this minute.
         if wait is None and _QUOTA_TEXT.search(text):

@@ -93,6 +93,25 @@ def test_rounds_of_one_answer_become_messages_again() -> None:
     assert last == ChatMessage(role="assistant", text="Done.")
 
 
+def test_thoughts_that_follow_each_other_come_back_together_and_in_their_order() -> None:
+    parts: list[AnyPart] = [
+        ReasoningPart(text="a", opaque={"anthropic": ["A"]}),
+        ReasoningPart(text="", opaque={"anthropic": ["hidden"]}),
+        TextPart(text="Looking."),
+        ReasoningPart(text="b", opaque={"anthropic": ["B"]}),
+        done("1"),
+        ReasoningPart(text="c", opaque={"anthropic": ["C"]}),
+        done("2"),
+        ReasoningPart(text="d", opaque={"anthropic": ["D"]}),
+    ]
+    told = [(message.text, message.opaque, len(message.calls)) for message in replay(parts) if message.role != "tool"]
+    assert told == [
+        ("Looking.", {"anthropic": ["A", "hidden"]}, 0),
+        ("", {"anthropic": ["B"]}, 1),
+        ("", {"anthropic": ["C"]}, 1),
+    ]
+
+
 @given(PARTS)
 def test_replayed_calls_and_results_always_belong_together(parts: list[AnyPart]) -> None:
     messages = replay(parts)

@@ -19,11 +19,13 @@ from antiphon.providers.demo.directives import Fault
 from antiphon.providers.demo.engine import Script, perform
 from antiphon.providers.demo.faults import UNAUTHORIZED, Refusal, invalid, refusal
 from antiphon.providers.demo.pace import Pace, period_of
+from antiphon.providers.demo.wire.anthropic import AnthropicWire
 from antiphon.providers.demo.wire.base import Asked, Encoder, Wire
+from antiphon.providers.demo.wire.google import GoogleWire
 from antiphon.providers.demo.wire.openai_chat import OpenAIChatWire
 from antiphon.telemetry.logs import get_logger
 
-WIRES: tuple[Wire, ...] = (OpenAIChatWire(),)
+WIRES: tuple[Wire, ...] = (OpenAIChatWire(), AnthropicWire(), GoogleWire())
 """The protocols that are served."""
 
 GARBAGE = b'data: {"choices":[{"delta":{"content":"half\n\n\xff\xfe\x00<html>no protocol allows this\n\n'

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.domain import Usage
+from antiphon.providers.protocols.counts import count, details
 from antiphon.providers.protocols.mending import loads_broken
 
 
@@ -92,21 +93,12 @@ def read_arguments(value: Any) -> str:
 
 def read_usage(usage: dict[str, Any], *, with_cost: bool) -> Usage:
     """The vendor's count of tokens, whatever it leaves out."""
-    prompt, completion = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
+    prompt, completion = details(usage, "prompt_tokens_details"), details(usage, "completion_tokens_details")
     cost = usage.get("cost") if with_cost else None
     return Usage(
-        input_tokens=_count(usage.get("prompt_tokens")),
-        output_tokens=_count(usage.get("completion_tokens")),
-        cached_tokens=_count(prompt.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))),
-        reasoning_tokens=_count(completion.get("reasoning_tokens")),
+        input_tokens=count(usage.get("prompt_tokens")),
+        output_tokens=count(usage.get("completion_tokens")),
+        cached_tokens=count(prompt.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))),
+        reasoning_tokens=count(completion.get("reasoning_tokens")),
         cost=float(cost) if isinstance(cost, int | float) and cost >= 0 else None,
     )
-
-
-def _details(usage: dict[str, Any], field: str) -> dict[str, Any]:
-    details = usage.get(field)
-    return details if isinstance(details, dict) else {}
-
-
-def _count(value: Any) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) and abs(value) < 1e15 else 0

@@ -1,0 +1,1 @@
+"""Anthropic's messages protocol, which several other vendors speak as well."""

@@ -1,0 +1,129 @@
+"""Requests of Anthropic's messages protocol, and its list of models.
+
+https://platform.claude.com/docs/en/api/messages. What a model of one generation refuses is told by `traits`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.providers.base import ModelInfo, ModelRequest, ToolName
+from antiphon.providers.failures import Failures
+from antiphon.providers.protocols.anthropic.decoder import AnthropicDecoder
+from antiphon.providers.protocols.anthropic.messages import conversation
+from antiphon.providers.protocols.anthropic.schema import accepted
+from antiphon.providers.protocols.anthropic.traits import Traits, traits_of
+
+_VERSION = "2023-06-01"
+_BETA = "thinking-binding-controls-2026-08-01"
+_LONGEST = 32_000
+"""Tokens of an answer for which nobody set a limit: the protocol wants one, and every model in service allows this."""
+
+_BUDGETS = {"low": 2_048, "medium": 8_192, "high": 16_384}
+"""Tokens of thinking, of the models that want a number."""
+
+
+class AnthropicMessages(Struct, frozen=True):
+    """The codec. Thinking comes back signed, and goes back under `opaque={"anthropic": …}`."""
+
+    @property
+    def models_path(self) -> str:
+        return "v1/models?limit=1000"
+
+    def path(self, _: ModelRequest, /) -> str:
+        return "v1/messages"
+
+    def headers(self, key: str | None) -> Mapping[str, str]:
+        fixed = {"anthropic-version": _VERSION, "anthropic-beta": _BETA}
+        return fixed if key is None else {**fixed, "x-api-key": key}
+
+    def encode(self, request: ModelRequest) -> bytes:
+        traits = traits_of(request.model)
+        system, turns = conversation(request.messages)
+        if not traits.can_be_forced:
+            system += _in_words(request)
+        thinking = _thinking(request, traits)
+        body: dict[str, Any] = {
+            "model": request.model,
+            "max_tokens": (request.max_tokens or _LONGEST) + thinking.get("budget_tokens", 0),
+            "messages": turns,
+            "stream": True,
+        }
+        if system:
+            body["system"] = system
+        if thinking:
+            body["thinking"] = thinking
+        if request.tools:
+            body |= _tools(request, traits)
+        if request.temperature is not None and traits.samples and not thinking:
+            body["temperature"] = min(request.temperature, 1.0)
+        if output := _output(request, traits):
+            body["output_config"] = output
+        return msgspec.json.encode(body)
+
+    def decoder(self, failures: Failures, payload: bytes, *, wait: float | None) -> AnthropicDecoder:
+        return AnthropicDecoder(failures, payload, wait=wait)
+
+    def read_models(self, body: bytes) -> tuple[ModelInfo, ...]:
+        listing = msgspec.json.decode(body)
+        entries = listing.get("data") if isinstance(listing, dict) else None
+        if not isinstance(entries, list):
+            raise ValueError("no list of models")  # noqa: TRY004 - the body is wrong, not the caller's argument
+        return tuple(_model(entry) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
+
+
+def _thinking(request: ModelRequest, traits: Traits) -> dict[str, Any]:
+    if traits.adaptive:
+        if not traits.thinks_unasked and request.effort is None:
+            return {}
+        thinking: dict[str, Any] = {"type": "adaptive", "display": "summarized"}
+        if traits.binds_thinking:  # a history that was shortened or reworded must not be refused for ever
+            thinking["block_binding"] = {"prefix_mismatch_behavior": "drop_block"}
+        return thinking
+    if request.effort is None or _is_forced(request):
+        return {}
+    return {"type": "enabled", "budget_tokens": _BUDGETS[request.effort]}
+
+
+def _is_forced(request: ModelRequest) -> bool:
+    return bool(request.tools) and request.tool_choice not in ("auto", "none")
+
+
+def _in_words(request: ModelRequest) -> list[dict[str, Any]]:
+    """What cannot be demanded of the newest models."""
+    if not _is_forced(request):
+        return []
+    which = f"the tool {request.tool_choice.name}" if isinstance(request.tool_choice, ToolName) else "a tool"
+    return [{"type": "text", "text": f"Answer this time with a call of {which}, and with nothing else."}]
+
+
+def _tools(request: ModelRequest, traits: Traits) -> dict[str, Any]:
+    tools = [
+        {"name": tool.name, "description": tool.description, "input_schema": dict(tool.parameters)}
+        for tool in request.tools
+    ]
+    match request.tool_choice:
+        case "none":
+            return {"tools": tools, "tool_choice": {"type": "none"}}
+        case "required" if traits.can_be_forced:
+            return {"tools": tools, "tool_choice": {"type": "any"}}
+        case ToolName(name=name) if traits.can_be_forced:
+            return {"tools": tools, "tool_choice": {"type": "tool", "name": name}}
+        case _:
+            return {"tools": tools}
+
+
+def _output(request: ModelRequest, traits: Traits) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    if request.effort is not None and traits.adaptive:
+        config["effort"] = request.effort
+    if request.output is not None:
+        config["format"] = {"type": "json_schema", "schema": accepted(request.output.schema)}
+    return config
+
+
+def _model(entry: dict[str, Any]) -> ModelInfo:
+    size = entry.get("max_input_tokens")
+    return ModelInfo(id=entry["id"], context=size if isinstance(size, int) and size > 0 else None)
