@@ -358,8 +358,10 @@ TURNED_AWAY = {
 
 @pytest.mark.parametrize("event", TURNED_AWAY)
 async def test_whoever_is_turned_away_again_and_again_does_not_fill_the_log(server: Served, event: str) -> None:
-    times, began, before = 100, time.monotonic(), server.log.count(event)
-    for _ in range(times):
+    times, began, before = 0, time.monotonic(), server.log.count(event)
+    # What was asked before may have been said a moment ago: then the first line of these comes a second behind it.
+    while (times < 100 or server.log.count(event) == before) and time.monotonic() < began + LONGEST:
+        times += 1
         async with Caller(server) as caller:
             await caller.says(TURNED_AWAY[event])
             await caller.hears(b"HTTP/1.1 ")

@@ -1,5 +1,6 @@
 """Errors over HTTP as problem details (RFC 9457): one shape, one sentence, no traceback."""
 
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -40,9 +41,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def of_the_protocol(request: Request, error: HTTPException) -> JSONResponse:
         phrase, headers = HTTPStatus(error.status_code).phrase, error.headers
+        detail = _of_the_body(error.__cause__) or str(error.detail)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers = {"allow": ", ".join(_methods(app, request))}
-        return problem(error.status_code, phrase, str(error.detail), headers=headers)
+        return problem(error.status_code, phrase, detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def of_the_request(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -55,6 +57,17 @@ def install(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("http.crashed", path=request.url.path, exc_info=error)
         return problem(500, "Internal Server Error", "Something went wrong here. The log has the details.")
+
+
+def _of_the_body(cause: BaseException | None) -> str | None:
+    """What a caller can mend of a JSON body that could not be read; None for anything else."""
+    if isinstance(cause, RecursionError):
+        return "The body is nested too deeply to be read. Put fewer arrays and objects into each other."
+    if isinstance(cause, UnicodeDecodeError):
+        return "The body is no UTF-8, and JSON is always that."
+    if type(cause) is ValueError:  # all that Python's parser refuses of what is valid JSON
+        return f"The body holds a number that is too long. Send {sys.get_int_max_str_digits()} digits at most."
+    return None
 
 
 def _methods(app: FastAPI, request: Request) -> list[str]:

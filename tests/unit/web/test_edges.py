@@ -208,6 +208,28 @@ async def test_an_error_becomes_a_problem(
     assert b"/dev/sda1" not in body
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b"1" * 5000, "a number that is too long"),
+        (b'["\xff"]', "no UTF-8"),
+        (b"[", "JSON decode error"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_told_why(body: bytes, told: str) -> None:
+    app = FastAPI()
+    install(app)
+
+    @app.post("/says")
+    async def says(said: list[Any]) -> list[Any]:
+        return said
+
+    status, _, answer = await Client(app).ask(body, path="/says", **{"content-type": "application/json"})
+    assert status in {400, 422}
+    assert told in answer.decode()
+
+
 # --- files --------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ open files.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -16,6 +17,9 @@ HEAD_BYTES = 64 * 1024
 
 ARRIVAL_SECONDS = 30.0
 """From the connection, or the first byte of a later request, until a request is there with its body."""
+
+LINGER_SECONDS, LINGER_BYTES = 10.0, 64 * 1024 * 1024
+"""How much longer, and how much more, is taken and thrown away of a body that was answered before its end."""
 
 ANSWER = "antiphon.answer"
 """The extension of a request that takes an answer whose bytes stand already: `answer(scope, status, rest)`, of which
@@ -34,6 +38,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._too_large = False
         self._in_body = False
         self._arriving = False
+        self._unwanted: int | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._extensions: Any = {ANSWER: self._answer}
 
@@ -72,10 +77,17 @@ class RequestProtocol(HttpToolsProtocol):
         super().on_headers_complete()  # raises where the target is none
         self._in_body, self._unheard = True, 0
         self.scope["extensions"] = self._extensions
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.keep_alive:  # None: an upgrade, which is handed on
+            cycle.transport = _Lingering(self.transport, self._close_behind_body)
 
     def on_body(self, body: bytes) -> None:
         self._unheard = 0
         super().on_body(body)
+        if self._unwanted is not None:
+            self._unwanted += len(body)
+            if self._unwanted > LINGER_BYTES:
+                self.transport.close()
 
     def on_message_complete(self) -> None:
         if self._suspicious:
@@ -83,6 +95,8 @@ class RequestProtocol(HttpToolsProtocol):
         self._in_body, self._unheard = False, 0
         self._request_is_there()
         super().on_message_complete()
+        if self._unwanted is not None:
+            self.transport.close()
 
     def _check_head(self) -> None:
         # One that arrives in one piece is whole before `data_received` can look at its size. It is added up only where
@@ -105,7 +119,7 @@ class RequestProtocol(HttpToolsProtocol):
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            self.transport.close()
+            cycle.transport.close()
         cycle.on_response()
         return True
 
@@ -129,6 +143,17 @@ class RequestProtocol(HttpToolsProtocol):
             self.transport.write(handshake.refuse(status, sentence))
         self.transport.close()
 
+    def _close_behind_body(self) -> None:
+        """The answer to the last request of this connection is there."""
+        if not self._in_body or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._unwanted = 0
+        self._request_is_there()
+        self.expect_by(self.loop.time() + LINGER_SECONDS)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
     @property
     def _may_answer(self) -> bool:
         """Whether what is written now cannot be taken for the answer to an earlier request, or for a part of one."""
@@ -136,6 +161,18 @@ class RequestProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             return not self._in_body and self._unheard > 0
         return self._in_body and not self.pipeline and not cycle.response_started
+
+
+class _Lingering:
+    """The transport of an answer behind which the connection ends. Closed with input unread it would be reset, and the
+    answer lost with it (RFC 9112, 9.6)."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
 
 
 class _HeadTooLargeError(Exception):

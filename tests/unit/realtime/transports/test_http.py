@@ -179,3 +179,48 @@ async def test_an_upgraded_connection_has_all_the_time(port: int, pieces: int) -
     assert await upgrading.next(10) == b"still here"
     upgrading.close()
     silent.close()
+
+
+LAST_UPLOAD = UPLOAD.replace(b"transfer-encoding", b"connection: close\r\ntransfer-encoding")
+PIECE = b"10000\r\n" + b"a" * 65_536 + b"\r\n"
+
+
+async def test_who_sends_all_before_it_reads_gets_the_answer_to_a_body_that_nobody_wants(
+    connection: Connection,
+) -> None:
+    await connection.send(LAST_UPLOAD + PIECE)
+    for _ in range(127):  # 8 MiB: more than what lies between the two
+        await connection.send(PIECE)
+    await connection.send(b"0\r\n\r\n")
+    answer = await connection.rest()
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert answer.endswith(b"not found")
+
+
+async def test_a_body_that_nobody_wants_is_taken_up_to_a_bound(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "LINGER_BYTES", 1 << 20)
+    await connection.send(LAST_UPLOAD)
+    assert await connection.flood(PIECE) < 32 << 20
+
+
+async def test_the_end_of_a_body_that_nobody_wants_is_waited_for_only_so_long(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "LINGER_SECONDS", 0.1)
+    await connection.send(LAST_UPLOAD + PIECE)
+    assert (await connection.rest()).endswith(b"not found")
+    async with asyncio.timeout(10):
+        while await connection.flood(PIECE) == 64 << 20:
+            pass
+
+
+async def test_a_request_that_is_there_waits_for_nothing(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "LINGER_SECONDS", 60.0)
+    await connection.send(LAST_UPLOAD + b"3\r\nabc\r\n0\r\n\r\n")
+    answer = await connection.rest()
+    assert b"connection: close" in answer
+    assert answer.endswith(b"not found")
