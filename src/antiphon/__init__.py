@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from antiphon.assistants.context import ContextBuilder
     from antiphon.assistants.prompts import PromptManager
     from antiphon.assistants.selector import ModelSelector
+    from antiphon.assistants.state import State
     from antiphon.cache.cache import Cache, get_cache
     from antiphon.cache.decorator import cache_result
     from antiphon.cache.memory import CacheManager
@@ -123,6 +124,7 @@ _HOMES = {
     "ServiceContainer": "runtime.container",
     "ServiceError": "errors",
     "SessionManager": "conversation.sessions",
+    "State": "assistants.state",
     "Store": "storage.base",
     "Token": "realtime.tokens.token",
     "ToolContext": "tools.base",
@@ -197,6 +199,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ServiceContainer",
     "ServiceError",
     "SessionManager",
+    "State",
     "Store",
     "Token",
     "ToolContext",

@@ -48,7 +48,7 @@ from antiphon.settings.belongings import Belongings
 from antiphon.settings.config import Config
 from antiphon.settings.processes import SharedCache, cluster_of, topic_logs
 from antiphon.settings.reload import ConfigReloader
-from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, Store
+from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, StateStore, Store
 from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry.logs import get_logger, setup_logging
 from antiphon.telemetry.monitoring import MonitoringService
@@ -303,6 +303,7 @@ class Workspace:
             OutboxStore: self.store.outbox,
             PeopleStore: self.store.people,
             NoteStore: self.store.notes,
+            StateStore: self.store.states,
             Search: self.search,
         }
         house = (self.metrics, self.health, self.profiler, self.monitoring, self.pubsub, self.phoenix, self.cache)
@@ -321,7 +322,7 @@ class Workspace:
         order.add("the models", self._choose_model, self.providers.stop)
         order.add("the services", None, self.services.aclose)
         add_services(order, self.services)
-        order.add("the assistants", self._check_assistants)
+        order.add("the assistants", self._start_assistants, self.assistants.stop)
         for name, adapter in self.adapters.items():
             order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)
         order.add("what is left to others", None, self._watch.leave)
@@ -349,11 +350,12 @@ class Workspace:
     async def _choose_model(self) -> None:
         self._detected = await detect(self.providers, self.config.default_model, probe=self.config.detect_local_models)
 
-    async def _check_assistants(self) -> None:
+    async def _start_assistants(self) -> None:
         self.assistants.check(self.prompts, self.services, self.providers.resolve)
         wishes = self.config.assistants
         for model in (self.default_model, *wishes.platform_models.values(), *wishes.fallback_models):
             self.providers.resolve(model)
+        await self.assistants.start(self.services)
 
     async def _drain(self) -> None:
         """A stop was asked for: no new work, running answers get their time, then every socket is told to come back."""

@@ -15,7 +15,7 @@ from antiphon.runtime.clock import ManualClock
 from tests.redis_server import RedisServer
 from tests.seeds.extract import Block
 from tests.seeds.later import later
-from tests.seeds.running import having, public, run, sample
+from tests.seeds.running import public, run, sample
 from tests.serving import Visitors, serving
 
 # --- Key components -----------------------------------------------------------------------------------------------
@@ -28,7 +28,6 @@ def test_resources_are_limits_of_a_process(block: Block) -> None:
 
 
 @sample("phidata-2")
-@later("D")
 def test_a_state_has_the_fields_that_were_declared(block: Block) -> None:
     state = run(block)["AssistantState"]
     made = state(conversation_history=["hello"], user_preferences={"units": "metric"}, current_context="weather")
@@ -38,9 +37,8 @@ def test_a_state_has_the_fields_that_were_declared(block: Block) -> None:
 
 
 @sample("phidata-3")
-@later("D")
 async def test_an_assistant_is_told_when_it_starts_and_stops(block: Block, calls: Counter[str], tmp_path: Path) -> None:
-    assistant = having(Assistant("guide"), "on_event")
+    assistant = Assistant("guide")
     run(block, assistant=assistant)
     async with serving(tmp_path, added=(assistant,)):
         assert (calls["handle_start"], calls["handle_cleanup"]) == (1, 0)
@@ -59,11 +57,10 @@ def test_a_factory_makes_assistants_from_a_configuration(block: Block) -> None:
 
 
 @sample("phidata-5")
-@later("D")
 async def test_a_subscriber_sees_every_message_of_a_person(
     block: Block, calls: Counter[str], tmp_path: Path, visitors: Visitors
 ) -> None:
-    assistant = having(Assistant("guide"), "subscribe")
+    assistant = Assistant("guide")
     run(block, assistant=assistant)
     async with serving(tmp_path, added=(assistant,)) as workspace:
         visitor = await visitors.enter(workspace.url)

@@ -1,19 +1,34 @@
 """An assistant: instructions, tools and a wish for a model. Immutable, so one serves any number of turns at once."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, TypeVar, Unpack
 
+from antiphon.assistants.events import Events, LifeEvent, TurnEventName
 from antiphon.assistants.prompts import Prompt
 from antiphon.errors import ConfigError
 from antiphon.providers.base import ToolSpec
+from antiphon.runtime.spelling import did_you_mean
 from antiphon.tools.base import Tool, tool
 
 AnyTool = Tool[..., Any]
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[object]])
 
 MAX_STEPS = 8
 """Rounds of a model and its tools in one turn; then it must answer with what it has."""
+
+
+class AssistantOptions(TypedDict, total=False):
+    """What is seldom said of an assistant, as keywords of `Assistant`."""
+
+    temperature: float | None
+    """0 to 2; the model's own when not given."""
+    max_tokens: int | None
+    """Of one call of the model."""
+    max_steps: int
+    """Rounds of tools in one turn."""
+
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # people type it behind an @
 
@@ -38,6 +53,7 @@ class Assistant:
     max_tokens: int | None
     max_steps: int
     specs: tuple[ToolSpec, ...]
+    events: Events
     _by_name: Mapping[str, AnyTool]
 
     def __init__(
@@ -48,12 +64,10 @@ class Assistant:
         model: str | Sequence[str] | None = None,
         tools: Sequence[AnyTool | Callable[..., Any]] = (),
         description: str = "",
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        max_steps: int = MAX_STEPS,
+        **options: Unpack[AssistantOptions],
     ) -> None:
         models = (model,) if isinstance(model, str) else tuple(model or ())
-        _check(name, models, temperature, max_tokens, max_steps)
+        _check(name, models, options)
         by_name = _named(name, tools)
         values = {
             "name": name,
@@ -62,10 +76,11 @@ class Assistant:
             "fallbacks": models[1:],
             "tools": tuple(by_name.values()),
             "description": description,
-            "temperature": temperature,
-            "max_tokens": max_tokens,
-            "max_steps": max_steps,
+            "temperature": options.get("temperature"),
+            "max_tokens": options.get("max_tokens"),
+            "max_steps": options.get("max_steps", MAX_STEPS),
             "specs": tuple(_spec(item) for item in by_name.values()),
+            "events": Events(name),
             "_by_name": by_name,
         }
         for field, value in values.items():
@@ -74,12 +89,30 @@ class Assistant:
     def tool(self, name: str) -> AnyTool | None:
         return self._by_name.get(name)
 
+    def on_event(self, name: LifeEvent) -> Callable[[Handler], Handler]:
+        """Decorator of an `async def` that is awaited when the workspace starts ("start") or stops ("stop").
 
-def _check(
-    name: str, models: tuple[str, ...], temperature: float | None, max_tokens: int | None, max_steps: int
-) -> None:
+        Its parameters are services, as those of a tool. One that fails at the start keeps the workspace from starting.
+        """
+        return lambda function: self.events.on_event(name, function)
+
+    def subscribe(self, name: TurnEventName) -> Callable[[Handler], Handler]:
+        """Decorator of an `async def` that is told of its turns, with a `TurnEvent`; further parameters are services.
+
+        It runs beside the turn: however slow it is, and if it fails, the answer knows nothing of it.
+        """
+        return lambda function: self.events.subscribe(name, function)
+
+
+def _check(name: str, models: tuple[str, ...], options: AssistantOptions) -> None:
     if not _NAME.fullmatch(name):
         raise ConfigError(f"Assistant {name!r}: a name is up to 63 of a-z, 0-9, _ and -, and begins with a letter.")
+    if unknown := options.keys() - AssistantOptions.__annotations__.keys():
+        wish = min(unknown)
+        hint = did_you_mean(wish, AssistantOptions.__annotations__, "")
+        raise ConfigError(f"Assistant {name}: {wish} is no option.{hint}")
+    temperature, max_tokens = options.get("temperature"), options.get("max_tokens")
+    max_steps = options.get("max_steps", MAX_STEPS)
     wrong = [
         *(("model", model, bool(model.strip()), "name one as provider:model, or leave it out") for model in models),
         ("temperature", temperature, temperature is None or 0 <= temperature <= 2, "it lies between 0 and 2"),

@@ -1,11 +1,14 @@
 """The assistants of a workspace."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.prompts import Prompt, PromptManager
+from antiphon.assistants.state import StatesInMemory, TurnStates
+from antiphon.assistants.turn import TurnServices
 from antiphon.errors import ConfigError
 from antiphon.runtime.base import Services
 from antiphon.runtime.spelling import did_you_mean
@@ -16,6 +19,7 @@ class Directory:
 
     def __init__(self) -> None:
         self._assistants: dict[str, Assistant] = {}
+        self._started = AsyncExitStack()
 
     def add(self, assistant: Assistant) -> Assistant:
         """Raises `ConfigError` when the name is taken."""
@@ -36,6 +40,9 @@ class Directory:
             raise ConfigError(f"There is no assistant called {name!r}.{hint}")
         return found
 
+    def find(self, name: str | None) -> Assistant | None:
+        return self._assistants.get(name or "")
+
     def serving(self, name: str) -> Assistant:
         """Who answers in a conversation that was begun with `name`: that one, or the default when it is gone."""
         return self._assistants.get(name) or self.default
@@ -52,13 +59,29 @@ class Directory:
 
     def check(self, prompts: PromptManager, services: Services, resolve: Callable[[str], object]) -> None:
         """What would fail in every turn fails here: raises what prompts, tools and models raise that do not exist."""
+        of_a_turn = TurnServices(services, TurnStates(StatesInMemory(), ""), {})
         for assistant in self._assistants.values():
             if isinstance(assistant.instructions, Prompt):
                 prompts.find(assistant.instructions)
             for item in assistant.tools:
-                item.check(services)
+                item.check(of_a_turn)
             for model in filter(None, (assistant.model, *assistant.fallbacks)):
                 resolve(model)
+
+    async def start(self, services: Services) -> None:
+        """Has every assistant call its handlers of the start, in order. When one fails, those that were started are
+        stopped; raises `ServiceError` naming the handler."""
+        async with AsyncExitStack() as undo:
+            for assistant in self._assistants.values():
+                await assistant.events.start(services)
+                undo.push_async_callback(assistant.events.stop, services)
+            self._started = undo.pop_all()
+
+    async def stop(self) -> None:
+        """Has those that were started call their handlers of the stop, the last first. Raises `ServiceError` naming
+        what failed."""
+        started, self._started = self._started, AsyncExitStack()
+        await started.aclose()
 
     def __len__(self) -> int:
         return len(self._assistants)

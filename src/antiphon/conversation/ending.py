@@ -1,6 +1,7 @@
 """Steps 9 and 10 of the flow: the outcome is stored, the reply goes out, and whoever watches is told."""
 
 import asyncio
+from collections.abc import Callable
 
 from msgspec import structs
 
@@ -20,12 +21,21 @@ log = get_logger(__name__)
 
 
 class TurnEnding:
-    """Ends turns, whatever became of them: this is the only way to an outcome."""
+    """Ends turns, whatever became of them: this is the only way to an outcome. `told` hears of it when it is stored."""
 
-    def __init__(self, inbox: InboxStore, outbox: Outbox, live: Live, *, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        inbox: InboxStore,
+        outbox: Outbox,
+        live: Live,
+        *,
+        told: Callable[[Turn, TurnRecord, TurnReply | None], None] = lambda *_: None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._inbox = inbox
         self._outbox = outbox
         self._live = live
+        self._told = told
         metrics = metrics or get_metrics()
         self._turns = metrics.counter("antiphon_turns_total", "Turns by their outcome.", ("outcome",))
         self._seconds = metrics.histogram(
@@ -49,6 +59,7 @@ class TurnEnding:
         self._live.turn_end(turn, record, finished.message.id if finished.message else None)
         if finished.conversation is not None:
             self._live.conversation("updated", finished.conversation)
+        self._told(turn, record, reply)
         self._account(turn, record)
 
     async def _finish(self, turn: Turn, record: TurnRecord, reply: TurnReply | None, *, patient: bool) -> Finished:

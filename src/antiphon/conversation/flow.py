@@ -16,6 +16,7 @@ from antiphon.conversation.others import Others
 from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
+from antiphon.conversation.telling import Telling
 from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.base import Services
@@ -51,7 +52,8 @@ class Flow:
             waiting=lambda: router.waiting(),  # noqa: PLW0108 - the router is built last
             facts=self.facts,
         )
-        ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=metrics)
+        told = Telling(self.assistants, self.store.states)
+        ending = TurnEnding(self.store.inbox, self.outbox, self.live, told=told.ended, metrics=metrics)
         handler = MessageHandler(
             inbox=self.store.inbox,
             sessions=self.sessions,
@@ -60,7 +62,7 @@ class Flow:
             assistants=self.assistants,
             context=self.context,
             selector=self.selector,
-            generation=Generation(providers=self.providers, services=self.services),
+            generation=Generation(providers=self.providers, services=self.services, states=self.store.states),
             ending=ending,
         )
         router = MessageRouter(

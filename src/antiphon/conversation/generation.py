@@ -8,11 +8,14 @@ from msgspec import Struct
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
 from antiphon.assistants.selector import Choice
+from antiphon.assistants.state import TurnStates
+from antiphon.assistants.turn import TurnServices
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import TurnRecord
 from antiphon.providers.base import ChatMessage
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.base import Services
+from antiphon.storage.base import StateStore
 from antiphon.tools.base import ToolContext
 
 
@@ -37,16 +40,20 @@ class Generated(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
-    """Runs assistants. `services` is what their tools may ask for."""
+    """Runs assistants. `services` is what their tools may ask for, `states` where their state is kept."""
 
     providers: ProviderRegistry
     services: Services
+    states: StateStore
 
     async def run(
         self, stream: TurnStream, assistant: Assistant, choice: Choice, messages: tuple[ChatMessage, ...]
     ) -> Generated:
         """The whole answer. The stream may cancel it at any time, also before it begins."""
-        turn = stream.turn
+        turn, tell = stream.turn, assistant.events.tell
+        states = TurnStates(self.states, turn.conversation_id)
+
+        tell("user_message", turn, states, text=turn.text)
         chain = self.providers.chain((choice.model, *choice.fallbacks))
         context = ToolContext(
             person_id=turn.person_id,
@@ -54,7 +61,7 @@ class Generation:
             turn_id=turn.id,
             message_id=turn.message_id,
             assistant=assistant.name,
-            services=self.services,
+            services=TurnServices(self.services, states, {}),
         )
         run = Run(assistant, chain, chain.answering.model, messages, context)
         stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
@@ -67,8 +74,12 @@ class Generation:
                         stream.text(text)
                     case Reasoning(text=text):
                         stream.reasoning(text)
-                    case ToolStarted(part=part) | ToolEnded(part=part):
+                    case ToolStarted(part=part):
                         stream.tool(part)
+                        tell("tool_started", turn, states, tool=part)
+                    case ToolEnded(part=part):
+                        stream.tool(part)
+                        tell("tool_ended", turn, states, tool=part)
                     case Ended():
                         ended = event
         assert ended is not None  # noqa: S101 - a run promises it

@@ -73,6 +73,11 @@ class Repository(Protocol):
     async def exists(self, key: str) -> bool: ...
 
 
+class TurnValue:
+    """Base of what belongs to a turn. A tool's parameter of such a type is filled in by the turn; a model never sees
+    it."""
+
+
 class Services(Protocol):
     """What code that is given services sees of the container."""
 

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from antiphon.errors import ConfigError, ToolError
+from antiphon.runtime.base import TurnValue
 
 _SECTION = re.compile(r"^(args|arguments|parameters|returns?|yields?|raises|examples?|notes?)\s*:\s*$", re.IGNORECASE)
 _GOOGLE = re.compile(r"^(?P<name>\w+)\s*(?:\([^)]*\))?\s*:\s*(?P<text>.*)$")
@@ -100,11 +101,11 @@ class Signature:
 
     @cached_property
     def services(self) -> dict[str, type[Any]]:
-        """Arguments that a model never sees: services, asked for by their Protocol class."""
+        """Arguments that a model never sees: services, asked for by their Protocol class, and what a turn has."""
         return {
             name: hint
             for name, hint in self._types.items()
-            if isinstance(hint, type) and getattr(hint, "_is_protocol", False)
+            if isinstance(hint, type) and (getattr(hint, "_is_protocol", False) or issubclass(hint, TurnValue))
         }
 
     @cached_property

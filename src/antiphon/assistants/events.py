@@ -1,0 +1,189 @@
+"""Functions that are told of an assistant's life and of its turns."""
+
+import asyncio
+import inspect
+import traceback
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, TypedDict, TypeVar, Unpack, get_args
+
+from msgspec import Struct
+
+from antiphon.assistants.state import State, TurnStates
+from antiphon.domain import ToolPart, Turn, TurnRecord
+from antiphon.errors import ConfigError, ServiceError
+from antiphon.runtime.base import Services
+from antiphon.runtime.spelling import did_you_mean
+from antiphon.telemetry.logs import get_logger
+
+LifeEvent = Literal["start", "stop"]
+TurnEventName = Literal["user_message", "tool_started", "tool_ended", "assistant_message", "turn_ended"]
+
+WAITING = 1_000
+"""Events that wait for one subscriber; what comes when there are so many is left out for it."""
+
+LIMIT_SECONDS = 30.0
+"""How long a subscriber may take for one event."""
+
+S = TypeVar("S", bound=State)
+Function = TypeVar("Function", bound=Callable[..., Awaitable[object]])
+
+log = get_logger(__name__)
+
+
+class TurnEvent(Struct, frozen=True, kw_only=True):
+    """What happened in a turn.
+
+    `text` is the person's with `user_message`, the answer with `assistant_message`, and empty otherwise. `tool` is the
+    call with `tool_started` and `tool_ended`, `record` how it went with `turn_ended`.
+    """
+
+    name: TurnEventName
+    assistant: str
+    turn: Turn
+    text: str = ""
+    tool: ToolPart | None = None
+    record: TurnRecord | None = None
+    states: TurnStates
+
+    def state(self, kind: type[S]) -> AbstractAsyncContextManager[S]:
+        """The conversation's state for as long as it is read or changed. A subscriber does this beside the turn: of two
+        who change one field the last counts."""
+        return self.states.lend(kind)
+
+
+class What(TypedDict, total=False):
+    """The fields of a `TurnEvent` that only some of them have."""
+
+    text: str
+    tool: ToolPart
+    record: TurnRecord
+
+
+class Events:
+    """Who is told what of one assistant. Each subscriber has a line of its own: it gets everything in order, and one
+    that is slow or fails holds nobody up, least of all an answer."""
+
+    __slots__ = ("_assistant", "_life", "_subscribers")
+
+    def __init__(self, assistant: str) -> None:
+        self._assistant = assistant
+        self._life: dict[str, list[Callable[..., Awaitable[object]]]] = {}
+        self._subscribers: dict[str, list[_Subscriber]] = {}
+
+    def on_event(self, name: LifeEvent, function: Function) -> Function:
+        self._check(name, get_args(LifeEvent), get_args(TurnEventName), "subscribe", function)
+        self._life.setdefault(name, []).append(function)
+        return function
+
+    def subscribe(self, name: TurnEventName, function: Function) -> Function:
+        self._check(name, get_args(TurnEventName), get_args(LifeEvent), "on_event", function)
+        self._subscribers.setdefault(name, []).append(_Subscriber(function, f"{self._assistant}.{_name(function)}"))
+        return function
+
+    def tell(self, name: TurnEventName, turn: Turn, states: TurnStates, **what: Unpack[What]) -> None:
+        """Puts it into the lines of those who want to know, and returns at once."""
+        if subscribers := self._subscribers.get(name):
+            event = TurnEvent(name=name, assistant=self._assistant, turn=turn, states=states, **what)
+            for subscriber in subscribers:
+                subscriber.take(event)
+
+    async def start(self, services: Services) -> None:
+        """Calls the functions of the start in their order, with the services that they ask for. Raises `ServiceError`
+        naming the first that fails."""
+        for subscriber in (each for line in self._subscribers.values() for each in line):
+            subscriber.call = services.inject(subscriber.function, by=f"Subscriber {subscriber.name}", given=1)
+        for function in self._life.get("start", ()):
+            await self._live("start", function, services)
+
+    async def stop(self, services: Services) -> None:
+        """Lets subscribers finish what they have, then calls the functions of the stop, all of them. Raises
+        `ServiceError` naming those that failed."""
+        await asyncio.gather(*(each.finish() for line in self._subscribers.values() for each in line))
+        failed = []
+        for function in self._life.get("stop", ()):
+            try:
+                await self._live("stop", function, services)
+            except ServiceError as error:
+                failed.append(str(error))
+        if failed:
+            raise ServiceError(" ".join(failed))
+
+    async def _live(self, name: LifeEvent, function: Callable[..., Awaitable[object]], services: Services) -> None:
+        try:
+            await services.inject(function, by=f"Handler {self._assistant}.{_name(function)}")()
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ServiceError(
+                f"Assistant {self._assistant}: {_name(function)}, its handler of {name}, failed with "
+                f"{type(error).__name__}: {error}."
+            ) from error
+
+    def _check(self, name: str, known: tuple[str, ...], others: tuple[str, ...], way: str, function: object) -> None:
+        if name not in known:
+            hint = (
+                f" Use @assistant.{way}({name!r})."
+                if name in others
+                else did_you_mean(name, known, f"There is: {', '.join(known)}.")
+            )
+            raise ConfigError(f"Assistant {self._assistant}: {name!r} is no event of this kind.{hint}")
+        if not inspect.iscoroutinefunction(function):
+            raise ConfigError(f"Assistant {self._assistant}: what is told of {name} must be an `async def` function.")
+
+
+class _Subscriber:
+    def __init__(self, function: Callable[..., Awaitable[object]], name: str) -> None:
+        self.function = function
+        self.name = name
+        self.call = function
+        self._line: deque[TurnEvent] = deque()
+        self._left_out = 0
+        self._work: asyncio.Task[None] | None = None
+
+    def take(self, event: TurnEvent) -> None:
+        if len(self._line) >= WAITING:
+            self._left_out += 1
+            return
+        self._line.append(event)
+        if self._work is None or self._work.done():
+            self._work = asyncio.create_task(self._go_through(), name=f"subscriber:{self.name}")
+
+    async def finish(self) -> None:
+        """Waits for what is in line, as long as one event may take; the rest is left out."""
+        if self._work is None or self._work.done():
+            return
+        await asyncio.wait({self._work}, timeout=LIMIT_SECONDS)
+        if self._work.cancel():
+            log.warning("subscriber.given_up", subscriber=self.name, events=len(self._line) + 1)
+            self._line.clear()
+            await asyncio.wait({self._work}, timeout=1.0)
+
+    async def _go_through(self) -> None:
+        while self._line:
+            await self._tell(self._line.popleft())
+            if self._left_out:
+                left_out, self._left_out = self._left_out, 0
+                log.warning("subscriber.too_slow", subscriber=self.name, left_out=left_out)
+
+    async def _tell(self, event: TurnEvent) -> None:
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                await self.call(event)
+        except Exception as error:  # noqa: BLE001 - a subscriber is a stranger's code: it fails, the answer goes on
+            self._blame(error, event)
+
+    def _blame(self, error: Exception, event: TurnEvent) -> None:
+        log.error(  # the stack without the exception's message: that may quote what a person wrote
+            "subscriber.failed",
+            subscriber=self.name,
+            told=event.name,
+            turn_id=event.turn.id,
+            error=type(error).__name__,
+            stack="".join(traceback.format_tb(error.__traceback__)),
+        )
+
+
+def _name(function: object) -> str:
+    return getattr(function, "__qualname__", repr(function))
