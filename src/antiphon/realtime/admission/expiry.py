@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from antiphon.realtime.wire.base import InboundFrame
 from antiphon.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
+    from antiphon.realtime.members.member import Member
     from antiphon.realtime.members.socket import Socket
     from antiphon.realtime.phoenix import Phoenix
 
@@ -147,13 +148,17 @@ class Expiry:
     def _tell(self, socket: "Socket", hook: str, *arguments: float) -> None:
         for member in list(socket.channels):
             if member.state == "joined":
-                told: Coroutine[Any, Any, None] = getattr(member.channel, hook)(*arguments)
-                self._app.stepper.run(told, partial(_told, member.topic))
+                self._app.stepper.run(_asked(member.channel, hook, arguments), partial(self._told, member))
+
+    def _told(self, member: "Member", _result: Any, error: BaseException | None) -> None:
+        if error is not None:
+            pattern = member.route.pattern
+            self._app.limit_log.failed("realtime.expiry_not_told", pattern, topic=member.topic, exc_info=error)
 
 
-def _told(topic: str, _result: Any, error: BaseException | None) -> None:
-    if error is not None:
-        log.error("realtime.expiry_not_told", topic=topic, exc_info=error)
+async def _asked(channel: Channel, hook: str, arguments: tuple[float, ...]) -> None:
+    """One that is no coroutine, or fails at once, fails for its own channel only: others are due at the same time."""
+    await getattr(channel, hook)(*arguments)
 
 
 def _rejection(refusal: Rejected | Refused | ServiceError) -> Rejected:

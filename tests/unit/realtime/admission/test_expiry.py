@@ -395,3 +395,29 @@ def test_what_is_no_access() -> None:
     with pytest.raises(ValueError, match="no number"):
         Access({}, float("nan"))
     assert Access({}, float("inf")).expires_at == float("inf")
+
+
+class Careless(Channel):
+    """Its author forgot the `async`."""
+
+    def on_expiring(self, seconds: float) -> None:  # type: ignore[override]
+        """What is told to nobody."""
+
+    def on_expired(self) -> None:  # type: ignore[override]
+        raise RuntimeError("the secret of the careless")
+
+
+async def test_a_hook_that_is_no_coroutine_keeps_no_other_channel_from_being_told(
+    door: Doorman, logged: list[Any]
+) -> None:
+    door.live.app.channel("careless")(Careless)
+    careless, wire = await door.live.wire("vsn=2.0.0&seconds=100"), await door.live.wire("vsn=2.0.0&seconds=100")
+    await careless.join("careless")
+    await wire.join("room:1")
+    door.pass_time(70)
+    await wire.expect(EXPIRING)
+    door.pass_time(30)
+    await wire.expect(EXPIRED)
+    assert (await careless.closed(), await wire.closed()) == (3000, 3000)
+    failures = [line["topic"] for line in logged if line["event"] == "realtime.expiry_not_told"]
+    assert failures == ["careless"]  # the second within a second
