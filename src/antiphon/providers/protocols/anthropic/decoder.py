@@ -36,8 +36,8 @@ class AnthropicDecoder(AnswerDecoder):
     def __init__(self, failures: Failures, payload: bytes = b"", *, wait: float | None = None) -> None:
         super().__init__(failures, wait=wait)
         self._calls = CallAssembler(payload)
-        self._tools: set[Any] = set()
-        self._thoughts: dict[Any, _Thought] = {}
+        self._tools: set[int | None] = set()
+        self._thoughts: dict[int | None, _Thought] = {}
         self._bill: dict[str, Any] = {}
 
     def _take(self, name: str, document: bytes) -> None:
@@ -74,7 +74,7 @@ class AnthropicDecoder(AnswerDecoder):
         self._charge(message.usage)
         self._stop_for(message.stop_reason)
 
-    def _open(self, index: Any, block: Any) -> None:
+    def _open(self, index: int | None, block: Any) -> None:
         self._begun = True
         match block:
             case {"type": "text", "text": str(text)}:
@@ -91,7 +91,7 @@ class AnthropicDecoder(AnswerDecoder):
                 arguments = msgspec.json.encode(whole).decode() if whole and isinstance(whole, dict) else ""
                 self._call(index, block.get("id"), block.get("name"), arguments)
 
-    def _grow(self, index: Any, delta: WireDelta) -> None:
+    def _grow(self, index: int | None, delta: WireDelta) -> None:
         self._begun = True
         if isinstance(delta.text, str):
             self._say(delta.text)
@@ -100,7 +100,7 @@ class AnthropicDecoder(AnswerDecoder):
         elif isinstance(delta.partial_json, str) and index in self._tools:
             self._call(index, None, None, delta.partial_json)
 
-    def _think(self, index: Any, text: Any, signature: Any) -> None:
+    def _think(self, index: int | None, text: Any, signature: Any) -> None:
         thought = self._thoughts[index]
         if isinstance(text, str) and text:
             thought.text.append(text)
@@ -108,14 +108,14 @@ class AnthropicDecoder(AnswerDecoder):
         if isinstance(signature, str):
             thought.signature += signature
 
-    def _shut(self, index: Any) -> None:
+    def _shut(self, index: int | None) -> None:
         """A thought is whole: only one that is signed can go back."""
         thought = self._thoughts.pop(index, None)
         if thought is not None and thought.signature:
             block = {"type": "thinking", "thinking": "".join(thought.text), "signature": thought.signature}
             self._reason("", sealed(PROTOCOL, [block]))
 
-    def _call(self, index: Any, call_id: Any, name: Any, arguments: str) -> None:
+    def _call(self, index: int | None, call_id: Any, name: Any, arguments: str) -> None:
         self._out += self._calls.take([CallPiece(index, call_id, name if isinstance(name, str) else "", arguments)])
 
     def _charge(self, usage: Any) -> None:
@@ -134,4 +134,5 @@ class AnthropicDecoder(AnswerDecoder):
         return _FINISHES.get(self._finish or "", "tool_calls" if self._calls else "stop")
 
     def _usage(self) -> Usage | None:
-        return read_usage(self._bill) if self._bill else None
+        usage = read_usage(self._bill)
+        return usage if usage.input_tokens or usage.output_tokens else None  # a beginning of zeros is no bill

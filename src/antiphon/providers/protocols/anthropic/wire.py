@@ -29,7 +29,7 @@ class WireEvent(Struct, gc=False):
     """An event of a stream, or (with `content`) a whole message."""
 
     type: Any = None
-    index: Any = None
+    index: int | None = None
     delta: WireDelta | None = None
     content_block: Any = None
     message: Any = None
