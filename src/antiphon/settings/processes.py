@@ -34,11 +34,13 @@ def cluster_of(config: Config, *, metrics: Metrics) -> Cluster:
 
 def topic_logs(config: Config, cluster: Cluster) -> TopicLogs:
     """Where broadcasts are kept for clients that come back: in Redis when several processes serve the house and it has
-    one, so that they may come back to any of them."""
-    if cluster.status == "alone" or config.redis.url is None:
+    one, if only as the broker between them, so that they may come back to any of them."""
+    url = config.redis.url or config.cluster.url
+    address = "" if url is None else url.get_secret_value()
+    if cluster.status == "alone" or not address.startswith(("redis", "unix:")):
         return MemoryLogs()
     logs: TopicLogs = import_module("antiphon.realtime.recovery.redis").RedisLogs(
-        config.redis.url.get_secret_value(), prefix=f"{config.cluster.prefix}:topics"
+        address, prefix=f"{config.cluster.prefix}:topics"
     )
     return logs
 

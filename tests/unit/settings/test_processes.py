@@ -1,7 +1,9 @@
-"""What a process keeps at hand of a shared cache, from before it hears the others until it has left them."""
+"""What processes of a house keep together, and what each keeps at hand of a shared cache: from before it hears the others
+until it has left them."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +14,10 @@ from antiphon.domain import new_id
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
 from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.realtime.pubsub import PubSub
-from antiphon.settings.processes import SharedCache
+from antiphon.realtime.recovery.memory import MemoryLogs
+from antiphon.realtime.recovery.redis import RedisLogs
+from antiphon.settings.config import Config
+from antiphon.settings.processes import SharedCache, cluster_of, topic_logs
 from antiphon.telemetry.metrics import Metrics
 
 LONGEST = 20.0
@@ -88,3 +93,25 @@ async def test_a_house_of_one_process_asks_every_time(redis_url: str) -> None:
     assert await alone.changed_behind_its_back(alone) == "new"
     await alone.shared.stop()
     await alone.cache.stop()
+
+
+SHARED = {
+    "database": {"url": "postgresql://me@127.0.0.1/house"},
+    "cache": {"url": "redis://127.0.0.1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept_in"),
+    [
+        ({}, MemoryLogs),
+        ({**SHARED, "cluster": {"url": "redis+sentinel://127.0.0.1/house"}}, RedisLogs),
+        ({**SHARED, "cluster": {"url": "nats://127.0.0.1"}, "redis": {"url": "redis://127.0.0.1"}}, RedisLogs),
+        ({**SHARED, "cluster": {"url": "nats://127.0.0.1"}}, MemoryLogs),
+    ],
+    ids=["one process", "Redis behind Sentinel", "NATS and a Redis", "NATS alone"],
+)
+async def test_logs_of_topics_are_in_redis_where_there_is_one(settings: dict[str, Any], kept_in: type) -> None:
+    config = Config.model_validate(settings)
+    logs = topic_logs(config, cluster_of(config, metrics=Metrics()))
+    assert isinstance(logs, kept_in)

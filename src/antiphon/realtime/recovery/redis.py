@@ -13,12 +13,10 @@ from contextlib import suppress
 from itertools import zip_longest
 from typing import Any, cast
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from antiphon.errors import ConfigError, ServiceError
+from antiphon.errors import ServiceError
+from antiphon.realtime.recovery._client import close, redis_at
 from antiphon.realtime.recovery.base import Missed, Recovery
 from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.runtime.tasks import Restart, Tasks
@@ -61,7 +59,8 @@ READERS = 16
 
 
 class RedisLogs:
-    """`TopicLogs` in the Redis at `url`. Every key begins with `prefix`. `timeout` is for a whole exchange.
+    """`TopicLogs` in the Redis at `url`, alone or behind Sentinel (`redis+sentinel://hosts/service`). Every key begins
+    with `prefix`. `timeout` is for a whole exchange.
 
     The age in `Recovery` is that of the newest message of a topic: one that is never quiet is bounded by number alone.
     """
@@ -69,16 +68,7 @@ class RedisLogs:
     shared = True
 
     def __init__(self, url: str, *, prefix: str = "antiphon", timeout: float = 2.0) -> None:
-        try:
-            self._redis: Any = Redis.from_url(
-                url,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                # A second attempt could append a message that the first one did.
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError as error:
-            raise ConfigError("The URL of the logs is none of redis://, rediss:// and unix://.") from error
+        self._redis = redis_at(url, timeout)
         self._prefix = prefix
         self._timeout = timeout
         self._append = self._redis.register_script(_APPEND)
@@ -132,7 +122,7 @@ class RedisLogs:
         await self._tasks.stop()
         _settle(self._waiting, ())
         self._waiting, self._size = [], 0
-        await self._redis.aclose()
+        await close(self._redis)
 
     def _keys(self, topic: str) -> list[str]:
         # The braces keep both on one server of a Redis Cluster.

@@ -15,6 +15,8 @@ from antiphon.realtime.recovery.memory import MemoryLogs
 from antiphon.realtime.recovery.redis import READERS, WAITING, WAITING_BYTES, RedisLogs
 from antiphon.realtime.wire.base import Position, TopicMessage
 from antiphon.runtime.clock import ManualClock
+from tests.sentinel import SentinelServer
+from tests.servers import LONGEST
 
 KEEP = Recovery(messages=100, seconds=60)
 
@@ -229,6 +231,35 @@ async def test_thousands_that_come_back_share_a_few_connections(redis: Any) -> N
     await logs.stop()
 
 
-def test_an_address_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="redis://"):
-        RedisLogs("http://me:secret@localhost")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:secret@localhost",
+        "redis+sentinel://me:secret@localhost",
+        "redis+sentinel:///secret",
+        "redis+sentinel://me:secret@localhost/house/zero",
+        "redis+sentinel://me:secret@localhost:port/house",
+    ],
+)
+def test_an_address_that_is_none_is_refused_and_not_quoted(url: str) -> None:
+    with pytest.raises(ConfigError, match="://") as refused:
+        RedisLogs(url)
+    assert "secret" not in str(refused.value)
+
+
+async def test_it_follows_sentinel_to_the_new_master(sentinels: SentinelServer) -> None:
+    logs = RedisLogs(f"{sentinels.url}/0", timeout=1.0)
+    await logs.start()
+    before = await append(logs, said(1))
+    missed = await logs.since("room:1", Position(before.epoch, 0), KEEP)
+    assert (missed.complete, len(missed.messages)) == (True, 1)
+    sentinels.master.kill()
+    after = None
+    async with asyncio.timeout(LONGEST):
+        while after is None:
+            with suppress(ServiceError):
+                after = await append(logs, said(2))
+    assert after.epoch != before.epoch  # the replica may not have all: its log begins anew
+    assert not (await logs.since("room:1", before, KEEP)).complete
+    assert sentinels.replica.ask("EXISTS", "antiphon:{room:1}:log") == ":1\r\n"
+    await logs.stop()
