@@ -108,14 +108,16 @@ def test_the_settings_of_providers(page: Any) -> None:
 
 
 def test_the_providers_that_are_built_in(page: Any) -> None:
-    registry = ProviderRegistry(ProvidersSettings(), environ={}, plugged=())
+    resource = {"azure": {"base_url": "https://name.openai.azure.com"}}
+    registry = ProviderRegistry(ProvidersSettings.model_validate(resource), environ={}, plugged=())
     expected: list[Row] = []
     for name in registry.names():
         if name in ProvidersSettings.model_fields:
             continue
         address = vars(registry.get(name))["_provider"].default_url
         variable = key_variable(name)
-        expected.append((f"`{name}`", f"`{address}`", f"`{variable}`" if variable else "none needed"))
+        where = f"`{address}`" if address else "that of your resource"
+        expected.append((f"`{name}`", where, f"`{variable}`" if variable else "none needed"))
     page(SETTINGS).holds("The providers that are built in", expected)
 
 

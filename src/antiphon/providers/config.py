@@ -5,7 +5,7 @@ the OpenAI protocol at `base_url`.
 """
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -54,6 +54,9 @@ class ProviderSettings(BaseModel):
     base_url: Annotated[str, AfterValidator(_http_url)] | None = None
     api_key: _Secret | None = None
     headers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")], _Secret] = {}
+    api: Literal["chat", "responses"] | None = None
+    api_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] | None = None
+    body: dict[str, Any] = Field(default={}, description="further fields of every request, in the vendor's words")
     timeouts: Timeouts = Timeouts()
     connections: int = Field(default=256, ge=1, le=10_000, description="at once, to one host")
 
@@ -86,6 +89,13 @@ class _Variables(Struct, frozen=True):
 _VENDOR_VARIABLES = {
     "openai": _Variables("OPENAI_API_KEY", "OPENAI_BASE_URL"),
     "openrouter": _Variables("OPENROUTER_API_KEY"),
+    "azure": _Variables("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"),
+    "groq": _Variables("GROQ_API_KEY"),
+    "mistral": _Variables("MISTRAL_API_KEY"),
+    "deepseek": _Variables("DEEPSEEK_API_KEY"),
+    "xai": _Variables("XAI_API_KEY"),
+    "together": _Variables("TOGETHER_API_KEY"),
+    "fireworks": _Variables("FIREWORKS_API_KEY"),
     "github": _Variables("GITHUB_TOKEN", only_configured=True),
 }
 

@@ -40,7 +40,16 @@ _LOCAL_SERVERS = (
     _LocalServer("lmstudio", "LM Studio", "http://127.0.0.1:1234"),
     _LocalServer("vllm", "vLLM", "http://127.0.0.1:8000"),
 )
-_KEYED = (("openai", "gpt-5-mini"), ("openrouter", "openrouter/auto"))
+_KEYED = (
+    ("openai", "gpt-5-mini"),
+    ("openrouter", "openrouter/auto"),
+    ("mistral", "mistral-medium-latest"),
+    ("xai", "grok-4.3"),
+    ("deepseek", "deepseek-v4-flash"),
+    ("groq", "openai/gpt-oss-120b"),
+    ("together", "openai/gpt-oss-120b"),
+    ("fireworks", "accounts/fireworks/models/gpt-oss-120b"),
+)
 """Vendors whose key decides, with the model to begin with. GitHub Models was shut down and is never chosen."""
 
 _LONGEST_LIST = 1 << 20

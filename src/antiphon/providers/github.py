@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from antiphon.providers.http import HttpProvider
+from antiphon.providers.compatible import CompatibleProvider
 
 SUPPORTED_MODELS = MappingProxyType(
     {
@@ -17,7 +17,7 @@ SUPPORTED_MODELS = MappingProxyType(
 """Short names and the names under which the service knew its models."""
 
 
-class GitHubModelsClient(HttpProvider):
+class GitHubModelsClient(CompatibleProvider):
     """The service at its last address, or the heir whose OpenAI-compatible address is set as `base_url`."""
 
     default_url = "https://models.github.ai/inference"

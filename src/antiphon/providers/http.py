@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncGenerator, Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -42,7 +42,8 @@ class HttpProvider:
     """
 
     default_url: ClassVar[str | None] = None
-    codec: ClassVar[Codec] = OpenAIChat()
+    codec: Codec = OpenAIChat()
+    own_settings: ClassVar[frozenset[str]] = frozenset()  # of those that not every vendor has
     retired: ClassVar[str | None] = None
     aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})  # short names of models, at `default_url` only
 
@@ -50,6 +51,9 @@ class HttpProvider:
         url = settings.base_url or self.default_url
         if url is None:
             raise ConfigError(f"providers.{name} has no base_url. Set it to the address of its API.")
+        for setting in sorted({"api", "api_version"} - self.own_settings):
+            if getattr(settings, setting) is not None:
+                raise ConfigError(f"providers.{name}.{setting} is set, but {name} has only one. Remove it.")
         key = settings.api_key.get_secret_value() if settings.api_key else None
         self.name = name
         self.base_url = url
@@ -64,7 +68,7 @@ class HttpProvider:
         if self._settings.base_url is None and request.model in self.aliases:
             request = msgspec.structs.replace(request, model=self.aliases[request.model])
         try:
-            path, payload = self.codec.path(request), self.codec.encode(request)
+            path, payload = self.codec.path(request), self._payload(request)
         except (ValueError, TypeError) as error:
             yield self._failures.of("invalid", f"the request cannot be encoded, {type(error).__name__}")
             return
@@ -104,6 +108,13 @@ class HttpProvider:
         self._stopped = True
         if self._session is not None:
             await self._session.close()
+
+    def _payload(self, request: ModelRequest) -> bytes:
+        """The body of the request, with the fields that the settings add to every one."""
+        payload = self.codec.encode(request)
+        if not self._settings.body:
+            return payload
+        return msgspec.json.encode(_merged(msgspec.json.decode(payload), self._settings.body))
 
     async def _open(
         self, method: str, path: str, deadline: float, payload: bytes | None = None
@@ -178,6 +189,15 @@ class HttpProvider:
         key = self._settings.api_key
         headers |= self.codec.headers(key.get_secret_value() if key else None)
         return headers | {name: value.get_secret_value() for name, value in self._settings.headers.items()}
+
+
+def _merged(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with these fields, which go into the objects it has under the same names."""
+    return {**body, **fields} | {
+        name: _merged(body[name], value)
+        for name, value in fields.items()
+        if isinstance(value, Mapping) and isinstance(body.get(name), Mapping)
+    }
 
 
 async def read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -1,12 +1,13 @@
 """OpenAI."""
 
-from antiphon.providers.http import HttpProvider
+from antiphon.providers.compatible import CompatibleProvider
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
 
 
-class OpenAIProvider(HttpProvider):
-    """https://platform.openai.com"""
+class OpenAIProvider(CompatibleProvider):
+    """https://platform.openai.com: over responses, where a model keeps its reasoning from one tool to the next."""
 
     default_url = "https://api.openai.com/v1"
-    codec = OpenAIChat(Quirks(max_tokens="max_completion_tokens"))
+    api = "responses"
+    chat = OpenAIChat(Quirks(max_tokens="max_completion_tokens", cache_key="prompt_cache_key"))

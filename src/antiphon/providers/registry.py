@@ -26,6 +26,13 @@ _BUILT_IN = MappingProxyType(
     {
         "openai": f"{_HOUSE}.openai:OpenAIProvider",
         "openrouter": f"{_HOUSE}.openrouter:OpenRouterProvider",
+        "azure": f"{_HOUSE}.azure:AzureProvider",
+        "groq": f"{_HOUSE}.vendors:GroqProvider",
+        "mistral": f"{_HOUSE}.vendors:MistralProvider",
+        "deepseek": f"{_HOUSE}.vendors:DeepSeekProvider",
+        "xai": f"{_HOUSE}.vendors:XAIProvider",
+        "together": f"{_HOUSE}.vendors:TogetherProvider",
+        "fireworks": f"{_HOUSE}.vendors:FireworksProvider",
         "github": f"{_HOUSE}.github:GitHubModelsClient",
         "ollama": f"{_HOUSE}.ollama:OllamaProvider",
         "llamacpp": f"{_HOUSE}.compatible:LlamaCppProvider",

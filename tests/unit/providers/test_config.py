@@ -48,6 +48,8 @@ def test_it_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.Mo
         {"headers": {"X: A": "b"}},
         {"timeouts": {"between": 0}},
         {"connections": 0},
+        {"api": "completions"},
+        {"api_version": "2024-10-21&x=1"},
     ],
 )
 def test_what_is_wrong_is_refused(section: dict[str, object]) -> None:
@@ -79,6 +81,7 @@ def test_the_usual_variables_fill_what_is_not_set() -> None:
     assert key("openai", None, OPENAI_API_KEY="  ") is None
     assert key("openrouter", None, OPENROUTER_API_KEY="env") == "env"
     assert key("mygateway", None, OPENAI_API_KEY="env") is None
+    assert key("azure", None, AZURE_OPENAI_API_KEY="env") == "env"
     environ = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
     assert with_environment("openai", None, environ).base_url == "http://127.0.0.1:1/v1"
 

@@ -78,6 +78,12 @@ async def test_what_is_configured_wins(free_port: int) -> None:
     [
         ({"OPENAI_API_KEY": "k", "OPENROUTER_API_KEY": "k"}, "openai"),
         ({"OPENROUTER_API_KEY": "k"}, "openrouter"),
+        ({"MISTRAL_API_KEY": "k"}, "mistral"),
+        ({"XAI_API_KEY": "k"}, "xai"),
+        ({"DEEPSEEK_API_KEY": "k"}, "deepseek"),
+        ({"GROQ_API_KEY": "k"}, "groq"),
+        ({"TOGETHER_API_KEY": "k"}, "together"),
+        ({"FIREWORKS_API_KEY": "k"}, "fireworks"),
         ({"GITHUB_TOKEN": "k", "ANTHROPIC_API_KEY": "k", "GEMINI_API_KEY": "k"}, "demo"),
         ({}, "demo"),
     ],

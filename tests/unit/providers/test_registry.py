@@ -26,7 +26,12 @@ def inner(providers: ProviderRegistry, name: str) -> Any:
         ("openai", "https://api.openai.com/v1"),
         ("openrouter", "https://openrouter.ai/api/v1"),
         ("github", "https://models.github.ai/inference"),
-        ("ollama", "http://127.0.0.1:11434/v1"),
+        ("groq", "https://api.groq.com/openai/v1"),
+        ("mistral", "https://api.mistral.ai/v1"),
+        ("deepseek", "https://api.deepseek.com/v1"),
+        ("xai", "https://api.x.ai/v1"),
+        ("together", "https://api.together.ai/v1"),
+        ("fireworks", "https://api.fireworks.ai/inference/v1"),
         ("llamacpp", "http://127.0.0.1:8080/v1"),
         ("lmstudio", "http://127.0.0.1:1234/v1"),
         ("vllm", "http://127.0.0.1:8000/v1"),
@@ -38,6 +43,20 @@ def test_vendors_that_are_built_in(name: str, url: str) -> None:
     assert (provider.name, provider.base_url) == (name, url)
     moved = inner(registry({name: {"base_url": "http://127.0.0.1:9/v1"}}), name)
     assert moved.base_url == "http://127.0.0.1:9/v1"
+
+
+@pytest.mark.parametrize("given", ["", "/", "/v1", "/v1/", "/api"])
+def test_ollama_is_found_wherever_its_address_ends(given: str) -> None:
+    assert inner(registry(), "ollama").base_url == "http://127.0.0.1:11434"
+    moved = inner(registry({"ollama": {"base_url": f"http://127.0.0.1:9{given}"}}), "ollama")
+    assert moved.base_url == "http://127.0.0.1:9"
+
+
+def test_azure_needs_the_address_of_a_resource() -> None:
+    with pytest.raises(ConfigError, match=r"providers\.azure has no base_url"):
+        registry(AZURE_OPENAI_API_KEY="k").get("azure")
+    named = inner(registry(AZURE_OPENAI_ENDPOINT="https://mine.openai.azure.com/"), "azure")
+    assert named.base_url == "https://mine.openai.azure.com/openai/v1"
 
 
 def test_any_other_name_is_an_address() -> None:
@@ -101,7 +120,7 @@ def test_others_can_add_vendors() -> None:
 
 def test_others_cannot_replace_ours() -> None:
     point = EntryPoint("ollama", "antiphon.providers.openai:OpenAIProvider", "antiphon.providers")
-    assert inner(registry(None, point), "ollama").base_url == "http://127.0.0.1:11434/v1"
+    assert inner(registry(None, point), "ollama").base_url == "http://127.0.0.1:11434"
 
 
 def test_an_addition_that_cannot_be_loaded_says_so() -> None:

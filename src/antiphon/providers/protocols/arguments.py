@@ -1,4 +1,4 @@
-"""The arguments of a call as vendors take them back: always an object."""
+"""The arguments of a call as vendors take them back: always an object, or the text of one."""
 
 from typing import Any
 
@@ -15,3 +15,9 @@ def as_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {"invalid": text}
+
+
+def as_object_text(text: str) -> str:
+    """The arguments as `as_object` has them; what is an object stays as it was written."""
+    value = as_object(text)
+    return msgspec.json.encode(value).decode() if value == {"invalid": text} else text

@@ -5,18 +5,22 @@ https://platform.openai.com/docs/api-reference/chat. The deviations of vendors t
 """
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from antiphon.providers.base import ChatMessage, File, ModelInfo, ModelRequest, ToolCall, ToolName
+from antiphon.providers.base import ChatMessage, File, ModelInfo, ModelRequest, OutputSchema, ToolCall, ToolName
 from antiphon.providers.failures import Failures
-from antiphon.providers.protocols.openai_chat.decoder import OpenAIChatDecoder
+from antiphon.providers.protocols.arguments import as_object_text
+from antiphon.providers.protocols.asking import SOUNDS, fitting_id, in_words, inline, is_strict, with_order
+from antiphon.providers.protocols.opaque import unsealed
+from antiphon.providers.protocols.openai_chat.decoder import PROTOCOL, OpenAIChatDecoder
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
 
-_SOUNDS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+_MOST_MARKS = 4
+"""Places that Anthropic keeps for one request."""
 
 
 class OpenAIChat(Struct, frozen=True):
@@ -36,34 +40,70 @@ class OpenAIChat(Struct, frozen=True):
 
     def encode(self, request: ModelRequest) -> bytes:
         quirks = self.quirks
-        body: dict[str, Any] = {
-            "model": request.model,
-            "messages": [_message(message, quirks) for message in request.messages],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
+        form = self._form(request)
+        messages = request.messages
+        if request.output is not None and form.get("type") != "json_schema":
+            messages = with_order(messages, in_words(request.output))
+        body: dict[str, Any] = {"model": request.model, "messages": self._messages(messages), "stream": True}
+        if request.model.startswith(quirks.marks_for):
+            _mark(body["messages"], messages)
+        if quirks.stream_options:
+            body["stream_options"] = {"include_usage": True}
         if request.tools:
             body |= _tools(request)
-        if request.temperature is not None:
-            body["temperature"] = request.temperature
-        if request.max_tokens is not None:
-            body[quirks.max_tokens] = request.max_tokens
-        if request.output is not None:
-            form = {"name": request.output.name, "schema": dict(request.output.schema)}
-            body["response_format"] = {"type": "json_schema", "json_schema": form}
-        if quirks.reports_cost:
-            body["usage"] = {"include": True}
-        return msgspec.json.encode(body)
+        if form:
+            body["response_format"] = form
+        return msgspec.json.encode(body | self._settings(request))
 
     def decoder(self, failures: Failures, payload: bytes, *, wait: float | None) -> OpenAIChatDecoder:
         return OpenAIChatDecoder(failures, self.quirks, payload, wait=wait)
 
     def read_models(self, body: bytes) -> tuple[ModelInfo, ...]:
-        listing = msgspec.json.decode(body)
-        entries = listing.get("data") if isinstance(listing, dict) else listing
-        if not isinstance(entries, list):
-            raise ValueError("no list of models")  # noqa: TRY004 - the body is wrong, not the caller's argument
-        return tuple(_model(entry) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
+        return list_models(body)
+
+    def _messages(self, messages: Iterable[ChatMessage]) -> list[dict[str, Any]]:
+        wire: list[dict[str, Any]] = []
+        for message in messages:
+            if self.quirks.answers_tools and message.role == "user" and wire and wire[-1]["role"] == "tool":
+                wire.append({"role": "assistant", "content": "…"})
+            wire.append(_message(message, self.quirks))
+        return wire
+
+    def _form(self, request: ModelRequest) -> dict[str, Any]:
+        """The form of the answer as a field; empty when there is none to ask for or no field for it."""
+        if request.output is None or (request.tools and not self.quirks.output_with_tools):
+            return {}
+        return {"type": "json_object"} if self.quirks.output == "object" else _schema(request.output)
+
+    def _settings(self, request: ModelRequest) -> dict[str, Any]:
+        quirks, fields = self.quirks, dict[str, Any]()
+        if request.temperature is not None:
+            fields["temperature"] = request.temperature
+        if request.max_tokens is not None:
+            fields[quirks.max_tokens] = request.max_tokens
+        if request.effort is not None:
+            effort = quirks.efforts.get(request.effort, request.effort)
+            fields[quirks.effort] = {"effort": effort} if quirks.effort == "reasoning" else effort
+        if request.cache_key is not None and quirks.cache_key is not None:
+            fields[quirks.cache_key] = request.cache_key
+        if quirks.reports_cost:
+            fields["usage"] = {"include": True}
+        return fields
+
+
+def list_models(body: bytes) -> tuple[ModelInfo, ...]:
+    """The models of a list as OpenAI gives it. Raises ValueError when it is none."""
+    listing = msgspec.json.decode(body)
+    entries = listing.get("data") if isinstance(listing, dict) else listing
+    if not isinstance(entries, list):
+        raise ValueError("no list of models")  # noqa: TRY004 - the body is wrong, not the caller's argument
+    return tuple(_model(entry) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
+
+
+def _schema(output: OutputSchema) -> dict[str, Any]:
+    schema = dict(output.schema)
+    strict = {"strict": True} if is_strict(schema) else {}
+    return {"type": "json_schema", "json_schema": {"name": output.name, "schema": schema} | strict}
 
 
 def _tools(request: ModelRequest) -> dict[str, Any]:
@@ -85,44 +125,52 @@ def _tools(request: ModelRequest) -> dict[str, Any]:
 
 def _message(message: ChatMessage, quirks: Quirks) -> dict[str, Any]:
     if message.role == "tool":
-        return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
+        call_id = fitting_id(message.call_id, nine=quirks.nine_ids)
+        return {"role": "tool", "tool_call_id": call_id, "content": message.text}
     wire: dict[str, Any] = {"role": message.role, "content": message.text}
     if message.files:
         text = [{"type": "text", "text": message.text}] if message.text else []
         wire["content"] = [*text, *(_file(file) for file in message.files)]
-    if message.calls:
-        wire["content"] = message.text or None
-        wire["tool_calls"] = [_call(call) for call in message.calls]
-    if quirks.reasoning_details and message.opaque is not None:
-        wire["reasoning_details"] = message.opaque
+    if message.role == "assistant":
+        wire |= _answer(message, quirks)
     return wire
+
+
+def _answer(message: ChatMessage, quirks: Quirks) -> dict[str, Any]:
+    """What only a model's own message holds: its calls, and its reasoning where the vendor wants that back."""
+    fields: dict[str, Any] = {}
+    if message.calls:
+        fields["content"] = message.text or None
+        fields["tool_calls"] = [_call(call, quirks) for call in message.calls]
+    if quirks.reasoning_back == "always" or (quirks.reasoning_back == "given" and message.reasoning):
+        fields["reasoning_content"] = message.reasoning or ""
+    if quirks.reasoning_details and (signed := unsealed(PROTOCOL, message.opaque)):
+        fields["reasoning_details"] = signed
+    return fields
+
+
+def _mark(wire: list[dict[str, Any]], messages: tuple[ChatMessage, ...]) -> None:
+    """Asks the vendor to keep everything up to the last messages that are marked."""
+    kept = [place for place, message in enumerate(messages) if message.keep and (message.text or message.files)]
+    for place in kept[-_MOST_MARKS:]:
+        content = wire[place]["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        parts[-1] = {**parts[-1], "cache_control": {"type": "ephemeral"}}
+        wire[place]["content"] = parts
 
 
 def _file(file: File) -> dict[str, Any]:
     if file.media_type.startswith("image/"):
-        return {"type": "image_url", "image_url": {"url": file.url or _inline(file)}}
-    if file.media_type in _SOUNDS and file.data is not None:
-        sound = {"data": b64encode(file.data).decode(), "format": _SOUNDS[file.media_type]}
+        return {"type": "image_url", "image_url": {"url": file.url or inline(file)}}
+    if file.media_type in SOUNDS and file.data is not None:
+        sound = {"data": b64encode(file.data).decode(), "format": SOUNDS[file.media_type]}
         return {"type": "input_audio", "input_audio": sound}
-    return {"type": "file", "file": {"filename": file.name, "file_data": file.url or _inline(file)}}
+    return {"type": "file", "file": {"filename": file.name, "file_data": file.url or inline(file)}}
 
 
-def _inline(file: File) -> str:
-    return f"data:{file.media_type};base64,{b64encode(file.data or b'').decode()}"
-
-
-def _call(call: ToolCall) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": _arguments(call.arguments)}}
-
-
-def _arguments(text: str) -> str:
-    # llama.cpp, vLLM and Ollama refuse a whole conversation for ever when one old call holds invalid JSON.
-    try:
-        if isinstance(msgspec.json.decode(text), dict):
-            return text
-    except (ValueError, RecursionError):
-        pass
-    return msgspec.json.encode({"invalid": text}).decode()
+def _call(call: ToolCall, quirks: Quirks) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": as_object_text(call.arguments)}
+    return {"id": fitting_id(call.id, nine=quirks.nine_ids), "type": "function", "function": function}
 
 
 def _model(entry: dict[str, Any]) -> ModelInfo:

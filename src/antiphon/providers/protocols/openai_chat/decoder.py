@@ -10,6 +10,7 @@ from antiphon.providers.base import Error, FinishReason
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.answer import AnswerDecoder
 from antiphon.providers.protocols.calls import CallAssembler, CallPiece
+from antiphon.providers.protocols.opaque import sealed
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
 from antiphon.providers.protocols.openai_chat.wire import (
     WireCall,
@@ -22,6 +23,9 @@ from antiphon.providers.protocols.openai_chat.wire import (
     read_text,
     read_usage,
 )
+
+PROTOCOL = "openai_chat"
+"""The name under which signed reasoning is kept."""
 
 _FINISHES: dict[str, FinishReason] = {"length": "length", "max_tokens": "length", "content_filter": "filtered"}
 
@@ -78,7 +82,7 @@ class OpenAIChatDecoder(AnswerDecoder):
         if self._finish == "error":
             return self._failures.of("server", "finish reason error")
         if self._details:
-            self._reason("", self._details)
+            self._reason("", sealed(PROTOCOL, self._details))
         self._out += self._calls.end()
         # A vendor that says "stop" although it wants tools called is believed in what it wants.
         return _FINISHES.get(self._finish or "", "tool_calls" if self._calls else "stop")

@@ -192,13 +192,11 @@ def test_signed_reasoning_is_handed_over_whole() -> None:
         delta(reasoning_details=[{"type": "reasoning.encrypted", "data": "e", "index": 1}]),
     ]
     events = decode(sse(*chunks) + DONE, quirks=Quirks(reasoning_details=True))
-    assert events[2] == ReasoningDelta(
-        "",
-        [
-            {"type": "reasoning.text", "text": "hm", "index": 0, "signature": "s"},
-            {"type": "reasoning.encrypted", "data": "e", "index": 1},
-        ],
-    )
+    details = [
+        {"type": "reasoning.text", "text": "hm", "index": 0, "signature": "s"},
+        {"type": "reasoning.encrypted", "data": "e", "index": 1},
+    ]
+    assert events[2] == ReasoningDelta("", {"openai_chat": details})
 
 
 def test_a_refusal_is_what_the_model_says() -> None:

@@ -1,0 +1,1 @@
+"""Ollama's own protocol: lines of JSON, with the size of the window in each request."""

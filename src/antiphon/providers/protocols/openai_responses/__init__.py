@@ -1,0 +1,1 @@
+"""OpenAI responses: items instead of messages, with reasoning that is given back sealed."""
