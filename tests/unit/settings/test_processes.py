@@ -1,5 +1,5 @@
-"""What processes of a house keep together, and what each keeps at hand of a shared cache: from before it hears the others
-until it has left them."""
+"""What processes of a house keep together, and what each keeps at hand of a shared cache, from before it hears the
+others until it has left them."""
 
 import asyncio
 from collections.abc import AsyncIterator

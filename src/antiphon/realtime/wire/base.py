@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from antiphon.realtime.wire.json import encode_object
+from antiphon.realtime.wire.json import deeper_than, encode_object, may_be_deeper
 
 JOIN, LEAVE, CLOSE, ERROR, REPLY = "phx_join", "phx_leave", "phx_close", "phx_error", "phx_reply"
 CONTROL_TOPIC, HEARTBEAT = "phoenix", "heartbeat"
@@ -35,6 +35,15 @@ class BadFrameError(Exception):
     """What came in is not a frame; the whole socket ends with 1011 (ER-6)."""
 
 
+UNREADABLE = (msgspec.DecodeError, RecursionError)
+"""What a decoder raises for what is no frame."""
+
+
+def unreadable(error: Exception, shape: str) -> BadFrameError:
+    """What to raise for one of `UNREADABLE`; `shape` tells what JSON of another one is not."""
+    return BadFrameError(shape if isinstance(error, msgspec.ValidationError) else "not JSON")
+
+
 class Binary(bytes):
     """A frame for a binary WebSocket message. Every other encoded frame is plain `bytes`: a text message."""
 
@@ -49,6 +58,12 @@ class InboundFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     topic: str
     event: str
     payload: Any
+
+
+def refuse_deeper(text: str, found: Any, limit: int) -> None:
+    """Raises `BadFrameError` when what was read from `text` is nested deeper than `limit`."""
+    if may_be_deeper(text, limit) and deeper_than(found, limit):
+        raise BadFrameError("nested too deeply")
 
 
 class Position(msgspec.Struct, frozen=True):

@@ -18,8 +18,8 @@ from antiphon.realtime.wire.base import (
     TopicMessage,
     checked_event,
     checked_field,
+    refuse_deeper,
 )
-from antiphon.realtime.wire.json import deeper_than, may_be_deeper
 from antiphon.realtime.wire.reasons import TOO_MANY_CHANNELS, TOO_MANY_JOINS, TOO_MANY_MESSAGES
 from antiphon.realtime.wire.v1 import SerializerV1
 from antiphon.realtime.wire.v2 import SerializerV2
@@ -129,8 +129,7 @@ def _json(data: bytes, max_depth: int) -> Any:
         value = msgspec.json.decode(text)
     except (ValueError, RecursionError) as error:
         raise BadFrameError("not JSON") from error
-    if may_be_deeper(text, max_depth) and deeper_than(value, max_depth):
-        raise BadFrameError("nested too deeply")
+    refuse_deeper(text, value, max_depth)
     return value
 
 

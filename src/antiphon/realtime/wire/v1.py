@@ -9,13 +9,16 @@ from antiphon.realtime.wire.base import (
     CLOSE,
     ERROR,
     REPLY,
+    UNREADABLE,
     BadFrameError,
     InboundFrame,
     TopicMessage,
     checked_event,
     crashed,
+    refuse_deeper,
+    unreadable,
 )
-from antiphon.realtime.wire.json import deeper_than, encode, encode_object, may_be_deeper, without_nan
+from antiphon.realtime.wire.json import encode, encode_object, without_nan
 
 
 class _Envelope(msgspec.Struct, frozen=True, gc=False):
@@ -44,12 +47,9 @@ class SerializerV1:
             raise BadFrameError("version 1 has no binary frames")
         try:
             found = _decode(data)
-        except msgspec.ValidationError as error:
-            raise BadFrameError("not an object with topic, event, payload and ref") from error
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise BadFrameError("not JSON") from error
-        if may_be_deeper(data, max_depth) and deeper_than((found.join_ref, found.ref, found.payload), max_depth):
-            raise BadFrameError("nested too deeply")
+        except UNREADABLE as error:
+            raise unreadable(error, "not an object with topic, event, payload and ref") from error
+        refuse_deeper(data, (found.join_ref, found.ref, found.payload), max_depth)
         return InboundFrame(found.join_ref, found.ref, found.topic, found.event, found.payload)
 
     def reply(self, join_ref: Any, ref: Any, topic: str, status: str, response: Any) -> bytes:  # noqa: ARG002

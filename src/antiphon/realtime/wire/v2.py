@@ -10,13 +10,15 @@ from antiphon.realtime.wire.base import (
     CLOSE,
     ERROR,
     REPLY,
-    BadFrameError,
+    UNREADABLE,
     InboundFrame,
     TopicMessage,
     checked_event,
     crashed,
+    refuse_deeper,
+    unreadable,
 )
-from antiphon.realtime.wire.json import NULL, deeper_than, encode, encode_object, may_be_deeper, refuse_nan
+from antiphon.realtime.wire.json import NULL, encode, encode_object, refuse_nan
 
 _decode = msgspec.json.Decoder(InboundFrame).decode
 
@@ -34,12 +36,10 @@ class SerializerV2:
             return binary.decode_push(data)
         try:
             frame = _decode(data)
-        except msgspec.ValidationError as error:
-            raise BadFrameError("not an array of refs, topic, event and payload") from error
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise BadFrameError("not JSON") from error
+        except UNREADABLE as error:
+            raise unreadable(error, "not an array of refs, topic, event and payload") from error
         if len(data) > 2 * max_depth and not _is_flat(frame):
-            _check_depth(data, frame, max_depth)
+            refuse_deeper(data, (frame.join_ref, frame.ref, frame.payload), max_depth)
         return frame
 
     def reply(self, join_ref: Any, ref: Any, topic: str, status: str, response: Any) -> bytes:
@@ -74,11 +74,6 @@ class SerializerV2:
 
 
 V2 = SerializerV2()
-
-
-def _check_depth(data: str, frame: InboundFrame, limit: int) -> None:
-    if may_be_deeper(data, limit) and deeper_than((frame.join_ref, frame.ref, frame.payload), limit):
-        raise BadFrameError("nested too deeply")
 
 
 def _is_flat(frame: InboundFrame) -> bool:
