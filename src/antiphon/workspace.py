@@ -23,7 +23,6 @@ from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import Live
 from antiphon.conversation.neighbours import Neighbours
 from antiphon.conversation.outbox import Outbox
-from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ChannelMessage
@@ -135,7 +134,9 @@ class Workspace:
         self.history = ConversationHistory(self.store.conversations, self.sessions, self.live)
         self.services = ServiceContainer()
         self._neighbours = Neighbours(self.cluster, self.store.nodes)
-        self.router = self._build_flow()
+        self._flow = self._build_flow()
+        drain_seconds = self.config.server.drain_seconds
+        self.router = self._flow.router(drain_seconds=drain_seconds, others=self._neighbours, metrics=self.metrics)
         self._watch = TurnWatch(self.store, self.router, self.outbox, node)
         self.monitoring = self._build_monitoring()
         self.server = self._build_server()
@@ -244,9 +245,9 @@ class Workspace:
 
     # --- building -------------------------------------------------------------------------------------------------
 
-    def _build_flow(self) -> MessageRouter:
+    def _build_flow(self) -> Flow:
         found = command_registry()
-        flow = Flow(
+        return Flow(
             store=self.store,
             sessions=self.sessions,
             commands=Commands([found.get(name) for name in found.names()], self.services),
@@ -260,8 +261,6 @@ class Workspace:
             live=self.live,
             facts=self._facts,
         )
-        drain_seconds = self.config.server.drain_seconds
-        return flow.router(drain_seconds=drain_seconds, others=self._neighbours, metrics=self.metrics)
 
     def _build_monitoring(self) -> MonitoringService:
         on_this_disk = self.config.database.url.startswith("sqlite:")
@@ -289,6 +288,8 @@ class Workspace:
             default_model=lambda: self.default_model,
             monitoring=self.monitoring,
             cache=self.cache,
+            flow=self._flow,
+            openai=self.config.openai,
         )
         return edge.server(self.config.server, self._drain)
 

@@ -24,7 +24,7 @@ async def remember(text: str, notes: NoteStore, context: ToolContext) -> str:
         raise ToolError("There is nothing to remember: text is empty.")
     if len(fact) > _NOTE_LIMIT:
         raise ToolError(f"A note has at most {_NOTE_LIMIT} characters; this one has {len(fact)}. Shorten it.")
-    note = await notes.add(context.person_id, fact, source_message_id=context.message_id)
+    note = await notes.add(context.person_id, fact, source_message_id=context.message_id or None)
     return f"Remembered: {note.text}"
 
 

@@ -10,7 +10,9 @@ from antiphon.commands.base import Commands
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.generation import Generation
 from antiphon.conversation.handler import MessageHandler
+from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.house import House
+from antiphon.conversation.keeping import Keeper
 from antiphon.conversation.live import Live
 from antiphon.conversation.others import Others
 from antiphon.conversation.outbox import Outbox
@@ -40,6 +42,11 @@ class Flow:
     outbox: Outbox
     live: Live
     facts: Callable[[], Mapping[str, str]]
+
+    def keeper(self, history: ConversationHistory, metrics: Metrics) -> Keeper:
+        """Who keeps conversations that took place elsewhere."""
+        ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=metrics)
+        return Keeper(history, self.store.inbox, ending, self.live)
 
     def router(self, *, drain_seconds: float, others: Others | None = None, metrics: Metrics) -> MessageRouter:
         """The way in to it; not yet started. `others` are the processes that answer from the same database."""

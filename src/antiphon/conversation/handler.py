@@ -54,7 +54,7 @@ class MessageHandler:
                 return
             context = self.context.build(turn, assistant, session.conversation, session.person, history)
             generated = await self.generation.run(stream, assistant, choice, context)
-            record, reply = _answer_from(generated, record_of(assistant, choice), stream.stopped)
+            record, reply = answer_from(generated, record_of(assistant, choice), stream.stopped)
         record = structs.replace(record, elapsed_ms=(perf_counter() - started) * 1000)
         await self.ending.end(turn, record, reply)
 
@@ -78,7 +78,10 @@ def _answer_of(outcome: CommandOutcome) -> tuple[TurnRecord, TurnReply]:
     return record, TurnReply(id=new_id(), role="system", text=outcome.text, in_context=False)
 
 
-def _answer_from(generated: Generated, begun: TurnRecord, stopped: NoticePart | None) -> tuple[TurnRecord, TurnReply]:
+def answer_from(
+    generated: Generated, begun: TurnRecord, stopped: NoticePart | None = None
+) -> tuple[TurnRecord, TurnReply]:
+    """What is stored of an answer; `stopped` says why it was, where somebody stopped it."""
     ended = generated.ended
     reason, parts = ended.reason, ended.parts
     if ended.code == "cancelled" and stopped is not None:

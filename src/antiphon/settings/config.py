@@ -32,6 +32,7 @@ from antiphon.settings.vendors import set_by_variables
 from antiphon.storage.config import DatabaseSettings
 from antiphon.telemetry.config import LoggingSettings, MonitoringSettings
 from antiphon.web.config import LiveSettings, ServerSettings
+from antiphon.web.openai.config import OpenAISettings
 
 SECTIONS = "antiphon.sections"
 """Entry points of this group add sections: `name = "package.module:Model"`, a pydantic model with defaults. A model is
@@ -86,6 +87,7 @@ class Config(BaseModel):
     cache: CacheSettings = CacheSettings()
     sessions: SessionSettings = SessionSettings()
     realtime: LiveSettings = LiveSettings()
+    openai: OpenAISettings = OpenAISettings()
     providers: ProvidersSettings = ProvidersSettings()
     assistants: AssistantSettings = AssistantSettings()
     features: Features = Field(Features(), json_schema_extra=_LIVE)

@@ -1,6 +1,7 @@
 """One ASGI application for HTTP: the page, what the sockets serve, and FastAPI for the rest."""
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from types import MappingProxyType
 
 from fastapi import FastAPI
 from starlette.responses import Response
@@ -13,7 +14,7 @@ from antiphon.web.static import Asset, StaticPage
 
 class WebApp:
     """What is no file of the page goes to FastAPI. What `mounted` serves comes before everything that could take the
-    body of a request (LP-19)."""
+    body of a request (LP-19); each of `apps` serves the paths below its own, and bounds its bodies itself."""
 
     def __init__(
         self,
@@ -22,9 +23,11 @@ class WebApp:
         *,
         max_body_bytes: int,
         mounted: PlainRequests | None = None,
+        apps: Mapping[str, ASGIApp] = MappingProxyType({}),
     ) -> None:
         self._page = page
         self._mounted = mounted
+        self._apps = tuple(apps.items())
         self._api: ASGIApp = BodyLimit(api, max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,6 +39,8 @@ class WebApp:
             await _page_response(asset, scope)(scope, receive, send)
         elif self._mounted is not None and (requests := self._mounted.find(scope)):
             await requests(scope, receive, send)
+        elif app := next((app for below, app in self._apps if path.startswith(below)), None):
+            await app(scope, receive, send)
         else:
             # What GET is answered with, HEAD is too; the protocol below keeps the body back.
             await self._api({**scope, "method": "GET"} if method == "HEAD" else scope, receive, send)

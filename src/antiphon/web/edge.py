@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.directory import Directory
 from antiphon.cache.cache import Cache
+from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.router import MessageRouter
 from antiphon.providers.catalogue import Catalogue
@@ -34,6 +35,10 @@ from antiphon.web.guard import Guard
 from antiphon.web.health import health_routes
 from antiphon.web.hot import HotPaths
 from antiphon.web.idempotency import Idempotency
+from antiphon.web.openai.answering import Answerer
+from antiphon.web.openai.config import OpenAISettings
+from antiphon.web.openai.rounds import Rounds
+from antiphon.web.openai.routes import PREFIX, OpenAIRoutes
 from antiphon.web.server import WebServer
 from antiphon.web.static import StaticPage
 
@@ -54,6 +59,8 @@ class Edge:
     default_model: Callable[[], str]
     monitoring: MonitoringService
     cache: Cache
+    flow: Flow
+    openai: OpenAISettings
 
     def server(self, settings: ServerSettings, drain: Callable[[], Awaitable[None]]) -> WebServer:
         """Serves sockets, API, health and page; not yet bound. `drain` is that of `WebServer`."""
@@ -63,6 +70,7 @@ class Edge:
             self._api(house),
             max_body_bytes=settings.max_body_bytes,
             mounted=self.phoenix.plain,
+            apps={PREFIX: self._openai()} if self.openai.enabled else {},
         )
         names = frozenset({settings.host, self.phoenix.config.security.public_host or settings.host})
         guard = Guard(
@@ -84,6 +92,12 @@ class Edge:
         ):
             api.include_router(routes, prefix="/api/v1")
         return api
+
+    def _openai(self) -> OpenAIRoutes:
+        metrics = self.monitoring.metrics
+        rounds = Rounds(self.cache, self.openai.rounds_seconds)
+        answerer = Answerer(flow=self.flow, rounds=rounds, keeper=self.flow.keeper(self.history, metrics))
+        return OpenAIRoutes(answerer, self.assistants, self.person, self.openai, metrics)
 
     def _open_channels(self) -> Collection[str]:
         """Returns the patterns of the topics that are the house's own."""
