@@ -22,8 +22,12 @@ Role = Literal["user", "assistant", "system"]
 Outcome = Literal["answered", "merged", "refused", "interrupted"]
 """How a turn ended. Every accepted message ends in exactly one of these."""
 
-MessageStatus = Literal["accepted", "answered", "merged", "refused", "interrupted"]
-"""A user's message is `accepted` until its turn ends; then every message of the turn carries its outcome."""
+MessageStatus = Literal["accepted", "waiting", "answered", "merged", "refused", "interrupted"]
+"""A user's message is `accepted` until its turn ends, `waiting` while that waits for a person to allow a call; then
+every message of the turn carries its outcome."""
+
+Verdict = Literal["approved", "denied", "expired"]
+"""What became of the question whether a call may be carried out."""
 
 
 class Value(Struct, frozen=True, kw_only=True, omit_defaults=False):
@@ -212,6 +216,47 @@ class TurnRecord(Value, frozen=True):
     reason: str | None = None
     usage: Usage = field(default_factory=Usage)
     elapsed_ms: float | None = None
+
+
+class Approval(Value, frozen=True):
+    """One call of a tool that a person must allow first, and what they said.
+
+    `person_id` is whose turn it is, `decided_by` who answered, None when the time was up.
+    """
+
+    id: str
+    turn_id: str
+    conversation_id: str
+    person_id: str
+    call_id: str
+    name: str
+    arguments: str
+    asked_at: datetime
+    expires_at: datetime
+    verdict: Verdict | None = None
+    reason: str | None = None
+    decided_by: str | None = None
+
+    @property
+    def code(self) -> str:
+        """What people type to name it."""
+        return self.id[-4:]
+
+
+class Pause(Value, frozen=True):
+    """Where a turn stands that waits for people: what is needed to go on, in any process.
+
+    `parts` is the answer so far; the calls that wait are still running in it. `usage` is None before a model has told
+    any, `fallbacks` the models that answer when the chosen one fails, `seq` the number of the last live event.
+    """
+
+    approvals: tuple[Approval, ...]
+    parts: tuple[AnyPart, ...]
+    steps: int
+    usage: Usage | None = None
+    fallbacks: tuple[str, ...] = ()
+    seq: int = 0
+    elapsed_ms: float = 0.0
 
 
 # --- ids and time -------------------------------------------------------------------------------------------------

@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from antiphon.domain import (
+    AnyPart,
+    Approval,
     Attachment,
     ChannelMessage,
     Conversation,
     NoticePart,
     Outcome,
+    Pause,
     Person,
     ReasoningPart,
     TextPart,
@@ -710,6 +713,152 @@ async def test_an_uncertain_delivery_is_not_pending_but_may_still_turn_out_deliv
     await store.outbox.sending(delivery)
     assert await store.outbox.pending() == []
     await store.outbox.delivered(delivery)
+
+
+# --- turns that wait for people -----------------------------------------------------------------------------------
+
+BEGUN = TurnRecord(outcome="interrupted", assistant="guide", model="demo:demo", chosen_by="system")
+
+
+async def paused(store: Store, *names: str, seconds: float = 3600, **kind: str) -> tuple[Accepted, Pause]:
+    """A turn that waits until somebody has allowed the calls of these names."""
+    asked = await ask(store, **kind)
+    turn = asked.turn
+    await store.inbox.begin(turn, BEGUN, context=10)
+    calls = [ToolPart(call_id=name, name=name, arguments="{}", status="running") for name in names]
+    approvals = tuple(
+        Approval(
+            id=new_id(),
+            turn_id=turn.id,
+            conversation_id=turn.conversation_id,
+            person_id=turn.person_id,
+            call_id=name,
+            name=name,
+            arguments="{}",
+            asked_at=now(),
+            expires_at=now() + timedelta(seconds=seconds),
+        )
+        for name in names
+    )
+    said: tuple[AnyPart, ...] = (
+        ReasoningPart(text="Hm.", opaque={"sign": "x"}),
+        TextPart(text="Let me\0 pay."),
+        *calls,
+    )
+    pause = Pause(approvals=approvals, parts=said, steps=1, usage=Usage(input_tokens=3), seq=2)
+    chunks = [Chunk(seq=2, kind="text", text="Let me pay.")]
+    assert await store.approvals.pause(turn, BEGUN, pause, chunks)
+    return asked, pause
+
+
+async def test_a_turn_that_waits_is_nobodys_matter_and_all_of_it_is_kept(store: Store) -> None:
+    asked, pause = await paused(store, "pay")
+    assert await store.inbox.unfinished() == []
+    [waiting] = await store.approvals.waiting(asked.conversation.id)
+    assert (waiting.turn, waiting.record) == (asked.turn, BEGUN)
+    assert waiting.pause.approvals == pause.approvals
+    assert waiting.pause.parts == (pause.parts[0], TextPart(text="Let me\ufffd pay."), pause.parts[2])
+    assert (waiting.pause.steps, waiting.pause.usage, waiting.pause.seq) == (1, Usage(input_tokens=3), 2)
+    [question] = await store.conversations.messages(asked.conversation.id)
+    assert question.status == "waiting"
+    # Nothing but an answer moves it.
+    finished = await store.inbox.finish(asked.turn, ANSWERED, reply())
+    assert finished.message is None
+    await store.inbox.append(asked.turn.id, [Chunk(seq=3, kind="text", text="late")])
+    assert await store.approvals.take(asked.turn, decided=True) is None
+    assert [found.turn.id for found in await store.approvals.waiting(asked.conversation.id)] == [asked.turn.id]
+
+
+async def test_the_first_answer_counts_and_the_last_call_makes_the_turn_go_on(store: Store) -> None:
+    asked, pause = await paused(store, "pay", "ship")
+    pay, ship = pause.approvals
+    answers = await asyncio.gather(
+        *(store.approvals.decide(pay, "approved" if n % 2 else "denied", by=f"person {n}") for n in range(8))
+    )
+    assert [answer.first for answer in answers if answer].count(True) == 1
+    assert len({answer.approval for answer in answers if answer}) == 1
+    assert all(answer is not None and answer.turn is None for answer in answers)
+    assert [left.call_id for left in await store.approvals.asked()] == ["ship"]
+    assert await store.approvals.take(asked.turn, decided=True) is None
+    last = await store.approvals.decide(ship, "denied", reason="too\0 dear", by="ann")
+    assert last is not None
+    assert (last.first, last.turn, last.elsewhere) == (True, asked.turn, None)
+    assert (last.approval.reason, last.approval.decided_by) == ("too\ufffd dear", "ann")
+    again = await store.approvals.decide(ship, "approved", by="bob")
+    assert again is not None
+    assert (again.first, again.turn, again.approval) == (False, None, last.approval)
+    [left] = await store.inbox.unfinished()
+    assert (left.turn, left.state, left.record) == (asked.turn, "decided", BEGUN)
+    assert left.parts == (TextPart(text="Let me pay."),)
+    [question] = await store.conversations.messages(asked.conversation.id)
+    assert question.status == "accepted"
+
+
+async def test_two_answers_to_two_calls_at_once_make_it_go_on_once(store: Store) -> None:
+    asked, pause = await paused(store, *"abcdefgh")
+    answers = await asyncio.gather(*(store.approvals.decide(each, "approved", by="ann") for each in pause.approvals))
+    assert [answer.turn for answer in answers if answer and answer.turn] == [asked.turn]
+
+
+async def test_a_turn_is_taken_by_one_only_and_then_runs(store: Store) -> None:
+    asked, pause = await paused(store, "pay")
+    await store.approvals.decide(pause.approvals[0], "approved", by="ann")
+    taken = await asyncio.gather(*(store.approvals.take(asked.turn, decided=True) for _ in range(8)))
+    [waiting] = [one for one in taken if one is not None]
+    assert [(each.verdict, each.decided_by) for each in waiting.pause.approvals] == [("approved", "ann")]
+    [left] = await store.inbox.unfinished()
+    assert (left.state, left.seq) == ("running", 2)
+    assert await store.approvals.decide(pause.approvals[0], "denied") is None
+    finished = await store.inbox.finish(asked.turn, ANSWERED, reply())
+    assert finished.message is not None
+    assert await store.inbox.unfinished() == []
+
+
+async def test_a_turn_that_waits_is_taken_back_by_one_only(store: Store) -> None:
+    asked, pause = await paused(store, "pay")
+    taken = await asyncio.gather(*(store.approvals.take(asked.turn, decided=False) for _ in range(8)))
+    assert len([one for one in taken if one is not None]) == 1
+    assert await store.approvals.decide(pause.approvals[0], "approved") is None
+    assert await store.approvals.asked() == []
+    finished = await store.inbox.finish(asked.turn, ANSWERED, reply())
+    assert finished.message is not None
+
+
+async def test_open_calls_are_listed_by_whose_they_are_and_by_when_they_are_overdue(store: Store) -> None:
+    mine, _ = await paused(store, "pay")
+    ours, late = await paused(store, "ship", place="other", seconds=-1)
+    assert {each.name for each in await store.approvals.asked(mine.turn.person_id)} == {"pay", "ship"}
+    assert [each.name for each in await store.approvals.asked()] == ["pay", "ship"]
+    assert await store.approvals.asked("nobody") == []
+    assert await store.approvals.overdue(now()) == list(late.approvals)
+    await store.conversations.delete(ours.conversation.id)
+    assert await store.approvals.overdue(now()) == []
+    assert await store.approvals.decide(late.approvals[0], "approved") is None
+
+
+async def test_others_are_answered_while_a_turn_waits_and_see_its_question(store: Store) -> None:
+    waiting, _ = await paused(store, "pay")
+    asked = await ask(store, "And now?")
+    news = await store.inbox.begin(asked.turn, BEGUN, context=10)
+    assert news is not None
+    assert [(message.id, message.status) for message in news] == [(waiting.message.id, "waiting")]
+
+
+@pytest.mark.parametrize("place", KEEPING, indirect=True)
+async def test_who_waits_goes_on_in_another_process(place: Place) -> None:
+    settings = place()
+    first = open_store(settings)
+    await first.start()
+    asked, pause = await paused(first, "pay")
+    await first.stop()
+    second = open_store(settings)
+    await second.start()
+    assert await second.inbox.unfinished() == []
+    assert await second.approvals.asked() == list(pause.approvals)
+    decided = await second.approvals.decide(pause.approvals[0], "approved", by="ann")
+    assert decided is not None
+    assert decided.turn == asked.turn
+    await second.stop()
 
 
 # --- people and notes ---------------------------------------------------------------------------------------------

@@ -12,7 +12,19 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from antiphon.domain import AnyPart, ChannelMessage, Conversation, Message, Person, Target, Turn, TurnRecord
+from antiphon.domain import (
+    AnyPart,
+    Approval,
+    ChannelMessage,
+    Conversation,
+    Message,
+    Pause,
+    Person,
+    Target,
+    Turn,
+    TurnRecord,
+    Verdict,
+)
 
 LOCAL_ACCOUNT = ("web", "local")
 """The account (adapter, name there) of whoever sits at this machine when nobody has to log in."""
@@ -33,10 +45,11 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 class Unfinished(Struct, frozen=True, kw_only=True):
     """A turn that had not ended when the last process did. `parts` is what had been stored of its answer up to the live
-    number `seq`, `record` what it began with, None when it had not."""
+    number `seq`, `record` what it began with, None when it had not. One that is `decided` has waited for
+    people, who have all answered."""
 
     turn: Turn
-    state: Literal["accepted", "running"]
+    state: Literal["accepted", "running", "decided"]
     parts: tuple[AnyPart, ...]
     record: TurnRecord | None
     seq: int = 0
@@ -75,6 +88,25 @@ class Finished(Struct, frozen=True, kw_only=True):
     conversation: Conversation | None
     delivery_id: str | None
     elsewhere: bool = False
+
+
+class Waits(Struct, frozen=True, kw_only=True):
+    """A turn that waits, or has waited, for people to allow what a tool is to do; `record` is what it began with."""
+
+    turn: Turn
+    record: TurnRecord
+    pause: Pause
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """What became of an answer. `first`: it is the one that counts, and not one that came before it.
+
+    `turn` goes on with it, because it was the last one that it waited for: in this process, or `elsewhere`."""
+
+    approval: Approval
+    first: bool
+    turn: Turn | None = None
+    elsewhere: str | None = None
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -248,6 +280,39 @@ class StateStore(Protocol):
         ...
 
 
+class ApprovalStore(Protocol):
+    """Turns that wait for people. They are no process's matter meanwhile, and a restart does not touch them."""
+
+    async def pause(self, turn: Turn, record: TurnRecord, pause: Pause, chunks: Sequence[Chunk]) -> bool:
+        """Lets a running turn wait; `chunks` is what is not stored of its answer yet. False when another process sees
+        the turn through."""
+        ...
+
+    async def waiting(self, conversation_id: str) -> list[Waits]:
+        """The turns of a conversation that wait, oldest first."""
+        ...
+
+    async def asked(self, person_id: str | None = None) -> list[Approval]:
+        """What nobody has answered of a person's turns, of all when none is given; oldest first, at most 100 turns."""
+        ...
+
+    async def overdue(self, at: datetime) -> list[Approval]:
+        """What nobody has answered and should have been by `at`."""
+        ...
+
+    async def decide(
+        self, approval: Approval, verdict: Verdict, *, reason: str | None = None, by: str | None = None
+    ) -> Decided | None:
+        """Answers; the first answer counts. With the last one of a turn that is `decided`, and somebody's matter
+        again. None when the turn does not wait any more."""
+        ...
+
+    async def take(self, turn: Turn, *, decided: bool) -> Waits | None:
+        """Makes a turn running: one that was `decided`, to go on with it, or one that waits, to end it. Only one caller
+        ever gets it, others None; a crash from here on leaves it interrupted."""
+        ...
+
+
 class NodeStore(Protocol):
     """The processes that answer from one database, each a node with a name. Each turn, and its reply until that is
     sent, is the matter of one of them."""
@@ -284,6 +349,7 @@ class Store(Protocol):
     people: PeopleStore
     notes: NoteStore
     states: StateStore
+    approvals: ApprovalStore
     nodes: NodeStore
 
     async def start(self) -> None: ...

@@ -167,6 +167,18 @@ states = Table(
     sqlite_with_rowid=False,
 )
 
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("turn_id", Text, ForeignKey("inbox.id", ondelete="CASCADE"), primary_key=True),
+    Column("conversation_id", Text, nullable=False),
+    Column("person_id", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),
+    Index("pauses_of_conversation", "conversation_id"),
+    sqlite_with_rowid=False,
+)
+
 notes = Table(
     "notes",
     metadata,

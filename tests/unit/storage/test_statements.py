@@ -11,12 +11,23 @@ import pytest
 
 from antiphon.storage.postgres import store as postgres_store
 from antiphon.storage.postgres.catalogue import catalogue as postgres_catalogue
-from antiphon.storage.sql import catalogue, conversations, generate, inbox, nodes, notes, outbox, people, states
+from antiphon.storage.sql import (
+    approvals,
+    catalogue,
+    conversations,
+    generate,
+    inbox,
+    nodes,
+    notes,
+    outbox,
+    people,
+    states,
+)
 from antiphon.storage.sqlite import store
 
 SQLITE = catalogue.statements("antiphon.storage.sqlite", "statements.sql", "nodes.sql", "search.sql")
 POSTGRES = postgres_catalogue(similar=True)
-USERS: list[ModuleType] = [conversations, inbox, nodes, notes, outbox, people, states, store, postgres_store]
+USERS: list[ModuleType] = [approvals, conversations, inbox, nodes, notes, outbox, people, states, store, postgres_store]
 
 FREQUENT = [
     "chunk_add",

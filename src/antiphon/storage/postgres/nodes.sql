@@ -5,7 +5,7 @@
 -- parameters: node
 SELECT node
 FROM (
-    SELECT node FROM inbox WHERE state != 'ended'
+    SELECT node FROM inbox WHERE state != 'ended' AND state != 'waiting'
     UNION SELECT inbox.node FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
     WHERE outbox.state IN ('pending', 'sending')
     UNION SELECT $1::text

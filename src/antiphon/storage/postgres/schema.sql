@@ -194,3 +194,19 @@ CREATE TABLE states (
 );
 
 UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';
+
+-- Running upgrade 0004 -> 0005
+
+CREATE TABLE pauses (
+    turn_id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (turn_id),
+    FOREIGN KEY(turn_id) REFERENCES inbox (id) ON DELETE CASCADE
+);
+
+CREATE INDEX pauses_of_conversation ON pauses (conversation_id);
+
+UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';

@@ -85,14 +85,14 @@ INSERT INTO inbox (id, adapter, place, key, thread, reply_to, conversation_id, m
 -- parameters: id adapter place key thread reply_to conversation_id message_id ticket person_id attachments state model record created_at ended_at node most
 INSERT INTO inbox (id, adapter, place, key, thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at, node) SELECT $1::VARCHAR AS anon_1, $2::VARCHAR AS anon_2, $3::VARCHAR AS anon_3, $4::VARCHAR AS anon_4, $5::VARCHAR AS anon_5, $6::VARCHAR AS anon_6, $7::VARCHAR AS anon_7, $8::VARCHAR AS anon_8, $9::BIGINT AS anon_9, $10::VARCHAR AS anon_10, $11::VARCHAR AS anon_11, $12::VARCHAR AS anon_12, $13::VARCHAR AS anon_13, $14::VARCHAR AS anon_14, $15::BIGINT AS anon_15, $16::BIGINT AS anon_16, coalesce(coalesce((SELECT inbox.node
 FROM inbox
-WHERE inbox.conversation_id = $7::VARCHAR AND inbox.state != 'ended'
+WHERE inbox.conversation_id = $7::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting'
  LIMIT 1 OFFSET 0), (SELECT inbox.node
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.conversation_id = $7::VARCHAR AND outbox.state IN ('pending', 'sending')
  LIMIT 1 OFFSET 0)), $17::VARCHAR) AS coalesce_1
 WHERE (SELECT count(*) AS count_1
 FROM inbox
-WHERE inbox.conversation_id = $7::VARCHAR AND inbox.state != 'ended') < $18::BIGINT RETURNING inbox.node
+WHERE inbox.conversation_id = $7::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting') < $18::BIGINT RETURNING inbox.node
 
 -- name: turn_by_key
 -- parameters: adapter place key
@@ -108,29 +108,35 @@ WHERE accounts.adapter = $1::VARCHAR AND accounts.account = $4::VARCHAR
 
 -- name: turn_begin
 -- parameters: new_record id node
-UPDATE inbox SET state='running', record=$1::VARCHAR WHERE inbox.id = $2::VARCHAR AND inbox.state != 'ended' AND (inbox.node = $3::VARCHAR OR $3::VARCHAR = '') RETURNING inbox.id
+UPDATE inbox SET state='running', record=$1::VARCHAR WHERE inbox.id = $2::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = $3::VARCHAR OR $3::VARCHAR = '') RETURNING inbox.id
 
 -- name: turn_end
 -- parameters: by_model new_record at id node
-UPDATE inbox SET state='ended', model=$1::VARCHAR, record=$2::VARCHAR, ended_at=$3::BIGINT WHERE inbox.id = $4::VARCHAR AND inbox.state != 'ended' AND (inbox.node = $5::VARCHAR OR $5::VARCHAR = '') RETURNING inbox.id
+UPDATE inbox SET state='ended', model=$1::VARCHAR, record=$2::VARCHAR, ended_at=$3::BIGINT WHERE inbox.id = $4::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = $5::VARCHAR OR $5::VARCHAR = '') RETURNING inbox.id
 
 -- name: turn_open
 -- parameters: node
 SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
-WHERE inbox.state != 'ended' AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') ORDER BY inbox.conversation_id, inbox.ticket
+WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') ORDER BY inbox.conversation_id, inbox.ticket
 
 -- name: turn_open_by_id
 -- parameters: node id
 SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
-WHERE inbox.state != 'ended' AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') AND inbox.id = $2::VARCHAR
+WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') AND inbox.id = $2::VARCHAR
 
 -- name: turn_open_of
 -- parameters: conversation_id
 SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record, inbox.node
 FROM inbox JOIN messages ON messages.id = inbox.message_id
-WHERE inbox.conversation_id = $1::VARCHAR AND inbox.state != 'ended' ORDER BY inbox.ticket
+WHERE inbox.conversation_id = $1::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting' ORDER BY inbox.ticket
+
+-- name: turn_by_id
+-- parameters: id
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.id = $1::VARCHAR
 
 -- name: turn_mine
 -- parameters: id node
@@ -149,7 +155,7 @@ WHERE inbox.conversation_id = $1::VARCHAR AND inbox.state = 'ended' AND inbox.mo
 -- parameters: seq number kind text turn_id
 INSERT INTO chunks (turn_id, seq, number, kind, text) SELECT inbox.id, $1::BIGINT AS anon_1, $2::BIGINT AS anon_2, $3::VARCHAR AS anon_3, $4::VARCHAR AS anon_4
 FROM inbox
-WHERE inbox.id = $5::VARCHAR AND inbox.state != 'ended' FOR SHARE OF inbox
+WHERE inbox.id = $5::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting' FOR SHARE OF inbox
 
 -- name: chunk_last
 -- parameters: turn_id
@@ -204,7 +210,7 @@ UPDATE outbox SET state='delivered', error=NULL, platform_id=$1::VARCHAR WHERE o
 -- parameters: node
 SELECT inbox.id
 FROM inbox
-WHERE inbox.state != 'ended' AND inbox.node = $1::VARCHAR UNION ALL SELECT inbox.id
+WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND inbox.node = $1::VARCHAR UNION ALL SELECT inbox.id
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.state IN ('pending', 'sending') AND inbox.node = $1::VARCHAR
 
@@ -217,7 +223,7 @@ FROM inbox
 WHERE inbox.id IN (SELECT anon_1.id
 FROM (SELECT inbox.id AS id
 FROM inbox
-WHERE inbox.state != 'ended' AND inbox.node = $1::VARCHAR UNION ALL SELECT inbox.id AS id
+WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND inbox.node = $1::VARCHAR UNION ALL SELECT inbox.id AS id
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.state IN ('pending', 'sending') AND inbox.node = $1::VARCHAR) AS anon_1)) ORDER BY conversations.id FOR UPDATE
 
@@ -226,7 +232,7 @@ WHERE outbox.state IN ('pending', 'sending') AND inbox.node = $1::VARCHAR) AS an
 UPDATE inbox SET node=$1::VARCHAR WHERE inbox.node = $2::VARCHAR AND inbox.id IN (SELECT anon_1.id
 FROM (SELECT inbox.id AS id
 FROM inbox
-WHERE inbox.state != 'ended' AND inbox.node = $2::VARCHAR UNION ALL SELECT inbox.id AS id
+WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND inbox.node = $2::VARCHAR UNION ALL SELECT inbox.id AS id
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.state IN ('pending', 'sending') AND inbox.node = $2::VARCHAR) AS anon_1) RETURNING inbox.id
 
@@ -288,3 +294,74 @@ INSERT INTO states (conversation_id, name, data) VALUES ($1, $2, $3) ON CONFLICT
 -- name: check_write
 -- parameters:
 UPDATE alembic_version SET version_num = version_num
+
+-- name: pause_add
+-- parameters: turn_id conversation_id person_id expires_at data
+INSERT INTO pauses (turn_id, conversation_id, person_id, expires_at, data) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::BIGINT, $5::VARCHAR)
+
+-- name: pause_known
+-- parameters: turn_id
+SELECT pauses.turn_id
+FROM pauses
+WHERE pauses.turn_id = $1::VARCHAR
+
+-- name: pause_lock
+-- parameters: turn_id
+SELECT pauses.data
+FROM pauses
+WHERE pauses.turn_id = $1::VARCHAR FOR UPDATE
+
+-- name: pause_change
+-- parameters: new_data of_turn
+UPDATE pauses SET data=$1::VARCHAR WHERE pauses.turn_id = $2::VARCHAR
+
+-- name: pause_drop
+-- parameters: turn_id
+DELETE FROM pauses WHERE pauses.turn_id = $1::VARCHAR RETURNING pauses.data
+
+-- name: pause_list
+-- parameters: person_id limit
+SELECT pauses.data, pauses.turn_id
+FROM pauses JOIN inbox ON inbox.id = pauses.turn_id
+WHERE inbox.state = 'waiting' AND (pauses.person_id = $1::VARCHAR OR $1::VARCHAR = '') ORDER BY pauses.turn_id
+ LIMIT $2::BIGINT OFFSET 0
+
+-- name: pause_overdue
+-- parameters: at
+SELECT pauses.data, pauses.turn_id
+FROM pauses JOIN inbox ON inbox.id = pauses.turn_id
+WHERE inbox.state = 'waiting' AND pauses.expires_at <= $1::BIGINT
+
+-- name: pause_of
+-- parameters: conversation_id
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record, pauses.data
+FROM inbox JOIN messages ON messages.id = inbox.message_id JOIN pauses ON pauses.turn_id = inbox.id
+WHERE pauses.conversation_id = $1::VARCHAR AND inbox.state = 'waiting' ORDER BY inbox.ticket
+
+-- name: turn_pause
+-- parameters: new_record id node
+UPDATE inbox SET state='waiting', record=$1::VARCHAR WHERE inbox.id = $2::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = $3::VARCHAR OR $3::VARCHAR = '') RETURNING inbox.id
+
+-- name: conversation_lock
+-- parameters: id
+SELECT conversations.id
+FROM conversations
+WHERE conversations.id = $1::VARCHAR FOR UPDATE
+
+-- name: turn_decide
+-- parameters: conversation_id node of_turn
+UPDATE inbox SET state='decided', node=coalesce(coalesce((SELECT inbox.node
+FROM inbox
+WHERE inbox.conversation_id = $1::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting'
+ LIMIT 1 OFFSET 0), (SELECT inbox.node
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
+WHERE outbox.conversation_id = $1::VARCHAR AND outbox.state IN ('pending', 'sending')
+ LIMIT 1 OFFSET 0)), $2::VARCHAR) WHERE inbox.id = $3::VARCHAR AND inbox.state = 'waiting' RETURNING inbox.node
+
+-- name: turn_go_on
+-- parameters: id node
+UPDATE inbox SET state='running' WHERE inbox.id = $1::VARCHAR AND inbox.state = 'decided' AND (inbox.node = $2::VARCHAR OR $2::VARCHAR = '') RETURNING inbox.record
+
+-- name: turn_give_up
+-- parameters: node id
+UPDATE inbox SET state='running', node=$1::VARCHAR WHERE inbox.id = $2::VARCHAR AND inbox.state = 'waiting' RETURNING inbox.record

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Any, cast
 
 from antiphon.storage.base import (
+    ApprovalStore,
     ConversationStore,
     InboxStore,
     NodeStore,
@@ -21,6 +22,7 @@ from antiphon.storage.postgres.connection import Link, checked_url, close, conne
 from antiphon.storage.postgres.pool import Pool
 from antiphon.storage.postgres.statements import Statements
 from antiphon.storage.postgres.transaction import perform
+from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.conversations import SqlConversations
 from antiphon.storage.sql.inbox import SqlInbox
 from antiphon.storage.sql.nodes import SqlNodes
@@ -48,6 +50,7 @@ class PostgresStore:
     people: PeopleStore
     notes: NoteStore
     states: StateStore
+    approvals: ApprovalStore
     nodes: NodeStore
 
     def __init__(self, settings: DatabaseSettings, *, node: str = "", metrics: Metrics | None = None) -> None:
@@ -76,6 +79,7 @@ class PostgresStore:
         self.people = SqlPeople(self)
         self.notes = SqlNotes(self)
         self.states = SqlStates(self)
+        self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)
 
     async def start(self) -> None:

@@ -17,8 +17,8 @@ from sqlalchemy.engine import Compiled, Dialect
 
 from antiphon.storage.migrations.current import revisions
 from antiphon.storage.migrations.upgrade import run_migrations, sql_of_migrations
-from antiphon.storage.sql import statements
-from antiphon.storage.sql.statements import InsertRow
+from antiphon.storage.sql import statements, statements_of_pauses
+from antiphon.storage.sql.pieces import InsertRow
 
 SQLITE = Path(__file__).parent.parent / "sqlite"
 POSTGRES = Path(__file__).parent.parent / "postgres"
@@ -46,7 +46,7 @@ def _tidy(text: str) -> str:
 
 
 def _compiled(dialect: Dialect) -> Iterator[tuple[str, Compiled]]:
-    for name, value in vars(statements).items():
+    for name, value in (*vars(statements).items(), *vars(statements_of_pauses).items()):
         if not name.isupper() or name.startswith("_"):
             continue
         if isinstance(value, InsertRow):

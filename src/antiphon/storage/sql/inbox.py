@@ -51,7 +51,7 @@ class SqlInbox:
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
         if chunks:
-            await self._database.write(_append, turn_id, tuple(chunks))
+            await self._database.write(append, turn_id, tuple(chunks))
 
     async def finish(
         self, turn: Turn, record: TurnRecord, reply: TurnReply | None, *, deliver: bool = True
@@ -233,7 +233,8 @@ def _context_values(turn: Turn, context: int, after: int) -> dict[str, object]:
 
 
 @Alone
-def _append(turn_id: str, chunks: Sequence[Chunk]) -> Unit[None]:
+def append(turn_id: str, chunks: Sequence[Chunk]) -> Unit[None]:
+    """Adds what is behind the last chunk."""
     (found,) = yield from sure("chunk_last", turn_id=turn_id)
     last = -1 if found is None else found
     new = [(number, chunk) for number, chunk in enumerate(chunks) if chunk.seq > last]

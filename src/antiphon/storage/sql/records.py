@@ -12,6 +12,7 @@ from antiphon.domain import (
     Attachment,
     Conversation,
     Message,
+    Pause,
     Person,
     ReasoningPart,
     Target,
@@ -49,6 +50,7 @@ _format = msgspec.json.Decoder(Stored[msgspec.Raw])
 _parts = msgspec.json.Decoder(PARTS)
 _attachments = msgspec.json.Decoder(ATTACHMENTS)
 _record = msgspec.json.Decoder(TurnRecord)
+_pause = msgspec.json.Decoder(Pause)
 _tool = msgspec.json.Decoder(ToolPart)
 _SPOKEN: dict[str, type[TextPart | ReasoningPart]] = {"text": TextPart, "reasoning": ReasoningPart}
 
@@ -130,6 +132,11 @@ def _damaged(owner: str, error: msgspec.DecodeError) -> None:
 def load_record(text: str, turn_id: str) -> TurnRecord | None:
     """None when it is damaged."""
     return _load(_record, text, turn_id)
+
+
+def load_pause(text: str, turn_id: str) -> Pause | None:
+    """None when it is damaged."""
+    return _load(_pause, text, turn_id)
 
 
 def conversation_of(row: Row) -> Conversation:

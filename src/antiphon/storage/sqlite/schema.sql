@@ -177,4 +177,17 @@ CREATE TABLE states (
 )
  WITHOUT ROWID;
 
-INSERT INTO alembic_version VALUES ('0004');
+CREATE TABLE pauses (
+    turn_id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (turn_id),
+    FOREIGN KEY(turn_id) REFERENCES inbox (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE INDEX pauses_of_conversation ON pauses (conversation_id);
+
+INSERT INTO alembic_version VALUES ('0005');

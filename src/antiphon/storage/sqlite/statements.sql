@@ -68,14 +68,14 @@ INSERT INTO inbox (id, adapter, place, "key", thread, reply_to, conversation_id,
 -- name: turn_add_among
 INSERT INTO inbox (id, adapter, place, "key", thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at, node) SELECT :id AS anon_1, :adapter AS anon_2, :place AS anon_3, :key AS anon_4, :thread AS anon_5, :reply_to AS anon_6, :conversation_id AS anon_7, :message_id AS anon_8, :ticket AS anon_9, :person_id AS anon_10, :attachments AS anon_11, :state AS anon_12, :model AS anon_13, :record AS anon_14, :created_at AS anon_15, :ended_at AS anon_16, coalesce(coalesce((SELECT inbox.node
 FROM inbox
-WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended'
+WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended' AND inbox.state != 'waiting'
  LIMIT 1 OFFSET 0), (SELECT inbox.node
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.conversation_id = :conversation_id AND outbox.state IN ('pending', 'sending')
  LIMIT 1 OFFSET 0)), :node) AS coalesce_1
 WHERE (SELECT count(*) AS count_1
 FROM inbox
-WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended') < :most RETURNING node
+WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended' AND inbox.state != 'waiting') < :most RETURNING node
 
 -- name: turn_by_key
 SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.node
@@ -88,25 +88,30 @@ FROM accounts JOIN people ON people.id = accounts.person_id LEFT OUTER JOIN inbo
 WHERE accounts.adapter = :adapter AND accounts.account = :account
 
 -- name: turn_begin
-UPDATE inbox SET state='running', record=:new_record WHERE inbox.id = :id AND inbox.state != 'ended' AND (inbox.node = :node OR :node = '') RETURNING id
+UPDATE inbox SET state='running', record=:new_record WHERE inbox.id = :id AND inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = :node OR :node = '') RETURNING id
 
 -- name: turn_end
-UPDATE inbox SET state='ended', model=:by_model, record=:new_record, ended_at=:at WHERE inbox.id = :id AND inbox.state != 'ended' AND (inbox.node = :node OR :node = '') RETURNING id
+UPDATE inbox SET state='ended', model=:by_model, record=:new_record, ended_at=:at WHERE inbox.id = :id AND inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = :node OR :node = '') RETURNING id
 
 -- name: turn_open
 SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
-WHERE inbox.state != 'ended' AND (inbox.node = :node OR :node = '') ORDER BY inbox.conversation_id, inbox.ticket
+WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = :node OR :node = '') ORDER BY inbox.conversation_id, inbox.ticket
 
 -- name: turn_open_by_id
 SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
-WHERE inbox.state != 'ended' AND (inbox.node = :node OR :node = '') AND inbox.id = :id
+WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = :node OR :node = '') AND inbox.id = :id
 
 -- name: turn_open_of
 SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record, inbox.node
 FROM inbox JOIN messages ON messages.id = inbox.message_id
-WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended' ORDER BY inbox.ticket
+WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended' AND inbox.state != 'waiting' ORDER BY inbox.ticket
+
+-- name: turn_by_id
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.id = :id
 
 -- name: turn_mine
 SELECT inbox.id
@@ -122,7 +127,7 @@ WHERE inbox.conversation_id = :conversation_id AND inbox.state = 'ended' AND inb
 -- name: chunk_add
 INSERT INTO chunks (turn_id, seq, number, kind, text) SELECT inbox.id, :seq AS anon_1, :number AS anon_2, :kind AS anon_3, :text AS anon_4
 FROM inbox
-WHERE inbox.id = :turn_id AND inbox.state != 'ended'
+WHERE inbox.id = :turn_id AND inbox.state != 'ended' AND inbox.state != 'waiting'
 
 -- name: chunk_last
 SELECT max(chunks.seq) AS max_1
@@ -166,7 +171,7 @@ UPDATE outbox SET state='delivered', error=NULL, platform_id=:platform WHERE out
 -- name: node_turns
 SELECT inbox.id
 FROM inbox
-WHERE inbox.state != 'ended' AND inbox.node = :node UNION ALL SELECT inbox.id
+WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND inbox.node = :node UNION ALL SELECT inbox.id
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.state IN ('pending', 'sending') AND inbox.node = :node
 
@@ -178,7 +183,7 @@ FROM inbox
 WHERE inbox.id IN (SELECT anon_1.id
 FROM (SELECT inbox.id AS id
 FROM inbox
-WHERE inbox.state != 'ended' AND inbox.node = :gone UNION ALL SELECT inbox.id AS id
+WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND inbox.node = :gone UNION ALL SELECT inbox.id AS id
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.state IN ('pending', 'sending') AND inbox.node = :gone) AS anon_1)) ORDER BY conversations.id
 
@@ -186,7 +191,7 @@ WHERE outbox.state IN ('pending', 'sending') AND inbox.node = :gone) AS anon_1))
 UPDATE inbox SET node=:to WHERE inbox.node = :gone AND inbox.id IN (SELECT anon_1.id
 FROM (SELECT inbox.id AS id
 FROM inbox
-WHERE inbox.state != 'ended' AND inbox.node = :gone UNION ALL SELECT inbox.id AS id
+WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND inbox.node = :gone UNION ALL SELECT inbox.id AS id
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.state IN ('pending', 'sending') AND inbox.node = :gone) AS anon_1) RETURNING id
 
@@ -236,3 +241,61 @@ INSERT INTO states (conversation_id, name, data) VALUES (:conversation_id, :stat
 
 -- name: check_write
 UPDATE alembic_version SET version_num = version_num
+
+-- name: pause_add
+INSERT INTO pauses (turn_id, conversation_id, person_id, expires_at, data) VALUES (:turn_id, :conversation_id, :person_id, :expires_at, :data)
+
+-- name: pause_known
+SELECT pauses.turn_id
+FROM pauses
+WHERE pauses.turn_id = :turn_id
+
+-- name: pause_lock
+SELECT pauses.data
+FROM pauses
+WHERE pauses.turn_id = :turn_id
+
+-- name: pause_change
+UPDATE pauses SET data=:new_data WHERE pauses.turn_id = :of_turn
+
+-- name: pause_drop
+DELETE FROM pauses WHERE pauses.turn_id = :turn_id RETURNING data
+
+-- name: pause_list
+SELECT pauses.data, pauses.turn_id
+FROM pauses JOIN inbox ON inbox.id = pauses.turn_id
+WHERE inbox.state = 'waiting' AND (pauses.person_id = :person_id OR :person_id = '') ORDER BY pauses.turn_id
+ LIMIT :limit OFFSET 0
+
+-- name: pause_overdue
+SELECT pauses.data, pauses.turn_id
+FROM pauses JOIN inbox ON inbox.id = pauses.turn_id
+WHERE inbox.state = 'waiting' AND pauses.expires_at <= :at
+
+-- name: pause_of
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record, pauses.data
+FROM inbox JOIN messages ON messages.id = inbox.message_id JOIN pauses ON pauses.turn_id = inbox.id
+WHERE pauses.conversation_id = :conversation_id AND inbox.state = 'waiting' ORDER BY inbox.ticket
+
+-- name: turn_pause
+UPDATE inbox SET state='waiting', record=:new_record WHERE inbox.id = :id AND inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = :node OR :node = '') RETURNING id
+
+-- name: conversation_lock
+SELECT conversations.id
+FROM conversations
+WHERE conversations.id = :id
+
+-- name: turn_decide
+UPDATE inbox SET state='decided', node=coalesce(coalesce((SELECT inbox.node
+FROM inbox
+WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended' AND inbox.state != 'waiting'
+ LIMIT 1 OFFSET 0), (SELECT inbox.node
+FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
+WHERE outbox.conversation_id = :conversation_id AND outbox.state IN ('pending', 'sending')
+ LIMIT 1 OFFSET 0)), :node) WHERE inbox.id = :of_turn AND inbox.state = 'waiting' RETURNING node
+
+-- name: turn_go_on
+UPDATE inbox SET state='running' WHERE inbox.id = :id AND inbox.state = 'decided' AND (inbox.node = :node OR :node = '') RETURNING record
+
+-- name: turn_give_up
+UPDATE inbox SET state='running', node=:node WHERE inbox.id = :id AND inbox.state = 'waiting' RETURNING record

@@ -9,6 +9,7 @@ from typing import cast
 from antiphon.errors import ServiceError
 from antiphon.runtime.threads import run_async
 from antiphon.storage.base import (
+    ApprovalStore,
     ConversationStore,
     InboxStore,
     NodeStore,
@@ -19,6 +20,7 @@ from antiphon.storage.base import (
 )
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.current import bring_up_to_date, version
+from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.catalogue import statements
 from antiphon.storage.sql.conversations import SqlConversations
 from antiphon.storage.sql.inbox import SqlInbox
@@ -52,6 +54,7 @@ class SqliteStore:
     people: PeopleStore
     notes: NoteStore
     states: StateStore
+    approvals: ApprovalStore
     nodes: NodeStore
 
     def __init__(self, settings: DatabaseSettings, *, node: str = "", metrics: Metrics | None = None) -> None:
@@ -78,6 +81,7 @@ class SqliteStore:
         self.people = SqlPeople(self)
         self.notes = SqlNotes(self)
         self.states = SqlStates(self)
+        self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)
 
     async def start(self) -> None:

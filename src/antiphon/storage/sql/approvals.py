@@ -1,0 +1,131 @@
+"""Turns that wait for people, and what those answer."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from msgspec import structs
+
+from antiphon.domain import Approval, Pause, Turn, TurnRecord, Verdict
+from antiphon.storage.base import Chunk, Decided, Waits
+from antiphon.storage.sql.inbox import append
+from antiphon.storage.sql.records import (
+    dump,
+    load_pause,
+    load_record,
+    micros,
+    storable,
+    storable_data,
+    turn_of,
+)
+from antiphon.storage.sql.unit import Database, Row, Unit, many, one, together
+
+_LISTED = 100
+
+
+class SqlApprovals:
+    """`ApprovalStore` on any SQL database, for the process `node`."""
+
+    def __init__(self, database: Database, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def pause(self, turn: Turn, record: TurnRecord, pause: Pause, chunks: Sequence[Chunk]) -> bool:
+        return await self._database.write(_pause, turn, record, pause, tuple(chunks), self._node)
+
+    async def waiting(self, conversation_id: str) -> list[Waits]:
+        return await self._database.read(_waiting, conversation_id)
+
+    async def asked(self, person_id: str | None = None) -> list[Approval]:
+        return await self._database.read(_asked, person_id or "")
+
+    async def overdue(self, at: datetime) -> list[Approval]:
+        return await self._database.read(_overdue, at)
+
+    async def decide(
+        self, approval: Approval, verdict: Verdict, *, reason: str | None = None, by: str | None = None
+    ) -> Decided | None:
+        said = structs.replace(approval, verdict=verdict, reason=storable(reason) if reason else None, decided_by=by)
+        return await self._database.write(_decide, said, self._node)
+
+    async def take(self, turn: Turn, *, decided: bool) -> Waits | None:
+        return await self._database.write(_take, turn, decided, self._node)
+
+
+def _pause(turn: Turn, record: TurnRecord, pause: Pause, chunks: Sequence[Chunk], node: str) -> Unit[bool]:
+    if chunks:
+        yield from append(turn.id, chunks)
+    kept = dump(storable_data(record, TurnRecord))
+    if not (yield from one("turn_pause", id=turn.id, new_record=kept, node=node)):
+        return (yield from one("pause_known", turn_id=turn.id)) is not None
+    row = {
+        "turn_id": turn.id,
+        "conversation_id": turn.conversation_id,
+        "person_id": turn.person_id,
+        "expires_at": micros(min(approval.expires_at for approval in pause.approvals)),
+        "data": dump(storable_data(pause, Pause)),
+    }
+    yield from together(("pause_add", row), _status(turn.message_id, "waiting"))
+    return True
+
+
+def _status(message_id: str, status: str) -> tuple[str, dict[str, object]]:
+    return "message_settle", {"of_message": message_id, "outcome": status, "visible": True}
+
+
+def _waiting(conversation_id: str) -> Unit[list[Waits]]:
+    rows = yield from many("pause_of", conversation_id=conversation_id)
+    found = (_whole(turn_of(row), row[13], row[14]) for row in rows)
+    return [waiting for waiting in found if waiting is not None]
+
+
+def _whole(turn: Turn, record: str, data: str) -> Waits | None:
+    """None for what was damaged from outside."""
+    begun, pause = load_record(record, turn.id), load_pause(data, turn.id)
+    return Waits(turn=turn, record=begun, pause=pause) if begun and pause else None
+
+
+def _asked(person_id: str) -> Unit[list[Approval]]:
+    return _unanswered((yield from many("pause_list", person_id=person_id, limit=_LISTED)))
+
+
+def _overdue(at: datetime) -> Unit[list[Approval]]:
+    return _unanswered((yield from many("pause_overdue", at=micros(at))))
+
+
+def _unanswered(rows: Iterable[Row]) -> list[Approval]:
+    pauses = (load_pause(data, turn_id) for data, turn_id in rows)
+    return [each for pause in pauses if pause for each in pause.approvals if each.verdict is None]
+
+
+def _decide(said: Approval, node: str) -> Unit[Decided | None]:
+    yield "conversation_lock", {"id": said.conversation_id}
+    row = yield from one("pause_lock", turn_id=said.turn_id)
+    pause = load_pause(row[0], said.turn_id) if row else None
+    before = next((each for each in pause.approvals if each.id == said.id), None) if pause else None
+    if pause is None or before is None:
+        return None
+    if before.verdict is not None:
+        # The same answer of the same person is this one, whose connection broke before it was told.
+        same = (before.verdict, before.decided_by) == (said.verdict, said.decided_by)
+        return Decided(approval=before, first=same)
+    approvals = tuple(said if each.id == said.id else each for each in pause.approvals)
+    kept = dump(structs.replace(pause, approvals=approvals))
+    yield "pause_change", {"of_turn": said.turn_id, "new_data": kept}
+    if any(each.verdict is None for each in approvals):
+        return Decided(approval=said, first=True)
+    rows = yield "turn_decide", {"of_turn": said.turn_id, "conversation_id": said.conversation_id, "node": node}
+    turn = turn_of((yield from many("turn_by_id", id=said.turn_id))[0])
+    yield _status(turn.message_id, "accepted")
+    its_node = rows[0][0]
+    return Decided(approval=said, first=True, turn=turn, elsewhere=its_node if node and its_node != node else None)
+
+
+def _take(turn: Turn, decided: bool, node: str) -> Unit[Waits | None]:
+    if decided:
+        row = yield from one("turn_go_on", id=turn.id, node=node)
+    else:
+        row = yield from one("turn_give_up", id=turn.id, node=node)
+    if row is None:
+        return None
+    dropped = yield from one("pause_drop", turn_id=turn.id)
+    return _whole(turn, row[0], dropped[0]) if dropped else None
