@@ -68,7 +68,7 @@ _BY_CODE: tuple[tuple[re.Pattern[str], ErrorKind], ...] = (
 )
 
 _QUOTA_TEXT = re.compile(
-    r"billing|insufficient (quota|credit|balance|fund)|credit balance|current quota", re.IGNORECASE
+    r"billing|insufficient (quota|credit|balance|fund)|credit balance|current quota|usage limit", re.IGNORECASE
 )
 _NO_CREDIT_TEXT = re.compile(r"credit balance is too low", re.IGNORECASE)
 _TOO_LONG_TEXT = re.compile(r"prompt is too long|token count .{0,40}exceeds the maximum", re.IGNORECASE)

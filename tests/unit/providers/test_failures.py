@@ -53,6 +53,7 @@ def of(status: int, body: Any = b"", **headers: str) -> Error:
         ),
         (429, {"error": {"message": "x", "type": "insufficient_quota", "code": "insufficient_quota"}}, "quota", False),
         (429, {"error": {"message": "You exceeded your current quota, check your plan and billing"}}, "quota", False),
+        (429, {"error": "you have reached your weekly usage limit, please upgrade to continue"}, "quota", False),
         (429, {"error": {"message": "That model is currently overloaded"}}, "overload", True),
         (429, {"error": {"message": "busy", "code": "engine_overloaded"}}, "overload", True),
         (429, b"slow down", "rate", True),

@@ -12,6 +12,8 @@ from antiphon.providers.protocols.answer import AnswerDecoder
 from antiphon.providers.protocols.calls import CallAssembler, CallPiece
 from antiphon.providers.protocols.ollama.wire import OllamaMessage, read_line, read_usage
 
+_FINISHES: dict[str, FinishReason] = {"length": "length", "content_filter": "filtered"}
+
 
 class OllamaDecoder(AnswerDecoder):
     """One answer to the encoded request `payload`."""
@@ -59,7 +61,7 @@ class OllamaDecoder(AnswerDecoder):
 
     def _last(self) -> FinishReason | Error:
         self._out += self._calls.end()
-        return "length" if self._finish == "length" else "tool_calls" if self._calls else "stop"
+        return _FINISHES.get(self._finish or "", "tool_calls" if self._calls else "stop")
 
     def _usage(self) -> Usage | None:
         return self._bill

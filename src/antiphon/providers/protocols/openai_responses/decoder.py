@@ -28,7 +28,7 @@ PROTOCOL = "openai_responses"
 _SAYS = frozenset({"response.output_text.delta", "response.refusal.delta"})
 _THINKS = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
-_INCOMPLETE: dict[Any, FinishReason] = {"max_output_tokens": "length", "content_filter": "filtered"}
+_INCOMPLETE: dict[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "filtered"}
 
 
 class OpenAIResponsesDecoder(AnswerDecoder):
@@ -39,9 +39,9 @@ class OpenAIResponsesDecoder(AnswerDecoder):
         self._maker = maker
         self._calls = CallAssembler(payload)
         self._bill: dict[str, Any] | None = None
-        self._why: Any = None  # the answer is not complete
-        self._heard: set[Any] = set()  # places of the items of which a piece has come
-        self._thinking: Any = None  # place of the item that was thought in last
+        self._why = ""  # the answer is not complete
+        self._heard: set[int | None] = set()  # places of the items of which a piece has come
+        self._thinking: int | None = None  # place of the item that was thought in last
         self._kept: list[dict[str, Any]] = []
 
     def _take(self, name: str, document: bytes) -> None:
@@ -80,7 +80,7 @@ class OpenAIResponsesDecoder(AnswerDecoder):
         else:
             self._end(response, _string(response.status) or "completed")
 
-    def _begin_item(self, place: Any, item: dict[str, Any]) -> None:
+    def _begin_item(self, place: int | None, item: dict[str, Any]) -> None:
         self._begun = True
         if item.get("type") == "message":
             self._seal(item)
@@ -88,7 +88,7 @@ class OpenAIResponsesDecoder(AnswerDecoder):
             self._seal()
             self._calls.take([CallPiece(place, item.get("call_id"), _string(item.get("name")), "")])
 
-    def _end_item(self, place: Any, item: dict[str, Any]) -> None:
+    def _end_item(self, place: int | None, item: dict[str, Any]) -> None:
         """Takes what no piece has told before: some servers send whole items only."""
         self._begun = True
         known = place in self._heard
@@ -107,13 +107,13 @@ class OpenAIResponsesDecoder(AnswerDecoder):
                 if (kept := given_back(item)) is not None and kept not in self._kept:
                     self._kept.append(kept)
 
-    def _call(self, place: Any, call_id: Any, name: str, arguments: str) -> None:
+    def _call(self, place: int | None, call_id: Any, name: str, arguments: str) -> None:
         self._begun = True
         if arguments:
             self._heard.add(place)
         self._out += self._calls.take([CallPiece(place, call_id, name, arguments)])
 
-    def _think(self, place: Any, text: str) -> None:
+    def _think(self, place: int | None, text: str) -> None:
         if self._thinking is not None and self._thinking != place:
             self._reason("\n\n")
         self._thinking = place
@@ -138,9 +138,9 @@ class OpenAIResponsesDecoder(AnswerDecoder):
             if place not in self._heard:
                 self._end_item(place, item)
         details = response.incomplete_details
-        self._why = details.get("reason") if isinstance(details, dict) else None
+        self._why = _string(details.get("reason")) if isinstance(details, dict) else ""
         self._begun = True
-        self._finish = _string(self._why) or status
+        self._finish = self._why or status
         self._close()
 
     def _last(self) -> FinishReason | Error:

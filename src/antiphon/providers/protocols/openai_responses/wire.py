@@ -20,7 +20,7 @@ class ResponsesEvent(Struct, gc=False):
     type: str = ""
     delta: Any = None
     arguments: Any = None
-    output_index: Any = 0
+    output_index: int | None = 0
     item: Any = None
     response: msgspec.Raw = msgspec.Raw()
     error: Any = None
@@ -71,21 +71,20 @@ def read_response(document: bytes | msgspec.Raw) -> ResponsesAnswer:
 
 
 def items_of(output: Any) -> list[dict[str, Any]]:
-    """The items of an answer, without what is none."""
+    """The items of an answer, or the parts of an item, without what is none."""
     return [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
 
 
 def text_of(item: dict[str, Any]) -> str:
     """What a message item says, also where it says that it refuses."""
-    parts = [part for part in item.get("content") or () if isinstance(part, dict)]
+    parts = items_of(item.get("content"))
     return "".join([text for part in parts if isinstance(text := part.get("text") or part.get("refusal"), str)])
 
 
 def thought_of(item: dict[str, Any]) -> str:
     """What a reasoning item shows: its summary, or the thinking itself where a server gives it."""
-    shown = item.get("summary") or item.get("content") or ()
-    parts = [part.get("text") for part in shown if isinstance(part, dict)] if isinstance(shown, list) else []
-    return "\n\n".join([text for text in parts if isinstance(text, str) and text])
+    parts = items_of(item.get("summary")) or items_of(item.get("content"))
+    return "\n\n".join([text for part in parts if isinstance(text := part.get("text"), str) and text])
 
 
 def given_back(item: dict[str, Any]) -> dict[str, Any] | None:
