@@ -13,7 +13,7 @@ from antiphon.adapters.base import ChannelAdapter, Receipt
 from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.context import ContextBuilder
-from antiphon.assistants.directory import Directory, built_in
+from antiphon.assistants.directory import Directory, built_in, chosen
 from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.tools import recall, remember, search_conversations
@@ -52,6 +52,8 @@ from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry.logs import get_logger, setup_logging
 from antiphon.telemetry.monitoring import MonitoringService
 from antiphon.tools.base import tool_registry
+from antiphon.tools.web.base import WebReader
+from antiphon.tools.web.fetcher import Fetcher
 from antiphon.web.auth import everybody_is_local
 from antiphon.web.edge import Edge
 from antiphon.web.greeting import greeting
@@ -306,6 +308,7 @@ class Workspace:
             NoteStore: self.store.notes,
             StateStore: self.store.states,
             Search: self.search,
+            WebReader: Fetcher(self.config.tools.web_fetch),
         }
         house = (self.metrics, self.health, self.profiler, self.monitoring, self.pubsub, self.phoenix, self.cache)
         flow = (self.providers, self.prompts, self.assistants, self.sessions, self.router)
@@ -374,4 +377,6 @@ class Workspace:
         }
 
     def _built_in_tools(self) -> list[AnyTool]:
-        return [*(self.tools.get(name) for name in self.tools.names()), remember, recall, search_conversations]
+        offered = [*map(self.tools.get, self.tools.names()), remember, recall, search_conversations]
+        outward = () if self.config.tools.web_fetch.enabled else (self.tools.get("web_fetch"),)
+        return chosen(self.config.assistants.tools, offered, unasked=outward)

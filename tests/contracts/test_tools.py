@@ -11,11 +11,15 @@ from antiphon.search.finder import Finder
 from antiphon.search.manual import Manual
 from antiphon.search.sources import ManualSource
 from antiphon.tools.base import Tool, ToolContext, tool_registry
+from antiphon.tools.config import WebFetchSettings
+from antiphon.tools.web.base import WebReader
+from antiphon.tools.web.fetcher import Fetcher
 
 TOOLS = tool_registry()
 BELOW = ServiceContainer()
 """What they may ask for: contracts of the layers that tools stand on."""
 BELOW.register_singleton(Search, Finder([ManualSource(Manual())]))
+BELOW.register_singleton(WebReader, Fetcher(WebFetchSettings()))
 CONTEXT = ToolContext(person_id="p", conversation_id="c", turn_id="t", message_id="m", assistant="a", services=BELOW)
 HOSTILE = [
     "",

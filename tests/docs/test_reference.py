@@ -22,7 +22,7 @@ import antiphon
 from antiphon import Config, errors
 from antiphon.cli.main import app
 from antiphon.providers.base import ErrorKind
-from antiphon.providers.config import ProviderSettings, ProvidersSettings, key_variable
+from antiphon.providers.config import ProviderSettings, ProvidersSettings, key_variables
 from antiphon.providers.demo.config import DemoSettings
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.settings.config import ENVIRONMENTS
@@ -61,6 +61,8 @@ def shown(value: Any) -> str:
             return f"`{value:g}`"
         case int() | str():
             return f"`{value}`"
+        case tuple():
+            return f"`{', '.join(map(str, value))}`"
     raise AssertionError(f"no way to show the default {value!r}")
 
 
@@ -115,9 +117,9 @@ def test_the_providers_that_are_built_in(page: Any) -> None:
         if name in ProvidersSettings.model_fields:
             continue
         address = vars(registry.get(name))["_provider"].default_url
-        variable = key_variable(name)
+        variable = ", ".join(f"`{variable}`" for variable in key_variables(name))
         where = f"`{address}`" if address else "that of your resource"
-        expected.append((f"`{name}`", where, f"`{variable}`" if variable else "none needed"))
+        expected.append((f"`{name}`", where, variable or "none needed"))
     page(SETTINGS).holds("The providers that are built in", expected)
 
 

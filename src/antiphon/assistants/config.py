@@ -22,6 +22,9 @@ class AssistantSettings(BaseModel):
     instructions: str = Field(
         "", description="Of the built-in assistant; empty: the prompt `helpful`.", json_schema_extra=_LIVE
     )
+    tools: tuple[str, ...] | None = Field(
+        None, description="Tools of the built-in assistant, by name; all that send nothing outside when not set."
+    )
     max_steps: int = Field(
         MAX_STEPS,
         ge=1,

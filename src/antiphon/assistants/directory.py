@@ -1,6 +1,6 @@
 """The assistants of a workspace."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -85,6 +85,23 @@ class Directory:
 
     def __len__(self) -> int:
         return len(self._assistants)
+
+
+def chosen(
+    names: Sequence[str] | None, tools: Sequence[AnyTool], *, unasked: Collection[AnyTool] = ()
+) -> list[AnyTool]:
+    """The tools that are called `names`; without names all but those that have to be asked for (`unasked`).
+
+    Raises `ConfigError` with the nearest name.
+    """
+    if names is None:
+        return [each for each in tools if each not in unasked]
+    known = {each.name: each for each in tools}
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known, f"There is: {', '.join(known)}.")
+            raise ConfigError(f"assistants.tools names {name!r}, which is no tool.{hint}")
+    return [known[name] for name in names]
 
 
 def built_in(settings: AssistantSettings, tools: Sequence[AnyTool | Callable[..., Any]]) -> Assistant:

@@ -31,6 +31,7 @@ from antiphon.settings.sources import Found, Sources
 from antiphon.settings.vendors import set_by_variables
 from antiphon.storage.config import DatabaseSettings
 from antiphon.telemetry.config import LoggingSettings, MonitoringSettings
+from antiphon.tools.config import ToolSettings
 from antiphon.web.config import LiveSettings, ServerSettings
 from antiphon.web.openai.config import OpenAISettings
 
@@ -90,6 +91,7 @@ class Config(BaseModel):
     openai: OpenAISettings = OpenAISettings()
     providers: ProvidersSettings = ProvidersSettings()
     assistants: AssistantSettings = AssistantSettings()
+    tools: ToolSettings = ToolSettings()
     features: Features = Field(Features(), json_schema_extra=_LIVE)
     logging: LoggingSettings = Field(LoggingSettings(), json_schema_extra=_LIVE)
     monitoring: MonitoringSettings = MonitoringSettings()

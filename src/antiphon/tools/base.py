@@ -36,6 +36,7 @@ R = TypeVar("R")
 OUTPUT_LIMIT = 32 * 1024
 _THREADS = 8  # blocking calls of one tool at once; more wait, and waiting counts against the time limit
 _WAITING = 1_000
+_OTHERS = frozenset({"config", "mcp", "web"})  # what the folder holds besides tools
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what every vendor of models accepts
 
 log = get_logger(__name__)
@@ -169,7 +170,7 @@ def _stack(error: BaseException) -> str:
 
 def tool_registry() -> Registry[Tool[..., Any]]:
     """The tools of this folder by file name, and those of installed packages (entry points `antiphon.tools`)."""
-    return Registry("tool", _only_tool, package="antiphon.tools", group="antiphon.tools")
+    return Registry("tool", _only_tool, package="antiphon.tools", without=_OTHERS, group="antiphon.tools")
 
 
 def _only_tool(module: ModuleType) -> Tool[..., Any]:
