@@ -1,4 +1,4 @@
-"""`antiphon demo-server`: the demo model as an OpenAI-protocol server."""
+"""`antiphon demo-server`: the demo model as a server of the vendors' protocols."""
 
 import asyncio
 import sys
@@ -14,7 +14,10 @@ def demo_server(host: str, port: int, rate: float | None) -> None:
 
 async def _serve(server: DemoServer) -> None:
     await server.start()
-    sys.stderr.write(f"The demo model speaks the OpenAI protocol at {server.url}. Ctrl-C stops.\n")
+    sys.stderr.write(
+        f"The demo model speaks OpenAI's protocol at {server.url}, Anthropic's at {server.root} and Google's at "
+        f"{server.root}/v1beta. Ctrl-C stops.\n"
+    )
     try:
         await asyncio.Event().wait()
     finally:

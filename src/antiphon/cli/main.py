@@ -148,7 +148,7 @@ def demo_server(
         float | None, typer.Option(min=0.1, help="Tokens a second; as fast as possible when not given.")
     ] = None,
 ) -> None:
-    """Serve the demo model over the OpenAI protocol, for tests and experiments."""
+    """Serve the demo model over the protocols of the vendors, for tests and experiments."""
     from antiphon.cli.demo_server import demo_server as run
 
     run(host, port, rate)

@@ -78,31 +78,33 @@ class ProvidersSettings(BaseModel):
 
 
 class _Variables(Struct, frozen=True):
-    """The environment variables a vendor's own tools read."""
+    """The environment variables a vendor's own tools read; the first `key` that is set counts."""
 
-    key: str
+    keys: tuple[str, ...]
     base_url: str | None = None
     only_configured: bool = False
 
 
 # A GITHUB_TOKEN lies in many environments for other reasons, so it is sent nowhere unless providers.github exists.
 _VENDOR_VARIABLES = {
-    "openai": _Variables("OPENAI_API_KEY", "OPENAI_BASE_URL"),
-    "openrouter": _Variables("OPENROUTER_API_KEY"),
-    "azure": _Variables("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"),
-    "groq": _Variables("GROQ_API_KEY"),
-    "mistral": _Variables("MISTRAL_API_KEY"),
-    "deepseek": _Variables("DEEPSEEK_API_KEY"),
-    "xai": _Variables("XAI_API_KEY"),
-    "together": _Variables("TOGETHER_API_KEY"),
-    "fireworks": _Variables("FIREWORKS_API_KEY"),
-    "github": _Variables("GITHUB_TOKEN", only_configured=True),
+    "openai": _Variables(("OPENAI_API_KEY",), "OPENAI_BASE_URL"),
+    "anthropic": _Variables(("ANTHROPIC_API_KEY",), "ANTHROPIC_BASE_URL"),
+    "google": _Variables(("GEMINI_API_KEY", "GOOGLE_API_KEY")),
+    "openrouter": _Variables(("OPENROUTER_API_KEY",)),
+    "azure": _Variables(("AZURE_OPENAI_API_KEY",), "AZURE_OPENAI_ENDPOINT"),
+    "groq": _Variables(("GROQ_API_KEY",)),
+    "mistral": _Variables(("MISTRAL_API_KEY",)),
+    "deepseek": _Variables(("DEEPSEEK_API_KEY",)),
+    "xai": _Variables(("XAI_API_KEY",)),
+    "together": _Variables(("TOGETHER_API_KEY",)),
+    "fireworks": _Variables(("FIREWORKS_API_KEY",)),
+    "github": _Variables(("GITHUB_TOKEN",), only_configured=True),
 }
 
 
-def key_variable(name: str) -> str | None:
-    """The environment variable in which this vendor's users keep their key."""
-    return _VENDOR_VARIABLES[name].key if name in _VENDOR_VARIABLES else None
+def key_variables(name: str) -> tuple[str, ...]:
+    """The environment variables in which this vendor's users keep their key, the usual one first."""
+    return _VENDOR_VARIABLES[name].keys if name in _VENDOR_VARIABLES else ()
 
 
 def with_environment(name: str, section: ProviderSettings | None, environ: Mapping[str, str]) -> ProviderSettings:
@@ -112,7 +114,8 @@ def with_environment(name: str, section: ProviderSettings | None, environ: Mappi
     if variables is None or (variables.only_configured and section is None):
         return settings
     found: dict[str, object] = {}
-    if settings.api_key is None and (key := environ.get(variables.key, "").strip()):
+    keys = (environ.get(variable, "").strip() for variable in variables.keys)
+    if settings.api_key is None and (key := next(filter(None, keys), None)):
         found["api_key"] = SecretStr(key)
     if settings.base_url is None and variables.base_url and (url := environ.get(variables.base_url, "").strip()):
         found["base_url"] = url

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.providers.base import DEMO
-from antiphon.providers.config import key_variable
+from antiphon.providers.config import key_variables
 from antiphon.providers.http import is_loopback, read_up_to
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.telemetry.logs import get_logger
@@ -42,6 +42,8 @@ _LOCAL_SERVERS = (
 )
 _KEYED = (
     ("openai", "gpt-5-mini"),
+    ("anthropic", "claude-sonnet-5-5"),
+    ("google", "gemini-3.6-flash"),
     ("openrouter", "openrouter/auto"),
     ("mistral", "mistral-medium-latest"),
     ("xai", "grok-4.3"),
@@ -78,7 +80,9 @@ async def detect(
         return Detected(configured, "It is set as default_model.")
     for name, model in _KEYED:
         if registry.section(name).api_key is not None:
-            return Detected(f"{name}:{model}", f"{key_variable(name)} or the key of providers.{name} is set.")
+            return Detected(
+                f"{name}:{model}", f"{', '.join(key_variables(name))} or the key of providers.{name} is set."
+            )
     if probe and (found := await _probe(registry, within)):
         return found
     return Detected(DEMO, "Rules and search, no AI. Set OPENAI_API_KEY or start Ollama for a real model.")

@@ -25,6 +25,8 @@ _HOUSE = "antiphon.providers"
 _BUILT_IN = MappingProxyType(
     {
         "openai": f"{_HOUSE}.openai:OpenAIProvider",
+        "anthropic": f"{_HOUSE}.anthropic:AnthropicProvider",
+        "google": f"{_HOUSE}.google:GoogleProvider",
         "openrouter": f"{_HOUSE}.openrouter:OpenRouterProvider",
         "azure": f"{_HOUSE}.azure:AzureProvider",
         "groq": f"{_HOUSE}.vendors:GroqProvider",

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import ValidationError
 
-from antiphon.providers.config import ProviderSettings, ProvidersSettings, key_variable, with_environment
+from antiphon.providers.config import ProviderSettings, ProvidersSettings, key_variables, with_environment
 from antiphon.providers.registry import ProviderRegistry
 
-VENDORS = tuple(name for name in ProviderRegistry(plugged=()).names() if key_variable(name))
-KEYS = frozenset(map(key_variable, VENDORS))
+VENDORS = tuple(name for name in ProviderRegistry(plugged=()).names() if key_variables(name))
+KEYS = frozenset(variable for name in VENDORS for variable in key_variables(name))
 """The variables in which people keep the keys of the vendors that are built in."""
 
 

@@ -80,6 +80,10 @@ def test_the_usual_variables_fill_what_is_not_set() -> None:
     assert key("openai", ProviderSettings.model_validate({"api_key": "own"}), OPENAI_API_KEY="env") == "own"
     assert key("openai", None, OPENAI_API_KEY="  ") is None
     assert key("openrouter", None, OPENROUTER_API_KEY="env") == "env"
+    assert key("anthropic", None, ANTHROPIC_API_KEY="env") == "env"
+    assert key("google", None, GOOGLE_API_KEY="second") == "second"
+    assert key("google", None, GOOGLE_API_KEY="second", GEMINI_API_KEY="first") == "first"
+    assert key("google", None, GOOGLE_API_KEY="second", GEMINI_API_KEY=" ") == "second"
     assert key("mygateway", None, OPENAI_API_KEY="env") is None
     assert key("azure", None, AZURE_OPENAI_API_KEY="env") == "env"
     environ = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}

@@ -77,6 +77,9 @@ async def test_what_is_configured_wins(free_port: int) -> None:
     ("environ", "provider"),
     [
         ({"OPENAI_API_KEY": "k", "OPENROUTER_API_KEY": "k"}, "openai"),
+        ({"ANTHROPIC_API_KEY": "k", "GEMINI_API_KEY": "k"}, "anthropic"),
+        ({"GEMINI_API_KEY": "k", "OPENROUTER_API_KEY": "k"}, "google"),
+        ({"GOOGLE_API_KEY": "k"}, "google"),
         ({"OPENROUTER_API_KEY": "k"}, "openrouter"),
         ({"MISTRAL_API_KEY": "k"}, "mistral"),
         ({"XAI_API_KEY": "k"}, "xai"),
@@ -84,7 +87,7 @@ async def test_what_is_configured_wins(free_port: int) -> None:
         ({"GROQ_API_KEY": "k"}, "groq"),
         ({"TOGETHER_API_KEY": "k"}, "together"),
         ({"FIREWORKS_API_KEY": "k"}, "fireworks"),
-        ({"GITHUB_TOKEN": "k", "ANTHROPIC_API_KEY": "k", "GEMINI_API_KEY": "k"}, "demo"),
+        ({"GITHUB_TOKEN": "k"}, "demo"),
         ({}, "demo"),
     ],
 )

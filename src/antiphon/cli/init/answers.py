@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from antiphon.errors import AntiphonError, ValidationError
 from antiphon.providers.base import DEMO
-from antiphon.providers.config import key_variable
+from antiphon.providers.config import key_variables
 from antiphon.providers.detect import Detected, detect
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.settings.config import Config
@@ -100,7 +100,7 @@ def _detected() -> Detected:
 
 
 def _key(model: str | None) -> tuple[str, str] | None:
-    variable = key_variable((model or "").partition(":")[0])
+    variable = next(iter(key_variables((model or "").partition(":")[0])), None)
     if variable is None:
         return None
     value = typer.prompt(
