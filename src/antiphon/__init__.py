@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from antiphon.assistants.assistant import Assistant
     from antiphon.assistants.base import Agent
     from antiphon.assistants.context import ContextBuilder
+    from antiphon.assistants.factory import AssistantFactory
     from antiphon.assistants.prompts import PromptManager
     from antiphon.assistants.selector import ModelSelector
     from antiphon.assistants.state import State
+    from antiphon.assistants.strategies import ResponseStrategy
     from antiphon.cache.cache import Cache, get_cache
     from antiphon.cache.decorator import cache_result
     from antiphon.cache.memory import CacheManager
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from antiphon.telemetry.metrics import get_metrics
     from antiphon.telemetry.monitoring import MonitoringService
     from antiphon.telemetry.profile import PerformanceProfiler, profile
+    from antiphon.testing.assistant_case import AssistantTestCase
     from antiphon.tools.base import ToolContext, tool
     from antiphon.workspace import Workspace
 
@@ -78,6 +81,8 @@ _HOMES = {
     "Agent": "assistants.base",
     "AntiphonError": "errors",
     "Assistant": "assistants.assistant",
+    "AssistantFactory": "assistants.factory",
+    "AssistantTestCase": "testing.assistant_case",
     "AsyncProcessor": "runtime.processor",
     "AuthMiddleware": "realtime.members.middleware",
     "BaseService": "runtime.base",
@@ -119,6 +124,7 @@ _HOMES = {
     "Repository": "runtime.base",
     "ResourceError": "errors",
     "Resources": "security.resources",
+    "ResponseStrategy": "assistants.strategies",
     "SUPPORTED_MODELS": "providers.github",
     "Service": "runtime.base",
     "ServiceContainer": "runtime.container",
@@ -153,6 +159,8 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "Agent",
     "AntiphonError",
     "Assistant",
+    "AssistantFactory",
+    "AssistantTestCase",
     "AsyncProcessor",
     "AuthMiddleware",
     "BaseService",
@@ -194,6 +202,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "Repository",
     "ResourceError",
     "Resources",
+    "ResponseStrategy",
     "SUPPORTED_MODELS",
     "Service",
     "ServiceContainer",

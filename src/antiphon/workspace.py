@@ -14,6 +14,7 @@ from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory, built_in, chosen
+from antiphon.assistants.factory import configured
 from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.tools import recall, remember, search_conversations
@@ -121,7 +122,7 @@ class Workspace:
         )
         self.prompts = PromptManager()
         self.tools: Registry[AnyTool] = tool_registry()
-        self.assistants = Directory()
+        self.assistants = Directory(configured(self.config.assistants))
         self._built_in: Assistant | None = None
 
         # How messages come in and replies go out.

@@ -49,7 +49,6 @@ async def test_an_assistant_is_told_when_it_starts_and_stops(block: Block, calls
 
 
 @sample("phidata-4")
-@later("D")
 def test_a_factory_makes_assistants_from_a_configuration(block: Block) -> None:
     factory = run(block)["CustomAssistantFactory"]()
     assert isinstance(factory, public("AssistantFactory"))
@@ -70,7 +69,6 @@ async def test_a_subscriber_sees_every_message_of_a_person(
 
 
 @sample("phidata-6")
-@later("D")
 def test_a_strategy_is_whatever_generates_a_response(block: Block) -> None:
     """The document's own base class needs nothing of ours."""
     formal = run(block)["FormalResponseStrategy"]()
@@ -158,7 +156,6 @@ def test_the_log_is_written_in_the_format_that_was_given(block: Block, capsys: p
 
 
 @sample("phidata-12")
-@later("D")
 def test_a_test_case_brings_an_assistant_that_answers(block: Block) -> None:
     case = run(block)["TestCustomAssistant"]
     result = unittest.TestResult()

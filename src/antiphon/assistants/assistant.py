@@ -7,6 +7,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 from antiphon.assistants.events import Events, LifeEvent, TurnEventName
 from antiphon.assistants.prompts import Prompt
+from antiphon.assistants.strategies import ResponseStrategy, strategy_of
 from antiphon.errors import ConfigError
 from antiphon.providers.base import ToolSpec
 from antiphon.runtime.spelling import did_you_mean
@@ -28,6 +29,8 @@ class AssistantOptions(TypedDict, total=False):
     """Of one call of the model."""
     max_steps: int
     """Rounds of tools in one turn."""
+    strategy: ResponseStrategy | str | None
+    """How it answers: "plain" (its model as it stands), "formal", "brief", or an object that generates responses."""
 
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # people type it behind an @
@@ -53,6 +56,7 @@ class Assistant:
     max_tokens: int | None
     max_steps: int
     specs: tuple[ToolSpec, ...]
+    strategy: ResponseStrategy | None
     events: Events
     _by_name: Mapping[str, AnyTool]
 
@@ -80,6 +84,7 @@ class Assistant:
             "max_tokens": options.get("max_tokens"),
             "max_steps": options.get("max_steps", MAX_STEPS),
             "specs": tuple(_spec(item) for item in by_name.values()),
+            "strategy": strategy_of(options.get("strategy"), name),
             "events": Events(name),
             "_by_name": by_name,
         }

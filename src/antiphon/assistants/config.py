@@ -1,5 +1,7 @@
 """The section `assistants` of the settings."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
@@ -8,6 +10,26 @@ from antiphon.assistants.estimate import BYTES_PER_TOKEN
 
 _LIVE: JsonDict = {"live": True}
 """A running server takes a change of these."""
+
+
+class AssistantSection(BaseModel):
+    """An assistant that is made from the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field("", exclude=True, description="The key of the section.")
+    factory: str | None = Field(
+        None, description="Who makes it: a class as module:name, or the name of an installed package's factory."
+    )
+    description: str = Field("", description="One sentence on what to ask it.")
+    instructions: str = Field("", description="Its system prompt; empty: the prompt `helpful`.")
+    model: str | tuple[str, ...] | None = Field(None, description="As provider:model; of several the others follow.")
+    tools: tuple[str, ...] = Field((), description="Names of tools, or functions as module:name.")
+    temperature: float | None = None
+    max_tokens: int | None = None
+    max_steps: int | None = None
+    strategy: str = Field("plain", description="plain, formal or brief.")
+    options: dict[str, Any] = Field({}, description="What its own factory wants to know besides.")
 
 
 class AssistantSettings(BaseModel):
@@ -31,6 +53,9 @@ class AssistantSettings(BaseModel):
         le=100,
         description="Rounds of tools in one turn of the built-in assistant.",
         json_schema_extra=_LIVE,
+    )
+    named: dict[str, AssistantSection] = Field(
+        {}, description="Further assistants by their name. Where there are some, there is no built-in one."
     )
     platform_models: dict[str, str] = Field(
         {}, description="Which model answers on a platform, as `telegram: provider:model`."

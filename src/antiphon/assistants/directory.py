@@ -1,6 +1,6 @@
 """The assistants of a workspace."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,9 +17,11 @@ from antiphon.runtime.spelling import did_you_mean
 class Directory:
     """Assistants by name, in the order in which they were added; the first is the default one."""
 
-    def __init__(self) -> None:
+    def __init__(self, assistants: Iterable[Assistant] = ()) -> None:
         self._assistants: dict[str, Assistant] = {}
         self._started = AsyncExitStack()
+        for assistant in assistants:
+            self.add(assistant)
 
     def add(self, assistant: Assistant) -> Assistant:
         """Raises `ConfigError` when the name is taken."""

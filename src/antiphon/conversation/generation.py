@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
 from antiphon.assistants.selector import Choice
@@ -63,7 +64,7 @@ class Generation:
             assistant=assistant.name,
             services=TurnServices(self.services, states, {}),
         )
-        run = Run(assistant, chain, chain.answering.model, messages, context)
+        run = Run(assistant, asked_by(assistant, chain, context, states), chain.answering.model, messages, context)
         stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
         stream.on_cancel(run.cancel)
         ended: Ended | None = None

@@ -1,0 +1,99 @@
+"""A conversation with an assistant from Python: no store, no platform, nobody but the two."""
+
+from contextlib import aclosing
+from datetime import datetime
+
+from msgspec import Struct
+
+from antiphon.assistants.answer import replay
+from antiphon.assistants.asking import asked_by
+from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.prompts import PromptManager, PromptValues
+from antiphon.assistants.run import Ended, Run
+from antiphon.assistants.state import StatesInMemory, TurnStates
+from antiphon.assistants.turn import TurnServices
+from antiphon.domain import AnyPart, Outcome, ToolPart, Usage, new_id, now
+from antiphon.providers.base import ChatMessage, Provider
+from antiphon.runtime.base import Services
+from antiphon.runtime.container import ServiceContainer
+from antiphon.storage.base import StateStore
+from antiphon.tools.base import ToolContext
+
+
+class AssistantReply(Struct, frozen=True, kw_only=True):
+    """An answer: its text, its parts in order, and what it cost. `reason` says why there is none, or not all of it."""
+
+    text: str
+    status: Outcome
+    parts: tuple[AnyPart, ...]
+    usage: Usage
+    reason: str | None = None
+
+    @property
+    def calls(self) -> tuple[ToolPart, ...]:
+        """The tools that were called, in order."""
+        return tuple(part for part in self.parts if isinstance(part, ToolPart))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Dialogue:
+    """Talks with `assistant`, whose model `provider` calls `model`, and remembers what was said.
+
+    `services` is what its tools may ask for. State is kept in `states`, by default as long as the dialogue lives.
+    """
+
+    def __init__(
+        self,
+        assistant: Assistant,
+        provider: Provider,
+        model: str,
+        *,
+        services: Services | None = None,
+        states: StateStore | None = None,
+        person: str = "",
+    ) -> None:
+        self.assistant = assistant
+        self.id = new_id()
+        self._provider = provider
+        self._model = model
+        self._services = services or ServiceContainer()
+        self._states = states or StatesInMemory()
+        self._person = person
+        self._said: tuple[ChatMessage, ...] = ()
+
+    async def process_message(self, text: str) -> AssistantReply:
+        """The answer to one message. What the vendor does wrong is told by its `status` and `reason`."""
+        states = TurnStates(self._states, self.id)
+        context = ToolContext(
+            person_id=self._person or "somebody",
+            conversation_id=self.id,
+            turn_id=new_id(),
+            message_id=new_id(),
+            assistant=self.assistant.name,
+            services=TurnServices(self._services, states, {}),
+        )
+        question = ChatMessage(role="user", text=text)
+        messages = (instructions_of(self.assistant, self._person, now()), *self._said, question)
+        provider = asked_by(self.assistant, self._provider, context, states)
+        ended = await whole(Run(self.assistant, provider, self._model, messages, context))
+        self._said += (question, *replay(ended.parts))
+        return AssistantReply(
+            text=ended.text, status=ended.status, parts=ended.parts, usage=ended.usage, reason=ended.reason
+        )
+
+
+def instructions_of(assistant: Assistant, person: str, today: datetime) -> ChatMessage:
+    """The system prompt of an assistant whose template is one of the house."""
+    values = PromptValues(assistant=assistant.name, person=person, title="", today=today)
+    return ChatMessage(role="system", text=PromptManager().render(assistant.instructions, values))
+
+
+async def whole(run: Run) -> Ended:
+    """The end of a run that nobody watches."""
+    async with aclosing(run.events()) as events:
+        async for event in events:
+            if isinstance(event, Ended):
+                return event
+    raise AssertionError("a run promises an end")
