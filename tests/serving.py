@@ -1,12 +1,14 @@
 """What tests of the whole house use: the server as a process or in this one, and a client of one conversation."""
 
 import asyncio
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -298,3 +300,22 @@ class Visitors:
 
     async def close(self) -> None:
         await self._open.aclose()
+
+
+def ready(served: Served) -> tuple[int, dict[str, Any]]:
+    """What `/ready` says."""
+    try:
+        with urllib.request.urlopen(f"{served.url}/ready", timeout=LONGEST) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
+async def until_ready(served: Served, status: int) -> dict[str, Any]:
+    """What `/ready` says once it says it with this status."""
+    async with asyncio.timeout(LONGEST):
+        while True:
+            found, body = await asyncio.to_thread(ready, served)
+            if found == status:
+                return body
+            await asyncio.sleep(0.05)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.realtime.client.push import PushError
-from tests.serving import Served, Visitors, environment
+from tests.serving import Served, Visitors, environment, until_ready
 
 DISK = 4 * 1024 * 1024
 UNSHARE = ("unshare", "--user", "--map-root-user", "--mount")
@@ -80,11 +80,16 @@ async def test_a_full_disk_refuses_clearly_and_recovers_by_itself(
         except PushError as error:
             refusal = str(error)
     assert "has no room left: free some space on its disk; a house that runs needs no restart." in refusal
+    # Whoever spreads people over several servers sends them elsewhere, and the log tells why.
+    told = await until_ready(small, 503)
+    assert "no room left" in next(check["detail"] for check in told["checks"] if check["name"] == "store")
+    assert 1 <= small.log.count("store.unit_failed") <= 20
     # The answer is there for who watches, and that it could not be stored is said.
     first = await visitor.until("turn_end", turn_id=running["turn_id"])
     assert first["message_id"] is None
     assert "no room left" in first["reason"]
     small.free()
+    await until_ready(small, 200)
     accepted.append((await visitor.say("!echo after"))["turn_id"])
     answer = await visitor.answer(accepted[-1])
     assert answer["text"] == "after"

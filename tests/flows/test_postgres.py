@@ -3,18 +3,15 @@
 import asyncio
 import json
 import signal
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from antiphon.realtime.client.push import PushError
 from tests.postgres import PostgresServer, address_of, administer
 from tests.proxy import Proxy
-from tests.serving import LONGEST, Served, Visitors
+from tests.serving import LONGEST, Served, Visitors, until_ready
 
 PATIENCE = {"ANTIPHON_DATABASE__CONNECT_SECONDS": "0.5", "ANTIPHON_DATABASE__ANSWER_SECONDS": "1"}
 
@@ -25,23 +22,6 @@ def on_postgres(tmp_path: Path, postgres_url: str) -> Iterator[Served]:
     server = Served(tmp_path, ANTIPHON_DATABASE__URL=postgres_url, **PATIENCE)
     yield server
     server.end()
-
-
-def ready(served: Served) -> tuple[int, dict[str, Any]]:
-    try:
-        with urllib.request.urlopen(f"{served.url}/ready", timeout=LONGEST) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as refused:
-        return refused.code, json.load(refused)
-
-
-async def until_ready(served: Served, status: int) -> dict[str, Any]:
-    async with asyncio.timeout(LONGEST):
-        while True:
-            found, body = await asyncio.to_thread(ready, served)
-            if found == status:
-                return body
-            await asyncio.sleep(0.05)
 
 
 async def test_a_conversation_and_a_restart(on_postgres: Served, visitors: Visitors, postgres_url: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import monotonic, sleep
 
 from antiphon.errors import ConfigError, ServiceError
@@ -13,6 +14,9 @@ _SCHEME = "sqlite:///"
 
 _PAUSE = 0.005
 """Seconds between two attempts to have a file alone for a moment."""
+
+_ROOM_BYTES = 256 * 1024
+"""What a database must have room for to be of use: some messages and their index."""
 
 
 def path_of(url: str) -> Path | None:
@@ -49,6 +53,15 @@ def identity_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def has_room(path: Path) -> bool:
+    """Whether there is room for more beside the file, whatever its log still holds."""
+    try:
+        with TemporaryFile(dir=path.parent, buffering=0) as probe:
+            return probe.write(bytes(_ROOM_BYTES)) == _ROOM_BYTES
+    except OSError:
+        return False
 
 
 def connect(path: Path | None, settings: DatabaseSettings, *, readonly: bool = False) -> sqlite3.Connection:

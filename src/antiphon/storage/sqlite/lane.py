@@ -13,6 +13,7 @@ from threading import Thread
 from time import monotonic
 from typing import Any, NamedTuple
 
+from antiphon.errors import ServiceError
 from antiphon.storage.meter import Meter, admit
 from antiphon.storage.sql.unit import Together, Unit
 from antiphon.storage.sqlite.faults import translated
@@ -66,6 +67,16 @@ class Lane:
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def failed(self) -> ServiceError | None:
+        """What a unit of work has failed of since somebody looked and found it mended."""
+        return self._meter.failed
+
+    def recovered_from(self, failed: ServiceError) -> None:
+        """It is mended, unless another unit has failed meanwhile."""
+        if self._meter.failed is failed:
+            self._meter.failed = None
 
     def start(self, connections: Sequence[sqlite3.Connection]) -> None:
         self._loop = asyncio.get_running_loop()

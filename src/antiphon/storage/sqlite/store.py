@@ -30,7 +30,7 @@ from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
 from antiphon.storage.sql.states import SqlStates
 from antiphon.storage.sql.unit import P, T, Unit, run
-from antiphon.storage.sqlite.connection import connect, identity_of, path_of, prepare
+from antiphon.storage.sqlite.connection import connect, has_room, identity_of, path_of, prepare
 from antiphon.storage.sqlite.faults import translated
 from antiphon.storage.sqlite.lane import Lane, WriteLane
 from antiphon.telemetry.logs import get_logger
@@ -105,7 +105,13 @@ class SqliteStore:
                 "the next stop. Stop, put the file back, and start again.",
                 public="The database was deleted or replaced while it is in use.",
             )
+        failed = self._writer.failed
         await self.write(run, "check_write")
+        if failed is not None:
+            # That one row can be changed says little: there is room for it where there is none for more.
+            if self._path is not None and not await run_async(has_room, self._path):
+                raise failed
+            self._writer.recovered_from(failed)
         return f"SQLite {sqlite3.sqlite_version}, {self._place}"
 
     async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
