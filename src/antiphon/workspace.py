@@ -24,6 +24,7 @@ from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import Live
 from antiphon.conversation.neighbours import Neighbours
 from antiphon.conversation.outbox import Outbox
+from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ChannelMessage
@@ -137,9 +138,7 @@ class Workspace:
         self.history = ConversationHistory(self.store.conversations, self.sessions, self.live)
         self.services = ServiceContainer()
         self._neighbours = Neighbours(self.cluster, self.store.nodes)
-        self._flow = self._build_flow()
-        drain_seconds = self.config.server.drain_seconds
-        self.router = self._flow.router(drain_seconds=drain_seconds, others=self._neighbours, metrics=self.metrics)
+        self.router = self._build_flow()
         self._watch = TurnWatch(self.store, self.router, self.outbox, node)
         self.monitoring = self._build_monitoring()
         self.server = self._build_server()
@@ -248,9 +247,9 @@ class Workspace:
 
     # --- building -------------------------------------------------------------------------------------------------
 
-    def _build_flow(self) -> Flow:
+    def _build_flow(self) -> MessageRouter:
         found = command_registry()
-        return Flow(
+        self._flow = Flow(
             store=self.store,
             sessions=self.sessions,
             commands=Commands([found.get(name) for name in found.names()], self.services),
@@ -264,6 +263,8 @@ class Workspace:
             live=self.live,
             facts=self._facts,
         )
+        drain_seconds = self.config.server.drain_seconds
+        return self._flow.router(drain_seconds=drain_seconds, others=self._neighbours, metrics=self.metrics)
 
     def _build_monitoring(self) -> MonitoringService:
         on_this_disk = self.config.database.url.startswith("sqlite:")

@@ -17,7 +17,7 @@ from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.calls import Calls
 from antiphon.assistants.cut import Cut
 from antiphon.assistants.step import CANCELLED, Ending, Step
-from antiphon.assistants.wishes import NO_WISHES, Wishes
+from antiphon.assistants.wishes import NO_WISHES, AnswerWishes
 from antiphon.domain import AnyPart, Outcome, ToolPart, Usage, new_id
 from antiphon.providers.base import ChatMessage, ModelRequest, Provider, ReasoningDelta, TextDelta, ToolCall
 from antiphon.telemetry.logs import get_logger
@@ -54,7 +54,7 @@ class Ended(Struct, frozen=True, kw_only=True):
 
     `status` is refused when nothing worth keeping came, interrupted when the answer is not whole. `reason` is a
     sentence for people and `code` its name: why it was refused or interrupted, or a remark on an answer; both are
-    None for a plain answer. `parts` ends with a notice that says the same. `calls` are those of `Wishes.tools`, for
+    None for a plain answer. `parts` ends with a notice that says the same. `calls` are those of `AnswerWishes.tools`, for
     whoever asked to carry out.
     """
 
@@ -84,7 +84,7 @@ class Run:
         model: str,
         messages: tuple[ChatMessage, ...],
         context: ToolContext,
-        wishes: Wishes = NO_WISHES,
+        wishes: AnswerWishes = NO_WISHES,
     ) -> None:
         self._assistant = assistant
         self._provider = provider

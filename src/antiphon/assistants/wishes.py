@@ -7,7 +7,7 @@ from msgspec import Struct
 from antiphon.providers.base import OutputSchema, ToolName, ToolSpec
 
 
-class Wishes(Struct, frozen=True, kw_only=True):
+class AnswerWishes(Struct, frozen=True, kw_only=True):
     """The terms of one answer.
 
     `tools` are carried out by whoever asks: the first call of one ends the run, which gives the calls back. Those of
@@ -26,4 +26,4 @@ class Wishes(Struct, frozen=True, kw_only=True):
     cache_key: str | None = None
 
 
-NO_WISHES = Wishes()
+NO_WISHES = AnswerWishes()

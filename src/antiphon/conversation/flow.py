@@ -12,7 +12,7 @@ from antiphon.conversation.generation import Generation
 from antiphon.conversation.handler import MessageHandler
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.house import House
-from antiphon.conversation.keeping import Keeper
+from antiphon.conversation.keeping import ConversationKeeper
 from antiphon.conversation.live import Live
 from antiphon.conversation.others import Others
 from antiphon.conversation.outbox import Outbox
@@ -43,10 +43,10 @@ class Flow:
     live: Live
     facts: Callable[[], Mapping[str, str]]
 
-    def keeper(self, history: ConversationHistory, metrics: Metrics) -> Keeper:
+    def keeper(self, history: ConversationHistory, metrics: Metrics) -> ConversationKeeper:
         """Who keeps conversations that took place elsewhere."""
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=metrics)
-        return Keeper(history, self.store.inbox, ending, self.live)
+        return ConversationKeeper(history, self.store.inbox, ending, self.live)
 
     def router(self, *, drain_seconds: float, others: Others | None = None, metrics: Metrics) -> MessageRouter:
         """The way in to it; not yet started. `others` are the processes that answer from the same database."""

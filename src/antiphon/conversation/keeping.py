@@ -20,7 +20,7 @@ class Exchange(Struct, frozen=True, kw_only=True):
     reply: TurnReply
 
 
-class Keeper:
+class ConversationKeeper:
     """Keeps exchanges that nobody here has to answer any more; the person can go on with them on the page."""
 
     def __init__(self, history: ConversationHistory, inbox: InboxStore, ending: TurnEnding, live: Live) -> None:

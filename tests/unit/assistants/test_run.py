@@ -14,7 +14,7 @@ from antiphon.assistants import step as step_module
 from antiphon.assistants.answer import text_of
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.run import Ended, Reasoning, Run, RunEvent, Text, ToolEnded, ToolStarted
-from antiphon.assistants.wishes import Wishes
+from antiphon.assistants.wishes import AnswerWishes
 from antiphon.domain import NoticePart, ReasoningPart, TextPart, ToolPart, Usage
 from antiphon.errors import ProviderError, ToolError
 from antiphon.providers.base import (
@@ -457,13 +457,13 @@ async def test_whatever_a_provider_does_there_is_one_ending_with_what_was_given_
 WEATHER = ToolSpec(name="weather", description="The weather.", parameters={"type": "object", "properties": {}})
 
 
-def wishing(provider: Provider, wishes: Wishes, *tools: Any) -> Run:
+def wishing(provider: Provider, wishes: AnswerWishes, *tools: Any) -> Run:
     return Run(Assistant("guide", tools=tools), provider, "model-1", QUESTION, CONTEXT, wishes)
 
 
 async def test_a_tool_of_whoever_asks_is_given_back_and_not_carried_out() -> None:
     provider = Scripted([TextDelta("Let me see."), called("weather", '{"city":"Oslo"}'), Finish("tool_calls")])
-    run = wishing(provider, Wishes(tools=(WEATHER,)), calculator)
+    run = wishing(provider, AnswerWishes(tools=(WEATHER,)), calculator)
     *before, last = await read(run)
     assert before == [Text("Let me see.")]
     assert isinstance(last, Ended)
@@ -479,7 +479,7 @@ async def test_of_a_mixed_round_the_own_tools_are_carried_out() -> None:
     provider = Scripted(
         [called("weather"), called("calculator", '{"expression":"6*7"}', call_id="2", index=1), Finish("tool_calls")]
     )
-    run = wishing(provider, Wishes(tools=(WEATHER,)), calculator)
+    run = wishing(provider, AnswerWishes(tools=(WEATHER,)), calculator)
     last = (await read(run))[-1]
     assert isinstance(last, Ended)
     assert [call.name for call in last.calls] == ["weather"]
@@ -490,7 +490,7 @@ async def test_of_a_mixed_round_the_own_tools_are_carried_out() -> None:
 
 async def test_one_call_at_a_time_where_that_is_wished() -> None:
     provider = Scripted([called("weather"), called("weather", call_id="2", index=1), Finish("tool_calls")])
-    run = wishing(provider, Wishes(tools=(WEATHER,), parallel=False))
+    run = wishing(provider, AnswerWishes(tools=(WEATHER,), parallel=False))
     last = (await read(run))[-1]
     assert isinstance(last, Ended)
     assert len(last.calls) == 1
@@ -503,17 +503,19 @@ async def test_a_tool_that_must_be_called_must_be_called_once() -> None:
         [TextDelta("2"), STOP],
     ]
     provider = Scripted(*scripts)
-    await read(wishing(provider, Wishes(tool_choice=ToolName("calculator")), calculator))
+    await read(wishing(provider, AnswerWishes(tool_choice=ToolName("calculator")), calculator))
     assert [request.tool_choice for request in provider.requests] == [ToolName("calculator"), "auto"]
     provider = Scripted(*scripts)
-    await read(wishing(provider, Wishes(tool_choice="none"), calculator))
+    await read(wishing(provider, AnswerWishes(tool_choice="none"), calculator))
     assert [request.tool_choice for request in provider.requests] == ["none", "none"]
 
 
 async def test_wishes_go_before_what_the_assistant_has() -> None:
     provider = Scripted([TextDelta("Yes."), STOP])
     assistant = Assistant("guide", temperature=0.5, max_tokens=100)
-    await read(Run(assistant, provider, "m", QUESTION, CONTEXT, Wishes(temperature=0.0, effort="low", cache_key="k")))
+    await read(
+        Run(assistant, provider, "m", QUESTION, CONTEXT, AnswerWishes(temperature=0.0, effort="low", cache_key="k"))
+    )
     (request,) = provider.requests
     assert (request.temperature, request.max_tokens, request.effort, request.cache_key) == (0.0, 100, "low", "k")
 
@@ -529,7 +531,7 @@ async def test_a_person_who_stops_gets_no_calls_to_carry_out() -> None:
         return ""
 
     provider = Scripted([called("weather"), called("forever", call_id="2", index=1), Finish("tool_calls")])
-    run = wishing(provider, Wishes(tools=(WEATHER,)), forever)
+    run = wishing(provider, AnswerWishes(tools=(WEATHER,)), forever)
     reading = asyncio.create_task(read(run))
     await waiting.wait()
     run.cancel()

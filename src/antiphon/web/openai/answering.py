@@ -17,7 +17,7 @@ from antiphon.assistants.turn import TurnServices
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.generation import Generated, record_of
 from antiphon.conversation.handler import answer_from
-from antiphon.conversation.keeping import Exchange, Keeper
+from antiphon.conversation.keeping import ConversationKeeper, Exchange
 from antiphon.domain import Conversation, Person, Target, Turn, TurnRecord, new_id, now
 from antiphon.errors import AntiphonError, ConfigError
 from antiphon.providers.base import (
@@ -37,7 +37,7 @@ from antiphon.providers.chain import Chain
 from antiphon.storage.base import LOCAL_ACCOUNT, TurnReply
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools.base import ToolContext
-from antiphon.web.openai.body import Asked
+from antiphon.web.openai.body import AskedCompletion
 from antiphon.web.openai.errors import ApiError, RefusedError, invalid, of_run
 from antiphon.web.openai.rounds import Rounds
 
@@ -59,14 +59,14 @@ class Answering:
     """An answer under way, under the id `identity`."""
 
     identity: str
-    asked: Asked
+    asked: AskedCompletion
     person: Person
     assistant: Assistant
     choice: Choice
     chain: Chain
     run: Run
     rounds: Rounds
-    keeper: Keeper
+    keeper: ConversationKeeper
 
     async def events(self) -> AsyncGenerator[Event | ApiError, None]:
         """The answer as it is made; an error is the last one, and the only one where nothing was said before it."""
@@ -123,9 +123,9 @@ class Answerer:
 
     flow: Flow
     rounds: Rounds
-    keeper: Keeper
+    keeper: ConversationKeeper
 
-    async def begin(self, asked: Asked, person: Person) -> Answering:
+    async def begin(self, asked: AskedCompletion, person: Person) -> Answering:
         """The answer, not yet begun. Raises `RefusedError` when there is none of this name, or on these terms."""
         assistant = self._assistant(asked)
         _check_tools(asked, assistant)
@@ -159,13 +159,15 @@ class Answerer:
             keeper=self.keeper,
         )
 
-    def _assistant(self, asked: Asked) -> Assistant:
+    def _assistant(self, asked: AskedCompletion) -> Assistant:
         try:
             return self.flow.assistants.get(asked.assistant)
         except ConfigError as error:
             raise RefusedError(ApiError(404, error.public, param="model", code="model_not_found")) from None
 
-    def _choice(self, asked: Asked, conversation: Conversation, person: Person, assistant: Assistant) -> Choice:
+    def _choice(
+        self, asked: AskedCompletion, conversation: Conversation, person: Person, assistant: Assistant
+    ) -> Choice:
         if asked.model is not None:
             try:
                 self.flow.providers.resolve(asked.model)
@@ -197,7 +199,7 @@ def account_of(user: str | None) -> str:
     return LOCAL_ACCOUNT[1] if user is None else f"openai:{user}"
 
 
-def _check_tools(asked: Asked, assistant: Assistant) -> None:
+def _check_tools(asked: AskedCompletion, assistant: Assistant) -> None:
     theirs = {spec.name for spec in asked.wishes.tools}
     own = {spec.name for spec in assistant.specs}
     if both := sorted(theirs & own):
@@ -209,7 +211,7 @@ def _check_tools(asked: Asked, assistant: Assistant) -> None:
         raise invalid("There is no tool that could be called.", "tool_choice")
 
 
-def _passing(asked: Asked, assistant: Assistant, person: Person) -> Conversation:
+def _passing(asked: AskedCompletion, assistant: Assistant, person: Person) -> Conversation:
     """A conversation that no store knows."""
     stamp = now()
     return Conversation(
@@ -224,7 +226,7 @@ def _passing(asked: Asked, assistant: Assistant, person: Person) -> Conversation
     )
 
 
-def _turn(asked: Asked, conversation: Conversation, person: Person) -> Turn:
+def _turn(asked: AskedCompletion, conversation: Conversation, person: Person) -> Turn:
     question = next((message.text for message in reversed(asked.messages) if message.role == "user"), "")
     return Turn(
         id=new_id(),

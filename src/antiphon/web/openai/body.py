@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from antiphon.assistants.wishes import Wishes
+from antiphon.assistants.wishes import AnswerWishes
 from antiphon.providers.base import ChatMessage, OutputSchema, ToolName, ToolSpec
 from antiphon.web.openai.errors import invalid
 from antiphon.web.openai.messages import Incoming, read_messages
@@ -31,7 +31,7 @@ _EFFORTS: dict[str, Literal["low", "medium", "high"]] = {
 }
 
 
-class Function(Struct, frozen=True):
+class OfferedFunction(Struct, frozen=True):
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
@@ -39,7 +39,7 @@ class Function(Struct, frozen=True):
 
 class OfferedTool(Struct, frozen=True):
     type: str
-    function: Function | None = None
+    function: OfferedFunction | None = None
 
 
 class ChosenFunction(Struct, frozen=True):
@@ -51,7 +51,7 @@ class ChosenTool(Struct, frozen=True):
     function: ChosenFunction | None = None
 
 
-class StreamOptions(Struct, frozen=True):
+class StreamWishes(Struct, frozen=True):
     include_usage: bool = False
 
 
@@ -69,7 +69,7 @@ class Body(Struct, frozen=True):
     model: str
     messages: list[Incoming]
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: StreamWishes | None = None
     tools: list[OfferedTool] | None = None
     tool_choice: str | ChosenTool | None = None
     parallel_tool_calls: bool | None = None
@@ -89,14 +89,14 @@ class Body(Struct, frozen=True):
     functions: list[Any] | None = None
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class AskedCompletion(Struct, frozen=True, kw_only=True):
     """A request that can be answered. `assistant` may be asked to answer with `model` (`provider:model`)."""
 
     name: str
     assistant: str
     model: str | None
     messages: tuple[ChatMessage, ...]
-    wishes: Wishes
+    wishes: AnswerWishes
     stream: bool
     usage: bool
     store: bool
@@ -107,7 +107,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(Body)
 
 
-def read_body(raw: bytes, *, max_messages: int) -> Asked:
+def read_body(raw: bytes, *, max_messages: int) -> AskedCompletion:
     """Raises `RefusedError` saying what is wrong, and where."""
     body = _decoded(raw)
     _refuse_unkept(body)
@@ -121,7 +121,7 @@ def read_body(raw: bytes, *, max_messages: int) -> Asked:
         raise invalid("`metadata.conversation` has 1 to 200 characters.", "metadata.conversation")
     if body.user is not None and not 1 <= len(body.user) <= 200:
         raise invalid("`user` has 1 to 200 characters.", "user")
-    return Asked(
+    return AskedCompletion(
         name=body.model,
         assistant=assistant,
         model=model if at else None,
@@ -161,7 +161,7 @@ def _refuse_unkept(body: Body) -> None:
             raise invalid(f"`{field}` is not supported here. Leave it out.", field, "unsupported_parameter")
 
 
-def _wishes(body: Body) -> Wishes:
+def _wishes(body: Body) -> AnswerWishes:
     longest = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     if longest is not None and longest < 1:
         raise invalid("The limit of tokens is at least 1.", "max_completion_tokens")
@@ -169,7 +169,7 @@ def _wishes(body: Body) -> Wishes:
         raise invalid("`temperature` lies between 0 and 2.", "temperature")
     if body.reasoning_effort is not None and body.reasoning_effort not in _EFFORTS:
         raise invalid(f"`reasoning_effort` is one of {', '.join(_EFFORTS)}.", "reasoning_effort")
-    return Wishes(
+    return AnswerWishes(
         tools=_tools(body.tools or []),
         tool_choice=_choice(body.tool_choice),
         parallel=body.parallel_tool_calls is not False,
