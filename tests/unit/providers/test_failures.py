@@ -191,3 +191,83 @@ def test_the_time_to_wait_is_told() -> None:
     error = of(429, b"", retry_after_ms="20000")
     assert error.retry_after == 20
     assert "in 20 s" in error.public
+
+
+# --- Anthropic and Google -----------------------------------------------------------------------------------------
+
+_RPC = "type.googleapis.com/google.rpc"
+_CURRENT = "You exceeded your current quota, please check your plan and billing details."
+
+
+def anthropic(kind: str, message: str = "x") -> Any:
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
+
+
+def google(status: str, message: str = "x", *details: Any, code: int = 400) -> Any:
+    return {"error": {"code": code, "message": message, "status": status, "details": list(details)}}
+
+
+def violation(quota: str) -> Any:
+    return {"@type": f"{_RPC}.QuotaFailure", "violations": [{"quotaMetric": "m", "quotaId": quota}]}
+
+
+_DELAY = {"@type": f"{_RPC}.RetryInfo", "retryDelay": "36.5s"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, anthropic("invalid_request_error"), "invalid"),
+        (
+            400,
+            anthropic("invalid_request_error", "Your credit balance is too low to access the Anthropic API."),
+            "quota",
+        ),
+        (401, anthropic("authentication_error", "invalid x-api-key"), "auth"),
+        (402, anthropic("billing_error"), "quota"),
+        (403, anthropic("permission_error"), "auth"),
+        (404, anthropic("not_found_error", "model: claude-9"), "invalid"),
+        (413, anthropic("request_too_large"), "invalid"),
+        (429, anthropic("rate_limit_error", "This request would exceed your rate limit"), "rate"),
+        (500, anthropic("api_error"), "server"),
+        (504, anthropic("timeout_error"), "timeout"),
+        (529, anthropic("overloaded_error", "Overloaded"), "overload"),
+        (400, google("INVALID_ARGUMENT", "API key not valid.", {"reason": "API_KEY_INVALID"}), "auth"),
+        (400, google("INVALID_ARGUMENT"), "invalid"),
+        (400, google("FAILED_PRECONDITION", "User location is not supported for the API use."), "invalid"),
+        (403, google("PERMISSION_DENIED", code=403), "auth"),
+        (404, google("NOT_FOUND", code=404), "invalid"),
+        (
+            429,
+            google("RESOURCE_EXHAUSTED", _CURRENT, violation("RequestsPerMinutePerProject"), _DELAY, code=429),
+            "rate",
+        ),
+        (429, google("RESOURCE_EXHAUSTED", _CURRENT, violation("RequestsPerDayPerProject"), _DELAY, code=429), "quota"),
+        (429, google("RESOURCE_EXHAUSTED", _CURRENT, code=429), "quota"),
+        (429, google("RESOURCE_EXHAUSTED", "Resource has been exhausted.", "junk", code=429), "rate"),
+        (500, google("INTERNAL", code=500), "server"),
+        (503, google("UNAVAILABLE", "The model is overloaded.", code=503), "overload"),
+        (504, google("DEADLINE_EXCEEDED", code=504), "timeout"),
+    ],
+)
+def test_what_anthropic_and_google_say(status: int, body: Any, kind: str) -> None:
+    assert of(status, body).kind == kind
+
+
+def test_the_time_to_wait_that_google_says_in_the_body() -> None:
+    body = google("RESOURCE_EXHAUSTED", _CURRENT, _DELAY, code=429)
+    assert of(429, body).retry_after == 36.5
+    assert of(429, body, Retry_After="7").retry_after == 7
+    for odd in ("soon", "-3s", "9999999s", 5, None):
+        assert of(429, google("RESOURCE_EXHAUSTED", "x", {"retryDelay": odd}, code=429)).retry_after is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        anthropic("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
+        google("INVALID_ARGUMENT", "The input token count (1200000) exceeds the maximum number of tokens allowed."),
+    ],
+)
+def test_a_conversation_that_is_too_long_is_told_so(body: Any) -> None:
+    assert "too long for this model" in of(400, body).public
