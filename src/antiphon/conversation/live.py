@@ -37,11 +37,12 @@ def show_conversation(conversation: Conversation) -> dict[str, Any]:
 
 def show_message(message: Message) -> dict[str, Any]:
     """The public shape of a message; an answer tells who made it at what cost. A vendor's signatures (`opaque`) stay
-    in the house."""
+    in the house, and with them thoughts of which it shows nothing."""
     shape: dict[str, Any] = msgspec.to_builtins(message)
     del shape["in_context"]
     record = shape.pop("record") or {}
     shape |= {field: record.get(field) for field in ("assistant", "model", "usage", "elapsed_ms")}
+    shape["parts"] = [part for part in shape["parts"] if part["type"] != "reasoning" or part["text"]]
     for part in shape["parts"]:
         part.pop("opaque", None)
     return shape

@@ -43,7 +43,7 @@ _LOCAL_SERVERS = (
 _KEYED = (
     ("openai", "gpt-5-mini"),
     ("anthropic", "claude-sonnet-5-5"),
-    ("google", "gemini-3.6-flash"),
+    ("google", "gemini-3.8-flash"),
     ("openrouter", "openrouter/auto"),
     ("mistral", "mistral-medium-latest"),
     ("xai", "grok-4.3"),

@@ -23,7 +23,7 @@ HI = ChatMessage(role="user", text="hi")
 UNSIGNED = "skip_thought_signature_validator"
 
 
-def sent(*messages: ChatMessage, model: str = "gemini-3.6-flash", **fields: Any) -> dict[str, Any]:
+def sent(*messages: ChatMessage, model: str = "gemini-3.8-flash", **fields: Any) -> dict[str, Any]:
     request = ModelRequest(model=model, messages=messages or (HI,), **fields)
     body: dict[str, Any] = msgspec.json.decode(GoogleGenerate().encode(request))
     return body
@@ -46,8 +46,8 @@ def part(call_id: str, signature: str | None = None) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("model", "path"),
     [
-        ("gemini-3.6-flash", "models/gemini-3.6-flash"),
-        ("models/gemini-3.6-flash", "models/gemini-3.6-flash"),
+        ("gemini-3.8-flash", "models/gemini-3.8-flash"),
+        ("models/gemini-3.8-flash", "models/gemini-3.8-flash"),
         ("tunedModels/mine-1", "tunedModels/mine-1"),
     ],
 )
@@ -111,7 +111,7 @@ def test_signatures_of_another_form_are_left_out(junk: Any) -> None:
 
 @pytest.mark.parametrize(
     ("model", "signature"),
-    [("gemini-3.6-flash", UNSIGNED), ("gemini-flash-latest", UNSIGNED), ("gemini-2.5-pro", None)],
+    [("gemini-3.8-flash", UNSIGNED), ("gemini-flash-latest", UNSIGNED), ("gemini-2.5-pro", None)],
 )
 def test_a_call_of_another_vendor_says_that_it_is_unsigned(model: str, signature: str | None) -> None:
     (_, said) = sent(HI, called("a", "b"), model=model)["contents"]
@@ -121,7 +121,7 @@ def test_a_call_of_another_vendor_says_that_it_is_unsigned(model: str, signature
 @pytest.mark.parametrize(
     ("model", "unasked", "asked"),
     [
-        ("gemini-3.6-flash", {}, {"thinkingLevel": "high"}),
+        ("gemini-3.8-flash", {}, {"thinkingLevel": "high"}),
         ("models/gemini-3.1-pro-preview", {}, {"thinkingLevel": "high"}),
         ("gemini-flash-latest", {}, {"thinkingLevel": "high"}),
         ("gemini-2.5-flash", {}, {"thinkingBudget": 24576}),
@@ -218,7 +218,7 @@ def test_a_schema_loses_what_google_does_not_know() -> None:
 def test_models_that_answer() -> None:
     listing = {
         "models": [
-            {"name": "models/gemini-3.6-flash", "inputTokenLimit": 1_048_576,
+            {"name": "models/gemini-3.8-flash", "inputTokenLimit": 1_048_576,
              "supportedGenerationMethods": ["generateContent", "countTokens"]},
             {"name": "models/text-embedding-004", "supportedGenerationMethods": ["embedContent"]},
             {"name": "models/plain"},
@@ -227,7 +227,7 @@ def test_models_that_answer() -> None:
         ]
     }  # fmt: skip
     assert GoogleGenerate().read_models(msgspec.json.encode(listing)) == (
-        ModelInfo(id="gemini-3.6-flash", context=1_048_576),
+        ModelInfo(id="gemini-3.8-flash", context=1_048_576),
         ModelInfo(id="plain"),
     )
     for wrong in (b"[]", b'{"models": 5}'):
