@@ -71,6 +71,13 @@ if TYPE_CHECKING:
     from antiphon.telemetry.profile import PerformanceProfiler, profile
     from antiphon.testing.assistant_case import AssistantTestCase
     from antiphon.tools.base import ToolContext, tool
+    from antiphon.workflows.pipeline import (
+        IntentClassifier,
+        OutputFormatter,
+        Pipeline,
+        ResponseGenerator,
+        TextPreprocessor,
+    )
     from antiphon.workspace import Workspace
 
 __version__ = "0.1.0"
@@ -102,6 +109,7 @@ _HOMES = {
     "ContextBuilder": "assistants.context",
     "ErrorHandler": "runtime.retry",
     "GitHubModelsClient": "providers.github",
+    "IntentClassifier": "workflows.pipeline",
     "LoggingMiddleware": "realtime.members.middleware",
     "MessageHandler": "conversation.handler",
     "MessageRouter": "conversation.router",
@@ -110,10 +118,12 @@ _HOMES = {
     "ModuleError": "errors",
     "MonitoringService": "telemetry.monitoring",
     "NotFoundError": "errors",
+    "OutputFormatter": "workflows.pipeline",
     "PerformanceProfiler": "telemetry.profile",
     "Phoenix": "realtime.phoenix",
     "PhoenixClient": "realtime.client.phoenix",
     "PhoenixConfig": "realtime.config",
+    "Pipeline": "workflows.pipeline",
     "ProcessingError": "errors",
     "PromptManager": "assistants.prompts",
     "ProviderError": "errors",
@@ -124,6 +134,7 @@ _HOMES = {
     "Repository": "runtime.base",
     "ResourceError": "errors",
     "Resources": "security.resources",
+    "ResponseGenerator": "workflows.pipeline",
     "ResponseStrategy": "assistants.strategies",
     "SUPPORTED_MODELS": "providers.github",
     "Service": "runtime.base",
@@ -132,6 +143,7 @@ _HOMES = {
     "SessionManager": "conversation.sessions",
     "State": "assistants.state",
     "Store": "storage.base",
+    "TextPreprocessor": "workflows.pipeline",
     "Token": "realtime.tokens.token",
     "ToolContext": "tools.base",
     "ToolError": "errors",
@@ -180,6 +192,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ContextBuilder",
     "ErrorHandler",
     "GitHubModelsClient",
+    "IntentClassifier",
     "LoggingMiddleware",
     "MessageHandler",
     "MessageRouter",
@@ -188,10 +201,12 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ModuleError",
     "MonitoringService",
     "NotFoundError",
+    "OutputFormatter",
     "PerformanceProfiler",
     "Phoenix",
     "PhoenixClient",
     "PhoenixConfig",
+    "Pipeline",
     "ProcessingError",
     "PromptManager",
     "ProviderError",
@@ -202,6 +217,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "Repository",
     "ResourceError",
     "Resources",
+    "ResponseGenerator",
     "ResponseStrategy",
     "SUPPORTED_MODELS",
     "Service",
@@ -210,6 +226,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "SessionManager",
     "State",
     "Store",
+    "TextPreprocessor",
     "Token",
     "ToolContext",
     "ToolError",

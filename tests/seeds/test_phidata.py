@@ -86,7 +86,6 @@ def test_a_memory_has_a_place_a_lifetime_and_a_size(block: Block) -> None:
 
 
 @sample("phidata-8")
-@later("D")
 async def test_a_pipeline_takes_a_text_through_its_stages(block: Block) -> None:
     pipeline = run(block)["pipeline"]
     assert [type(stage).__name__ for stage in pipeline.stages] == [

@@ -17,6 +17,7 @@ from antiphon.providers.base import (
     Event,
     Finish,
     ModelRequest,
+    OutputSchema,
     Provider,
     TextDelta,
     UsageReport,
@@ -70,10 +71,24 @@ class ResponseContext:
         """The conversation's state, for as long as it is read or changed."""
         return self._states.lend(kind)
 
-    async def ask(self, prompt: str, *, instructions: str = "") -> str:
+    async def ask(self, prompt: str, *, instructions: str = "", output: OutputSchema | None = None) -> str:
         """Asks the turn's model something on the side; the person does not see it. Raises `ProviderError`."""
         system = (ChatMessage(role="system", text=instructions),) if instructions else ()
-        request = ModelRequest(model=self._model, messages=(*system, ChatMessage(role="user", text=prompt)))
+        question = ChatMessage(role="user", text=prompt)
+        return await self._whole(ModelRequest(model=self._model, messages=(*system, question), output=output))
+
+    async def generate(self, question: str | None = None) -> str:
+        """What the turn's model answers to the messages as they stand, without tools, for code that changes it before
+        the person sees it. `question` takes the place of the person's message. Raises `ProviderError`."""
+        messages = self.messages
+        if question is not None:
+            last = max((at for at, message in enumerate(messages) if message.role == "user"), default=len(messages))
+            messages = (*messages[:last], ChatMessage(role="user", text=question), *messages[last + 1 :])
+        return await self._whole(
+            ModelRequest(model=self._model, messages=messages, temperature=self.temperature, max_tokens=self.max_tokens)
+        )
+
+    async def _whole(self, request: ModelRequest) -> str:
         pieces: list[str] = []
         async for event in self._provider.stream(request):
             match event:

@@ -1,0 +1,1 @@
+"""Work in several steps, of which models are but some."""
