@@ -36,6 +36,7 @@ from antiphon.providers.demo.wire.sse import server_event
 
 _INCOMPLETE: Mapping[str, str] = {"length": "max_output_tokens", "filtered": "content_filter"}
 _Item = dict[str, Any]
+_WITHIN: Mapping[str, Mapping[str, int]] = {"message": {"content_index": 0}, "reasoning": {"summary_index": 0}}
 
 
 class ResponsesTool(Struct, frozen=True):
@@ -212,8 +213,12 @@ class ResponsesEncoder:
     def _within(self, kind: str, fields: _Item) -> bytes:
         if self._item is not None and self._item["type"] == kind:
             return b""
-        part = self._event("response.reasoning_summary_part.added", **self._place(), summary_index=0)
-        return self._shut() + self._open(kind, fields) + (part if kind == "reasoning" else b"")
+        opened = self._shut() + self._open(kind, fields)
+        if kind == "message":
+            part = {"type": "output_text", "text": "", "annotations": []}
+            return opened + self._event("response.content_part.added", **self._place(), part=part)
+        part = {"type": "summary_text", "text": ""}
+        return opened + self._event("response.reasoning_summary_part.added", **self._place(), part=part)
 
     def _open(self, kind: str, fields: _Item) -> bytes:
         self._item = {"type": kind, "id": f"{kind}_{new_id()}", "status": "in_progress", **fields}
@@ -242,7 +247,12 @@ class ResponsesEncoder:
         return done
 
     def _place(self) -> _Item:
-        return {"output_index": len(self.response["output"])}
+        item = self._item or {}
+        return {
+            "output_index": len(self.response["output"]),
+            "item_id": item.get("id"),
+            **_WITHIN.get(item.get("type", ""), {}),
+        }
 
     def _event(self, kind: str, **fields: Any) -> bytes:
         self._number += 1
