@@ -14,6 +14,7 @@ from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory, built_in, chosen
+from antiphon.assistants.equipment import Equipment
 from antiphon.assistants.factory import configured
 from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.selector import ModelSelector
@@ -125,6 +126,7 @@ class Workspace:
         self.tools: Registry[AnyTool] = tool_registry()
         self.assistants = Directory(configured(self.config.assistants))
         self._built_in: Assistant | None = None
+        self._equipment = Equipment(self.assistants, self.config.mcp)
 
         # How messages come in and replies go out.
         logs = topic_logs(self.config, self.cluster)
@@ -236,7 +238,7 @@ class Workspace:
             await self._choose_model()
         if self._built_in is not None:
             self._built_in = built_in(config.assistants, self._built_in.tools)
-            self.assistants.replace(self._built_in)
+            self._equipment.renew(self._built_in)
 
     @property
     def greeting(self) -> str:
@@ -328,6 +330,9 @@ class Workspace:
         order.add("the models", self._choose_model, self.providers.stop)
         order.add("the services", None, self.services.aclose)
         add_services(order, self.services)
+        if self.config.mcp.servers:
+            there = HealthCheck("mcp", self._equipment.check, critical=False)
+            order.add("the MCP servers", self._equipment.start, self._equipment.stop, check=there)
         order.add("the assistants", self._start_assistants, self.assistants.stop)
         for name, adapter in self.adapters.items():
             order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)

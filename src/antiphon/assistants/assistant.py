@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar, Unpack
 
@@ -93,6 +94,15 @@ class Assistant:
 
     def tool(self, name: str) -> AnyTool | None:
         return self._by_name.get(name)
+
+    def with_tools(self, more: Sequence[AnyTool]) -> "Assistant":
+        """The same with further tools; those of its own keep their names."""
+        by_name = {**{each.name: each for each in more}, **self._by_name}
+        other = copy(self)
+        values = {"tools": tuple(by_name.values()), "specs": tuple(map(_spec, by_name.values())), "_by_name": by_name}
+        for field, value in values.items():
+            object.__setattr__(other, field, value)
+        return other
 
     def on_event(self, name: LifeEvent) -> Callable[[Handler], Handler]:
         """Decorator of an `async def` that is awaited when the workspace starts ("start") or stops ("stop").

@@ -32,6 +32,7 @@ from antiphon.settings.vendors import set_by_variables
 from antiphon.storage.config import DatabaseSettings
 from antiphon.telemetry.config import LoggingSettings, MonitoringSettings
 from antiphon.tools.config import ToolSettings
+from antiphon.tools.mcp.config import McpSettings
 from antiphon.web.config import LiveSettings, ServerSettings
 from antiphon.web.openai.config import OpenAISettings
 
@@ -92,6 +93,7 @@ class Config(BaseModel):
     providers: ProvidersSettings = ProvidersSettings()
     assistants: AssistantSettings = AssistantSettings()
     tools: ToolSettings = ToolSettings()
+    mcp: McpSettings = McpSettings()
     features: Features = Field(Features(), json_schema_extra=_LIVE)
     logging: LoggingSettings = Field(LoggingSettings(), json_schema_extra=_LIVE)
     monitoring: MonitoringSettings = MonitoringSettings()

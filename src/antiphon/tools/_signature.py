@@ -179,6 +179,21 @@ class Signature:
         return f"Expected a JSON object of this schema: {schema[:_SHOWN_SCHEMA]}"
 
 
+class GivenSchema(Signature):
+    """The arguments of a function by a schema that came with it, which is not checked here."""
+
+    def __init__(self, function: Callable[..., Any], name: str, schema: Mapping[str, Any]) -> None:
+        self._function = function
+        self._name = name
+        self.__dict__.update(schema=dict(schema), services={}, contexts=())
+
+    def read(self, arguments: str) -> dict[str, Any]:
+        try:
+            return msgspec.json.decode(arguments.strip() or "{}", type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeError):
+            raise ToolError(f"The arguments of {self._name} are no JSON object. {self._expected()}") from None
+
+
 def _field(name: str, hint: Any, default: Any, documented: str | None) -> tuple[Any, Any]:
     """A pydantic field definition; a description in `Annotated` or `Field` wins over the docstring's."""
     written = [*getattr(hint, "__metadata__", ()), default]

@@ -28,7 +28,7 @@ from antiphon.security.resources import Resources
 from antiphon.security.sandbox import SandboxedError
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools._sandboxed import Sandboxed
-from antiphon.tools._signature import Docstring, Signature
+from antiphon.tools._signature import Docstring, GivenSchema, Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -245,6 +245,21 @@ def _make(
     made: Tool[P, R] = Tool(function, name, description, timeout, output_limit, signature, threads, sandboxed)
     made.__dict__.update(__doc__=function.__doc__, __module__=function.__module__, __wrapped__=function)
     return made
+
+
+def given_tool(
+    function: Callable[P, R],
+    *,
+    name: str,
+    description: str,
+    schema: Mapping[str, Any],
+    timeout: float,
+    output_limit: int,
+) -> Tool[P, R]:
+    """A `Tool` whose arguments somebody else checks: `function` is given what a model wrote, by name. The schema is
+    passed on as it is."""
+    threads = Threads(_THREADS, _WAITING, name=f"tool {name}")
+    return Tool(function, name, description, timeout, output_limit, GivenSchema(function, name, schema), threads, None)
 
 
 def as_text(value: Any) -> str:

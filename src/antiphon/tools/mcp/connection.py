@@ -1,0 +1,189 @@
+"""The connection to one MCP server, kept up for as long as the house runs.
+
+One task has it, from its beginning to its end, because the protocol's library ties both to a task. It begins again,
+with growing pauses, when the server ends, hangs at its start, or no longer answers. The list of tools is read again
+when the server says that it changed, when a call has failed, and every `_REFRESH_SECONDS`: that is also how a silent
+death is noticed.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from hashlib import sha256
+from types import ModuleType
+from typing import Any
+
+import anyio
+
+from antiphon.errors import ToolError
+from antiphon.telemetry.logs import get_logger
+from antiphon.tools.base import OUTPUT_LIMIT, Tool, given_tool
+from antiphon.tools.mcp.config import McpServerSettings
+
+_FIRST_PAUSE, _LAST_PAUSE = 0.5, 60.0
+_REFRESH_SECONDS = 30.0
+_ANSWER_SECONDS = 15.0
+_MOST_TOOLS = 128
+_MOST_PAGES = 20
+_NAME_LIMIT = 64
+# The library passes these on; a server is given PATH, HOME and what its settings say.
+_NOT_PASSED = ("LOGNAME", "SHELL", "TERM", "USER")
+
+log = get_logger(__name__)
+
+
+class McpConnection:
+    """`changed` is called when there are other tools than before. `library` and `http` are `mcp` and its HTTP client,
+    which are loaded only where a server is configured."""
+
+    def __init__(
+        self, name: str, settings: McpServerSettings, library: ModuleType, http: ModuleType, changed: Callable[[], None]
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.tools: tuple[Tool[..., Any], ...] = ()
+        self.ready = anyio.Event()
+        self._mcp = library
+        self._http = http
+        self._changed = changed
+        self._ended = anyio.Event()
+        self._wake = anyio.Event()
+        self._client: Any = None
+        self._since = 0.0
+        self._known: list[Any] = []
+
+    @property
+    def up(self) -> bool:
+        return self._client is not None
+
+    def end(self) -> None:
+        """Asks `run` to end."""
+        self._ended.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keeps the connection up until `end`."""
+        pause = _FIRST_PAUSE
+        while not self._ended.is_set():
+            try:
+                await self._serve()
+            except Exception as error:  # noqa: BLE001 - a stranger's program: it fails, and is begun again
+                log.warning("mcp.lost", server=self.name, error=type(error).__name__)
+            held = self.up and anyio.current_time() - self._since > _LAST_PAUSE
+            pause, self._client = _FIRST_PAUSE if held else min(pause * 2, _LAST_PAUSE), None
+            with anyio.move_on_after(pause):
+                await self._ended.wait()
+
+    async def _serve(self) -> None:
+        with anyio.fail_after(self.settings.start_seconds) as start:
+            async with AsyncExitStack() as stack:
+                transport = await self._transport(stack)
+                client = await stack.enter_async_context(
+                    self._mcp.Client(transport, mode="legacy", message_handler=self._hear, cache=None)
+                )
+                await self._list(client)
+                start.deadline = float("inf")
+                self._client, self._since = client, anyio.current_time()
+                self.ready.set()
+                log.info("mcp.connected", server=self.name, tools=len(self.tools))
+                while not self._ended.is_set():
+                    with anyio.move_on_after(_REFRESH_SECONDS):
+                        await self._wake.wait()
+                    if not self._ended.is_set():
+                        self._wake = anyio.Event()
+                        with anyio.fail_after(_ANSWER_SECONDS):
+                            await self._list(client)
+
+    async def _transport(self, stack: AsyncExitStack) -> Any:
+        settings = self.settings
+        if settings.url is not None:
+            headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+            timeout = self._http.Timeout(settings.timeout, connect=_ANSWER_SECONDS)
+            client = self._http.AsyncClient(headers=headers, timeout=timeout, trust_env=False)
+            http = await stack.enter_async_context(client)
+            return self._mcp.client.streamable_http.streamable_http_client(settings.url, http_client=http)
+        nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115, ASYNC230 - no disk
+        parameters = self._mcp.StdioServerParameters(
+            command="env",
+            args=[*(word for name in _NOT_PASSED for word in ("-u", name)), str(settings.command), *settings.args],
+            env={name: value.get_secret_value() for name, value in settings.env.items()},
+        )
+        return self._mcp.stdio_client(parameters, errlog=nowhere)
+
+    async def _hear(self, message: Any) -> None:
+        if getattr(message, "method", "") == "notifications/tools/list_changed":
+            self._wake.set()
+
+    async def _list(self, client: Any) -> None:
+        found: list[Any] = []
+        cursor = None
+        for _ in range(_MOST_PAGES):
+            page = await client.list_tools(cursor=cursor)
+            found += page.tools
+            cursor = page.next_cursor
+            if cursor is None or len(found) > _MOST_TOOLS:
+                break
+        if found != self._known:
+            self._known = found
+            self.tools = tuple(self._made(found[:_MOST_TOOLS]))
+            self._changed()
+
+    def _made(self, found: list[Any]) -> list[Tool[..., Any]]:
+        made: dict[str, Tool[..., Any]] = {}
+        for each in found:
+            name = tool_name(self.name, each.name)
+            if each.input_schema.get("type") != "object" or name in made:
+                log.warning("mcp.tool_left_out", server=self.name, tool=name)
+                continue
+            made[name] = given_tool(
+                self._caller(each.name),
+                name=name,
+                description=(each.description or each.title or each.name)[:4_000],
+                schema=each.input_schema,
+                timeout=self.settings.timeout,
+                output_limit=OUTPUT_LIMIT,
+            )
+        return list(made.values())
+
+    def _caller(self, name: str) -> Callable[..., Any]:
+        async def call(**arguments: Any) -> str:
+            return await self._call(name, arguments)
+
+        return call
+
+    async def _call(self, name: str, arguments: dict[str, Any]) -> str:
+        if self._client is None:
+            raise ToolError(f"The MCP server {self.name} is not there now; try again later.")
+        try:
+            result = await self._client.call_tool(name, arguments)
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's program makes the library raise
+            self._wake.set()
+            said = error.message if isinstance(error, self._mcp.MCPError) else type(error).__name__
+            raise ToolError(f"The MCP server {self.name} could not do it: {said}") from None
+        text = result_text(result)
+        if result.is_error:
+            raise ToolError(text or f"The MCP server {self.name} says only that it failed.")
+        return text
+
+
+def tool_name(server: str, name: str) -> str:
+    """`server__tool` in the letters that every model's vendor accepts; what is too long is told apart by a digest."""
+    whole = f"{server}__{re.sub(r'[^A-Za-z0-9_-]', '_', name)}"
+    if len(whole) <= _NAME_LIMIT:
+        return whole
+    return f"{whole[: _NAME_LIMIT - 9]}_{sha256(name.encode()).hexdigest()[:8]}"
+
+
+def result_text(result: Any) -> str:
+    """What a model can read of a result; anything else is named."""
+    if not result.content and result.structured_content is not None:
+        return str(result.model_dump_json(include={"structured_content"}))
+    return "\n".join(_block_text(block) for block in result.content)
+
+
+def _block_text(block: Any) -> str:
+    text = getattr(block, "text", None) or getattr(getattr(block, "resource", None), "text", None)
+    if text is not None:
+        return str(text)
+    return f"[{block.type}: {getattr(block, 'uri', None) or getattr(block, 'mime_type', None) or 'no text'}]"
