@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from antiphon.assistants.base import Agent
     from antiphon.assistants.context import ContextBuilder
     from antiphon.assistants.factory import AssistantFactory
+    from antiphon.assistants.memory.memory import Memory
     from antiphon.assistants.prompts import PromptManager
     from antiphon.assistants.selector import ModelSelector
     from antiphon.assistants.state import State
@@ -111,6 +112,7 @@ _HOMES = {
     "GitHubModelsClient": "providers.github",
     "IntentClassifier": "workflows.pipeline",
     "LoggingMiddleware": "realtime.members.middleware",
+    "Memory": "assistants.memory.memory",
     "MessageHandler": "conversation.handler",
     "MessageRouter": "conversation.router",
     "Middleware": "realtime.members.middleware",
@@ -194,6 +196,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "GitHubModelsClient",
     "IntentClassifier",
     "LoggingMiddleware",
+    "Memory",
     "MessageHandler",
     "MessageRouter",
     "Middleware",

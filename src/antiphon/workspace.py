@@ -16,6 +16,8 @@ from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory, built_in, chosen
 from antiphon.assistants.equipment import Equipment
 from antiphon.assistants.factory import configured
+from antiphon.assistants.memory.base import Recollection
+from antiphon.assistants.memory.memory import open_memory
 from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.tools import recall, remember, search_conversations
@@ -50,7 +52,8 @@ from antiphon.settings.belongings import Belongings
 from antiphon.settings.config import Config
 from antiphon.settings.processes import SharedCache, cluster_of, topic_logs
 from antiphon.settings.reload import ConfigReloader
-from antiphon.storage.base import ConversationStore, InboxStore, NoteStore, OutboxStore, PeopleStore, StateStore, Store
+from antiphon.storage.base import ConversationStore, InboxStore, OutboxStore, PeopleStore, StateStore, Store
+from antiphon.storage.facts import FactStore
 from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry.logs import get_logger, setup_logging
 from antiphon.telemetry.monitoring import MonitoringService
@@ -86,7 +89,8 @@ class Workspace:
 
     def _build(self) -> None:
         """Everything, each behind what it is made of. Nothing runs yet."""
-        self.settings = ConfigReloader(self.config, check=self._check_settings)
+        config = self.config
+        self.settings = ConfigReloader(config, check=self._check_settings)
         self.settings.listen(self._take_settings)
         self._tasks = Tasks()
         self._lifecycle = Lifecycle()
@@ -100,26 +104,25 @@ class Workspace:
         self.pubsub = self._belongings.pubsub
 
         # What is kept, and which of the processes that answer from it this one is.
-        self.cluster = cluster_of(self.config, metrics=self.metrics)
+        self.cluster = cluster_of(config, metrics=self.metrics)
         node = "" if self.cluster.status == "alone" else self.cluster.node
         self._shared_cache = SharedCache(self.cache, self.cluster, self.pubsub)
-        self._claim = open_claim(self.config.database, self._lose_claim, node=node)
-        self.store = open_store(self.config.database, node=node)
-        self.sessions = SessionManager(self.store, self.cache, ttl=self.config.sessions.ttl, metrics=self.metrics)
-        self.search = open_search(self.store, metrics=self.metrics)
+        self._claim = open_claim(config.database, self._lose_claim, node=node)
+        self.store = open_store(config.database, node=node)
+        self.sessions = SessionManager(self.store, self.cache, ttl=config.sessions.ttl, metrics=self.metrics)
+        self.memory = open_memory(config.memory, self.store)
+        self.search = open_search(self.store, self.memory.finder, metrics=self.metrics)
 
         # Who answers.
-        self.providers = ProviderRegistry(
-            self.config.providers, environ=self.config.environ, services=self.config.services
-        )
+        self.providers = ProviderRegistry(config.providers, environ=config.environ, services=config.services)
         self._detected = Detected(DEMO, "The workspace has not been started.")
         self.catalogue = Catalogue(self.providers, lambda: self.default_model)
         self.selector = ModelSelector(
             lambda: self.default_model,
             self.providers.names(),
-            self.config.assistants.platform_models,
-            lambda person: self.config.features.enabled("choose_model", person.id),
-            fallbacks=self.config.assistants.fallback_models,
+            config.assistants.platform_models,
+            lambda person: config.features.enabled("choose_model", person.id),
+            fallbacks=config.assistants.fallback_models,
             resting=self.providers.resting,
         )
         self.prompts = PromptManager()
@@ -129,9 +132,9 @@ class Workspace:
         self._equipment = Equipment(self.assistants, self.config.mcp)
 
         # How messages come in and replies go out.
-        logs = topic_logs(self.config, self.cluster)
+        logs = topic_logs(config, self.cluster)
         self.phoenix = Phoenix(
-            self.config.realtime, metrics=self.metrics, pubsub=self.pubsub, cluster=self.cluster, recovery=logs
+            config.realtime, metrics=self.metrics, pubsub=self.pubsub, cluster=self.cluster, recovery=logs
         )
         self.live = Live(self.phoenix.broadcast, self.pubsub.publish_now)
         self.web = WebAdapter(self.live.message)
@@ -309,9 +312,10 @@ class Workspace:
             InboxStore: self.store.inbox,
             OutboxStore: self.store.outbox,
             PeopleStore: self.store.people,
-            NoteStore: self.store.notes,
+            FactStore: self.store.facts,
             StateStore: self.store.states,
             Search: self.search,
+            Recollection: self.memory,
             WebReader: Fetcher(self.config.tools.web_fetch),
         }
         house = (self.metrics, self.health, self.profiler, self.monitoring, self.pubsub, self.phoenix, self.cache)

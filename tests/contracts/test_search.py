@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from antiphon.domain import ChannelMessage, Message, TurnRecord, new_id
 from antiphon.search.base import Passage, SearchSource
+from antiphon.search.facts import FactFinder
 from antiphon.search.manual import Manual
-from antiphon.search.sources import ManualSource, MessageSource, NoteSource, open_search
+from antiphon.search.sources import FactSource, ManualSource, MessageSource, open_search
 from antiphon.storage.base import Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
 
-SOURCES = ("messages", "notes", "manual")
+SOURCES = ("messages", "facts", "manual")
 NUMBERS = count()
 
 HOSTILE = [
@@ -64,7 +65,7 @@ def source(request: pytest.FixtureRequest, store: Store, pages: Path) -> SearchS
     """One of them; a test names which with `@pytest.mark.parametrize("source", …, indirect=True)`."""
     made: dict[str, SearchSource] = {
         "messages": MessageSource(store.conversations),
-        "notes": NoteSource(store.notes),
+        "facts": FactSource(FactFinder(store.facts)),
         "manual": ManualSource(Manual(pages)),
     }
     return made[request.param]
@@ -101,7 +102,7 @@ async def texts(source: SearchSource, person_id: str, query: str, limit: int = 5
 async def test_what_is_there_is_found_by_any_word_and_marked(source: SearchSource, store: Store) -> None:
     me = await person(store)
     await says(store, "The lighthouse is open.")
-    await store.notes.add(me, "The lighthouse is open.")
+    await store.facts.add(me, "The lighthouse is open.")
     [found] = await source.find(me, "zebra LIGHTHOUSE", limit=5)
     assert found.text == "The «lighthouse» is open."
     assert found.source == source.name
@@ -113,10 +114,10 @@ async def test_what_is_there_is_found_by_any_word_and_marked(source: SearchSourc
 async def test_any_text_is_a_legal_query(source: SearchSource, store: Store) -> None:
     me = await person(store)
     await says(store, "nothing of the kind")
-    await store.notes.add(me, "nothing of the kind")
+    await store.facts.add(me, "nothing of the kind")
     for query in HOSTILE:
         found = await source.find(me, query, limit=3)
-        assert len(found) == (source.name == "notes" and not query.strip()), query
+        assert len(found) == (source.name == "facts" and not query.strip()), query
 
 
 @every_source
@@ -124,37 +125,37 @@ async def test_no_more_is_found_than_was_asked_for(source: SearchSource, store: 
     me = await person(store)
     for number in range(5):
         await says(store, f"The harbour at {number}")
-        await store.notes.add(me, f"The harbour at {number}")
+        await store.facts.add(me, f"The harbour at {number}")
         (pages / f"{number}.md").write_text(f"# The harbour\n\nAt {number}\n")
     assert len(await source.find(me, "harbour", limit=2)) == 2
 
 
-@pytest.mark.parametrize("source", ["messages", "notes"], indirect=True)
+@pytest.mark.parametrize("source", ["messages", "facts"], indirect=True)
 async def test_nobody_finds_what_is_somebody_elses(source: SearchSource, store: Store) -> None:
     ada, eve = await person(store), await person(store, "eve")
     await says(store, "The boiler code is 1234", "ada")
-    await store.notes.add(ada, "The boiler code is 1234")
+    await store.facts.add(ada, "The boiler code is 1234")
     assert await texts(source, ada, "boiler") == ["The «boiler» code is 1234"]
     for query in ("boiler", "1234", "boilers", "the code", ""):
         assert await source.find(eve, query, limit=50) == []
     assert await source.find("nobody", "boiler", limit=50) == []
 
 
-@pytest.mark.parametrize("source", ["messages", "notes"], indirect=True)
+@pytest.mark.parametrize("source", ["messages", "facts"], indirect=True)
 async def test_what_was_said_a_moment_ago_is_found_and_what_was_deleted_is_not(
     source: SearchSource, store: Store
 ) -> None:
     me = await person(store)
     for number in range(3):
         said = await says(store, f"zeppelin {number}", place=str(number))
-        note = await store.notes.add(me, f"zeppelin {number}")
+        kept = await store.facts.add(me, f"zeppelin {number}")
         assert await texts(source, me, f"zeppelin {number}", 1) == [f"«zeppelin» «{number}»"]
     await store.conversations.delete(said.conversation_id)
-    await store.notes.delete(me, note.id)
+    await store.facts.delete(me, kept.fact.id)
     assert sorted(await texts(source, me, "zeppelin")) == ["«zeppelin» 0", "«zeppelin» 1"]
 
 
-@pytest.mark.parametrize("source", ["messages", "notes"], indirect=True)
+@pytest.mark.parametrize("source", ["messages", "facts"], indirect=True)
 async def test_the_best_come_first_and_of_equals_the_newest(source: SearchSource, store: Store) -> None:
     """A rare word counts more than a frequent one, short texts before long ones."""
     me = await person(store)
@@ -167,7 +168,7 @@ async def test_the_best_come_first_and_of_equals_the_newest(source: SearchSource
         "nothing of that kind",
     ):
         await says(store, text)
-        await store.notes.add(me, text)
+        await store.facts.add(me, text)
     found = [text.replace("«", "").replace("»", "")[:20] for text in await texts(source, me, "lighthouse harbour")]
     assert found == [
         "the harbour and its ",
@@ -194,20 +195,20 @@ async def test_a_message_leads_to_its_conversation_and_says_who_spoke(store: Sto
     assert [item.role for item in left] == ["assistant"]
 
 
-async def test_a_note_leads_to_the_message_that_asked_for_it(store: Store) -> None:
+async def test_a_fact_leads_to_the_message_it_comes_from(store: Store) -> None:
     me, said = await person(store), await says(store, "Remember the tea.")
-    note = await store.notes.add(me, "Likes tea", source_message_id=said.id)
-    [found] = await NoteSource(store.notes).find(me, "tea", limit=5)
+    fact = (await store.facts.add(me, "Likes tea", source_message_id=said.id)).fact
+    [found] = await FactSource(FactFinder(store.facts)).find(me, "tea", limit=5)
     assert found == Passage(
-        source="notes",
-        id=note.id,
+        source="facts",
+        id=fact.id,
         title="",
         text="Likes «tea»",
         score=found.score,
-        when=note.created_at,
+        when=fact.created_at,
         reference=said.id,
     )
-    assert [item.text for item in await NoteSource(store.notes).find(me, "", limit=5)] == ["Likes tea"]
+    assert [item.text for item in await FactSource(FactFinder(store.facts)).find(me, "", limit=5)] == ["Likes tea"]
 
 
 async def test_a_section_of_the_manual_is_found_by_its_address(pages: Path) -> None:
@@ -223,15 +224,15 @@ async def test_what_was_said_and_noted_is_shown_once(store: Store) -> None:
     me = await person(store)
     await says(store, "My boat is called Argo")
     await says(store, "my boat  is called ARGO", place="elsewhere")
-    await store.notes.add(me, "My boat is called Argo")
+    await store.facts.add(me, "My boat is called Argo")
     await says(store, "A boat")
-    found = await open_search(store).find(me, "boat argo", sources=["messages", "notes"])
+    found = await open_search(store, FactFinder(store.facts)).find(me, "boat argo", sources=["messages", "facts"])
     assert len(found.items) == 2
     assert found.items[0].score > found.items[1].score
 
 
 async def test_many_search_at_once_and_find_their_own(store: Store) -> None:
-    finder = open_search(store)
+    finder = open_search(store, FactFinder(store.facts))
     people = [await person(store, f"p{number}") for number in range(20)]
     for number in range(20):
         await says(store, f"common word of {number}", f"p{number}")
@@ -264,6 +265,6 @@ async def shown(store: Store, account: str, said: list[str], query: str) -> list
     for number, text in enumerate(said):
         await says(store, text, account)
         if number % 2:
-            await store.notes.add(me, text)
-    found = await open_search(store).find(me, query, limit=50, sources=["messages", "notes"])
+            await store.facts.add(me, text)
+    found = await open_search(store, FactFinder(store.facts)).find(me, query, limit=50, sources=["messages", "facts"])
     return [(item.source, item.text) for item in found.items]

@@ -114,7 +114,7 @@ async def test_a_store_that_does_not_run_refuses_everything(place: Place) -> Non
             lambda: made.conversations.list("local"),
             lambda: made.inbox.accept(inbound(), assistant="guide"),
             made.outbox.pending,
-            lambda: made.notes.add("local", "x"),
+            lambda: made.facts.add("local", "x"),
             made.check,
         ]
         for call in calls:
@@ -137,7 +137,7 @@ async def test_everything_is_there_after_a_restart(place: Place) -> None:
     asked = await ask(first, "What is kept?")
     await first.inbox.begin(asked.turn, TurnRecord(outcome="interrupted"), context=0)
     await first.inbox.append(asked.turn.id, [Chunk(seq=1, kind="text", text="This")])
-    note = await first.notes.add(asked.turn.person_id, "I like tea")
+    fact = (await first.facts.add(asked.turn.person_id, "I like tea")).fact
     await first.stop()
 
     second = open_store(settings)
@@ -146,7 +146,7 @@ async def test_everything_is_there_after_a_restart(place: Place) -> None:
     assert (open_turn.turn, open_turn.state) == (asked.turn, "running")
     assert open_turn.parts == (TextPart(text="This"),)
     assert await second.conversations.messages(asked.conversation.id) == [asked.message]
-    assert await second.notes.list(asked.turn.person_id) == [note]
+    assert await second.facts.list(asked.turn.person_id) == [fact]
     await second.stop()
 
 
@@ -665,7 +665,7 @@ HOSTILE = [
 async def test_any_text_is_a_legal_query(store: Store, query: str) -> None:
     asked = await ask(store, "nothing of the kind")
     assert await store.conversations.search(asked.turn.person_id, query) in ([], [])
-    assert isinstance(await store.notes.search(asked.turn.person_id, query), list)
+    assert isinstance(await store.facts.search(asked.turn.person_id, query), list)
 
 
 # --- outbox -------------------------------------------------------------------------------------------------------
@@ -884,23 +884,6 @@ async def test_a_preferred_model_is_kept_and_cleared(store: Store, me: Person) -
     await store.people.prefer_model(me.id, None)
     assert await store.people.get(me.id) == me
     await store.people.prefer_model("nobody", "x")
-
-
-async def test_notes_are_kept_once_and_found_by_any_word(store: Store, me: Person) -> None:
-    tea = await store.notes.add(me.id, "I like green tea", source_message_id="m")
-    assert await store.notes.add(me.id, "  i LIKE\ngreen   tea ") == tea
-    cat = await store.notes.add(me.id, "My cat is called Zoë")
-    assert await store.notes.search(me.id, "zoe or something") == [cat]
-    assert await store.notes.search(me.id, "") == [cat, tea] == await store.notes.list(me.id)
-    assert await store.notes.list(me.id, limit=1) == [cat]
-    other = await store.people.by_account("telegram", "ann")
-    assert await store.notes.search(other.id, "tea") == [] == await store.notes.list(other.id)
-    assert not await store.notes.delete(other.id, tea.id)
-    assert await store.notes.delete(me.id, tea.id)
-    assert not await store.notes.delete(me.id, tea.id)
-    assert await store.notes.search(me.id, "tea") == []
-    with pytest.raises(ValidationError):
-        await store.notes.add("nobody", "x")
 
 
 async def test_a_state_is_replaced_and_goes_with_its_conversation(store: Store) -> None:

@@ -130,7 +130,7 @@ async def test_what_there_is_to_talk_to(http: aiohttp.ClientSession) -> None:
         ("GET", f"/api/v1/search?q={'a' * 1_001}", None, 422),
         ("GET", "/api/v1/search?q=a&limit=51", None, 422),
         ("GET", "/api/v1/search?q=a&in=secrets", None, 422),
-        ("GET", "/api/v1/search?q=a&in=notes&in=notes&in=notes&in=notes", None, 422),
+        ("GET", "/api/v1/search?q=a&in=facts&in=facts&in=facts&in=facts", None, 422),
     ],
 )
 async def test_every_error_has_one_shape(

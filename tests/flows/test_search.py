@@ -16,16 +16,16 @@ async def search(here: Workspace, *within: str, q: str, **more: str) -> dict[str
         return found
 
 
-async def test_messages_notes_and_the_manual_are_found_in_one_answer(here: Workspace, visitors: Visitors) -> None:
+async def test_messages_facts_and_the_manual_are_found_in_one_answer(here: Workspace, visitors: Visitors) -> None:
     visitor = await visitors.enter(here.url)
     await visitor.ask("Remember that the model railway is in the cellar")
     found = await search(here, q="model railway", limit="50")
     assert found["left_out"] == []
-    assert {item["source"] for item in found["items"]} == {"messages", "notes", "manual"}
-    note = next(item for item in found["items"] if item["source"] == "notes")
-    assert note["text"] == "the «model» «railway» is in the cellar"
+    assert {item["source"] for item in found["items"]} == {"messages", "facts", "manual"}
+    fact = next(item for item in found["items"] if item["source"] == "facts")
+    assert fact["text"] == "the «model» «railway» is in the cellar"
     message = next(item for item in found["items"] if item["role"] == "user")
-    assert (message["reference"], message["id"]) == (visitor.conversation_id, note["reference"])
+    assert (message["reference"], message["id"]) == (visitor.conversation_id, fact["reference"])
     assert [item["score"] for item in found["items"]] == sorted((i["score"] for i in found["items"]), reverse=True)
 
 
@@ -35,7 +35,7 @@ async def test_one_may_say_where_and_how_much(here: Workspace, visitors: Visitor
         await visitor.ask(f"!echo model {number}")
     found = await search(here, "messages", q="model", limit="2")
     assert [item["source"] for item in found["items"]] == ["messages", "messages"]
-    found = await search(here, "notes", "manual", q="model")
+    found = await search(here, "facts", "manual", q="model")
     assert {item["source"] for item in found["items"]} == {"manual"}
 
 
@@ -52,6 +52,6 @@ async def test_without_the_store_the_manual_is_left_and_says_what_is_missing(her
     person = await here.store.people.by_account("web", "local")
     await here.store.stop()
     found = await here.search.find(person.id, "model")
-    assert found.left_out == ("messages", "notes")
+    assert found.left_out == ("messages", "facts")
     assert {item.source for item in found.items} == {"manual"}
     await here.store.start()

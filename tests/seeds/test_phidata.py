@@ -79,7 +79,6 @@ def test_a_strategy_is_whatever_generates_a_response(block: Block) -> None:
 
 
 @sample("phidata-7")
-@later("D")
 def test_a_memory_has_a_place_a_lifetime_and_a_size(block: Block) -> None:
     memory = run(block)["memory"]
     assert (memory.storage_type, memory.ttl, memory.max_size) == ("redis", 3600, 1000)

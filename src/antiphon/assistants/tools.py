@@ -1,31 +1,35 @@
-"""The tools by which an assistant remembers: notes a person asked for, and what was said in other conversations."""
+"""The tools by which an assistant remembers: facts about a person, and what was said in other conversations."""
 
-from antiphon.errors import ToolError
+from antiphon.assistants.memory.base import Recollection
+from antiphon.errors import ToolError, ValidationError
 from antiphon.search.base import Passage, Search
-from antiphon.search.sources import MESSAGES, NOTES
-from antiphon.storage.base import NoteStore
+from antiphon.search.facts import FACTS
+from antiphon.search.sources import MESSAGES
+from antiphon.storage.facts import Kept
 from antiphon.tools.base import ToolContext, tool
 
 NOTHING = "Nothing found."
 
-_NOTE_LIMIT = 2_000
 _RESULTS = 8
 
 
 @tool(timeout=10)
-async def remember(text: str, notes: NoteStore, context: ToolContext) -> str:
+async def remember(text: str, memory: Recollection, context: ToolContext) -> str:
     """Keep a fact about the person for all later conversations. Use it when they ask you to remember something.
 
     Args:
         text: One fact in one sentence that is clear by itself, for example "Their dog is called Argos".
     """
-    fact = " ".join(text.split())
-    if not fact:
-        raise ToolError("There is nothing to remember: text is empty.")
-    if len(fact) > _NOTE_LIMIT:
-        raise ToolError(f"A note has at most {_NOTE_LIMIT} characters; this one has {len(fact)}. Shorten it.")
-    note = await notes.add(context.person_id, fact, source_message_id=context.message_id or None)
-    return f"Remembered: {note.text}"
+    try:
+        kept = await memory.add(
+            text,
+            person=context.person_id,
+            source_message_id=context.message_id or None,
+            assistant=context.assistant,
+        )
+    except ValidationError as error:
+        raise ToolError(error.public) from error
+    return told(kept)
 
 
 @tool(timeout=10)
@@ -33,10 +37,10 @@ async def recall(query: str, search: Search, context: ToolContext) -> str:
     """Find what you were asked to remember about the person, in any conversation.
 
     Args:
-        query: Words to look for; empty for the newest notes.
+        query: Words to look for; empty for the newest.
     """
-    found = await search.find(context.person_id, query, limit=_RESULTS, sources=[NOTES])
-    return "\n".join(map(_note_line, found.items)) or NOTHING
+    found = await search.find(context.person_id, query, limit=_RESULTS, sources=[FACTS])
+    return "\n".join(map(_fact_line, found.items)) or NOTHING
 
 
 @tool(timeout=10)
@@ -52,8 +56,17 @@ async def search_conversations(query: str, search: Search, context: ToolContext)
     return "\n".join(map(_message_line, found.items)) or NOTHING
 
 
-def _note_line(note: Passage) -> str:
-    return f"- {_flat(note.text)} (noted {note.when:%Y-%m-%d})"
+def told(kept: Kept) -> str:
+    """What was kept, and what had to go for it, in one line each."""
+    lines = [f"Remembered: {kept.fact.text}"]
+    if kept.replaced is not None:
+        lines.append(f"Instead of: {kept.replaced.text}")
+    lines += [f"Forgotten, because there is no room for more: {fact.text}" for fact in kept.dropped]
+    return "\n".join(lines)
+
+
+def _fact_line(fact: Passage) -> str:
+    return f"- {_flat(fact.text)} (noted {fact.when:%Y-%m-%d})"
 
 
 def _message_line(message: Passage) -> str:

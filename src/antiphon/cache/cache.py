@@ -63,9 +63,9 @@ class Cache:
         self._metrics = metrics
         self._near = (settings or CacheSettings()).near_seconds, max_size
         self.memory = CacheManager(ttl, max_size)
-        self.url = MEMORY if backend == "memory" else url or _redis_url()
+        self.url = MEMORY if backend == "memory" else url or redis_url()
         self.backend: CacheBackend = SoftBackend(
-            MemoryBackend(self.memory) if backend == "memory" else _redis(self.url, settings or CacheSettings()),
+            MemoryBackend(self.memory) if backend == "memory" else open_redis(self.url, settings or CacheSettings()),
             CircuitBreaker.of("The cache", services or ServiceSettings()),
             metrics=metrics,
         )
@@ -186,7 +186,8 @@ def open_cache(
     )
 
 
-def _redis(url: str, settings: CacheSettings) -> CacheBackend:
+def open_redis(url: str, settings: CacheSettings) -> CacheBackend:
+    """Entries in a Redis, not yet connected. Raises `ConfigError` for no URL, `ModuleError` without the extra."""
     try:
         module = import_module("antiphon.cache.redis")
     except ModuleNotFoundError as error:
@@ -197,7 +198,8 @@ def _redis(url: str, settings: CacheSettings) -> CacheBackend:
     return backend
 
 
-def _redis_url() -> str:
+def redis_url() -> str:
+    """Where Redis is, for who does not say it: that of the running workspace, else one on this machine."""
     known = get_cache().url
     return DEFAULT_REDIS if known == MEMORY else known
 

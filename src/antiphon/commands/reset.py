@@ -5,7 +5,7 @@ from antiphon.commands.base import Command, CommandCall, CommandOutcome
 
 async def run(_: CommandCall) -> CommandOutcome:
     return CommandOutcome(
-        text="The assistant starts afresh from here: it no longer reads what is above. You still can, and notes it was "
+        text="The assistant starts afresh from here: it no longer reads what is above. You still can, and what it was "
         "asked to remember are kept.",
         reset_context=True,
     )

@@ -13,8 +13,8 @@ class Passage(Struct, frozen=True, kw_only=True):
     """Something that was found.
 
     `id` is the source's own. `title` says where it is: the title of a conversation, the headings above a section; empty
-    for a note. `text` has the words that were looked for in «». `reference` leads there: from a message to its
-    conversation, from a note to the message that asked for it.
+    for a fact. `text` has the words that were looked for in «». `reference` leads there: from a message to its
+    conversation, from a fact to the message it comes from.
     """
 
     source: str

@@ -6,14 +6,15 @@ from msgspec import structs
 
 from antiphon.runtime.threads import run_async
 from antiphon.search.base import Passage
+from antiphon.search.facts import FACTS, FactFinder
 from antiphon.search.finder import Finder
 from antiphon.search.fusion import precedence
 from antiphon.search.lexical import LexicalIndex, mark
 from antiphon.search.manual import Manual
-from antiphon.storage.base import ConversationStore, NoteStore, Store
+from antiphon.storage.base import ConversationStore, Store
 from antiphon.telemetry.metrics import Metrics
 
-MESSAGES, NOTES, MANUAL = "messages", "notes", "manual"
+MESSAGES, MANUAL = "messages", "manual"
 
 _WIDER = 3
 """How many times more a database is asked for than is shown: it chooses by its own measure, we sort by ours."""
@@ -21,9 +22,9 @@ _WIDER = 3
 _LONGEST_SECTION = 2_000
 
 
-def open_search(store: Store, *, metrics: Metrics | None = None) -> Finder:
+def open_search(store: Store, facts: FactFinder, *, metrics: Metrics | None = None) -> Finder:
     """Everything in the house that can be searched."""
-    sources = (MessageSource(store.conversations), NoteSource(store.notes), ManualSource(Manual()))
+    sources = (MessageSource(store.conversations), FactSource(facts), ManualSource(Manual()))
     return Finder(sources, metrics=metrics)
 
 
@@ -52,13 +53,13 @@ class MessageSource:
         return sort(query, found)[:limit]
 
 
-class NoteSource:
-    """What a person asked to be remembered; an empty query finds the newest."""
+class FactSource:
+    """What is remembered of a person; an empty query finds the newest."""
 
-    name = NOTES
+    name = FACTS
 
-    def __init__(self, notes: NoteStore) -> None:
-        self._notes = notes
+    def __init__(self, facts: FactFinder) -> None:
+        self._facts = facts
 
     async def find(
         self,
@@ -66,20 +67,20 @@ class NoteSource:
         query: str,
         *,
         limit: int,
-        exclude: str | None = None,  # noqa: ARG002 - a note belongs to no conversation
+        exclude: str | None = None,  # noqa: ARG002 - a fact belongs to no conversation
     ) -> list[Passage]:
-        found = [
+        return [
             Passage(
-                source=NOTES,
-                id=note.id,
+                source=FACTS,
+                id=fact.id,
                 title="",
-                text=mark(note.text, query),
-                when=note.created_at,
-                reference=note.source_message_id,
+                text=mark(fact.text, query),
+                score=score,
+                when=fact.created_at,
+                reference=fact.source_message_id,
             )
-            for note in await self._notes.search(person_id, query, limit=_WIDER * limit)
+            for fact, score in await self._facts.find(person_id, query, limit=limit)
         ]
-        return sort(query, found)[:limit]
 
 
 class ManualSource:

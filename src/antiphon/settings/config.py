@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic.config import JsonDict
 
 from antiphon.assistants.config import AssistantSettings
+from antiphon.assistants.memory.config import MemorySettings
 from antiphon.cache.config import CacheSettings, RedisSettings
 from antiphon.conversation.config import SessionSettings
 from antiphon.errors import ConfigError
@@ -92,6 +93,7 @@ class Config(BaseModel):
     openai: OpenAISettings = OpenAISettings()
     providers: ProvidersSettings = ProvidersSettings()
     assistants: AssistantSettings = AssistantSettings()
+    memory: MemorySettings = MemorySettings()
     tools: ToolSettings = ToolSettings()
     mcp: McpSettings = McpSettings()
     features: Features = Field(Features(), json_schema_extra=_LIVE)

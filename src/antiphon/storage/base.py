@@ -25,6 +25,7 @@ from antiphon.domain import (
     TurnRecord,
     Verdict,
 )
+from antiphon.storage.facts import FactStore, VectorStore
 
 LOCAL_ACCOUNT = ("web", "local")
 """The account (adapter, name there) of whoever sits at this machine when nobody has to log in."""
@@ -130,16 +131,6 @@ class Hit(Struct, frozen=True, kw_only=True):
     snippet: str
     created_at: datetime
     score: float
-
-
-class Note(Struct, frozen=True, kw_only=True):
-    """Something a person asked to be remembered, and the message in which."""
-
-    id: str
-    person_id: str
-    text: str
-    source_message_id: str | None
-    created_at: datetime
 
 
 class ConversationStore(Protocol):
@@ -256,20 +247,6 @@ class PeopleStore(Protocol):
     async def prefer_model(self, person_id: str, model: str | None) -> None: ...
 
 
-class NoteStore(Protocol):
-    async def add(self, person_id: str, text: str, *, source_message_id: str | None = None) -> Note:
-        """Stores a note; the same normalised text again returns the note that is there."""
-        ...
-
-    async def search(self, person_id: str, query: str, *, limit: int = 5) -> list[Note]:
-        """Notes that match any word of `query`, best first; an empty query gives the newest."""
-        ...
-
-    async def list(self, person_id: str, *, limit: int = 100) -> list[Note]: ...
-
-    async def delete(self, person_id: str, note_id: str) -> bool: ...
-
-
 class StateStore(Protocol):
     """What assistants keep of a conversation, as text under a name; it goes with the conversation."""
 
@@ -347,7 +324,8 @@ class Store(Protocol):
     inbox: InboxStore
     outbox: OutboxStore
     people: PeopleStore
-    notes: NoteStore
+    facts: FactStore
+    vectors: VectorStore
     states: StateStore
     approvals: ApprovalStore
     nodes: NodeStore

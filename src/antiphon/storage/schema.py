@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -179,8 +180,8 @@ pauses = Table(
     sqlite_with_rowid=False,
 )
 
-notes = Table(
-    "notes",
+facts = Table(
+    "facts",
     metadata,
     Column("number", _BigKey, primary_key=True),
     Column("id", Text, nullable=False),
@@ -188,7 +189,21 @@ notes = Table(
     Column("text", Text, nullable=False),
     Column("digest", Text, nullable=False),  # of the normalised text: an index on long text has a limit in PostgreSQL
     Column("source_message_id", Text),
+    Column("assistant", Text),
+    Column("importance", SmallInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    UniqueConstraint("id", name="notes_id"),
-    UniqueConstraint("person_id", "digest", name="notes_text"),
+    UniqueConstraint("id", name="facts_id"),
+    UniqueConstraint("person_id", "digest", name="facts_text"),
+    Index("facts_newest", "person_id", "number"),
+    Index("facts_least", "person_id", "importance", "number"),
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("number", _BigKey, ForeignKey("facts.number", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("model", Text, nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
 )

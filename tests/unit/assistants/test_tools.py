@@ -7,12 +7,15 @@ import msgspec
 import pytest
 
 from antiphon.assistants.assistant import AnyTool
+from antiphon.assistants.memory.base import Recollection
+from antiphon.assistants.memory.memory import Memory
 from antiphon.assistants.tools import NOTHING, recall, remember, search_conversations
 from antiphon.domain import ChannelMessage
 from antiphon.runtime.container import ServiceContainer
 from antiphon.search.base import Search
+from antiphon.search.facts import FactFinder
 from antiphon.search.sources import open_search
-from antiphon.storage.base import Accepted, NoteStore, Store
+from antiphon.storage.base import Accepted, Store
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
 from antiphon.tools.base import ToolContext
@@ -33,8 +36,8 @@ async def says(store: Store, account: str, place: str, text: str) -> Accepted:
 
 async def use(tool: AnyTool, store: Store, accepted: Accepted, **arguments: str) -> str:
     services = ServiceContainer()
-    services.register_singleton(NoteStore, store.notes)
-    services.register_singleton(Search, open_search(store))
+    services.register_singleton(Recollection, Memory("database", facts=store.facts))
+    services.register_singleton(Search, open_search(store, FactFinder(store.facts)))
     context = ToolContext(
         person_id=accepted.turn.person_id,
         conversation_id=accepted.conversation.id,
@@ -56,11 +59,11 @@ async def test_what_is_remembered_is_recalled_in_one_line_with_its_day(store: St
     found = await use(recall, store, asked, query="dog")
     assert found == f"- Their «dog» is called Argos (noted {asked.message.created_at:%Y-%m-%d})"
     assert await use(recall, store, asked, query="") == found.replace("«dog»", "dog")
-    note = (await store.notes.list(asked.turn.person_id))[0]
-    assert note.source_message_id == asked.message.id
+    [fact] = await store.facts.list(asked.turn.person_id)
+    assert (fact.source_message_id, fact.assistant) == (asked.message.id, "guide")
 
 
-async def test_the_same_fact_twice_is_one_note(store: Store) -> None:
+async def test_the_same_fact_twice_is_one(store: Store) -> None:
     asked = await says(store, "ada", "a", "Remember.")
     for _ in range(2):
         await use(remember, store, asked, text="Likes tea")
@@ -74,7 +77,7 @@ async def test_nothing_is_said_plainly(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("text", "said"), [("  ", "nothing to remember"), ("x" * 2001, "at most 2000")])
-async def test_what_is_no_note_is_refused_in_words(store: Store, text: str, said: str) -> None:
+async def test_what_is_no_fact_is_refused_in_words(store: Store, text: str, said: str) -> None:
     asked = await says(store, "ada", "a", "Remember.")
     answer = await use(remember, store, asked, text=text)
     assert answer.startswith("failed: ")
@@ -91,7 +94,7 @@ async def test_other_conversations_are_searched_and_this_one_is_not(store: Store
     assert "What about" not in found
 
 
-@pytest.mark.parametrize("query", ['"', "a OR b*", "NEAR(", "\x00", "😀", "'; DROP TABLE notes; --"])
+@pytest.mark.parametrize("query", ['"', "a OR b*", "NEAR(", "\x00", "😀", "'; DROP TABLE facts; --"])
 async def test_any_text_is_a_query(store: Store, query: str) -> None:
     asked = await says(store, "ada", "a", "hello")
     tools: list[AnyTool] = [recall, search_conversations]

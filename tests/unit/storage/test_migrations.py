@@ -161,3 +161,22 @@ def test_a_race_for_the_first_start_is_decided_inside_the_transaction(
     before = schema_of(database)
     bring_up_to_date(database, SETTINGS)
     assert schema_of(database) == before
+
+
+def test_what_was_noted_is_remembered_as_facts_and_noted_again_on_the_way_back(database: sqlite3.Connection) -> None:
+    run_migrations(database, to="0005")
+    database.execute("INSERT INTO people VALUES ('local', 'Me', 1, NULL, 0)")
+    for number in (1, 2, 3):
+        database.execute(
+            "INSERT INTO notes VALUES (?, ?, 'local', ?, ?, 'm', ?)",
+            (number * 10, f"n{number}", f"Likes tea {number}", f"d{number}", number),
+        )
+    database.execute("DELETE FROM notes WHERE number = 20")
+    run_migrations(database)
+    kept = database.execute("SELECT id, text, source_message_id, importance, created_at FROM facts ORDER BY number")
+    assert kept.fetchall() == [("n1", "Likes tea 1", "m", 3, 1), ("n3", "Likes tea 3", "m", 3, 3)]
+    for index in ("facts_fts", "facts_similar_fts"):
+        assert database.execute(f"SELECT count(*) FROM {index} WHERE {index} MATCH 'likes'").fetchone() == (2,)  # noqa: S608
+    run_migrations(database, to="0005")
+    assert database.execute("SELECT id FROM notes ORDER BY number").fetchall() == [("n1",), ("n3",)]
+    assert database.execute("SELECT count(*) FROM notes_fts WHERE notes_fts MATCH 'tea'").fetchone() == (2,)

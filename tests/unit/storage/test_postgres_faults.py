@@ -417,8 +417,8 @@ async def test_two_processes_make_the_same_things_at_the_same_moment(postgres_ur
         )
         assert sum(not each.duplicate for each in accepted) == 1
         person = accepted[0].turn.person_id
-        notes = await asyncio.gather(*(store.notes.add(person, "tea") for _ in range(4) for store in (one, two)))
-        assert len({note.id for note in notes}) == 1
+        kept = await asyncio.gather(*(store.facts.add(person, "tea") for _ in range(4) for store in (one, two)))
+        assert len({one.fact.id for one in kept}) == 1
     await one.stop()
     await two.stop()
 

@@ -15,19 +15,21 @@ from antiphon.storage.sql import (
     approvals,
     catalogue,
     conversations,
+    facts,
     generate,
     inbox,
     nodes,
-    notes,
     outbox,
     people,
     states,
+    vectors,
 )
 from antiphon.storage.sqlite import store
 
 SQLITE = catalogue.statements("antiphon.storage.sqlite", "statements.sql", "nodes.sql", "search.sql")
 POSTGRES = postgres_catalogue(similar=True)
-USERS: list[ModuleType] = [approvals, conversations, inbox, nodes, notes, outbox, people, states, store, postgres_store]
+STORES = (approvals, conversations, facts, inbox, nodes, outbox, people, states, vectors)
+USERS: list[ModuleType] = [*STORES, store, postgres_store]
 
 FREQUENT = [
     "chunk_add",
@@ -35,6 +37,9 @@ FREQUENT = [
     "conversation_list",
     "reply_of_turn",
     "delivery_open",
+    "fact_count",
+    "fact_drop",
+    "fact_list",
     "message_context",
     "message_page",
     "message_settle",

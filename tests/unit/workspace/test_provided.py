@@ -10,7 +10,8 @@ from antiphon.errors import ConfigError, ServiceError
 from antiphon.runtime.base import BaseService
 from antiphon.runtime.threads import run_async
 from antiphon.settings.config import Config
-from antiphon.storage.base import ConversationStore, NoteStore, Store
+from antiphon.storage.base import ConversationStore, Store
+from antiphon.storage.facts import FactStore
 from antiphon.telemetry.metrics import Metrics
 from antiphon.tools.base import ToolContext, tool
 from tests.unit.workspace.conftest import Make
@@ -21,20 +22,20 @@ class Prices(Protocol):
 
 
 class Shop(BaseService):
-    """Prices that are kept as notes of the store."""
+    """Prices that are kept as facts of the store."""
 
-    def __init__(self, notes: NoteStore, metrics: Metrics) -> None:
+    def __init__(self, facts: FactStore, metrics: Metrics) -> None:
         super().__init__("shop")
-        self.notes = notes
+        self.facts = facts
         self.states: list[str] = []
 
     async def initialize(self) -> None:
         await super().initialize()
-        await self.notes.list("nobody")  # the store runs by now
+        await self.facts.list("nobody")  # the store runs by now
         self.states.append("open")
 
     async def shutdown(self) -> None:
-        await self.notes.list("nobody")  # and it still does
+        await self.facts.list("nobody")  # and it still does
         self.states.append("closed")
         await super().shutdown()
 
@@ -95,12 +96,12 @@ async def test_what_is_missing_fails_the_start_by_name_before_anything_is_opened
 
 async def test_a_part_of_the_house_can_be_replaced(make: Make) -> None:
     workspace = make()
-    mine = workspace.store.notes
-    workspace.services.register_singleton(NoteStore, mine)
+    mine = workspace.store.facts
+    workspace.services.register_singleton(FactStore, mine)
     async with workspace:
-        assert workspace.services.resolve(NoteStore) is mine
-        with pytest.raises(ConfigError, match="NoteStore may be in use already"):
-            workspace.services.register_singleton(NoteStore, mine)
+        assert workspace.services.resolve(FactStore) is mine
+        with pytest.raises(ConfigError, match="FactStore may be in use already"):
+            workspace.services.register_singleton(FactStore, mine)
 
 
 async def test_the_parts_of_the_house_can_be_asked_for(make: Make) -> None:

@@ -11,7 +11,7 @@ from antiphon.assistants.prompts import Prompt
 from antiphon.domain import ChannelMessage
 from antiphon.errors import AntiphonError, ConfigError, ServiceError
 from antiphon.realtime.pubsub import get_pubsub
-from antiphon.storage.base import NoteStore
+from antiphon.storage.facts import FactStore
 from antiphon.telemetry.health import get_health_checker
 from antiphon.telemetry.metrics import get_metrics
 from antiphon.tools.base import ToolContext, tool
@@ -29,9 +29,9 @@ async def needy(context: ToolContext, service: Missing) -> str:
 
 
 @tool
-async def modest(context: ToolContext, notes: NoteStore) -> str:
+async def modest(context: ToolContext, facts: FactStore) -> str:
     """Needs what is there."""
-    return str(notes)
+    return str(facts)
 
 
 @pytest.mark.parametrize(

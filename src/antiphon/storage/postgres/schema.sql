@@ -210,3 +210,63 @@ CREATE TABLE pauses (
 CREATE INDEX pauses_of_conversation ON pauses (conversation_id);
 
 UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+CREATE TABLE facts (
+    number BIGSERIAL NOT NULL,
+    id TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    text TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    source_message_id TEXT,
+    created_at BIGINT NOT NULL,
+    assistant TEXT,
+    importance SMALLINT NOT NULL,
+    PRIMARY KEY (number),
+    CONSTRAINT facts_id UNIQUE (id),
+    CONSTRAINT facts_text UNIQUE (person_id, digest),
+    FOREIGN KEY(person_id) REFERENCES people (id) ON DELETE CASCADE
+);
+
+CREATE INDEX facts_newest ON facts (person_id, number);
+
+CREATE INDEX facts_least ON facts (person_id, importance, number);
+
+CREATE TABLE vectors (
+    number BIGINT NOT NULL,
+    model TEXT NOT NULL,
+    dimension INTEGER NOT NULL,
+    vector BYTEA NOT NULL,
+    made_at BIGINT NOT NULL,
+    PRIMARY KEY (number),
+    FOREIGN KEY(number) REFERENCES facts (number) ON DELETE CASCADE
+);
+
+CREATE FUNCTION antiphon_stems(content text) RETURNS tsvector
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURNS NULL ON NULL INPUT AS $$
+    SELECT to_tsvector('pg_catalog.english', left(content, 100000))
+$$;
+
+CREATE FUNCTION antiphon_stemmed_query(words text) RETURNS tsquery
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURNS NULL ON NULL INPUT AS $$
+    SELECT string_agg(quote_literal(lexeme), ' | ')::tsquery
+    FROM unnest(tsvector_to_array(antiphon_words(words) || antiphon_stems(words))) lexeme
+$$;
+
+ALTER TABLE facts ADD COLUMN found tsvector
+    GENERATED ALWAYS AS (antiphon_words(text) || antiphon_stems(text)) STORED;
+
+CREATE INDEX facts_found ON facts USING gin (found);
+
+DO $$ BEGIN
+    IF to_regprocedure('similarity(text, text)') IS NOT NULL THEN
+        CREATE INDEX facts_similar ON facts USING gin (text gin_trgm_ops);
+    END IF;
+END $$;
+
+INSERT INTO facts (id, person_id, text, digest, source_message_id, created_at, importance) SELECT id, person_id, text, digest, source_message_id, created_at, 3 FROM notes ORDER BY number;
+
+DROP TABLE notes;
+
+UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';

@@ -12,11 +12,24 @@ WHERE conversations.person_id = $1 AND conversations.id != $3
 ORDER BY 7 DESC, messages.number DESC
 LIMIT $4
 
--- name: search_notes
+-- name: search_facts
 -- parameters: person_id words limit
-SELECT notes.id, notes.person_id, notes.text, notes.source_message_id, notes.created_at
-FROM antiphon_query($2) query
-JOIN notes ON notes.found @@ query
-WHERE notes.person_id = $1
-ORDER BY ts_rank(notes.found, query, 1) DESC, notes.number DESC
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant,
+       facts.importance
+FROM antiphon_stemmed_query($2) query
+JOIN facts ON facts.found @@ query
+WHERE facts.person_id = $1
+ORDER BY ts_rank(facts.found, query, 1) DESC, facts.number DESC
 LIMIT $3
+
+-- name: similar_facts
+-- parameters: person_id trigrams pairs limit
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant,
+       facts.importance
+FROM facts
+WHERE facts.person_id = $1 AND facts.text ILIKE ANY (
+    SELECT '%' || piece || '%' FROM unnest(string_to_array($2::text, ' ') || string_to_array($3::text, ' ')) piece
+    WHERE piece != ''
+)
+ORDER BY facts.number DESC
+LIMIT $4

@@ -26,22 +26,3 @@ JOIN conversations ON conversations.id = messages.conversation_id
 WHERE conversations.person_id = $1 AND conversations.id != $3
 ORDER BY 7 DESC, messages.number DESC
 LIMIT $4
-
--- name: search_notes
--- parameters: person_id words limit
-WITH exact AS MATERIALIZED (
-    SELECT FROM notes WHERE notes.person_id = $1 AND notes.found @@ antiphon_query($2) LIMIT 1
-), similar_words AS MATERIALIZED (
-    SELECT string_agg(DISTINCT known.word, ' ') AS words
-    FROM ts_stat(format('SELECT found FROM notes WHERE person_id = %L', $1::text)) known,
-         unnest(string_to_array($2::text, ' ')) wanted
-    WHERE similarity(known.word, wanted) >= 0.4
-), wanted AS MATERIALIZED (
-    SELECT CASE WHEN EXISTS (SELECT FROM exact) THEN $2::text ELSE (SELECT words FROM similar_words) END AS words
-)
-SELECT notes.id, notes.person_id, notes.text, notes.source_message_id, notes.created_at
-FROM wanted
-JOIN notes ON notes.found @@ antiphon_query(wanted.words)
-WHERE notes.person_id = $1
-ORDER BY ts_rank(notes.found, antiphon_query(wanted.words), 1) DESC, notes.number DESC
-LIMIT $3

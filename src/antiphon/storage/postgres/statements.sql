@@ -260,27 +260,6 @@ WHERE accounts.adapter = $1::VARCHAR AND accounts.account = $2::VARCHAR
 -- parameters: new_model id
 UPDATE people SET preferred_model=$1::VARCHAR WHERE people.id = $2::VARCHAR
 
--- name: note_add
--- parameters: id person_id text digest source_message_id created_at
-INSERT INTO notes (id, person_id, text, digest, source_message_id, created_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT)
-
--- name: note_by_digest
--- parameters: person_id digest
-SELECT notes.id, notes.person_id, notes.text, notes.source_message_id, notes.created_at
-FROM notes
-WHERE notes.person_id = $1::VARCHAR AND notes.digest = $2::VARCHAR
-
--- name: note_list
--- parameters: person_id limit
-SELECT notes.id, notes.person_id, notes.text, notes.source_message_id, notes.created_at
-FROM notes
-WHERE notes.person_id = $1::VARCHAR ORDER BY notes.number DESC
- LIMIT $2::BIGINT OFFSET 0
-
--- name: note_delete
--- parameters: person_id id
-DELETE FROM notes WHERE notes.person_id = $1::VARCHAR AND notes.id = $2::VARCHAR RETURNING notes.id
-
 -- name: state_get
 -- parameters: conversation_id state
 SELECT states.data
@@ -365,3 +344,83 @@ UPDATE inbox SET state='running' WHERE inbox.id = $1::VARCHAR AND inbox.state = 
 -- name: turn_give_up
 -- parameters: node id
 UPDATE inbox SET state='running', node=$1::VARCHAR WHERE inbox.id = $2::VARCHAR AND inbox.state = 'waiting' RETURNING inbox.record
+
+-- name: fact_add
+-- parameters: id person_id text digest source_message_id assistant importance created_at
+INSERT INTO facts (id, person_id, text, digest, source_message_id, assistant, importance, created_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::SMALLINT, $8::BIGINT)
+
+-- name: fact_by_digest
+-- parameters: person_id digest
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+FROM facts
+WHERE facts.person_id = $1::VARCHAR AND facts.digest = $2::VARCHAR
+
+-- name: fact_by_id
+-- parameters: person_id id
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+FROM facts
+WHERE facts.person_id = $1::VARCHAR AND facts.id = $2::VARCHAR
+
+-- name: fact_list
+-- parameters: person_id limit
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+FROM facts
+WHERE facts.person_id = $1::VARCHAR ORDER BY facts.number DESC
+ LIMIT $2::BIGINT OFFSET 0
+
+-- name: fact_count
+-- parameters: person_id
+SELECT count(*) AS count_1
+FROM facts
+WHERE facts.person_id = $1::VARCHAR
+
+-- name: fact_drop
+-- parameters: person_id kept too_many
+DELETE FROM facts WHERE facts.number IN (SELECT facts.number
+FROM facts
+WHERE facts.person_id = $1::VARCHAR AND facts.id != $2::VARCHAR ORDER BY facts.importance, facts.number
+ LIMIT $3::BIGINT OFFSET 0) RETURNING facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+
+-- name: fact_change
+-- parameters: new_text new_digest new_importance person_id id
+UPDATE facts SET text=$1::VARCHAR, digest=$2::VARCHAR, importance=$3::BIGINT WHERE facts.person_id = $4::VARCHAR AND facts.id = $5::VARCHAR RETURNING facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+
+-- name: fact_delete
+-- parameters: person_id id
+DELETE FROM facts WHERE facts.person_id = $1::VARCHAR AND facts.id = $2::VARCHAR RETURNING facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+
+-- name: fact_clear
+-- parameters: person_id
+DELETE FROM facts WHERE facts.person_id = $1::VARCHAR RETURNING facts.id
+
+-- name: vector_missing
+-- parameters: model dimension limit
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+FROM facts LEFT OUTER JOIN vectors ON vectors.number = facts.number AND vectors.model = $1::VARCHAR AND vectors.dimension = $2::BIGINT
+WHERE vectors.number IS NULL ORDER BY facts.number DESC
+ LIMIT $3::BIGINT OFFSET 0
+
+-- name: vector_drop
+-- parameters: id
+DELETE FROM vectors WHERE vectors.number IN (SELECT facts.number
+FROM facts
+WHERE facts.id = $1::VARCHAR)
+
+-- name: vector_add
+-- parameters: model dimension vector made_at id digest
+INSERT INTO vectors (number, model, dimension, vector, made_at) SELECT facts.number, $1::VARCHAR AS anon_1, $2::BIGINT AS anon_2, $3::BYTEA AS anon_3, $4::BIGINT AS anon_4
+FROM facts
+WHERE facts.id = $5::VARCHAR AND facts.digest = $6::VARCHAR
+
+-- name: vector_list
+-- parameters: person_id model dimension limit
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, vectors.vector
+FROM facts JOIN vectors ON vectors.number = facts.number
+WHERE facts.person_id = $1::VARCHAR AND vectors.model = $2::VARCHAR AND vectors.dimension = $3::BIGINT ORDER BY facts.number DESC
+ LIMIT $4::BIGINT OFFSET 0
+
+-- name: vector_mark
+-- parameters: person_id model dimension
+SELECT count(*) AS count_1, coalesce(max(vectors.made_at), 0) AS coalesce_1
+FROM facts JOIN vectors ON vectors.number = facts.number
+WHERE facts.person_id = $1::VARCHAR AND vectors.model = $2::VARCHAR AND vectors.dimension = $3::BIGINT

@@ -9,12 +9,12 @@ from antiphon.storage.base import (
     ConversationStore,
     InboxStore,
     NodeStore,
-    NoteStore,
     OutboxStore,
     PeopleStore,
     StateStore,
 )
 from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.meter import Meter
 from antiphon.storage.migrations.postgres import bring_up_to_date
 from antiphon.storage.postgres.catalogue import catalogue
@@ -24,13 +24,14 @@ from antiphon.storage.postgres.statements import Statements
 from antiphon.storage.postgres.transaction import perform
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.conversations import SqlConversations
+from antiphon.storage.sql.facts import SqlFacts
 from antiphon.storage.sql.inbox import SqlInbox
 from antiphon.storage.sql.nodes import SqlNodes
-from antiphon.storage.sql.notes import SqlNotes
 from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
 from antiphon.storage.sql.states import SqlStates
 from antiphon.storage.sql.unit import Alone, P, T, Unit, run
+from antiphon.storage.sql.vectors import SqlVectors
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics
 
@@ -48,7 +49,8 @@ class PostgresStore:
     inbox: InboxStore
     outbox: OutboxStore
     people: PeopleStore
-    notes: NoteStore
+    facts: FactStore
+    vectors: VectorStore
     states: StateStore
     approvals: ApprovalStore
     nodes: NodeStore
@@ -77,7 +79,8 @@ class PostgresStore:
         self.inbox = SqlInbox(self, node)
         self.outbox = SqlOutbox(self, node)
         self.people = SqlPeople(self)
-        self.notes = SqlNotes(self)
+        self.facts = SqlFacts(self)
+        self.vectors = SqlVectors(self)
         self.states = SqlStates(self)
         self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)

@@ -22,7 +22,8 @@ from antiphon.domain import (
     TurnRecord,
 )
 from antiphon.errors import ServiceError
-from antiphon.storage.base import Delivery, Note
+from antiphon.storage.base import Delivery
+from antiphon.storage.facts import Fact
 from antiphon.storage.sql.unit import Row
 from antiphon.telemetry.logs import get_logger
 
@@ -221,8 +222,16 @@ def person_of(row: Row) -> Person:
     return Person(id=row[0], name=row[1], created_at=moment(row[2]), operator=bool(row[3]), preferred_model=row[4])
 
 
-def note_of(row: Row) -> Note:
-    return Note(id=row[0], person_id=row[1], text=row[2], source_message_id=row[3], created_at=moment(row[4]))
+def fact_of(row: Row) -> Fact:
+    return Fact(
+        id=row[0],
+        person_id=row[1],
+        text=row[2],
+        created_at=moment(row[3]),
+        source_message_id=row[4],
+        assistant=row[5],
+        importance=row[6],
+    )
 
 
 def parts_of(chunks: Iterable[Row], turn_id: str) -> tuple[AnyPart, ...]:

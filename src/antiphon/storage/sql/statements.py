@@ -28,7 +28,6 @@ from antiphon.storage.schema import (
     conversations,
     inbox,
     messages,
-    notes,
     outbox,
     people,
     states,
@@ -58,7 +57,6 @@ _MESSAGE = columns(
     messages, "id conversation_id position ticket role text turn_id status created_at parts person in_context"
 )
 _PERSON = columns(people, "id name created_at operator preferred_model")
-_NOTE = columns(notes, "id person_id text source_message_id created_at")
 
 # --- conversations ------------------------------------------------------------------------------------------------
 
@@ -296,7 +294,7 @@ NODE_TURNS_MOVE = (
     .returning(inbox.c.id)
 )
 
-# --- people and notes ---------------------------------------------------------------------------------------------
+# --- people ------------------------------------------------------------------------------------------------------
 
 PERSON_ADD = InsertRow(people)
 ACCOUNT_ADD = InsertRow(accounts)
@@ -307,19 +305,6 @@ PERSON_BY_ACCOUNT = (
     .where(accounts.c.adapter == text_of("adapter"), accounts.c.account == text_of("account"))
 )
 PERSON_PREFER = update(people).where(people.c.id == text_of("id")).values(preferred_model=text_of("new_model"))
-
-NOTE_ADD = InsertRow(notes)
-NOTE_BY_DIGEST = select(*_NOTE).where(notes.c.person_id == text_of("person_id"), notes.c.digest == text_of("digest"))
-NOTE_LIST = (
-    select(*_NOTE)
-    .where(notes.c.person_id == text_of("person_id"))
-    .order_by(notes.c.number.desc())
-    .limit(number("limit"))
-    .offset(FIRST)
-)
-NOTE_DELETE = (
-    delete(notes).where(notes.c.person_id == text_of("person_id"), notes.c.id == text_of("id")).returning(notes.c.id)
-)
 
 STATE_GET = select(states.c.data).where(
     states.c.conversation_id == text_of("conversation_id"), states.c.name == text_of("state")

@@ -125,35 +125,9 @@ CREATE INDEX outbox_conversation ON outbox (conversation_id);
 
 CREATE INDEX outbox_open ON outbox (id) WHERE state IN ('pending', 'sending');
 
-CREATE TABLE notes (
-    number INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    person_id TEXT NOT NULL,
-    text TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    source_message_id TEXT,
-    created_at BIGINT NOT NULL,
-    PRIMARY KEY (number),
-    CONSTRAINT notes_id UNIQUE (id),
-    CONSTRAINT notes_text UNIQUE (person_id, digest),
-    FOREIGN KEY(person_id) REFERENCES people (id) ON DELETE CASCADE
-);
-
 CREATE VIRTUAL TABLE messages_fts USING fts5(
     text, content='messages', content_rowid='number', tokenize='unicode61 remove_diacritics 2'
 );
-
-CREATE VIRTUAL TABLE notes_fts USING fts5(
-    text, content='notes', content_rowid='number', tokenize='unicode61 remove_diacritics 2'
-);
-
-CREATE TRIGGER notes_found AFTER INSERT ON notes BEGIN
-    INSERT INTO notes_fts(rowid, text) VALUES (new.number, new.text);
-END;
-
-CREATE TRIGGER notes_lost AFTER DELETE ON notes BEGIN
-    INSERT INTO notes_fts(notes_fts, rowid, text) VALUES ('delete', old.number, old.text);
-END;
 
 CREATE TRIGGER messages_lost AFTER DELETE ON messages
 WHEN old.role != 'system' AND EXISTS (SELECT 1 FROM messages_fts_docsize WHERE id = old.number) BEGIN
@@ -190,4 +164,59 @@ CREATE TABLE pauses (
 
 CREATE INDEX pauses_of_conversation ON pauses (conversation_id);
 
-INSERT INTO alembic_version VALUES ('0005');
+CREATE TABLE facts (
+    number INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    text TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    source_message_id TEXT,
+    created_at BIGINT NOT NULL,
+    assistant TEXT,
+    importance SMALLINT NOT NULL,
+    PRIMARY KEY (number),
+    CONSTRAINT facts_id UNIQUE (id),
+    CONSTRAINT facts_text UNIQUE (person_id, digest),
+    FOREIGN KEY(person_id) REFERENCES people (id) ON DELETE CASCADE
+);
+
+CREATE INDEX facts_newest ON facts (person_id, number);
+
+CREATE INDEX facts_least ON facts (person_id, importance, number);
+
+CREATE TABLE vectors (
+    number INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    dimension INTEGER NOT NULL,
+    vector BLOB NOT NULL,
+    made_at BIGINT NOT NULL,
+    PRIMARY KEY (number),
+    FOREIGN KEY(number) REFERENCES facts (number) ON DELETE CASCADE
+);
+
+CREATE VIRTUAL TABLE facts_fts USING fts5(
+    text, content='facts', content_rowid='number', tokenize='porter unicode61 remove_diacritics 2'
+);
+
+CREATE VIRTUAL TABLE facts_similar_fts USING fts5(
+    text, content='facts', content_rowid='number', tokenize='trigram'
+);
+
+CREATE TRIGGER facts_found AFTER INSERT ON facts BEGIN
+    INSERT INTO facts_fts(rowid, text) VALUES (new.number, new.text);
+    INSERT INTO facts_similar_fts(rowid, text) VALUES (new.number, new.text);
+END;
+
+CREATE TRIGGER facts_lost AFTER DELETE ON facts BEGIN
+    INSERT INTO facts_fts(facts_fts, rowid, text) VALUES ('delete', old.number, old.text);
+    INSERT INTO facts_similar_fts(facts_similar_fts, rowid, text) VALUES ('delete', old.number, old.text);
+END;
+
+CREATE TRIGGER facts_changed AFTER UPDATE OF text ON facts BEGIN
+    INSERT INTO facts_fts(facts_fts, rowid, text) VALUES ('delete', old.number, old.text);
+    INSERT INTO facts_similar_fts(facts_similar_fts, rowid, text) VALUES ('delete', old.number, old.text);
+    INSERT INTO facts_fts(rowid, text) VALUES (new.number, new.text);
+    INSERT INTO facts_similar_fts(rowid, text) VALUES (new.number, new.text);
+END;
+
+INSERT INTO alembic_version VALUES ('0006');

@@ -19,10 +19,26 @@ WHERE messages_fts MATCH '"' || replace(:words, ' ', '" OR "') || '"'
 ORDER BY bm25(messages_fts), messages.number DESC
 LIMIT :limit
 
--- name: search_notes
-SELECT notes.id, notes.person_id, notes.text, notes.source_message_id, notes.created_at
-FROM notes_fts
-JOIN notes ON notes.number = notes_fts.rowid
-WHERE notes_fts MATCH '"' || replace(:words, ' ', '" OR "') || '"' AND notes.person_id = :person_id
-ORDER BY bm25(notes_fts), notes.number DESC
+-- name: search_facts
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant,
+       facts.importance
+FROM facts_fts
+JOIN facts ON facts.number = facts_fts.rowid
+WHERE facts_fts MATCH '"' || replace(:words, ' ', '" OR "') || '"' AND facts.person_id = :person_id
+ORDER BY bm25(facts_fts), facts.number DESC
+LIMIT :limit
+
+-- name: similar_facts
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant,
+       facts.importance
+FROM facts
+WHERE facts.person_id = :person_id AND (
+    facts.number IN (
+        SELECT rowid FROM facts_similar_fts WHERE facts_similar_fts MATCH '"' || replace(:trigrams, ' ', '" OR "') || '"'
+    ) OR EXISTS (
+        SELECT 1 FROM json_each('["' || replace(:pairs, ' ', '","') || '"]') pair
+        WHERE pair.value != '' AND instr(facts.text, pair.value)
+    )
+)
+ORDER BY facts.number DESC
 LIMIT :limit

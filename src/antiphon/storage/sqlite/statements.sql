@@ -214,23 +214,6 @@ WHERE accounts.adapter = :adapter AND accounts.account = :account
 -- name: person_prefer
 UPDATE people SET preferred_model=:new_model WHERE people.id = :id
 
--- name: note_add
-INSERT INTO notes (id, person_id, text, digest, source_message_id, created_at) VALUES (:id, :person_id, :text, :digest, :source_message_id, :created_at)
-
--- name: note_by_digest
-SELECT notes.id, notes.person_id, notes.text, notes.source_message_id, notes.created_at
-FROM notes
-WHERE notes.person_id = :person_id AND notes.digest = :digest
-
--- name: note_list
-SELECT notes.id, notes.person_id, notes.text, notes.source_message_id, notes.created_at
-FROM notes
-WHERE notes.person_id = :person_id ORDER BY notes.number DESC
- LIMIT :limit OFFSET 0
-
--- name: note_delete
-DELETE FROM notes WHERE notes.person_id = :person_id AND notes.id = :id RETURNING id
-
 -- name: state_get
 SELECT states.data
 FROM states
@@ -299,3 +282,69 @@ UPDATE inbox SET state='running' WHERE inbox.id = :id AND inbox.state = 'decided
 
 -- name: turn_give_up
 UPDATE inbox SET state='running', node=:node WHERE inbox.id = :id AND inbox.state = 'waiting' RETURNING record
+
+-- name: fact_add
+INSERT INTO facts (id, person_id, text, digest, source_message_id, assistant, importance, created_at) VALUES (:id, :person_id, :text, :digest, :source_message_id, :assistant, :importance, :created_at)
+
+-- name: fact_by_digest
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+FROM facts
+WHERE facts.person_id = :person_id AND facts.digest = :digest
+
+-- name: fact_by_id
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+FROM facts
+WHERE facts.person_id = :person_id AND facts.id = :id
+
+-- name: fact_list
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+FROM facts
+WHERE facts.person_id = :person_id ORDER BY facts.number DESC
+ LIMIT :limit OFFSET 0
+
+-- name: fact_count
+SELECT count(*) AS count_1
+FROM facts
+WHERE facts.person_id = :person_id
+
+-- name: fact_drop
+DELETE FROM facts WHERE facts.number IN (SELECT facts.number
+FROM facts
+WHERE facts.person_id = :person_id AND facts.id != :kept ORDER BY facts.importance, facts.number
+ LIMIT :too_many OFFSET 0) RETURNING id, person_id, text, created_at, source_message_id, assistant, importance
+
+-- name: fact_change
+UPDATE facts SET text=:new_text, digest=:new_digest, importance=:new_importance WHERE facts.person_id = :person_id AND facts.id = :id RETURNING id, person_id, text, created_at, source_message_id, assistant, importance
+
+-- name: fact_delete
+DELETE FROM facts WHERE facts.person_id = :person_id AND facts.id = :id RETURNING id, person_id, text, created_at, source_message_id, assistant, importance
+
+-- name: fact_clear
+DELETE FROM facts WHERE facts.person_id = :person_id RETURNING id
+
+-- name: vector_missing
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+FROM facts LEFT OUTER JOIN vectors ON vectors.number = facts.number AND vectors.model = :model AND vectors.dimension = :dimension
+WHERE vectors.number IS NULL ORDER BY facts.number DESC
+ LIMIT :limit OFFSET 0
+
+-- name: vector_drop
+DELETE FROM vectors WHERE vectors.number IN (SELECT facts.number
+FROM facts
+WHERE facts.id = :id)
+
+-- name: vector_add
+INSERT INTO vectors (number, model, dimension, vector, made_at) SELECT facts.number, :model AS anon_1, :dimension AS anon_2, :vector AS anon_3, :made_at AS anon_4
+FROM facts
+WHERE facts.id = :id AND facts.digest = :digest
+
+-- name: vector_list
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, vectors.vector
+FROM facts JOIN vectors ON vectors.number = facts.number
+WHERE facts.person_id = :person_id AND vectors.model = :model AND vectors.dimension = :dimension ORDER BY facts.number DESC
+ LIMIT :limit OFFSET 0
+
+-- name: vector_mark
+SELECT count(*) AS count_1, coalesce(max(vectors.made_at), 0) AS coalesce_1
+FROM facts JOIN vectors ON vectors.number = facts.number
+WHERE facts.person_id = :person_id AND vectors.model = :model AND vectors.dimension = :dimension

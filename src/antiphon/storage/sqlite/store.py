@@ -13,23 +13,24 @@ from antiphon.storage.base import (
     ConversationStore,
     InboxStore,
     NodeStore,
-    NoteStore,
     OutboxStore,
     PeopleStore,
     StateStore,
 )
 from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.migrations.current import bring_up_to_date, version
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.catalogue import statements
 from antiphon.storage.sql.conversations import SqlConversations
+from antiphon.storage.sql.facts import SqlFacts
 from antiphon.storage.sql.inbox import SqlInbox
 from antiphon.storage.sql.nodes import SqlNodes
-from antiphon.storage.sql.notes import SqlNotes
 from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
 from antiphon.storage.sql.states import SqlStates
 from antiphon.storage.sql.unit import P, T, Unit, run
+from antiphon.storage.sql.vectors import SqlVectors
 from antiphon.storage.sqlite.connection import connect, has_room, identity_of, path_of, prepare
 from antiphon.storage.sqlite.faults import translated
 from antiphon.storage.sqlite.lane import Lane, WriteLane
@@ -52,7 +53,8 @@ class SqliteStore:
     inbox: InboxStore
     outbox: OutboxStore
     people: PeopleStore
-    notes: NoteStore
+    facts: FactStore
+    vectors: VectorStore
     states: StateStore
     approvals: ApprovalStore
     nodes: NodeStore
@@ -79,7 +81,8 @@ class SqliteStore:
         self.inbox = SqlInbox(self, node)
         self.outbox = SqlOutbox(self, node)
         self.people = SqlPeople(self)
-        self.notes = SqlNotes(self)
+        self.facts = SqlFacts(self)
+        self.vectors = SqlVectors(self)
         self.states = SqlStates(self)
         self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)

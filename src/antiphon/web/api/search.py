@@ -40,7 +40,7 @@ def search_routes(finder: Finder, current: CurrentPerson) -> APIRouter:
 
     @routes.get("/search", response_model=SearchResult)
     async def search(me: Me, q: Text, limit: Limit = 10, within: Names = []) -> dict[str, Any]:  # noqa: B006
-        """What fits any of the words, best first: of your messages, your notes and the manual."""
+        """What fits any of the words, best first: of your messages, what is remembered of you and the manual."""
         found: dict[str, Any] = msgspec.to_builtins(await finder.find(me.id, q, limit=limit, sources=within))
         return found
 

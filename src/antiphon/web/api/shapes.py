@@ -127,7 +127,7 @@ class ModelShape(Shape):
 class PassageShape(Shape):
     """Something that was found."""
 
-    source: str = Field(description="Where: `messages`, `notes` or `manual`.", examples=["messages"])
+    source: str = Field(description="Where: `messages`, `facts` or `manual`.", examples=["messages"])
     id: str = Field(description="Of the message or note; of a section of the manual its file and heading.")
     title: str = Field(description="Title of the conversation, or the headings above the section; empty for a note.")
     text: str = Field(description="With the words that were looked for in «».", examples=["The «lighthouse» is open."])

@@ -1,0 +1,16 @@
+"""The section `memory` of the settings."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class MemorySettings(BaseModel):
+    """What is remembered of people."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    most_facts: int = Field(
+        1_000,
+        ge=1,
+        le=50_000,
+        description="Facts that are kept of one person; then the least important go, and of those the oldest.",
+    )
