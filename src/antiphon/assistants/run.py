@@ -54,8 +54,8 @@ class Ended(Struct, frozen=True, kw_only=True):
 
     `status` is refused when nothing worth keeping came, interrupted when the answer is not whole. `reason` is a
     sentence for people and `code` its name: why it was refused or interrupted, or a remark on an answer; both are
-    None for a plain answer. `parts` ends with a notice that says the same. `calls` are those of `AnswerWishes.tools`, for
-    whoever asked to carry out.
+    None for a plain answer. `parts` ends with a notice that says the same. `calls` are of `AnswerWishes.tools`: whoever
+    asked carries them out.
     """
 
     status: Outcome

@@ -22,6 +22,7 @@ from antiphon.web.openai.config import OpenAISettings
 from antiphon.web.openai.errors import ApiError, RefusedError
 
 PREFIX = "/v1/"
+_CRASHED = ApiError(500, "Something went wrong here. The log has the details.", "server_error")
 
 log = get_logger(__name__)
 
@@ -55,6 +56,9 @@ class OpenAIRoutes:
         except AntiphonError as error:
             log.warning("openai.failed", code=error.code, error=str(error))
             await reply.error(ApiError(503 if error.retryable else 500, error.public, "server_error", error.code))
+        except Exception:  # whatever it is, a client of this API is told in its own form
+            log.exception("openai.crashed", path=scope["path"])
+            await reply.error(_CRASHED)
 
     async def _serve(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
         method, path = scope["method"], scope["path"]
@@ -107,8 +111,8 @@ class OpenAIRoutes:
         chunks = Chunks(answering.identity, asked.name, created, include_usage=asked.usage)
         async for event in events:
             if isinstance(event, ApiError):
-                await (reply.send(event.chunk()) if reply.status else reply.error(event))
-                break
+                await reply.error(event)
+                return
             if not reply.status:
                 await reply.stream(chunks.first())
             if data := chunks.encode(event):
@@ -121,7 +125,6 @@ class _Reply:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._streams = False
         self.status = 0
 
     async def json(self, body: bytes, status: int = 200) -> None:
@@ -129,20 +132,22 @@ class _Reply:
         await self._send({"type": "http.response.body", "body": body})
 
     async def error(self, error: ApiError) -> None:
-        await self.json(error.body(), error.status)
+        """Also in the middle of a stream, which ends there."""
+        if not self.status:
+            await self.json(error.body(), error.status)
+        else:
+            await self.send(error.chunk())
+            await self.end()
 
     async def stream(self, first: bytes) -> None:
         await self._begin(200, (b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no"))
-        self._streams = True
         await self.send(first)
 
     async def send(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
-        """Ends a stream; a whole answer has ended already."""
-        if self._streams:
-            await self._send({"type": "http.response.body", "body": b""})
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def _begin(self, status: int, *headers: tuple[bytes, bytes]) -> None:
         self.status = status
