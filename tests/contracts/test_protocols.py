@@ -236,6 +236,16 @@ async def test_what_was_said_before_a_cut_is_kept(provider: HttpProvider) -> Non
     assert (_error(events).kind, _error(events).retryable) == ("interrupted", False)
 
 
+@pytest.mark.parametrize("after", [0, 1, 60, 150, 400, 700, 1000, 1400, 100_000])
+async def test_a_connection_may_break_at_any_byte(provider: HttpProvider, after: int) -> None:
+    events = await _listen(provider, f"!sever {after} !reason !echo one two three")
+    assert "one two three".startswith(_said(events))
+    if after == 100_000:
+        assert events[-1] == Finish("stop")
+    elif isinstance(events[-1], Error):
+        assert _error(events).kind == "interrupted"
+
+
 @pytest.mark.parametrize("text", ["!hang", "!slow 60000 !long 9"])
 async def test_closing_a_stream_frees_its_connection_at_once(
     server: DemoServer, provider: HttpProvider, text: str

@@ -62,7 +62,8 @@ class Script(Struct, frozen=True, kw_only=True):
     """A whole answer. `events` end with exactly one `Finish` or `Error`.
 
     `delay` is seconds a token where the request asks for slowness. `fault` is what the last event stands for: in
-    process it is that event, on the wire it really happens, as do calls `without_ids` and writes of `split` bytes.
+    process it is that event, on the wire it really happens, as do calls `without_ids`, writes of `split` bytes, and a
+    break after `sever` bytes.
     """
 
     events: tuple[Event, ...]
@@ -70,6 +71,7 @@ class Script(Struct, frozen=True, kw_only=True):
     fault: Fault | None = None
     without_ids: bool = False
     split: int | None = None
+    sever: int | None = None
 
 
 class Utterance(Struct, frozen=True, kw_only=True):
@@ -95,6 +97,7 @@ def perform(request: ModelRequest, *, forgiven: bool = False) -> Script:
         fault=asked.fault,
         without_ids=asked.without_ids,
         split=asked.split,
+        sever=asked.sever,
     )
 
 

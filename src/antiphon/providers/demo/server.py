@@ -157,11 +157,10 @@ class DemoServer:
         for event in script.events:
             if _is_token(event) and (seconds := pace.wait()):
                 await asyncio.sleep(seconds)
-        match script.fault:
-            case Fault(kind="cut"):
-                _abort(request)
-            case Fault(kind="garbage"):
-                return web.Response(body=GARBAGE, content_type="application/json")
+        if script.sever is not None or (script.fault is not None and script.fault.kind == "cut"):
+            _abort(request)
+        if script.fault is not None and script.fault.kind == "garbage":
+            return web.Response(body=GARBAGE, content_type="application/json")
         return web.Response(body=wire.whole(asked, script.events), content_type="application/json")
 
     async def _stream(self, request: web.Request, wire: Wire, asked: Asked, script: Script) -> web.StreamResponse:
@@ -173,7 +172,7 @@ class DemoServer:
         if script.split and wire.manner.names_in_pieces:
             events = _names_in_pieces(events)
         try:
-            await self._write(_Out(response, script.split), wire.encoder(asked), events, self._pace(script))
+            await self._write(_Out(request, response, script), wire.encoder(asked), events, self._pace(script))
             if fault is not None and fault.kind == "garbage":
                 await response.write(GARBAGE)
             if fault is not None and fault.kind == "cut":
@@ -212,13 +211,24 @@ class DemoServer:
 
 
 class _Out:
-    """The body of an answer, in writes of `split` bytes, each a packet of its own, where that is asked for."""
+    """The body of an answer: in writes of `split` bytes, each a packet of its own, and no more than `sever` bytes,
+    where the script says so."""
 
-    def __init__(self, response: web.StreamResponse, split: int | None) -> None:
+    def __init__(self, request: web.Request, response: web.StreamResponse, script: Script) -> None:
+        self._request = request
         self._response = response
-        self._split = split
+        self._split = script.split
+        self._left = script.sever
 
     async def write(self, data: bytes) -> None:
+        if self._left is None or len(data) < self._left:
+            self._left = None if self._left is None else self._left - len(data)
+            await self._send(data)
+        else:
+            await self._send(data[: self._left])
+            _abort(self._request)
+
+    async def _send(self, data: bytes) -> None:
         step = self._split or max(1, len(data))
         for at in range(0, len(data), step):
             await self._response.write(data[at : at + step])

@@ -42,6 +42,7 @@ def test_directives_may_be_combined_each_once() -> None:
     assert parse("!cut 1 !cut 2").rest == "!cut 2"
     found = parse("!split 3 !noids !long 2")
     assert (found.split, found.without_ids, found.long) == (3, True, 2)
+    assert (parse("!sever 7 x").sever, parse("!sever x").sever, parse("!sever x").rest) == (7, 100, "x")
     assert (parse("!split 0").split, parse("!split").split) == (1, 1)
 
 

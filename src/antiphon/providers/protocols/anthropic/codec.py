@@ -55,8 +55,7 @@ class AnthropicMessages(Struct, frozen=True):
             body["system"] = system
         if thinking:
             body["thinking"] = thinking
-        if request.tools:
-            body |= _tools(request, traits)
+        body |= _tools(request, traits) if request.tools else _tools_of_the_past(request)
         if request.temperature is not None and traits.samples and not thinking:
             body["temperature"] = min(request.temperature, 1.0)
         if output := _output(request, traits):
@@ -113,6 +112,13 @@ def _tools(request: ModelRequest, traits: Traits) -> dict[str, Any]:
             return {"tools": tools, "tool_choice": {"type": "tool", "name": name}}
         case _:
             return {"tools": tools}
+
+
+def _tools_of_the_past(request: ModelRequest) -> dict[str, Any]:
+    """Calls are refused in a request without tools; none of these may be called again."""
+    names = dict.fromkeys(call.name for message in request.messages for call in message.calls)
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+    return {"tools": tools, "tool_choice": {"type": "none"}} if tools else {}
 
 
 def _output(request: ModelRequest, traits: Traits) -> dict[str, Any]:

@@ -227,6 +227,13 @@ def test_the_newest_are_told_in_words_to_call_a_tool(choice: Any, words: str) ->
     assert "system" not in sent(tools=(CLOCK,), tool_choice="none")
 
 
+def test_calls_of_the_past_need_tools_that_cannot_be_called() -> None:
+    assert "tools" not in sent()
+    body = sent(HI, said("", calls=(call("a"), call("b"))), result("a", "x"), result("b", "y"))
+    assert body["tools"] == [{"name": "clock", "input_schema": {"type": "object"}}]
+    assert body["tool_choice"] == {"type": "none"}
+
+
 def test_a_forced_call_goes_before_thinking_where_both_are_refused() -> None:
     assert "thinking" not in sent(model=FOUR_FIVE, tools=(CLOCK,), tool_choice="required", effort="high")
 
