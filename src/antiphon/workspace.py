@@ -299,6 +299,7 @@ class Workspace:
             cache=self.cache,
             flow=self._flow,
             openai=self.config.openai,
+            mcp=self.config.mcp,
         )
         return edge.server(self.config.server, self._drain)
 

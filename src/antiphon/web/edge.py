@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.directory import Directory
@@ -18,6 +19,7 @@ from antiphon.realtime.channel import Channel
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.search.finder import Finder
 from antiphon.telemetry.monitoring import MonitoringService
+from antiphon.tools.mcp.config import McpSettings
 from antiphon.web import problems
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
@@ -35,6 +37,7 @@ from antiphon.web.guard import Guard
 from antiphon.web.health import health_routes
 from antiphon.web.hot import HotPaths
 from antiphon.web.idempotency import Idempotency
+from antiphon.web.mcp import PATH, McpEndpoint, McpServing
 from antiphon.web.openai.answering import Answerer
 from antiphon.web.openai.config import OpenAISettings
 from antiphon.web.openai.rounds import Rounds
@@ -61,6 +64,7 @@ class Edge:
     cache: Cache
     flow: Flow
     openai: OpenAISettings
+    mcp: McpSettings
 
     def server(self, settings: ServerSettings, drain: Callable[[], Awaitable[None]]) -> WebServer:
         """Serves sockets, API, health and page; not yet bound. `drain` is that of `WebServer`."""
@@ -70,7 +74,7 @@ class Edge:
             self._api(house),
             max_body_bytes=settings.max_body_bytes,
             mounted=self.phoenix.plain,
-            apps={PREFIX: self._openai()} if self.openai.enabled else {},
+            apps=self._apps(settings.max_body_bytes),
         )
         names = frozenset({settings.host, self.phoenix.config.security.public_host or settings.host})
         guard = Guard(
@@ -93,11 +97,18 @@ class Edge:
             api.include_router(routes, prefix="/api/v1")
         return api
 
-    def _openai(self) -> OpenAIRoutes:
+    def _apps(self, max_body_bytes: int) -> Mapping[str, ASGIApp]:
+        """What speaks protocols of others, by the beginning of its paths."""
         metrics = self.monitoring.metrics
         rounds = Rounds(self.cache, self.openai.rounds_seconds)
         answerer = Answerer(flow=self.flow, rounds=rounds, keeper=self.flow.keeper(self.history, metrics))
-        return OpenAIRoutes(answerer, self.assistants, self.person, self.openai, metrics)
+        apps: dict[str, ASGIApp] = {}
+        if self.openai.enabled:
+            apps[PREFIX] = OpenAIRoutes(answerer, self.assistants, self.person, self.openai, metrics)
+        if self.mcp.serve:
+            about = McpServing(version=self.version, tools=self.mcp.serve_tools, max_body_bytes=max_body_bytes)
+            apps[PATH] = McpEndpoint(answerer, self.assistants, self.person, about)
+        return apps
 
     def _open_channels(self) -> Collection[str]:
         """Returns the patterns of the topics that are the house's own."""

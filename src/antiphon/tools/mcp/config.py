@@ -37,8 +37,10 @@ class McpServerSettings(BaseModel):
 
 
 class McpSettings(BaseModel):
-    """The servers whose tools assistants may use."""
+    """The servers whose tools assistants may use, and what is served to others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     servers: dict[_Name, McpServerSettings] = Field({}, description="Servers by name, whose tools assistants may use.")
+    serve: bool = Field(False, description="Serve the assistants at `/mcp`, each as a tool that is asked.")
+    serve_tools: tuple[str, ...] = Field((), description="Tools that are served there too, by name.")
