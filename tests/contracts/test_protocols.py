@@ -335,6 +335,22 @@ def test_a_cut_at_any_byte_is_one_end(protocol: str, text: str) -> None:
             assert events[-1] == whole[-1]
 
 
+def test_silence_behind_the_end_is_no_failure(protocol: str) -> None:
+    """A vendor that has said how its answer ends, and then nothing, not even that."""
+    data = _recorded(protocol, "!echo one two")
+    whole = _decoded(protocol, [data])
+    codec = PROVIDERS[protocol][0].codec
+    ends = set()
+    for at in range(len(data) + 1):
+        decoder = codec.decoder(Failures("vendor"), codec.encode(_request("hi")), wait=None)
+        events = decoder.feed(data[:at])
+        events += decoder.fail(Failures("vendor").of("timeout", "silence"))
+        ends.add(type(events[-1]))
+        if isinstance(events[-1], Finish):
+            assert _said(events) == _said(whole)
+    assert ends == {Finish, Error}
+
+
 def _said(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 

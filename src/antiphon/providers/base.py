@@ -64,8 +64,9 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
     """One message of a prompt, in no vendor's format.
 
     `calls` belongs to role assistant, `call_id` and `name` to role tool, `files` to role user. `reasoning` and `opaque`
-    are given back to the vendor that made them where its protocol wants that. `keep` marks the end of a beginning that
-    later requests will share: a vendor with a prompt cache is asked to keep everything up to here.
+    (under the name of a protocol) are given back to the vendor that made them where its protocol wants that. `keep`
+    marks the end of a beginning that later requests will share: a vendor with a prompt cache is asked to keep
+    everything up to here.
     """
 
     role: Literal["system", "user", "assistant", "tool"]

@@ -151,7 +151,10 @@ class AnswerDecoder(ABC):
         return self._give()
 
     def fail(self, error: Error) -> list[Event]:
-        """The last events, when the reader gave up for a reason of its own."""
+        """The last events, when the reader gave up for a reason of its own: none, where the vendor has said already how
+        the answer ends."""
+        if self._finish is not None:
+            self._close()
         self._fail(error)
         return self._give()
 

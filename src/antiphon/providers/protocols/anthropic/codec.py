@@ -3,7 +3,7 @@
 https://platform.claude.com/docs/en/api/messages. What a model of one generation refuses is told by `traits`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from antiphon.providers.protocols.anthropic.decoder import AnthropicDecoder
 from antiphon.providers.protocols.anthropic.messages import conversation
 from antiphon.providers.protocols.anthropic.schema import accepted
 from antiphon.providers.protocols.anthropic.traits import Traits, traits_of
+from antiphon.providers.protocols.asking import in_words
 
 _VERSION = "2023-06-01"
 _BETA = "thinking-binding-controls-2026-08-01"
@@ -42,8 +43,7 @@ class AnthropicMessages(Struct, frozen=True):
     def encode(self, request: ModelRequest) -> bytes:
         traits = traits_of(request.model)
         system, turns = conversation(request.messages)
-        if not traits.can_be_forced:
-            system += _in_words(request)
+        system += [{"type": "text", "text": order} for order in _in_words(request, traits)]
         thinking = _thinking(request, traits)
         body: dict[str, Any] = {
             "model": request.model,
@@ -90,12 +90,13 @@ def _is_forced(request: ModelRequest) -> bool:
     return bool(request.tools) and request.tool_choice not in ("auto", "none")
 
 
-def _in_words(request: ModelRequest) -> list[dict[str, Any]]:
-    """What cannot be demanded of the newest models."""
-    if not _is_forced(request):
-        return []
-    which = f"the tool {request.tool_choice.name}" if isinstance(request.tool_choice, ToolName) else "a tool"
-    return [{"type": "text", "text": f"Answer this time with a call of {which}, and with nothing else."}]
+def _in_words(request: ModelRequest, traits: Traits) -> Iterator[str]:
+    """What cannot be demanded of this model: a call of the newest, JSON of the oldest."""
+    if _is_forced(request) and not traits.can_be_forced:
+        which = f"the tool {request.tool_choice.name}" if isinstance(request.tool_choice, ToolName) else "a tool"
+        yield f"Answer this time with a call of {which}, and with nothing else."
+    if request.output is not None and not traits.takes_schema:
+        yield in_words(request.output)
 
 
 def _tools(request: ModelRequest, traits: Traits) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _output(request: ModelRequest, traits: Traits) -> dict[str, Any]:
     config: dict[str, Any] = {}
     if request.effort is not None and traits.adaptive:
         config["effort"] = request.effort
-    if request.output is not None:
+    if request.output is not None and traits.takes_schema:
         config["format"] = {"type": "json_schema", "schema": accepted(request.output.schema)}
     return config
 

@@ -95,7 +95,8 @@ class AnthropicDecoder(AnswerDecoder):
         self._begun = True
         if isinstance(delta.text, str):
             self._say(delta.text)
-        elif index in self._thoughts:
+        elif delta.thinking is not None or delta.signature is not None:
+            self._thoughts.setdefault(index, _Thought([]))  # some vendors do not open the block
             self._think(index, delta.thinking, delta.signature)
         elif isinstance(delta.partial_json, str) and index in self._tools:
             self._call(index, None, None, delta.partial_json)

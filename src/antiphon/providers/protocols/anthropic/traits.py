@@ -18,6 +18,7 @@ class Traits(Struct, frozen=True, kw_only=True):
     thinks_unasked: bool = False
     samples: bool = True  # takes a temperature
     can_be_forced: bool = True  # to call a tool
+    takes_schema: bool = False  # of an answer that programs read
     binds_thinking: bool = False  # to the conversation before it, and refuses it behind any other
 
 
@@ -33,5 +34,6 @@ def traits_of(model: str) -> Traits:
         thinks_unasked=version >= (5, 0),
         samples=version < (4, 7),
         can_be_forced=not latest,
+        takes_schema=version >= (4, 1),
         binds_thinking=latest,
     )

@@ -256,6 +256,13 @@ def test_an_answer_for_programs_has_a_schema() -> None:
     }
 
 
+def test_who_takes_no_schema_is_told_in_words() -> None:
+    output = OutputSchema(name="bill", schema={"type": "object"})
+    body = sent(model="kimi-k3", output=output)
+    assert "output_config" not in body
+    assert '{"type":"object"}' in body["system"][0]["text"]
+
+
 def test_what_a_schema_may_not_hold_is_said_in_words() -> None:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

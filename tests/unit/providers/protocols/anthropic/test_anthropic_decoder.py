@@ -113,6 +113,12 @@ def test_a_thought_that_nobody_signed_or_closed() -> None:
     assert ReasoningDelta("", opaque) in decode(sse(START, *unclosed, ended("end_turn"), STOP))
 
 
+def test_a_thought_that_nobody_opened() -> None:
+    thought = [grown(0, "thinking_delta", thinking="hm"), grown(0, "signature_delta", signature="s"), shut(0)]
+    opaque = {"anthropic": [{"type": "thinking", "thinking": "hm", "signature": "s"}]}
+    assert decode(sse(START, *thought, *TEXT, STOP))[:2] == [ReasoningDelta("hm"), ReasoningDelta("", opaque)]
+
+
 def test_tools_are_called_side_by_side() -> None:
     events = decode(
         sse(
