@@ -17,6 +17,7 @@ from antiphon.assistants.directory import Directory, built_in, chosen
 from antiphon.assistants.equipment import Equipment
 from antiphon.assistants.factory import configured
 from antiphon.assistants.memory.base import Recollection
+from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.memory.memory import open_memory
 from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.selector import ModelSelector
@@ -92,8 +93,7 @@ class Workspace:
         config = self.config
         self.settings = ConfigReloader(config, check=self._check_settings)
         self.settings.listen(self._take_settings)
-        self._tasks = Tasks()
-        self._lifecycle = Lifecycle()
+        self._tasks, self._lifecycle = Tasks(), Lifecycle()
         self._lost: ServiceError | None = None
 
         # What a process has once.
@@ -260,6 +260,9 @@ class Workspace:
             commands=Commands([found.get(name) for name in found.names()], self.services),
             assistants=self.assistants,
             context=ContextBuilder(self.prompts, self.config.assistants),
+            remembered=FittingFacts(
+                self.memory.finder, self.config.memory, bytes_per_token=self.config.assistants.bytes_per_token
+            ),
             selector=self.selector,
             providers=self.providers,
             catalogue=self.catalogue,
@@ -292,6 +295,7 @@ class Workspace:
             router=self.router,
             adapter=self.web,
             search=self.search,
+            memory=self.memory,
             assistants=self.assistants,
             catalogue=self.catalogue,
             default_model=lambda: self.default_model,

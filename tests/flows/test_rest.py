@@ -178,6 +178,8 @@ async def test_the_schema_describes_every_route(http: aiohttp.ClientSession) -> 
         "/api/v1/conversations/{conversation_id}/messages",
         "/api/v1/assistants",
         "/api/v1/models",
+        "/api/v1/people/{person_id}/memory",
+        "/api/v1/people/{person_id}/memory/{fact_id}",
         "/api/v1/search",
         "/api/v1/publish",
         "/api/v1/presence/{topic}",

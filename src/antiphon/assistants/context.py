@@ -39,12 +39,15 @@ class ContextBuilder:
         conversation: Conversation,
         person: Person,
         history: History,
+        facts: str = "",
     ) -> tuple[ChatMessage, ...]:
-        """The prompt of a turn; `history` is what came before it. Raises `ConfigError` when the assistant's prompt
-        does not exist."""
+        """The prompt of a turn; `history` is what came before it, `facts` what is remembered of the person and fits.
+        Raises `ConfigError` when the assistant's prompt does not exist."""
         values = PromptValues(
             assistant=assistant.name, person=person.name, title=conversation.title, today=self._today()
         )
-        system = ChatMessage(role="system", text=self._prompts.render(assistant.instructions, values))
+        instructions = self._prompts.render(assistant.instructions, values)
+        # Behind the instructions, which stay the beginning that a vendor's prompt cache knows.
+        system = ChatMessage(role="system", text=f"{instructions}\n\n{facts}" if facts else instructions)
         question = ChatMessage(role="user", text=turn.text)
         return (system, *newest(history, self._budget - messages_size((system, question))), question)

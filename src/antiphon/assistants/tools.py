@@ -1,11 +1,10 @@
 """The tools by which an assistant remembers: facts about a person, and what was said in other conversations."""
 
-from antiphon.assistants.memory.base import Recollection
+from antiphon.assistants.memory.base import Recollection, told
 from antiphon.errors import ToolError, ValidationError
 from antiphon.search.base import Passage, Search
 from antiphon.search.facts import FACTS
 from antiphon.search.sources import MESSAGES
-from antiphon.storage.facts import Kept
 from antiphon.tools.base import ToolContext, tool
 
 NOTHING = "Nothing found."
@@ -29,7 +28,7 @@ async def remember(text: str, memory: Recollection, context: ToolContext) -> str
         )
     except ValidationError as error:
         raise ToolError(error.public) from error
-    return told(kept)
+    return "\n".join(told(kept))
 
 
 @tool(timeout=10)
@@ -54,15 +53,6 @@ async def search_conversations(query: str, search: Search, context: ToolContext)
         context.person_id, query, limit=_RESULTS, sources=[MESSAGES], exclude=context.conversation_id
     )
     return "\n".join(map(_message_line, found.items)) or NOTHING
-
-
-def told(kept: Kept) -> str:
-    """What was kept, and what had to go for it, in one line each."""
-    lines = [f"Remembered: {kept.fact.text}"]
-    if kept.replaced is not None:
-        lines.append(f"Instead of: {kept.replaced.text}")
-    lines += [f"Forgotten, because there is no room for more: {fact.text}" for fact in kept.dropped]
-    return "\n".join(lines)
 
 
 def _fact_line(fact: Passage) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
+from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.selector import ModelSelector
 from antiphon.commands.base import Commands
 from antiphon.conversation.ending import TurnEnding
@@ -35,6 +36,7 @@ class Flow:
     commands: Commands
     assistants: Directory
     context: ContextBuilder
+    remembered: FittingFacts
     selector: ModelSelector
     providers: ProviderRegistry
     catalogue: Catalogue
@@ -68,6 +70,7 @@ class Flow:
             house=house,
             assistants=self.assistants,
             context=self.context,
+            facts=self.remembered,
             selector=self.selector,
             generation=Generation(providers=self.providers, services=self.services, states=self.store.states),
             ending=ending,

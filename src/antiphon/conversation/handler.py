@@ -8,6 +8,7 @@ from msgspec import structs
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.history import History
+from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.selector import ModelSelector
 from antiphon.commands.base import CommandCall, CommandHouse, CommandOutcome, Commands
 from antiphon.conversation.ending import TurnEnding
@@ -31,6 +32,7 @@ class MessageHandler:
     house: CommandHouse
     assistants: Directory
     context: ContextBuilder
+    facts: FittingFacts
     selector: ModelSelector
     generation: Generation
     ending: TurnEnding
@@ -52,7 +54,8 @@ class MessageHandler:
             if history is None:
                 log.info("turn.moved", turn_id=turn.id)
                 return
-            context = self.context.build(turn, assistant, session.conversation, session.person, history)
+            facts = await self.facts.block(turn.person_id, turn.text)
+            context = self.context.build(turn, assistant, session.conversation, session.person, history, facts)
             generated = await self.generation.run(stream, assistant, choice, context)
             record, reply = answer_from(generated, record_of(assistant, choice), stream.stopped)
         record = structs.replace(record, elapsed_ms=(perf_counter() - started) * 1000)

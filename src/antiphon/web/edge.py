@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.directory import Directory
+from antiphon.assistants.memory.base import Recollection
 from antiphon.cache.cache import Cache
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
@@ -23,6 +24,7 @@ from antiphon.tools.mcp.config import McpSettings
 from antiphon.web import problems
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
+from antiphon.web.api.memory import memory_routes
 from antiphon.web.api.realtime import realtime_routes
 from antiphon.web.api.realtime_publish import publish_routes
 from antiphon.web.api.search import search_routes
@@ -57,6 +59,7 @@ class Edge:
     router: MessageRouter
     adapter: WebAdapter
     search: Finder
+    memory: Recollection
     assistants: Directory
     catalogue: Catalogue
     default_model: Callable[[], str]
@@ -90,6 +93,7 @@ class Edge:
         for routes in (
             conversation_routes(self.history, self.router, self.person),
             search_routes(self.search, self.person),
+            memory_routes(self.memory, self.person),
             catalogue_routes(self.assistants.all, self.default_model, self.catalogue.names, self.catalogue.resting),
             publish_routes(self.phoenix, house, Idempotency(self.cache), self.person),
             realtime_routes(self.phoenix, self.person),

@@ -48,3 +48,11 @@ class Recollection(Protocol):
     async def list(self, *, person: str = LOCAL, limit: int = 100) -> list[Fact]:
         """The newest first."""
         ...
+
+
+def told(kept: Kept) -> list[str]:
+    """What was kept, and what had to go for it, one line each."""
+    lines = [f"Remembered: {kept.fact.text}"]
+    if kept.replaced is not None:
+        lines.append(f"Instead of: {kept.replaced.text}")
+    return lines + [f"Forgotten, because there is no room for more: {fact.text}" for fact in kept.dropped]

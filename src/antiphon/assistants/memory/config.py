@@ -14,3 +14,9 @@ class MemorySettings(BaseModel):
         le=50_000,
         description="Facts that are kept of one person; then the least important go, and of those the oldest.",
     )
+    prompt_tokens: int = Field(
+        400,
+        ge=0,
+        le=8_000,
+        description="Tokens (estimated) of facts that a model is given when they fit what the person says; 0: none.",
+    )

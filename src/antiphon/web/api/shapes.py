@@ -128,13 +128,29 @@ class PassageShape(Shape):
     """Something that was found."""
 
     source: str = Field(description="Where: `messages`, `facts` or `manual`.", examples=["messages"])
-    id: str = Field(description="Of the message or note; of a section of the manual its file and heading.")
-    title: str = Field(description="Title of the conversation, or the headings above the section; empty for a note.")
+    id: str = Field(description="Of the message or fact; of a section of the manual its file and heading.")
+    title: str = Field(description="Title of the conversation, or the headings above the section; empty for a fact.")
     text: str = Field(description="With the words that were looked for in «».", examples=["The «lighthouse» is open."])
     score: float = Field(ge=0, description="Only compared with others of the same answer.")
     when: datetime | None
     role: Role | None = Field(description="Who said it, of a message.")
-    reference: str | None = Field(description="Of a message its conversation, of a note the message that asked for it.")
+    reference: str | None = Field(description="Of a message its conversation, of a fact the message it comes from.")
+
+
+class FactShape(Shape):
+    """One remembered thing about a person."""
+
+    id: str = Field(pattern=ULID)
+    person_id: str
+    text: str = Field(examples=["Likes green tea"])
+    created_at: datetime
+    source_message_id: str | None = Field(description="The message it comes from.")
+    assistant: str | None = Field(description="Who kept it; null when the person did.")
+    importance: int = Field(ge=1, le=5, description="5 matters most.")
+
+
+class FactList(Shape):
+    items: list[FactShape]
 
 
 class ConversationList(Shape):
