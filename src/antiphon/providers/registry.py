@@ -37,6 +37,7 @@ _BUILT_IN = MappingProxyType(
         "fireworks": f"{_HOUSE}.vendors:FireworksProvider",
         "github": f"{_HOUSE}.github:GitHubModelsClient",
         "ollama": f"{_HOUSE}.ollama:OllamaProvider",
+        "pydantic-ai": f"{_HOUSE}.pydantic_ai:PydanticAIProvider",
         "llamacpp": f"{_HOUSE}.compatible:LlamaCppProvider",
         "lmstudio": f"{_HOUSE}.compatible:LMStudioProvider",
         "vllm": f"{_HOUSE}.compatible:VllmProvider",
