@@ -19,6 +19,7 @@ from antiphon.assistants.factory import configured
 from antiphon.assistants.memory.base import Recollection
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.memory.memory import open_memory
+from antiphon.assistants.private import of_the_house
 from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.tools import recall, remember, search_conversations
@@ -270,6 +271,7 @@ class Workspace:
             outbox=self.outbox,
             live=self.live,
             facts=self._facts,
+            guardrails=of_the_house(self.config.assistants.guardrails),
         )
         drain_seconds = self.config.server.drain_seconds
         return self._flow.router(drain_seconds=drain_seconds, others=self._neighbours, metrics=self.metrics)

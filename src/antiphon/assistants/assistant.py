@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from antiphon.assistants.events import Events, LifeEvent, TurnEventName
+from antiphon.assistants.guardrails import Guardrail
+from antiphon.assistants.output import AnswerForm
 from antiphon.assistants.prompts import Prompt
 from antiphon.assistants.strategies import ResponseStrategy, strategy_of
 from antiphon.errors import ConfigError
@@ -32,6 +34,10 @@ class AssistantOptions(TypedDict, total=False):
     """Rounds of tools in one turn."""
     strategy: ResponseStrategy | str | None
     """How it answers: "plain" (its model as it stands), "formal", "brief", or an object that generates responses."""
+    guardrails: Sequence[Guardrail]
+    """What must not pass, besides what the house does not let through."""
+    output: Any
+    """The form of its answers, for programs: a pydantic model or a JSON Schema."""
 
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # people type it behind an @
@@ -58,6 +64,8 @@ class Assistant:
     max_steps: int
     specs: tuple[ToolSpec, ...]
     strategy: ResponseStrategy | None
+    guardrails: tuple[Guardrail, ...]
+    output: AnswerForm | None
     events: Events
     _by_name: Mapping[str, AnyTool]
 
@@ -86,6 +94,8 @@ class Assistant:
             "max_steps": options.get("max_steps", MAX_STEPS),
             "specs": tuple(_spec(item) for item in by_name.values()),
             "strategy": strategy_of(options.get("strategy"), name),
+            "guardrails": tuple(options.get("guardrails", ())),
+            "output": None if options.get("output") is None else AnswerForm(options["output"]),
             "events": Events(name),
             "_by_name": by_name,
         }

@@ -1,6 +1,6 @@
 """The section `assistants` of the settings."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -30,6 +30,20 @@ class AssistantSection(BaseModel):
     max_steps: int | None = None
     strategy: str = Field("plain", description="plain, formal or brief.")
     options: dict[str, Any] = Field({}, description="What its own factory wants to know besides.")
+
+
+HouseAction = Literal["off", "warn", "mask", "refuse"]
+
+
+class GuardrailSettings(BaseModel):
+    """What must not pass in this house, whoever answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    secrets: HouseAction = Field("off", description="Keys and tokens in what people say and models answer.")
+    personal_data: HouseAction = Field("off", description="E-mail addresses and numbers of phones, cards and accounts.")
+    forbidden: tuple[str, ...] = Field((), description="Regular expressions; what matches is refused both ways.")
+    input_characters: int | None = Field(None, ge=1, description="What people say at once, at most.")
 
 
 class AssistantSettings(BaseModel):
@@ -63,6 +77,7 @@ class AssistantSettings(BaseModel):
     fallback_models: tuple[str, ...] = Field(
         (), description="Models that answer, one after the other, when the chosen one fails before it says anything."
     )
+    guardrails: GuardrailSettings = GuardrailSettings()
     history_messages: int = Field(60, ge=1, le=1_000, description="Messages of a conversation that a model is given.")
     context_tokens: int = Field(
         16_000, ge=500, description="Tokens (estimated) of instructions, history and question together."

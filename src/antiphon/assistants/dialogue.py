@@ -2,6 +2,7 @@
 
 from contextlib import aclosing
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
@@ -28,6 +29,8 @@ class AssistantReply(Struct, frozen=True, kw_only=True):
     parts: tuple[AnyPart, ...]
     usage: Usage
     reason: str | None = None
+    output: Any = None
+    """The answer as data, where the assistant's answers have a form and this one is whole."""
 
     @property
     def calls(self) -> tuple[ToolPart, ...]:
@@ -79,8 +82,14 @@ class Dialogue:
         provider = asked_by(self.assistant, self._provider, context, states)
         ended = await whole(Run(self.assistant, provider, self._model, messages, context))
         self._said += (question, *replay(ended.parts))
+        form = self.assistant.output if ended.status == "answered" else None
         return AssistantReply(
-            text=ended.text, status=ended.status, parts=ended.parts, usage=ended.usage, reason=ended.reason
+            text=ended.text,
+            status=ended.status,
+            parts=ended.parts,
+            usage=ended.usage,
+            reason=ended.reason,
+            output=form.read(ended.text) if form is not None else None,
         )
 
 

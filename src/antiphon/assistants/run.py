@@ -256,6 +256,8 @@ class Run:
         cost = step.cost(self._answer.since(mark))
         if cost is not None:
             self._usage = cost if self._usage is None else self._usage + cost
+        for remark in step.remarks:
+            self._answer.notice(remark.code, remark.text)
         if not self._cut.requested:
             self._ending = step.ending(self._answer, may_call=self._may_call)
             if step.error is not None:

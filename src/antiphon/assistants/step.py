@@ -19,6 +19,7 @@ from antiphon.providers.base import (
     Finish,
     ModelRequest,
     Provider,
+    Remark,
     ToolCall,
     ToolCallEnd,
     UsageReport,
@@ -55,6 +56,7 @@ class Step:
         self.calls: list[ToolCall] = []
         self.finish: str | None = None
         self.error: Error | None = None
+        self.remarks: list[Remark] = []
         self._usage: Usage | None = None
         self._provider = provider
         self._request = request
@@ -91,6 +93,8 @@ class Step:
                 self.finish = reason
             case Error():
                 self.error = event
+            case Remark():
+                self.remarks.append(event)
         return self.finish is not None or self.error is not None
 
     def broke_off(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
+from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.selector import ModelSelector
 from antiphon.commands.base import Commands
@@ -29,7 +30,8 @@ from antiphon.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """What the flow is made of. `facts` are lines for `/status` that only the workspace knows."""
+    """What the flow is made of. `facts` are lines for `/status` that only the workspace knows, `guardrails` what the
+    house lets nobody say."""
 
     store: Store
     sessions: SessionManager
@@ -44,6 +46,7 @@ class Flow:
     outbox: Outbox
     live: Live
     facts: Callable[[], Mapping[str, str]]
+    guardrails: tuple[Guardrail, ...] = ()
 
     def keeper(self, history: ConversationHistory, metrics: Metrics) -> ConversationKeeper:
         """Who keeps conversations that took place elsewhere."""
@@ -72,7 +75,12 @@ class Flow:
             context=self.context,
             facts=self.remembered,
             selector=self.selector,
-            generation=Generation(providers=self.providers, services=self.services, states=self.store.states),
+            generation=Generation(
+                providers=self.providers,
+                services=self.services,
+                states=self.store.states,
+                guardrails=self.guardrails,
+            ),
             ending=ending,
         )
         router = MessageRouter(

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
 from antiphon.assistants.selector import Choice
 from antiphon.assistants.state import TurnStates
@@ -41,11 +42,13 @@ class Generated(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
-    """Runs assistants. `services` is what their tools may ask for, `states` where their state is kept."""
+    """Runs assistants. `services` is what their tools may ask for, `states` where their state is kept, and
+    `guardrails` what the house lets nobody say."""
 
     providers: ProviderRegistry
     services: Services
     states: StateStore
+    guardrails: tuple[Guardrail, ...] = ()
 
     async def run(
         self, stream: TurnStream, assistant: Assistant, choice: Choice, messages: tuple[ChatMessage, ...]
@@ -64,7 +67,8 @@ class Generation:
             assistant=assistant.name,
             services=TurnServices(self.services, states, {}),
         )
-        run = Run(assistant, asked_by(assistant, chain, context, states), chain.answering.model, messages, context)
+        asked = asked_by(assistant, chain, context, states, self.guardrails)
+        run = Run(assistant, asked, chain.answering.model, messages, context)
         stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
         stream.on_cancel(run.cancel)
         ended: Ended | None = None

@@ -170,7 +170,14 @@ class Error(Struct, frozen=True):
     retry_after: float | None = None
 
 
-Event = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallEnd | UsageReport | Finish | Error
+class Remark(Struct, frozen=True):
+    """A sentence of the house about the answer, for people. No vendor sends it; it becomes a notice."""
+
+    code: str
+    text: str
+
+
+Event = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallEnd | UsageReport | Finish | Error | Remark
 
 # --- the contract -------------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class Output:
         return True
 
 
-class Pipeline:
+class LogPipeline:
     """Every output of a process. Before `configure` that is stderr."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Pipeline:
             logger.propagate = True
 
 
-_current = Current(Pipeline)
+_current = Current(LogPipeline)
 
 
 def configure(
@@ -115,7 +115,7 @@ def write(level: int, name: str, event: str, fields: dict[str, Any]) -> None:
 class _Records(logging.Handler):
     """Takes the records of other libraries in."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: LogPipeline) -> None:
         super().__init__()
         self.set_name(_HANDLER)
         self._pipeline = pipeline

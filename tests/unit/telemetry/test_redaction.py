@@ -195,7 +195,7 @@ SURROUNDINGS = st.sampled_from(["{}", "could not reach {} (refused)", "a\n{}\nb"
 def logged_in_every_way(text: str) -> Iterator[str]:
     """The lines that come of a text in a field, deep inside, in an exception with its cause, and of another library."""
     output = io.StringIO()
-    outlets = pipeline.Pipeline()
+    outlets = pipeline.LogPipeline()
     outlets.configure("debug", "json", (), output)
     try:
         raise ValueError(text) from ConnectionError(text)

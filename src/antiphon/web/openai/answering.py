@@ -8,6 +8,7 @@ from time import perf_counter
 
 from msgspec import structs
 
+from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.history import History
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolStarted
@@ -138,15 +139,17 @@ class Answerer:
         nothing = History(context_from=0, upto=0)
         instructions = self.flow.context.build(turn, assistant, conversation, person, nothing)[:-1]
         chain = self.flow.providers.chain((choice.model, *choice.fallbacks))
+        states = TurnStates(PassingStates(), conversation.id)
         context = ToolContext(
             person_id=person.id,
             conversation_id=conversation.id,
             turn_id=turn.id,
             message_id=turn.message_id,
             assistant=assistant.name,
-            services=TurnServices(self.flow.services, TurnStates(PassingStates(), conversation.id), {}),
+            services=TurnServices(self.flow.services, states, {}),
         )
         prompt = (*instructions, *messages)
+        provider = asked_by(assistant, chain, context, states, self.flow.guardrails)
         return Answering(
             identity=f"chatcmpl-{turn.id}",
             asked=asked,
@@ -154,7 +157,7 @@ class Answerer:
             assistant=assistant,
             choice=choice,
             chain=chain,
-            run=Run(assistant, chain, chain.answering.model, prompt, context, asked.wishes),
+            run=Run(assistant, provider, chain.answering.model, prompt, context, asked.wishes),
             rounds=self.rounds,
             keeper=self.keeper,
         )

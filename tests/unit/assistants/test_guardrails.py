@@ -1,0 +1,175 @@
+"""What must not pass does not: in any cutting of the stream, in both directions, told to the person."""
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.config import GuardrailSettings
+from antiphon.assistants.dialogue import AssistantReply, Dialogue
+from antiphon.assistants.guardrails import Guardrail, Sieve, check, judge, length, pattern
+from antiphon.assistants.private import of_the_house, personal_data, secrets
+from antiphon.domain import NoticePart
+from antiphon.errors import ConfigError
+from antiphon.testing.models import ScriptedModel
+
+KEY = "sk-" + "a1" * 20
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ" + "x" * 300 + ".sig"
+CARD = "4111 1111 1111 1111"
+IBAN = "DE89 3704 0044 0532 0130 00"
+
+
+async def ask(text: str, model: ScriptedModel, *guardrails: Guardrail) -> AssistantReply:
+    assistant = Assistant("guide", instructions="Be kind.", guardrails=guardrails)
+    return await Dialogue(assistant, model, "m").process_message(text)
+
+
+def notices(reply: AssistantReply) -> list[str]:
+    return [part.code for part in reply.parts if isinstance(part, NoticePart)]
+
+
+def sifted(pieces: Iterable[str], guardrails: Sequence[Guardrail]) -> str:
+    sieve = Sieve(guardrails)
+    return "".join([*(sieve.take(piece) for piece in pieces if sieve.refused is None), sieve.rest()])
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("write to ann.lee+x@mail.example.com.", "write to [e-mail address]."),
+        ("call +47 22 33 44 55 now", "call [phone number] now"),
+        ("call 0171/555-0123", "call [phone number]"),
+        (f"card {CARD}!", "card [card number]!"),
+        ("card 4111 1111 1111 1112!", "card 4111 1111 1111 1112!"),
+        (f"to {IBAN} please", "to [account number] please"),
+        ("to GB82 WEST 1234 5698 7654 33 now", "to GB82 WEST 1234 5698 7654 33 now"),
+        ("in 2026 there were 1234567 of 3.14159265", "in 2026 there were 1234567 of 3.14159265"),
+        ("@ann at example", "@ann at example"),
+    ],
+)
+def test_personal_data_is_told_from_what_only_looks_like_it(text: str, clean: str) -> None:
+    assert judge(text, [personal_data()]).text == clean
+
+
+@pytest.mark.parametrize("secret", [KEY, "ghp_" + "Ab1" * 12, "AKIAABCDEFGHIJKLMNOP", JWT, "xoxb-123456789-abc"])
+def test_keys_are_known_and_words_are_not(secret: str) -> None:
+    judged = judge(f"my key is {secret} ok", [secrets()])
+    assert judged.refused is not None
+    assert judge(f"my key is {secret} ok", [secrets(action="mask")]).text == "my key is [secret] ok"
+    assert judge("a risk-taking sk-i lift, task-force-of-the-year", [secrets()]).found == ()
+
+
+async def test_what_is_refused_on_the_way_in_reaches_no_model() -> None:
+    model = ScriptedModel().says("Yes.")
+    reply = await ask(f"Is {KEY} good?", model, secrets())
+    assert (reply.status, model.requests) == ("refused", [])
+    assert reply.reason is not None
+    assert KEY not in reply.reason
+
+
+async def test_what_is_masked_on_the_way_in_is_masked_in_every_later_request() -> None:
+    model = ScriptedModel().says("Fine.").says("Sure.")
+    assistant = Assistant("guide", guardrails=[personal_data()])
+    dialogue = Dialogue(assistant, model, "m")
+    first = await dialogue.process_message("I am ann@example.com")
+    second = await dialogue.process_message("Who am I?")
+    assert first.text == "Fine."
+    assert (notices(first), notices(second)) == (["guardrail"], [])
+    for request in model.requests:
+        assert request.messages[1].text == "I am [e-mail address]"
+
+
+async def test_a_forbidden_word_ends_the_answer_before_it_is_out() -> None:
+    model = ScriptedModel().says("We like ", "the ", "for", "bid", "den thing")
+    reply = await ask("Hm?", model, pattern("words", r"\bforbidden\b", says="Not that word."))
+    assert (reply.status, reply.text, reply.reason) == ("interrupted", "We like the ", "Not that word.")
+    assert notices(reply) == ["filtered"]
+    reply = await ask("Hm?", ScriptedModel().says("forbidden"), pattern("words", "forbidden"))
+    assert (reply.status, notices(reply)) == ("refused", ["filtered"])
+
+
+async def test_an_answer_is_masked_and_told() -> None:
+    model = ScriptedModel().says("Write to ann@ex", "ample.com or call.")
+    reply = await ask("Hm?", model, personal_data(on="out"))
+    assert (reply.status, reply.text) == ("answered", "Write to [e-mail address] or call.")
+    assert notices(reply) == ["guardrail"]
+
+
+async def test_a_warning_changes_nothing_but_is_told_once() -> None:
+    model = ScriptedModel().says("bad bad ", "bad")
+    reply = await ask("bad", model, pattern("words", "bad", action="warn", says="Mind your words."))
+    assert reply.text == "bad bad bad"
+    assert notices(reply) == ["guardrail"]
+
+
+async def test_functions_and_lengths_are_guardrails_too() -> None:
+    shouting = check(str.isupper, says="Do not shout.", name="shouting")
+    assert (await ask("HELLO", ScriptedModel(), shouting)).reason == "Do not shout."
+    assert (await ask("Hello", ScriptedModel().says("Hi"), shouting)).text == "Hi"
+    assert (await ask("Hello", ScriptedModel(), length(4))).reason == "At most 4 characters can be said at once."
+    model = ScriptedModel().says("Hi")
+    await ask("Hello", model, length(4, action="mask"))
+    assert model.requests[0].messages[-1].text == "Hell…"
+
+
+async def test_text_before_a_tool_goes_out_before_it() -> None:
+    model = ScriptedModel().calls("missing").says("Done.")
+    reply = await ask("Hm?", model, personal_data(on="out"))
+    assert reply.text == "Done."
+    assert reply.calls[0].status == "failed"
+
+
+@given(st.text("ab @.c1", max_size=300), st.lists(st.integers(1, 40), max_size=60), st.integers(0, 300))
+def test_any_cutting_gives_the_same_as_the_whole(text: str, cuts: list[int], at: int) -> None:
+    text = f"{text[:at]} ann@example.com {text[at:]} {KEY} "
+    pieces, start = [], 0
+    for cut in cuts:
+        pieces.append(text[start : start + cut])
+        start += cut
+    pieces.append(text[start:])
+    guardrails = [personal_data(["email"], on="out"), secrets(action="mask")]
+    out = sifted(pieces, guardrails)
+    assert "ann@example.com" not in out
+    assert KEY not in out
+    assert out == judge(text, guardrails).text
+
+
+@given(st.lists(st.sampled_from(["x", "harm", "less ", "ful", " "]), max_size=200), st.integers(0, 400))
+def test_nothing_refused_is_ever_out(words: list[str], size: int) -> None:
+    whole = "".join(words)
+    rule = pattern("word", "harmful")
+    out = sifted([whole[:size], *whole[size:]], [rule])
+    assert "harmful" not in out
+    assert out == whole.partition("harmful")[0]
+
+
+def test_a_long_token_is_not_let_out_by_its_end() -> None:
+    assert sifted(list(f"Bearer {JWT} end"), [secrets(action="mask")]) == "Bearer [secret] end"
+
+
+def test_the_house_has_its_own() -> None:
+    assert of_the_house(GuardrailSettings()) == ()
+    found = of_the_house(
+        GuardrailSettings(secrets="refuse", personal_data="mask", forbidden=("a+",), input_characters=9)
+    )
+    assert [(each.name, each.action, each.on) for each in found] == [
+        ("secrets", "refuse", "both"),
+        ("personal data", "mask", "both"),
+        ("forbidden", "refuse", "both"),
+        ("length", "refuse", "in"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: pattern("words", "("), "Guardrail words: .* is no regular expression"),
+        (lambda: length(0), "greater than 0"),
+        (lambda: personal_data(["shoe size"]), "no personal data called 'shoe size'"),
+    ],
+)
+def test_what_cannot_work_is_refused(make: object, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        make()  # type: ignore[operator]

@@ -1,0 +1,119 @@
+"""Answers for programs: of the form that is wanted, mended by the model, or not at all."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.dialogue import AssistantReply, Dialogue
+from antiphon.assistants.output import AnswerForm
+from antiphon.domain import Usage
+from antiphon.errors import ConfigError, ValidationError
+from antiphon.providers.base import Finish, TextDelta, UsageReport
+from antiphon.testing.models import ScriptedModel
+from antiphon.tools.base import tool
+
+
+class City(BaseModel):
+    name: str
+    people: int
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "enum": ["Oslo", "Rome"]},
+        "sizes": {"type": "array", "items": {"type": "integer"}},
+        "note": {"type": ["string", "null"]},
+    },
+    "required": ["name"],
+    "additionalProperties": False,
+}
+
+
+@tool
+def count() -> int:
+    """Counts."""
+    return 700
+
+
+async def ask(model: ScriptedModel, output: Any = City, **options: Any) -> AssistantReply:
+    return await Dialogue(Assistant("guide", output=output, **options), model, "m").process_message("Oslo?")
+
+
+async def test_the_answer_is_data() -> None:
+    model = ScriptedModel().says('{"name": "Os', 'lo", "people": 700}')
+    reply = await ask(model)
+    assert reply.output == City(name="Oslo", people=700)
+    assert reply.text == '{"name": "Oslo", "people": 700}'
+    wanted = model.requests[0].output
+    assert wanted is not None
+    assert (wanted.name, wanted.schema["required"]) == ("City", ["name", "people"])
+
+
+async def test_a_model_is_told_what_is_wrong_and_mends_it() -> None:
+    model = (
+        ScriptedModel()
+        .says("Oslo, of course")
+        .says('{"name": "Oslo"}')
+        .says('```json\n{"name":"Oslo","people":1}\n```')
+    )
+    reply = await ask(model)
+    assert reply.output == City(name="Oslo", people=1)
+    second, third = model.requests[1:]
+    assert [message.role for message in third.messages[1:]] == ["user", "assistant", "user", "assistant", "user"]
+    assert "JSON" in second.messages[-1].text
+    assert "people: Field required" in third.messages[-1].text
+
+
+async def test_what_three_attempts_cost_is_added_up_and_their_text_is_not() -> None:
+    model = ScriptedModel()
+    for text in ("no", "{}", '{"name": "Rome", "people": 3}'):
+        model.plays(TextDelta(text), UsageReport(Usage(input_tokens=10, output_tokens=1)), Finish("stop"))
+    reply = await ask(model)
+    assert reply.text == '{"name": "Rome", "people": 3}'
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (30, 3)
+
+
+async def test_a_model_that_never_gets_it_right_is_given_up() -> None:
+    reply = await ask(ScriptedModel().says("no").says("no").says("no").says('{"name": "Oslo", "people": 1}'))
+    assert (reply.status, reply.output) == ("refused", None)
+    assert reply.reason == "The model did not answer in the form that is wanted. Ask again."
+
+
+async def test_tools_may_be_called_before() -> None:
+    model = ScriptedModel().calls("count").says('{"name": "Oslo", "people": 700}')
+    reply = await ask(model, tools=[count])
+    assert reply.output == City(name="Oslo", people=700)
+    assert [call.result for call in reply.calls] == ["700"]
+
+
+async def test_a_failure_of_the_vendor_stays_what_it_is() -> None:
+    reply = await ask(ScriptedModel().fails("quota"))
+    assert (reply.status, reply.output) == ("refused", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ('{"name": "Bern"}', "name is to be one of Oslo, Rome"),
+        ('{"sizes": []}', "it lacks name"),
+        ('{"name": "Rome", "sizes": [1, "2"]}', r"sizes\[1\] is to be of type integer"),
+        ('{"name": "Rome", "sizes": [true]}', r"sizes\[0\] is to be of type integer"),
+        ('{"name": "Rome", "note": 3}', "note is to be of type string or null"),
+        ('{"name": "Rome", "colour": 3}', "it must not have colour"),
+        ("[]", "it is to be of type object"),
+        ("{", "is not JSON"),
+    ],
+)
+def test_a_schema_is_held_to(text: str, wrong: str) -> None:
+    with pytest.raises(ValidationError, match=wrong):
+        AnswerForm(SCHEMA).read(text)
+    assert AnswerForm(SCHEMA).read('{"name": "Rome", "sizes": [1], "note": null}')["sizes"] == [1]
+
+
+def test_what_has_no_json_form_is_refused() -> None:
+    assert AnswerForm(list[int]).read("[1]") == [1]
+    with pytest.raises(ConfigError, match="has no JSON form"):
+        Assistant("guide", output=object())
