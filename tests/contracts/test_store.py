@@ -35,6 +35,7 @@ from antiphon.errors import ServiceError, ValidationError
 from antiphon.storage.base import Accepted, Chunk, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
+from antiphon.storage.spending import Amount, Payer
 from tests.postgres import Databases
 
 Place = Callable[[], DatabaseSettings]
@@ -916,3 +917,61 @@ async def test_a_state_is_what_another_process_left(place: Place) -> None:
     await second.start()
     assert await second.states.get(asked.conversation.id, "Basket") == "pears"
     await second.stop()
+
+
+# --- what models cost -----------------------------------------------------------------------------------------------
+
+DAY = "2026-11-21"
+CALL = Amount(calls=1, input_tokens=60, output_tokens=40, nanos=500)
+ANN = Payer(scope="person", owner="ann", most_tokens=250, most_nanos=10_000)
+HOUSE = Payer(scope="house", owner="")
+
+
+async def spent_by(store: Store, payer: Payer) -> Amount:
+    found = await store.ledger.spent(DAY, DAY, scope=payer.scope, owner=payer.owner)
+    return found[0].amount if found else Amount()
+
+
+async def test_what_is_charged_is_settled_once(store: Store) -> None:
+    payers = (ANN, HOUSE)
+    for _ in range(2):  # a charge whose commit nobody saw is made again
+        assert await store.ledger.charge("c1", DAY, payers, CALL) is None
+    assert await spent_by(store, ANN) == CALL
+    really = Amount(calls=1, input_tokens=61, output_tokens=9, unpriced=1)
+    for _ in range(2):
+        await store.ledger.settle("c1", DAY, payers, really - CALL)
+    assert await spent_by(store, ANN) == await spent_by(store, HOUSE) == really
+    assert [spent.day for spent in await store.ledger.spent("2026-11-01", "2026-11-30", scope="person")] == [DAY]
+    assert await store.ledger.spent("2026-11-22", "2026-11-30", scope="person") == []
+
+
+async def test_a_charge_that_is_too_much_for_one_is_counted_for_nobody(store: Store) -> None:
+    assert await store.ledger.charge("c1", DAY, (ANN, HOUSE), CALL) is None
+    assert await store.ledger.charge("c2", DAY, (ANN, HOUSE), CALL) is None
+    assert await store.ledger.charge("c3", DAY, (ANN, HOUSE), CALL) == ANN
+    assert (await spent_by(store, ANN)).calls == (await spent_by(store, HOUSE)).calls == 2
+    dear = Amount(calls=1, nanos=10_001)
+    assert await store.ledger.charge("c4", "2026-11-22", (ANN,), dear) == ANN
+    assert await store.ledger.charge("c5", DAY, (HOUSE,), CALL) is None
+    await store.ledger.settle("c5", DAY, (HOUSE,), CALL)
+
+
+async def test_no_two_processes_share_what_is_left_of_a_budget(place: Place) -> None:
+    settings = place()
+    stores = [open_store(settings), open_store(settings)]
+    if ":memory:" in settings.url:
+        stores = stores[:1]
+    for made in stores:
+        await made.start()
+    charging = (
+        made.ledger.charge(f"{number}-{id(made)}", DAY, (ANN, HOUSE), CALL) for made in stores for number in range(8)
+    )
+    refused = await asyncio.gather(*charging)
+    assert refused.count(None) == 2
+    assert (
+        await spent_by(stores[0], ANN)
+        == await spent_by(stores[-1], HOUSE)
+        == Amount(calls=2, input_tokens=120, output_tokens=80, nanos=1_000)
+    )
+    for made in stores:
+        await made.stop()

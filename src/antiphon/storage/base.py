@@ -26,6 +26,7 @@ from antiphon.domain import (
     Verdict,
 )
 from antiphon.storage.facts import FactStore, VectorStore
+from antiphon.storage.spending import LedgerStore
 
 LOCAL_ACCOUNT = ("web", "local")
 """The account (adapter, name there) of whoever sits at this machine when nobody has to log in."""
@@ -327,6 +328,7 @@ class Store(Protocol):
     facts: FactStore
     vectors: VectorStore
     states: StateStore
+    ledger: LedgerStore
     approvals: ApprovalStore
     nodes: NodeStore
 

@@ -180,6 +180,22 @@ pauses = Table(
     sqlite_with_rowid=False,
 )
 
+charges = Table("charges", metadata, Column("id", Text, primary_key=True), sqlite_with_rowid=False)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("day", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("nanos", BigInteger, nullable=False),
+    Column("unpriced", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 facts = Table(
     "facts",
     metadata,

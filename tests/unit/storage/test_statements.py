@@ -21,6 +21,7 @@ from antiphon.storage.sql import (
     nodes,
     outbox,
     people,
+    spending,
     states,
     vectors,
 )
@@ -28,7 +29,7 @@ from antiphon.storage.sqlite import store
 
 SQLITE = catalogue.statements("antiphon.storage.sqlite", "statements.sql", "nodes.sql", "search.sql")
 POSTGRES = postgres_catalogue(similar=True)
-STORES = (approvals, conversations, facts, inbox, nodes, outbox, people, states, vectors)
+STORES = (approvals, conversations, facts, inbox, nodes, outbox, people, spending, states, vectors)
 USERS: list[ModuleType] = [*STORES, store, postgres_store]
 
 FREQUENT = [

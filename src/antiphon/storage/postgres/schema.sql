@@ -270,3 +270,24 @@ INSERT INTO facts (id, person_id, text, digest, source_message_id, created_at, i
 DROP TABLE notes;
 
 UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';
+
+-- Running upgrade 0006 -> 0007
+
+CREATE TABLE charges (
+    id TEXT NOT NULL,
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE spending (
+    day TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    calls BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    nanos BIGINT NOT NULL,
+    unpriced BIGINT NOT NULL,
+    PRIMARY KEY (day, scope, owner)
+);
+
+UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';

@@ -424,3 +424,33 @@ WHERE facts.person_id = $1::VARCHAR AND vectors.model = $2::VARCHAR AND vectors.
 SELECT count(*) AS count_1, coalesce(max(vectors.made_at), 0) AS coalesce_1
 FROM facts JOIN vectors ON vectors.number = facts.number
 WHERE facts.person_id = $1::VARCHAR AND vectors.model = $2::VARCHAR AND vectors.dimension = $3::BIGINT
+
+-- name: charge_open
+-- parameters: charge
+INSERT INTO charges (id) VALUES ($1) ON CONFLICT (id) DO NOTHING RETURNING id
+
+-- name: charge_close
+-- parameters: charge
+DELETE FROM charges WHERE id = $1 RETURNING id
+
+-- name: spending_add
+-- parameters: day scope owner calls input_tokens output_tokens nanos unpriced
+INSERT INTO spending (day, scope, owner, calls, input_tokens, output_tokens, nanos, unpriced) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (day, scope, owner) DO UPDATE SET calls = spending.calls + excluded.calls, input_tokens = spending.input_tokens + excluded.input_tokens, output_tokens = spending.output_tokens + excluded.output_tokens, nanos = spending.nanos + excluded.nanos, unpriced = spending.unpriced + excluded.unpriced
+
+-- name: spending_add_within
+-- parameters: day scope owner calls input_tokens output_tokens nanos unpriced most_tokens most_nanos
+INSERT INTO spending (day, scope, owner, calls, input_tokens, output_tokens, nanos, unpriced) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (day, scope, owner) DO UPDATE SET calls = spending.calls + excluded.calls, input_tokens = spending.input_tokens + excluded.input_tokens, output_tokens = spending.output_tokens + excluded.output_tokens, nanos = spending.nanos + excluded.nanos, unpriced = spending.unpriced + excluded.unpriced WHERE spending.input_tokens + spending.output_tokens + excluded.input_tokens + excluded.output_tokens <= $9 AND spending.nanos + excluded.nanos <= $10 RETURNING owner
+
+-- name: spending_of
+-- parameters: since until whose limit
+SELECT spending.day, spending.scope, spending.owner, spending.calls, spending.input_tokens, spending.output_tokens, spending.nanos, spending.unpriced
+FROM spending
+WHERE spending.day >= $1::VARCHAR AND spending.day <= $2::VARCHAR AND spending.scope = $3::VARCHAR ORDER BY spending.day DESC, spending.input_tokens + spending.output_tokens DESC, spending.owner
+ LIMIT $4::BIGINT OFFSET 0
+
+-- name: spending_by
+-- parameters: since until whose who limit
+SELECT spending.day, spending.scope, spending.owner, spending.calls, spending.input_tokens, spending.output_tokens, spending.nanos, spending.unpriced
+FROM spending
+WHERE spending.day >= $1::VARCHAR AND spending.day <= $2::VARCHAR AND spending.scope = $3::VARCHAR AND spending.owner = $4::VARCHAR ORDER BY spending.day DESC, spending.input_tokens + spending.output_tokens DESC, spending.owner
+ LIMIT $5::BIGINT OFFSET 0

@@ -22,6 +22,7 @@ from antiphon.storage.postgres.connection import Link, checked_url, close, conne
 from antiphon.storage.postgres.pool import Pool
 from antiphon.storage.postgres.statements import Statements
 from antiphon.storage.postgres.transaction import perform
+from antiphon.storage.spending import LedgerStore
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.conversations import SqlConversations
 from antiphon.storage.sql.facts import SqlFacts
@@ -29,6 +30,7 @@ from antiphon.storage.sql.inbox import SqlInbox
 from antiphon.storage.sql.nodes import SqlNodes
 from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
+from antiphon.storage.sql.spending import SqlLedger
 from antiphon.storage.sql.states import SqlStates
 from antiphon.storage.sql.unit import Alone, P, T, Unit, run
 from antiphon.storage.sql.vectors import SqlVectors
@@ -52,6 +54,7 @@ class PostgresStore:
     facts: FactStore
     vectors: VectorStore
     states: StateStore
+    ledger: LedgerStore
     approvals: ApprovalStore
     nodes: NodeStore
 
@@ -82,6 +85,7 @@ class PostgresStore:
         self.facts = SqlFacts(self)
         self.vectors = SqlVectors(self)
         self.states = SqlStates(self)
+        self.ledger = SqlLedger(self)
         self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)
 

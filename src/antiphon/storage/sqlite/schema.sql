@@ -219,4 +219,23 @@ CREATE TRIGGER facts_changed AFTER UPDATE OF text ON facts BEGIN
     INSERT INTO facts_similar_fts(rowid, text) VALUES (new.number, new.text);
 END;
 
-INSERT INTO alembic_version VALUES ('0006');
+CREATE TABLE charges (
+    id TEXT NOT NULL,
+    PRIMARY KEY (id)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE spending (
+    day TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    calls BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    nanos BIGINT NOT NULL,
+    unpriced BIGINT NOT NULL,
+    PRIMARY KEY (day, scope, owner)
+)
+ WITHOUT ROWID;
+
+INSERT INTO alembic_version VALUES ('0007');

@@ -348,3 +348,27 @@ WHERE facts.person_id = :person_id AND vectors.model = :model AND vectors.dimens
 SELECT count(*) AS count_1, coalesce(max(vectors.made_at), 0) AS coalesce_1
 FROM facts JOIN vectors ON vectors.number = facts.number
 WHERE facts.person_id = :person_id AND vectors.model = :model AND vectors.dimension = :dimension
+
+-- name: charge_open
+INSERT INTO charges (id) VALUES (:charge) ON CONFLICT (id) DO NOTHING RETURNING id
+
+-- name: charge_close
+DELETE FROM charges WHERE id = :charge RETURNING id
+
+-- name: spending_add
+INSERT INTO spending (day, scope, owner, calls, input_tokens, output_tokens, nanos, unpriced) VALUES (:day, :scope, :owner, :calls, :input_tokens, :output_tokens, :nanos, :unpriced) ON CONFLICT (day, scope, owner) DO UPDATE SET calls = spending.calls + excluded.calls, input_tokens = spending.input_tokens + excluded.input_tokens, output_tokens = spending.output_tokens + excluded.output_tokens, nanos = spending.nanos + excluded.nanos, unpriced = spending.unpriced + excluded.unpriced
+
+-- name: spending_add_within
+INSERT INTO spending (day, scope, owner, calls, input_tokens, output_tokens, nanos, unpriced) VALUES (:day, :scope, :owner, :calls, :input_tokens, :output_tokens, :nanos, :unpriced) ON CONFLICT (day, scope, owner) DO UPDATE SET calls = spending.calls + excluded.calls, input_tokens = spending.input_tokens + excluded.input_tokens, output_tokens = spending.output_tokens + excluded.output_tokens, nanos = spending.nanos + excluded.nanos, unpriced = spending.unpriced + excluded.unpriced WHERE spending.input_tokens + spending.output_tokens + excluded.input_tokens + excluded.output_tokens <= :most_tokens AND spending.nanos + excluded.nanos <= :most_nanos RETURNING owner
+
+-- name: spending_of
+SELECT spending.day, spending.scope, spending.owner, spending.calls, spending.input_tokens, spending.output_tokens, spending.nanos, spending.unpriced
+FROM spending
+WHERE spending.day >= :since AND spending.day <= :until AND spending.scope = :whose ORDER BY spending.day DESC, spending.input_tokens + spending.output_tokens DESC, spending.owner
+ LIMIT :limit OFFSET 0
+
+-- name: spending_by
+SELECT spending.day, spending.scope, spending.owner, spending.calls, spending.input_tokens, spending.output_tokens, spending.nanos, spending.unpriced
+FROM spending
+WHERE spending.day >= :since AND spending.day <= :until AND spending.scope = :whose AND spending.owner = :who ORDER BY spending.day DESC, spending.input_tokens + spending.output_tokens DESC, spending.owner
+ LIMIT :limit OFFSET 0

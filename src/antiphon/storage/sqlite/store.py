@@ -20,6 +20,7 @@ from antiphon.storage.base import (
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.migrations.current import bring_up_to_date, version
+from antiphon.storage.spending import LedgerStore
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.catalogue import statements
 from antiphon.storage.sql.conversations import SqlConversations
@@ -28,6 +29,7 @@ from antiphon.storage.sql.inbox import SqlInbox
 from antiphon.storage.sql.nodes import SqlNodes
 from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
+from antiphon.storage.sql.spending import SqlLedger
 from antiphon.storage.sql.states import SqlStates
 from antiphon.storage.sql.unit import P, T, Unit, run
 from antiphon.storage.sql.vectors import SqlVectors
@@ -56,6 +58,7 @@ class SqliteStore:
     facts: FactStore
     vectors: VectorStore
     states: StateStore
+    ledger: LedgerStore
     approvals: ApprovalStore
     nodes: NodeStore
 
@@ -84,6 +87,7 @@ class SqliteStore:
         self.facts = SqlFacts(self)
         self.vectors = SqlVectors(self)
         self.states = SqlStates(self)
+        self.ledger = SqlLedger(self)
         self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)
 
