@@ -45,7 +45,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from antiphon.domain import Usage
-from antiphon.errors import ProviderError
+from antiphon.errors import ConfigError, ProviderError
 from antiphon.providers.base import (
     ChatMessage,
     Error,
@@ -87,10 +87,15 @@ _parts = TypeAdapter[ThinkingPart | ToolCallPart](ThinkingPart | ToolCallPart)
 class PydanticAIProvider:
     """All models of pydantic-ai, each made when it is first asked for; see `base.Provider` for the contract.
 
-    Of the settings only the time-outs hold: addresses and keys are pydantic-ai's own.
+    Of the settings only the time-outs hold: addresses and keys are pydantic-ai's own. Raises `ConfigError` for others.
     """
 
     def __init__(self, name: str, settings: ProviderSettings) -> None:
+        for setting in ("base_url", "api_key", "headers", "api", "api_version", "body"):
+            if getattr(settings, setting):
+                raise ConfigError(
+                    f"providers.{name}.{setting} means nothing. Set the variables that pydantic-ai reads."
+                )
         self.name = name
         self._timeouts = settings.timeouts
         self._failures = Failures(name)

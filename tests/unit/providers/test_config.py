@@ -25,11 +25,13 @@ def test_it_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.Mo
         "ANTIPHON_PROVIDERS__MYGATEWAY__BASE_URL": "http://127.0.0.1:9/v1",
         "ANTIPHON_PROVIDERS__OPENAI__API_KEY": "k",
         "ANTIPHON_PROVIDERS__OPENAI__TIMEOUTS__CONNECT": "3",
+        "ANTIPHON_PROVIDERS__OPENAI__BODY": '{"service_tier": "flex"}',
     }
     providers = Config.load(environ=variables).providers
     openai = providers.named("openai")
     assert openai is not None
     assert openai.timeouts == Timeouts(connect=3)
+    assert openai.body == {"service_tier": "flex"}
     assert set(providers.names()) == {"openai", "mygateway"}
 
 

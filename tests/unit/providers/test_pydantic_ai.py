@@ -9,7 +9,7 @@ import pytest
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.run import Ended, Run
 from antiphon.domain import ReasoningPart, ToolPart
-from antiphon.errors import ProviderError
+from antiphon.errors import ConfigError, ProviderError
 from antiphon.providers.base import (
     DEMO,
     ChatMessage,
@@ -194,3 +194,9 @@ async def test_it_is_found_by_its_name_and_lists_nothing(server: DemoServer) -> 
         await provider.models()
     await registry.stop()
     assert model != DEMO
+
+
+@pytest.mark.parametrize("section", [{"base_url": "http://127.0.0.1:9"}, {"api_key": "k"}, {"body": {"a": 1}}])
+def test_a_setting_that_it_would_not_obey_is_refused(section: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=rf"providers\.pydantic-ai\.{next(iter(section))} means nothing"):
+        PydanticAIProvider("pydantic-ai", ProviderSettings.model_validate(section))
