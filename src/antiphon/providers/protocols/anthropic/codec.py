@@ -14,7 +14,7 @@ from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.anthropic.decoder import AnthropicDecoder
 from antiphon.providers.protocols.anthropic.messages import conversation
 from antiphon.providers.protocols.anthropic.schema import accepted
-from antiphon.providers.protocols.anthropic.traits import Traits, traits_of
+from antiphon.providers.protocols.anthropic.traits import Traits, maker_of, traits_of
 from antiphon.providers.protocols.asking import in_words
 
 _VERSION = "2023-06-01"
@@ -24,6 +24,12 @@ _LONGEST = 32_000
 
 _BUDGETS = {"low": 2_048, "medium": 8_192, "high": 16_384}
 """Tokens of thinking, of the models that want a number."""
+
+
+class _Asking(Struct):
+    """Of an encoded request, what its answer is read by."""
+
+    model: str
 
 
 class AnthropicMessages(Struct, frozen=True):
@@ -42,7 +48,7 @@ class AnthropicMessages(Struct, frozen=True):
 
     def encode(self, request: ModelRequest) -> bytes:
         traits = traits_of(request.model)
-        system, turns = conversation(request.messages)
+        system, turns = conversation(request.messages, maker_of(request.model))
         system += [{"type": "text", "text": order} for order in _in_words(request, traits)]
         thinking = _thinking(request, traits)
         body: dict[str, Any] = {
@@ -63,7 +69,8 @@ class AnthropicMessages(Struct, frozen=True):
         return msgspec.json.encode(body)
 
     def decoder(self, failures: Failures, payload: bytes, *, wait: float | None) -> AnthropicDecoder:
-        return AnthropicDecoder(failures, payload, wait=wait)
+        model = msgspec.json.decode(payload, type=_Asking).model
+        return AnthropicDecoder(failures, payload, maker=maker_of(model), wait=wait)
 
     def read_models(self, body: bytes) -> tuple[ModelInfo, ...]:
         listing = msgspec.json.decode(body)

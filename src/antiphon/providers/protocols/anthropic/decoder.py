@@ -31,10 +31,11 @@ class _Thought(Struct):
 
 
 class AnthropicDecoder(AnswerDecoder):
-    """One answer to the encoded request `payload`."""
+    """One answer to the encoded request `payload`; `maker` is told with what must go back to it."""
 
-    def __init__(self, failures: Failures, payload: bytes = b"", *, wait: float | None = None) -> None:
+    def __init__(self, failures: Failures, payload: bytes, *, maker: str, wait: float | None = None) -> None:
         super().__init__(failures, wait=wait)
+        self._maker = maker
         self._calls = CallAssembler(payload)
         self._tools: set[int | None] = set()
         self._thoughts: dict[int | None, _Thought] = {}
@@ -84,7 +85,7 @@ class AnthropicDecoder(AnswerDecoder):
                 self._thoughts[index] = _Thought([])
                 self._think(index, block.get("thinking"), block.get("signature"))
             case {"type": "redacted_thinking", "data": data}:
-                self._reason("", sealed(PROTOCOL, [{"type": "redacted_thinking", "data": data}]))
+                self._keep({"type": "redacted_thinking", "data": data})
             case {"type": "tool_use"}:
                 self._tools.add(index)
                 whole = block.get("input")
@@ -113,8 +114,11 @@ class AnthropicDecoder(AnswerDecoder):
         """A thought is whole: only one that is signed can go back."""
         thought = self._thoughts.pop(index, None)
         if thought is not None and thought.signature:
-            block = {"type": "thinking", "thinking": "".join(thought.text), "signature": thought.signature}
-            self._reason("", sealed(PROTOCOL, [block]))
+            text = "".join(thought.text)
+            self._keep({"type": "thinking", "thinking": text, "signature": thought.signature})
+
+    def _keep(self, block: dict[str, Any]) -> None:
+        self._reason("", sealed(PROTOCOL, [{"maker": self._maker, "block": block}]))
 
     def _call(self, index: int | None, call_id: Any, name: Any, arguments: str) -> None:
         self._out += self._calls.take([CallPiece(index, call_id, name if isinstance(name, str) else "", arguments)])

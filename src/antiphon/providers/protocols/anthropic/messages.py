@@ -6,7 +6,7 @@ one turn; a turn holds no empty text, and none consists of thinking alone.
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -33,8 +33,11 @@ class _Turn(Struct):
         return any(block["type"] not in _THINKING for block in self.content)
 
 
-def conversation(messages: Sequence[ChatMessage]) -> tuple[list[_Block], list[_Block]]:
-    """The blocks of the system's text, and the turns. Raises ValueError for a file of a kind that is not taken."""
+def conversation(messages: Sequence[ChatMessage], maker: str) -> tuple[list[_Block], list[_Block]]:
+    """The blocks of the system's text, and the turns, with the thoughts that `maker` signed.
+
+    Raises ValueError for a file of a kind that is not taken.
+    """
     system: list[_Block] = []
     turns: list[_Turn] = []
     marks: list[_Block] = []
@@ -42,7 +45,7 @@ def conversation(messages: Sequence[ChatMessage]) -> tuple[list[_Block], list[_B
         if message.role == "system":
             system += _text(message.text)
         else:
-            _join(turns, _Turn("assistant" if message.role == "assistant" else "user", _blocks(message)))
+            _join(turns, _Turn("assistant" if message.role == "assistant" else "user", _blocks(message, maker)))
         blocks = turns[-1].content if turns and message.role != "system" else system
         if message.keep and (end := next((b for b in reversed(blocks) if b["type"] not in _THINKING), None)):
             marks.append(end)
@@ -62,18 +65,24 @@ def _join(turns: list[_Turn], turn: _Turn) -> None:
         turns.append(turn)
 
 
-def _blocks(message: ChatMessage) -> list[_Block]:
+def _blocks(message: ChatMessage, maker: str) -> list[_Block]:
     if message.role == "tool":
         return [_result(message)]
     if message.role == "user":
         return [*map(_file, message.files), *_text(message.text)]
-    signed = unsealed(PROTOCOL, message.opaque)
-    thinking: Iterable[_Block] = signed if isinstance(signed, list) else ()
     calls = [
         {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": as_object(call.arguments)}
         for call in message.calls
     ]
-    return [*(dict(block) for block in thinking), *_text(message.text), *calls]
+    return [*_thoughts(message, maker), *_text(message.text), *calls]
+
+
+def _thoughts(message: ChatMessage, maker: str) -> Iterator[_Block]:
+    kept = unsealed(PROTOCOL, message.opaque)
+    for each in kept if isinstance(kept, list) else ():
+        match each:
+            case {"maker": str(signer), "block": dict(block)} if signer == maker:
+                yield block
 
 
 def _text(text: str) -> list[_Block]:

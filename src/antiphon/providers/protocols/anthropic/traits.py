@@ -22,6 +22,12 @@ class Traits(Struct, frozen=True, kw_only=True):
     binds_thinking: bool = False  # to the conversation before it, and refuses it behind any other
 
 
+def maker_of(model: str) -> str:
+    """Who signs its thoughts, and can read them: Claude as a whole, which passes over what one of its models cannot
+    read, and any other model alone, because a strange signature is refused."""
+    return "claude" if "claude" in model else model
+
+
 def traits_of(model: str) -> Traits:
     """The traits that its name tells of."""
     match = _NAME.search(model)

@@ -11,10 +11,12 @@ from antiphon.providers.base import (
     ModelInfo,
     ModelRequest,
     OutputSchema,
+    ReasoningDelta,
     ToolCall,
     ToolName,
     ToolSpec,
 )
+from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.anthropic.codec import AnthropicMessages
 from antiphon.providers.protocols.anthropic.schema import accepted
 
@@ -47,6 +49,10 @@ def call(call_id: str, arguments: str = "{}") -> ToolCall:
 
 def result(call_id: str, text: str) -> ChatMessage:
     return ChatMessage(role="tool", text=text, call_id=call_id, name="clock")
+
+
+def kept(block: dict[str, Any], maker: str = "claude") -> dict[str, Any]:
+    return {"anthropic": [{"maker": maker, "block": block}]}
 
 
 def text(words: str, **fields: Any) -> dict[str, Any]:
@@ -106,8 +112,8 @@ def test_thoughts_go_back_as_they_came_and_in_their_place() -> None:
     first, second = ({"type": "thinking", "thinking": name, "signature": f"s{name}"} for name in "ab")
     body = sent(
         HI,
-        said("Looking.", reasoning="a", opaque={"anthropic": [first]}),
-        said("", reasoning="b", opaque={"anthropic": [second]}, calls=(call("1"),)),
+        said("Looking.", reasoning="a", opaque=kept(first)),
+        said("", reasoning="b", opaque=kept(second), calls=(call("1"),)),
         result("1", ""),
     )
     assert body["messages"][1]["content"] == [
@@ -119,8 +125,33 @@ def test_thoughts_go_back_as_they_came_and_in_their_place() -> None:
     assert body["messages"][2]["content"] == [{"type": "tool_result", "tool_use_id": "1", "content": []}]
 
 
+def test_thoughts_go_back_to_who_can_read_them() -> None:
+    thought = {"type": "thinking", "thinking": "a", "signature": "s"}
+
+    def back(model: str, opaque: Any) -> bool:
+        return thought in sent(HI, said("Yes.", opaque=opaque), model=model)["messages"][1]["content"]
+
+    assert back(LATEST, kept(thought))
+    assert back(FOUR_FIVE, kept(thought))
+    assert back("kimi-k3", kept(thought, "kimi-k3"))
+    assert not back("kimi-k3", kept(thought))
+    assert not back(LATEST, kept(thought, "kimi-k3"))
+    for junk in ([thought], [5], {"maker": "claude"}, [{"maker": "claude", "block": 5}], None):
+        assert not back(LATEST, {"anthropic": junk})
+
+
+def test_the_decoder_knows_who_answers() -> None:
+    request = ModelRequest(model="kimi-k3", messages=(HI,))
+    codec = AnthropicMessages()
+    decoder = codec.decoder(Failures("acme"), codec.encode(request), wait=None)
+    block = {"type": "redacted_thinking", "data": "x"}
+    start = {"type": "content_block_start", "index": 0, "content_block": block}
+    data = b"data: " + msgspec.json.encode(start) + b"\n\n"
+    assert decoder.feed(data) == [ReasoningDelta("", kept(block, "kimi-k3"))]
+
+
 def test_a_turn_of_thinking_alone_is_left_out_and_its_neighbours_are_one() -> None:
-    thought = {"anthropic": [{"type": "redacted_thinking", "data": "x"}]}
+    thought = kept({"type": "redacted_thinking", "data": "x"})
     body = sent(HI, said("", opaque=thought), ChatMessage(role="user", text="there"))
     assert body["messages"] == [{"role": "user", "content": [text("hi"), text("there")]}]
 
@@ -137,7 +168,7 @@ def test_no_more_than_four_places_are_kept(marks: int) -> None:
 
 def test_a_mark_never_lies_on_a_thought() -> None:
     thought = {"type": "thinking", "thinking": "a", "signature": "s"}
-    body = sent(HI, said("Yes.", opaque={"anthropic": [thought]}, keep=True))
+    body = sent(HI, said("Yes.", opaque=kept(thought), keep=True))
     assert body["messages"][1]["content"] == [thought, text("Yes.", cache_control=EPHEMERAL)]
 
 

@@ -49,8 +49,13 @@ def ended(reason: str | None, **usage: Any) -> dict[str, Any]:
     return {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None}, "usage": usage}
 
 
+def kept(**block: Any) -> dict[str, Any]:
+    """A part that goes back to Claude."""
+    return {"anthropic": [{"maker": "claude", "block": block}]}
+
+
 def decode(data: bytes, *, cut: bool = False) -> list[Event]:
-    decoder = AnthropicDecoder(Failures("acme"), b"request")
+    decoder = AnthropicDecoder(Failures("acme"), b"request", maker="claude")
     events = decoder.feed(data) + (decoder.cut() if cut else decoder.end())
     assert decoder.done
     return events
@@ -98,9 +103,9 @@ def test_thoughts_are_signed_each_by_itself() -> None:
     assert events[:6] == [
         ReasoningDelta("Let me "),
         ReasoningDelta("see."),
-        ReasoningDelta("", {"anthropic": [{"type": "thinking", "thinking": "Let me see.", "signature": "EqQBCgYI"}]}),
-        ReasoningDelta("", {"anthropic": [{"type": "redacted_thinking", "data": "cipher"}]}),
-        ReasoningDelta("", {"anthropic": [{"type": "thinking", "thinking": "", "signature": "hidden"}]}),
+        ReasoningDelta("", kept(type="thinking", thinking="Let me see.", signature="EqQBCgYI")),
+        ReasoningDelta("", kept(type="redacted_thinking", data="cipher")),
+        ReasoningDelta("", kept(type="thinking", thinking="", signature="hidden")),
         TextDelta("So"),
     ]
 
@@ -109,13 +114,13 @@ def test_a_thought_that_nobody_signed_or_closed() -> None:
     unsigned = [opened(0, type="thinking", thinking="a"), grown(0, "thinking_delta", thinking="b"), shut(0)]
     assert decode(sse(START, *unsigned, *TEXT, STOP))[:2] == [ReasoningDelta("a"), ReasoningDelta("b")]
     unclosed = [opened(0, type="thinking", thinking="a"), grown(0, "signature_delta", signature="s")]
-    opaque = {"anthropic": [{"type": "thinking", "thinking": "a", "signature": "s"}]}
+    opaque = kept(type="thinking", thinking="a", signature="s")
     assert ReasoningDelta("", opaque) in decode(sse(START, *unclosed, ended("end_turn"), STOP))
 
 
 def test_a_thought_that_nobody_opened() -> None:
     thought = [grown(0, "thinking_delta", thinking="hm"), grown(0, "signature_delta", signature="s"), shut(0)]
-    opaque = {"anthropic": [{"type": "thinking", "thinking": "hm", "signature": "s"}]}
+    opaque = kept(type="thinking", thinking="hm", signature="s")
     assert decode(sse(START, *thought, *TEXT, STOP))[:2] == [ReasoningDelta("hm"), ReasoningDelta("", opaque)]
 
 
@@ -213,7 +218,7 @@ def test_a_server_that_does_not_stream() -> None:
         {"type": "tool_use", "id": "t", "name": "clock", "input": {}},
     ]
     whole = {"type": "message", "content": content, "stop_reason": "tool_use", "usage": {"input_tokens": 3}}
-    opaque = {"anthropic": [{"type": "thinking", "thinking": "Hm.", "signature": "s"}]}
+    opaque = kept(type="thinking", thinking="Hm.", signature="s")
     events = decode(json.dumps(whole).encode())
     assert events[:3] == [ReasoningDelta("Hm."), ReasoningDelta("", opaque), TextDelta("Hello")]
     assert events[-1] == Finish("tool_calls")
