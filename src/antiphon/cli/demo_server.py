@@ -15,8 +15,8 @@ def demo_server(host: str, port: int, rate: float | None) -> None:
 async def _serve(server: DemoServer) -> None:
     await server.start()
     sys.stderr.write(
-        f"The demo model speaks OpenAI's protocol at {server.url}, Anthropic's at {server.root} and Google's at "
-        f"{server.root}/v1beta. Ctrl-C stops.\n"
+        f"The demo model speaks OpenAI's protocols at {server.url}, Anthropic's and Ollama's at {server.root} and "
+        f"Google's at {server.root}/v1beta. Ctrl-C stops.\n"
     )
     try:
         await asyncio.Event().wait()
