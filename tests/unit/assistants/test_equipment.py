@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ def names(assistant: Assistant) -> set[str]:
     return {each.name for each in assistant.tools}
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(45):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 async def test_the_default_assistant_gets_them_and_keeps_its_own() -> None:
     directory = Directory()
     heard = directory.add(Assistant("guide", tools=[clock])).events
@@ -32,6 +39,7 @@ async def test_the_default_assistant_gets_them_and_keeps_its_own() -> None:
     equipment = Equipment(directory, settings())
     await equipment.start()
     try:
+        await until(lambda: "things__add" in names(directory.get("guide")))
         guide = directory.get("guide")
         assert {"clock", "things__add"} < names(guide)
         assert {spec.name for spec in guide.specs} == names(guide)
@@ -43,9 +51,7 @@ async def test_the_default_assistant_gets_them_and_keeps_its_own() -> None:
         grow = directory.get("guide").tool("things__grow")
         assert grow
         await grow.call("", CONTEXT)
-        async with asyncio.timeout(10):
-            while "things__newcomer" not in names(directory.get("guide")):
-                await asyncio.sleep(0.01)
+        await until(lambda: "things__newcomer" in names(directory.get("guide")))
         assert directory.get("guide").description == "renewed"
     finally:
         await equipment.stop()
@@ -58,8 +64,8 @@ async def test_settings_say_who_gets_them() -> None:
     equipment = Equipment(directory, settings(assistants=["other"]))
     await equipment.start()
     try:
+        await until(lambda: "things__add" in names(directory.get("other")))
         assert names(directory.get("guide")) == set()
-        assert "things__add" in names(directory.get("other"))
     finally:
         await equipment.stop()
 

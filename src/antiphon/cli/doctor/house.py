@@ -29,9 +29,12 @@ from antiphon.storage.migrations.current import revisions, version
 from antiphon.storage.open import is_server, open_claim
 from antiphon.storage.sqlite.connection import path_of
 from antiphon.storage.sqlite.faults import translated
+from antiphon.tools.mcp.config import McpSettings
+from antiphon.tools.mcp.servers import McpServers
 
 LARGE_LOG = 256_000_000
 SKEW_SECONDS = 5.0
+MCP_SECONDS = 5.0  # ending a server takes time too, within the patience with each check
 
 
 def checks(config: Config) -> Iterator[tuple[str, Check]]:
@@ -44,6 +47,8 @@ def checks(config: Config) -> Iterator[tuple[str, Check]]:
     for name in registry.names():
         if name != DEMO and (config.providers.named(name) is not None or registry.section(name).api_key is not None):
             yield f"Provider {name}", partial(provider, config, name)
+    for name in config.mcp.servers:
+        yield f"MCP {name}", partial(mcp, config, name)
     yield "Port", partial(port, config)
 
 
@@ -161,6 +166,21 @@ async def provider(config: Config, name: str) -> Iterable[Finding]:
     if wanted[0] == name and wanted[2] not in models:
         findings = [Finding("warn", what, f"answers in {took}, has no {wanted[2]}", "Check default_model.")]
     return [*findings, *(await _clock(url) if url and not is_loopback(url) else [])]
+
+
+async def mcp(config: Config, name: str) -> Iterable[Finding]:
+    """Begins the server as the house would, and asks for its tools."""
+    what = f"MCP {name}"
+    servers = McpServers(McpSettings(servers={name: config.mcp.servers[name]}), lambda: None, patience=MCP_SECONDS)
+    await servers.start()
+    try:
+        await servers.check()
+        return [Finding("ok", what, f"{len(servers.tools()[name])} tools")]
+    except ServiceError:
+        advice = f"Try its command or url by itself. The house starts without it: see mcp.servers.{name}."
+        return [Finding("warn", what, f"is not there within {MCP_SECONDS:g} s", advice)]
+    finally:
+        await servers.stop()
 
 
 async def _clock(url: str) -> Iterable[Finding]:

@@ -25,7 +25,7 @@ class McpServerSettings(BaseModel):
     headers: dict[str, SecretStr] = {}
     assistants: tuple[str, ...] = ()
     timeout: float = Field(60.0, gt=0, le=3_600)
-    start_seconds: float = Field(15.0, gt=0, le=600)
+    start_seconds: float = Field(30.0, gt=0, le=600)
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:

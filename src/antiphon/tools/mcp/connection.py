@@ -6,17 +6,20 @@ when the server says that it changed, when a call has failed, and every `_REFRES
 death is noticed.
 """
 
+import logging
 import os
 import re
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from hashlib import sha256
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import anyio
 
 from antiphon.errors import ToolError
+from antiphon.runtime.threads import run_async
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools.base import OUTPUT_LIMIT, Tool, given_tool
 from antiphon.tools.mcp.config import McpServerSettings
@@ -34,18 +37,15 @@ log = get_logger(__name__)
 
 
 class McpConnection:
-    """`changed` is called when there are other tools than before. `library` and `http` are `mcp` and its HTTP client,
-    which are loaded only where a server is configured."""
+    """`changed` is called when there are other tools than before."""
 
-    def __init__(
-        self, name: str, settings: McpServerSettings, library: ModuleType, http: ModuleType, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, name: str, settings: McpServerSettings, changed: Callable[[], None]) -> None:
         self.name = name
         self.settings = settings
         self.tools: tuple[Tool[..., Any], ...] = ()
         self.ready = anyio.Event()
-        self._mcp = library
-        self._http = http
+        self._mcp: Any = None
+        self._http: Any = None
         self._changed = changed
         self._ended = anyio.Event()
         self._wake = anyio.Event()
@@ -64,6 +64,7 @@ class McpConnection:
 
     async def run(self) -> None:
         """Keeps the connection up until `end`."""
+        self._mcp, self._http = await run_async(_libraries)
         pause = _FIRST_PAUSE
         while not self._ended.is_set():
             try:
@@ -165,6 +166,13 @@ class McpConnection:
         if result.is_error:
             raise ToolError(text or f"The MCP server {self.name} says only that it failed.")
         return text
+
+
+def _libraries() -> tuple[ModuleType, ModuleType]:
+    """`mcp` and the HTTP client under it: a second of processor time, hence only where a server is configured."""
+    import_module("mcp.client.streamable_http")
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it quotes what servers say
+    return import_module("mcp"), import_module("httpx2")
 
 
 def tool_name(server: str, name: str) -> str:

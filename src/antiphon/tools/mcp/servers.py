@@ -1,30 +1,28 @@
 """All MCP servers of a house."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from types import ModuleType
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
 from antiphon.errors import ModuleError, ServiceError
-from antiphon.runtime.threads import run_async
 from antiphon.tools.base import Tool
 from antiphon.tools.mcp.config import McpSettings
 from antiphon.tools.mcp.connection import McpConnection
 
-_PATIENCE_SECONDS = 5.0
 _END_SECONDS = 8.0  # what the library takes at most to end a program that does not want to
 
 
 class McpServers:
     """Keeps connections to the configured servers. `changed` is called when one has other tools than before.
 
-    A server that is not there, or hangs, holds up a start for `_PATIENCE_SECONDS`; its tools come when it does.
+    A server that is not there, or hangs, holds up a start for `patience` seconds; its tools come when it does.
     """
 
-    def __init__(self, settings: McpSettings, changed: Callable[[], None]) -> None:
+    def __init__(self, settings: McpSettings, changed: Callable[[], None], *, patience: float = 5.0) -> None:
         self._settings = settings
+        self._patience = patience
         self._changed = changed
         self._connections: dict[str, McpConnection] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -37,12 +35,12 @@ class McpServers:
         """Returns when all have begun, or have had their time. Raises `ModuleError` when the extra is missing."""
         if not self._settings.servers:
             return
-        library, http = await run_async(_library)
+        if missing := [name for name in ("mcp", "httpx2") if find_spec(name) is None]:
+            raise ModuleError(f"mcp.servers needs the package {missing[0]!r}; install antiphon[mcp].")
         for name, settings in self._settings.servers.items():
-            connection = self._connections[name] = McpConnection(name, settings, library, http, self._changed)
+            connection = self._connections[name] = McpConnection(name, settings, self._changed)
             self._tasks.append(asyncio.create_task(connection.run(), name=f"mcp:{name}"))
-        waiting = [asyncio.create_task(_began(each)) for each in self._connections.values()]
-        await asyncio.wait(waiting)
+        await asyncio.wait([asyncio.create_task(self._began(each)) for each in self._connections.values()])
 
     async def stop(self) -> None:
         for connection in self._connections.values():
@@ -55,28 +53,14 @@ class McpServers:
         self._tasks.clear()
         self._connections.clear()
 
+    async def _began(self, connection: McpConnection) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                await connection.ready.wait()
+
     async def check(self) -> str:
         """Says how many there are. Raises `ServiceError` naming those that are not."""
         gone = [name for name, each in self._connections.items() if not each.up]
         if gone:
             raise ServiceError(f"MCP servers that are not there: {', '.join(gone)}.")
         return f"{len(self._connections)} MCP servers"
-
-
-async def _began(connection: McpConnection) -> None:
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            await connection.ready.wait()
-    except TimeoutError:
-        return
-
-
-def _library() -> tuple[ModuleType, ModuleType]:
-    try:
-        library = import_module("mcp")
-        import_module("mcp.client.streamable_http")
-        http = import_module("httpx2")
-    except ModuleNotFoundError as error:
-        raise ModuleError(f"mcp.servers needs the package {error.name!r}; install antiphon[mcp].") from error
-    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it quotes what servers say
-    return library, http

@@ -276,3 +276,15 @@ def test_it_fails_when_something_must_be_mended(cli: Any, tmp_path: Path) -> Non
     marks = {each["what"]: each["mark"] for each in json.loads(machine_readable.output)}
     assert marks["Settings"] == "fail"
     assert marks["Python"] == "ok"
+
+
+async def test_servers_of_mcp_are_begun_and_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"command": sys.executable, "args": [str(Path(__file__).parents[3] / "mcp_server.py")]}
+    servers = {"there": there, "gone": {"command": "/does/not/exist"}}
+    (tmp_path / "antiphon.yaml").write_text(json.dumps({"mcp": {"servers": servers}}))
+    monkeypatch.setattr(house, "MCP_SECONDS", 40.0)  # a busy machine takes long to begin a server
+    monkeypatch.setattr(run, "PATIENCE", 55.0)
+    findings = await found()
+    assert (findings["MCP there"].mark, findings["MCP there"].found) == ("ok", "6 tools")
+    assert findings["MCP gone"].mark == "warn"
+    assert "mcp.servers.gone" in findings["MCP gone"].advice
