@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from antiphon.assistants.assistant import Assistant
     from antiphon.assistants.base import Agent
     from antiphon.assistants.context import ContextBuilder
+    from antiphon.assistants.directory import AIService
     from antiphon.assistants.factory import AssistantFactory
     from antiphon.assistants.memory.memory import Memory
     from antiphon.assistants.prompts import PromptManager
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AIService": "assistants.directory",
     "Access": "realtime.admission.connect",
     "AdapterError": "errors",
     "Agent": "assistants.base",
@@ -168,6 +170,7 @@ _HOMES = {
 }
 
 __all__ = [  # noqa: RUF022 - sorted as _HOMES is
+    "AIService",
     "Access",
     "AdapterError",
     "Agent",

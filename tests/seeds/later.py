@@ -3,7 +3,6 @@
 import pytest
 
 LATER = {
-    "D": "models and assistants: state, events, strategies, memory, pipelines, tools with limits",
     "deployment": "deployment: several processes, images, compose file",
     "devices": "devices: registration, drivers, health",
     "files": "files: what people bring, read and kept",

@@ -12,15 +12,15 @@ from tests.seeds.running import ROOT, having, home, prepare, public
 PROGRAM = """
 from tests.seeds.later import NotBuiltError, later
 
-@later("D")
+@later("plugins")
 def test_of_what_is_missing():
-    raise NotBuiltError("antiphon has no State yet")
+    raise NotBuiltError("antiphon has no BasePlugin yet")
 
-@later("D")
+@later("plugins")
 def test_of_what_has_come():
     assert True
 
-@later("D")
+@later("plugins")
 def test_of_what_has_come_and_is_wrong():
     assert 1 + 1 == 3
 """
@@ -39,7 +39,7 @@ def test_a_mark_excuses_what_is_missing_and_neither_what_works_nor_what_is_wrong
         check=False,
     )
     assert "2 failed, 1 xfailed" in done.stdout
-    assert "[XPASS(strict)] D: models and assistants" in done.stdout
+    assert "[XPASS(strict)] plugins: plugins" in done.stdout
     assert "assert (1 + 1) == 3" in done.stdout
 
 

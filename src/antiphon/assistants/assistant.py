@@ -11,6 +11,7 @@ from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.output import AnswerForm
 from antiphon.assistants.prompts import Prompt
 from antiphon.assistants.strategies import ResponseStrategy, strategy_of
+from antiphon.assistants.teams import ask_tool
 from antiphon.errors import ConfigError
 from antiphon.providers.base import ToolSpec
 from antiphon.runtime.spelling import did_you_mean
@@ -36,6 +37,10 @@ class AssistantOptions(TypedDict, total=False):
     """How it answers: "plain" (its model as it stands), "formal", "brief", or an object that generates responses."""
     guardrails: Sequence[Guardrail]
     """What must not pass, besides what the house does not let through."""
+    capabilities: Sequence[str]
+    """What it can do, in words by which programs find it."""
+    team: Sequence["Assistant"]
+    """Assistants that this one may ask, each by a tool of its own."""
     output: Any
     """The form of its answers, for programs: a pydantic model or a JSON Schema."""
 
@@ -64,6 +69,8 @@ class Assistant:
     max_steps: int
     specs: tuple[ToolSpec, ...]
     strategy: ResponseStrategy | None
+    capabilities: tuple[str, ...]
+    team: "tuple[Assistant, ...]"
     guardrails: tuple[Guardrail, ...]
     output: AnswerForm | None
     events: Events
@@ -81,7 +88,8 @@ class Assistant:
     ) -> None:
         models = (model,) if isinstance(model, str) else tuple(model or ())
         _check(name, models, options)
-        by_name = _named(name, tools)
+        team = tuple(options.get("team", ()))
+        by_name = _named(name, (*tools, *map(ask_tool, team)))
         values = {
             "name": name,
             "instructions": instructions or Prompt(),
@@ -94,6 +102,8 @@ class Assistant:
             "max_steps": options.get("max_steps", MAX_STEPS),
             "specs": tuple(_spec(item) for item in by_name.values()),
             "strategy": strategy_of(options.get("strategy"), name),
+            "capabilities": tuple(options.get("capabilities", ())),
+            "team": team,
             "guardrails": tuple(options.get("guardrails", ())),
             "output": None if options.get("output") is None else AnswerForm(options["output"]),
             "events": Events(name),

@@ -51,3 +51,8 @@ class ContextBuilder:
         system = ChatMessage(role="system", text=f"{instructions}\n\n{facts}" if facts else instructions)
         question = ChatMessage(role="user", text=turn.text)
         return (system, *newest(history, self._budget - messages_size((system, question))), question)
+
+    def instructions(self, assistant: Assistant) -> ChatMessage:
+        """What an assistant is told that another one asks. Raises as `build`."""
+        values = PromptValues(assistant=assistant.name, person="another assistant", title="", today=self._today())
+        return ChatMessage(role="system", text=self._prompts.render(assistant.instructions, values))

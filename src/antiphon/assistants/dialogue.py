@@ -1,6 +1,5 @@
 """A conversation with an assistant from Python: no store, no platform, nobody but the two."""
 
-from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +9,9 @@ from antiphon.assistants.answer import replay
 from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.prompts import PromptManager, PromptValues
-from antiphon.assistants.run import Ended, Run
+from antiphon.assistants.run import Run
 from antiphon.assistants.state import StatesInMemory, TurnStates
-from antiphon.assistants.turn import TurnServices
+from antiphon.assistants.teamwork import Teamwork
 from antiphon.domain import AnyPart, Outcome, ToolPart, Usage, new_id, now
 from antiphon.providers.base import ChatMessage, Provider
 from antiphon.runtime.base import Services
@@ -66,6 +65,10 @@ class Dialogue:
         self._person = person
         self._said: tuple[ChatMessage, ...] = ()
 
+    def hand_over(self, assistant: Assistant) -> None:
+        """From the next message on `assistant` answers. It knows what was said, and has the state."""
+        self.assistant = assistant
+
     async def process_message(self, text: str) -> AssistantReply:
         """The answer to one message. What the vendor does wrong is told by its `status` and `reason`."""
         states = TurnStates(self._states, self.id)
@@ -75,12 +78,18 @@ class Dialogue:
             turn_id=new_id(),
             message_id=new_id(),
             assistant=self.assistant.name,
-            services=TurnServices(self._services, states, {}),
         )
         question = ChatMessage(role="user", text=text)
         messages = (instructions_of(self.assistant, self._person, now()), *self._said, question)
+        team = Teamwork(
+            lambda _: (self._provider, self._model),
+            lambda member: instructions_of(member, self._person, now()),
+            self._services,
+            states,
+        )
+        context = team.within(context)
         provider = asked_by(self.assistant, self._provider, context, states)
-        ended = await whole(Run(self.assistant, provider, self._model, messages, context))
+        ended = await team.led_by(Run(self.assistant, provider, self._model, messages, context)).whole()
         self._said += (question, *replay(ended.parts))
         form = self.assistant.output if ended.status == "answered" else None
         return AssistantReply(
@@ -97,12 +106,3 @@ def instructions_of(assistant: Assistant, person: str, today: datetime) -> ChatM
     """The system prompt of an assistant whose template is one of the house."""
     values = PromptValues(assistant=assistant.name, person=person, title="", today=today)
     return ChatMessage(role="system", text=PromptManager().render(assistant.instructions, values))
-
-
-async def whole(run: Run) -> Ended:
-    """The end of a run that nobody watches."""
-    async with aclosing(run.events()) as events:
-        async for event in events:
-            if isinstance(event, Ended):
-                return event
-    raise AssertionError("a run promises an end")

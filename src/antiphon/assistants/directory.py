@@ -1,17 +1,21 @@
 """The assistants of a workspace."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.config import AssistantSettings
+from antiphon.assistants.dialogue import AssistantReply, Dialogue
 from antiphon.assistants.prompts import Prompt, PromptManager
 from antiphon.assistants.state import StatesInMemory, TurnStates
 from antiphon.assistants.turn import TurnServices
 from antiphon.errors import ConfigError
+from antiphon.providers.base import DEMO
+from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.base import Services
 from antiphon.runtime.spelling import did_you_mean
+from antiphon.search.lexical import LexicalIndex
 
 
 class Directory:
@@ -62,7 +66,7 @@ class Directory:
     def check(self, prompts: PromptManager, services: Services, resolve: Callable[[str], object]) -> None:
         """What would fail in every turn fails here: raises what prompts, tools and models raise that do not exist."""
         of_a_turn = TurnServices(services, TurnStates(StatesInMemory(), ""), {})
-        for assistant in self._assistants.values():
+        for assistant in _with_teams(self._assistants.values()):
             if isinstance(assistant.instructions, Prompt):
                 prompts.find(assistant.instructions)
             for item in assistant.tools:
@@ -87,6 +91,78 @@ class Directory:
 
     def __len__(self) -> int:
         return len(self._assistants)
+
+
+def _with_teams(assistants: Iterable[Assistant]) -> Iterator[Assistant]:
+    for assistant in assistants:
+        yield assistant
+        yield from _with_teams(assistant.team)
+
+
+class AIService:
+    """Assistants for programs: registered, found by what they can do, and given tasks.
+
+        service = AIService()
+        service.register(Assistant("cook", description="Cooks.", capabilities=["recipes"]))
+        reply = await service.process("How long do eggs take?", capability="recipes")
+
+    `directory` holds the assistants, `providers` their models; an assistant that names none is answered for by
+    `default_model`. `services` is what tools may ask for.
+    """
+
+    def __init__(
+        self,
+        directory: Directory | None = None,
+        providers: ProviderRegistry | None = None,
+        default_model: Callable[[], str] = lambda: DEMO,
+        services: Services | None = None,
+    ) -> None:
+        self.assistants = Directory() if directory is None else directory
+        self._providers = ProviderRegistry() if providers is None else providers
+        self._default_model = default_model
+        self._services = services
+
+    def register(self, assistant: Assistant) -> Assistant:
+        """Raises `ConfigError` when the name is taken."""
+        return self.assistants.add(assistant)
+
+    def discover(self, capability: str) -> tuple[Assistant, ...]:
+        """The assistants that have the capability, by their own word or as the name of a tool; in their order."""
+        wanted = capability.casefold()
+        return tuple(
+            assistant
+            for assistant in self.assistants.all()
+            if wanted
+            in {name.casefold() for name in (*assistant.capabilities, *(each.name for each in assistant.tools))}
+        )
+
+    def route(self, task: str, *, capability: str | None = None) -> Assistant:
+        """Who fits a task best, by name, description, capabilities and tools (BM25); the default one where nobody does.
+        Raises `ConfigError` when nobody has the `capability`."""
+        able = self.assistants.all() if capability is None else self.discover(capability)
+        if not able:
+            if capability is None:
+                return self.assistants.default
+            known = sorted({name for assistant in self.assistants.all() for name in assistant.capabilities})
+            hint = did_you_mean(capability, known, f"There is: {', '.join(known) or 'none'}.")
+            raise ConfigError(f"No assistant has the capability {capability!r}.{hint}")
+        found = LexicalIndex(map(_says_of_itself, able)).search(task, 1)
+        return able[found[0].position] if found else able[0]
+
+    def begin(self, assistant: Assistant) -> Dialogue:
+        """A conversation with it, by its model; `Dialogue.hand_over` gives it to another one."""
+        models = (assistant.model or self._default_model(), *assistant.fallbacks)
+        chain = self._providers.chain(models)
+        return Dialogue(assistant, chain, chain.answering.model, services=self._services)
+
+    async def process(self, task: str, *, capability: str | None = None) -> AssistantReply:
+        """The answer of whoever fits the task best."""
+        return await self.begin(self.route(task, capability=capability)).process_message(task)
+
+
+def _says_of_itself(assistant: Assistant) -> str:
+    tools = (f"{each.name.replace('_', ' ')} {each.description}" for each in assistant.tools)
+    return " ".join((assistant.name, assistant.description, *assistant.capabilities, *tools))
 
 
 def chosen(

@@ -127,6 +127,18 @@ class Run:
         """
         self._cut.request()
 
+    def spend(self, usage: Usage) -> None:
+        """Adds what somebody else has cost in this run."""
+        self._usage = usage if self._usage is None else self._usage + usage
+
+    async def whole(self) -> Ended:
+        """The end of a run that nobody watches."""
+        async with aclosing(self.events()) as events:
+            async for event in events:
+                if isinstance(event, Ended):
+                    return event
+        raise AssertionError("a run promises an end")
+
     async def events(self) -> AsyncGenerator[RunEvent, None]:
         """The run as it happens, to be read once, by one task; `Ended` comes last, whatever happens.
 
@@ -255,7 +267,7 @@ class Run:
     def _conclude(self, step: Step, mark: int) -> None:
         cost = step.cost(self._answer.since(mark))
         if cost is not None:
-            self._usage = cost if self._usage is None else self._usage + cost
+            self.spend(cost)
         for remark in step.remarks:
             self._answer.notice(remark.code, remark.text)
         if not self._cut.requested:

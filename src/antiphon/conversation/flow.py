@@ -79,6 +79,7 @@ class Flow:
                 providers=self.providers,
                 services=self.services,
                 states=self.store.states,
+                instructions=self.context.instructions,
                 guardrails=self.guardrails,
             ),
             ending=ending,

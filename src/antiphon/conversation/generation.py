@@ -1,7 +1,9 @@
 """Step 8 of the flow: the assistant's run, told to the live stream as it happens."""
 
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 from msgspec import Struct
 
@@ -11,10 +13,10 @@ from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
 from antiphon.assistants.selector import Choice
 from antiphon.assistants.state import TurnStates
-from antiphon.assistants.turn import TurnServices
+from antiphon.assistants.teamwork import Teamwork
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import TurnRecord
-from antiphon.providers.base import ChatMessage
+from antiphon.providers.base import ChatMessage, Provider
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.base import Services
 from antiphon.storage.base import StateStore
@@ -32,6 +34,12 @@ def record_of(assistant: Assistant, choice: Choice) -> TurnRecord:
     )
 
 
+def model_of(providers: ProviderRegistry, choice: Choice, member: Assistant) -> tuple[Provider, str]:
+    """Who answers for a member of a team: its own model, else that of the lead."""
+    chain = providers.chain((member.model, *member.fallbacks) if member.model else (choice.model, *choice.fallbacks))
+    return chain, chain.answering.model
+
+
 class Generated(Struct, frozen=True, kw_only=True):
     """A whole answer, the model that gave it in the end, and those that were given up before, with the reasons."""
 
@@ -42,12 +50,13 @@ class Generated(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
-    """Runs assistants. `services` is what their tools may ask for, `states` where their state is kept, and
-    `guardrails` what the house lets nobody say."""
+    """Runs assistants. `services` is what their tools may ask for, `states` where their state is kept,
+    `instructions` what members of a team are told, and `guardrails` what the house lets nobody say."""
 
     providers: ProviderRegistry
     services: Services
     states: StateStore
+    instructions: Callable[[Assistant], ChatMessage]
     guardrails: tuple[Guardrail, ...] = ()
 
     async def run(
@@ -65,10 +74,13 @@ class Generation:
             turn_id=turn.id,
             message_id=turn.message_id,
             assistant=assistant.name,
-            services=TurnServices(self.services, states, {}),
         )
+        team = Teamwork(
+            partial(model_of, self.providers, choice), self.instructions, self.services, states, self.guardrails
+        )
+        context = team.within(context)
         asked = asked_by(assistant, chain, context, states, self.guardrails)
-        run = Run(assistant, asked, chain.answering.model, messages, context)
+        run = team.led_by(Run(assistant, asked, chain.answering.model, messages, context))
         stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
         stream.on_cancel(run.cancel)
         ended: Ended | None = None

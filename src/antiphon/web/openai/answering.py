@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from time import perf_counter
 
@@ -14,9 +15,9 @@ from antiphon.assistants.history import History
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolStarted
 from antiphon.assistants.selector import Choice
 from antiphon.assistants.state import TurnStates
-from antiphon.assistants.turn import TurnServices
+from antiphon.assistants.teamwork import Teamwork
 from antiphon.conversation.flow import Flow
-from antiphon.conversation.generation import Generated, record_of
+from antiphon.conversation.generation import Generated, model_of, record_of
 from antiphon.conversation.handler import answer_from
 from antiphon.conversation.keeping import ConversationKeeper, Exchange
 from antiphon.domain import Conversation, Person, Target, Turn, TurnRecord, new_id, now
@@ -146,9 +147,16 @@ class Answerer:
             turn_id=turn.id,
             message_id=turn.message_id,
             assistant=assistant.name,
-            services=TurnServices(self.flow.services, states, {}),
         )
         prompt = (*instructions, *messages)
+        team = Teamwork(
+            partial(model_of, self.flow.providers, choice),
+            self.flow.context.instructions,
+            self.flow.services,
+            states,
+            self.flow.guardrails,
+        )
+        context = team.within(context)
         provider = asked_by(assistant, chain, context, states, self.flow.guardrails)
         return Answering(
             identity=f"chatcmpl-{turn.id}",
@@ -157,7 +165,7 @@ class Answerer:
             assistant=assistant,
             choice=choice,
             chain=chain,
-            run=Run(assistant, provider, chain.answering.model, prompt, context, asked.wishes),
+            run=team.led_by(Run(assistant, provider, chain.answering.model, prompt, context, asked.wishes)),
             rounds=self.rounds,
             keeper=self.keeper,
         )
