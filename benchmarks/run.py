@@ -3,8 +3,8 @@
 Rounds of all cases alternate, so that a change of the machine's mood hits them alike; the figure is the median of the
 rounds, and the ratio is to the module's `REFERENCE`, measured in the same run: one case, or in each group of cases
 (`group: case`) the one of that name. A module may say what is promised: `RATIOS`, the most a case may be of its
-reference, and `LIMITS`, in its `UNIT`. Results are kept as data in `results/<name>.json`. `--once` runs one small round
-of everything and keeps nothing: it shows that all cases work.
+reference, `LEAST`, the least (of a peer beside us), and `LIMITS`, in its `UNIT`. Results are kept as data in
+`results/<name>.json`. `--once` runs one small round of everything and keeps nothing: it shows that all cases work.
 """
 
 import json
@@ -15,6 +15,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+
+from benchmarks import page
 
 HERE = Path(__file__).parent
 SMALL = 0.02
@@ -40,6 +42,8 @@ def promise(bench: ModuleType, case: str, figure: float, ratio: float) -> dict[s
     """What is promised of the case, and whether it was kept; nothing for most."""
     if case in getattr(bench, "RATIOS", ()):
         return {"promised ratio": bench.RATIOS[case], "kept": ratio <= bench.RATIOS[case]}
+    if case in getattr(bench, "LEAST", ()):
+        return {"promised least": bench.LEAST[case], "kept": ratio >= bench.LEAST[case]}
     if case in getattr(bench, "LIMITS", ()):
         return {"promised": bench.LIMITS[case], "kept": figure <= bench.LIMITS[case]}
     return {}
@@ -50,8 +54,9 @@ def show(name: str, bench: ModuleType, medians: dict[str, float]) -> None:
     for case, figure in medians.items():
         ratio = figure / reference(bench, case, medians)
         said = promise(bench, case, figure, ratio)
-        most = f"{said['promised ratio']} ×" if "promised ratio" in said else said.get("promised")
-        verdict = f"  (promised {most}: {'kept' if said['kept'] else 'MISSED'})" if said else ""
+        wording = {"promised ratio": "{} ×", "promised least": "at least {} ×", "promised": "{}"}
+        what = [words.format(said[name]) for name, words in wording.items() if name in said]
+        verdict = f"  (promised {what[0]}: {'kept' if said['kept'] else 'MISSED'})" if what else ""
         print(f"  {figure:10.2f}  {ratio:7.2f} ×  {case}{verdict}")
     print(flush=True)
 
@@ -96,6 +101,7 @@ def main(arguments: list[str]) -> None:
         show(name, bench, medians)
         if not once:
             keep(name, bench, rounds, medians)
+            page.main()
 
 
 if __name__ == "__main__":

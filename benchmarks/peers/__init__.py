@@ -1,0 +1,1 @@
+"""Frameworks for assistants that are measured beside ours."""
