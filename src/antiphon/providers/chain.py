@@ -6,15 +6,22 @@ from typing import cast
 
 import msgspec
 from msgspec import Struct
+from prometheus_client import Counter
 
 from antiphon.providers.base import Error, Event, ModelInfo, ModelRequest, Provider
 from antiphon.telemetry.logs import get_logger
-from antiphon.telemetry.metrics import Metrics, get_metrics
+from antiphon.telemetry.metrics import Metrics
 
 _FINAL = {"filtered", "invalid", "interrupted"}
 """What another model would refuse as well, what was said on purpose, and a house that stops."""
 
 log = get_logger(__name__)
+
+
+def fallbacks(metrics: Metrics) -> Counter:
+    """What counts the models that are given up, by provider and reason."""
+    labels = ("provider", "reason")
+    return metrics.counter("antiphon_model_fallbacks_total", "Models given up for the next one, by provider.", labels)
 
 
 class ModelLink(Struct, frozen=True):
@@ -31,13 +38,11 @@ class Chain:
     Nothing is ever said twice: once a model has said anything, its errors go on to the reader.
     """
 
-    def __init__(self, links: Sequence[ModelLink], metrics: Metrics | None = None) -> None:
+    def __init__(self, links: Sequence[ModelLink], given_up: Counter) -> None:
         self._links = list(links)
+        self._given_up = given_up
         self.path: list[tuple[str, str]] = []
         """The models that were given up, with the reason."""
-        self._given_up = (metrics or get_metrics()).counter(
-            "antiphon_model_fallbacks_total", "Models given up for the next one, by provider.", ("provider", "reason")
-        )
 
     @property
     def answering(self) -> ModelLink:

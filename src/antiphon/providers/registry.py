@@ -12,11 +12,12 @@ import pydantic
 
 from antiphon.errors import ConfigError, ModuleError, ValidationError
 from antiphon.providers.base import DEMO, Provider
-from antiphon.providers.chain import Chain, ModelLink
+from antiphon.providers.chain import Chain, ModelLink, fallbacks
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, with_environment
 from antiphon.providers.reliability import Reliable
 from antiphon.runtime.config import ServiceSettings
 from antiphon.runtime.spelling import did_you_mean
+from antiphon.telemetry.metrics import get_metrics
 
 GROUP = "antiphon.providers"
 """Entry points of this group add providers: `name = "package.module:Factory"`, called with (name, settings)."""
@@ -67,6 +68,7 @@ class ProviderRegistry:
         points = entry_points(group=GROUP) if plugged is None else plugged
         self._plugged = {point.name: point for point in points}
         self._made: dict[str, Reliable] = {}
+        self._given_up = fallbacks(get_metrics())
         known = {DEMO, *_BUILT_IN, *self._plugged}
         for name in self._settings.names():
             section = self._settings.named(name)
@@ -103,7 +105,7 @@ class ProviderRegistry:
 
     def chain(self, models: Sequence[str]) -> Chain:
         """Who answers a turn: the first of `models` that can. Raises as `resolve` does."""
-        return Chain([ModelLink(model, *self.resolve(model)) for model in models])
+        return Chain([ModelLink(model, *self.resolve(model)) for model in models], self._given_up)
 
     def resolve(self, model: str) -> tuple[Provider, str]:
         """The vendor and its name for the model, from `provider:model` (or `demo`)."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from antiphon.providers.base import Error, ErrorKind, Event, Finish, ModelInfo, ModelRequest, TextDelta
-from antiphon.providers.chain import Chain, ModelLink
+from antiphon.providers.chain import Chain, ModelLink, fallbacks
 from antiphon.telemetry.metrics import Metrics
 
 REQUEST = ModelRequest(model="whatever", messages=())
@@ -45,7 +45,10 @@ def answer(text: str) -> list[Event]:
 
 
 def chain(*providers: Scripted, metrics: Metrics | None = None) -> Chain:
-    return Chain([ModelLink(f"{one.name}:m-{one.name}", one, f"m-{one.name}") for one in providers], metrics)
+    return Chain(
+        [ModelLink(f"{one.name}:m-{one.name}", one, f"m-{one.name}") for one in providers],
+        fallbacks(metrics or Metrics()),
+    )
 
 
 async def heard(chain: Chain) -> list[Event]:
