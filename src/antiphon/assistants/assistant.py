@@ -109,8 +109,9 @@ class Assistant:
             "events": Events(name),
             "_by_name": by_name,
         }
+        put = object.__setattr__
         for field, value in values.items():
-            object.__setattr__(self, field, value)
+            put(self, field, value)
 
     def tool(self, name: str) -> AnyTool | None:
         return self._by_name.get(name)
@@ -142,6 +143,13 @@ class Assistant:
 def _check(name: str, models: tuple[str, ...], options: AssistantOptions) -> None:
     if not _NAME.fullmatch(name):
         raise ConfigError(f"Assistant {name!r}: a name is up to 63 of a-z, 0-9, _ and -, and begins with a letter.")
+    if not all(map(str.strip, models)):
+        raise ConfigError(f"Assistant {name}: model='' is not usable; name one as provider:model, or leave it out.")
+    if options:
+        _check_options(name, options)
+
+
+def _check_options(name: str, options: AssistantOptions) -> None:
     if unknown := options.keys() - AssistantOptions.__annotations__.keys():
         wish = min(unknown)
         hint = did_you_mean(wish, AssistantOptions.__annotations__, "")
@@ -149,7 +157,6 @@ def _check(name: str, models: tuple[str, ...], options: AssistantOptions) -> Non
     temperature, max_tokens = options.get("temperature"), options.get("max_tokens")
     max_steps = options.get("max_steps", MAX_STEPS)
     wrong = [
-        *(("model", model, bool(model.strip()), "name one as provider:model, or leave it out") for model in models),
         ("temperature", temperature, temperature is None or 0 <= temperature <= 2, "it lies between 0 and 2"),
         ("max_tokens", max_tokens, max_tokens is None or max_tokens > 0, "it must be greater than 0"),
         ("max_steps", max_steps, max_steps > 0, "it must be greater than 0"),
