@@ -20,6 +20,7 @@ from antiphon.providers.base import (
     Finish,
     ModelRequest,
     ReasoningDelta,
+    Remark,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -233,6 +234,8 @@ class MessagesEncoder:
                 delta = {"stop_reason": _STOPS[reason], "stop_sequence": None}
                 last = {"type": "message_delta", "delta": delta, "usage": _usage_body(self._usage)}
                 return self._shut() + _named(last) + _named({"type": "message_stop"})
+            case Remark():
+                return b""
             case Error():
                 return _named(_error("api_error", event.public))
 

@@ -20,6 +20,7 @@ from antiphon.providers.base import (
     Finish,
     ModelRequest,
     ReasoningDelta,
+    Remark,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -220,7 +221,7 @@ class GenerateEncoder:
                 signed = {} if self._signed else {"thoughtSignature": signature(call.name)}
                 self._signed = True
                 return {"functionCall": called} | signed
-            case ToolCallStart() | ToolCallDelta() | UsageReport() | Finish() | Error():
+            case ToolCallStart() | ToolCallDelta() | UsageReport() | Finish() | Error() | Remark():
                 return None
 
 

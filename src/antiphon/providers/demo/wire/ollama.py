@@ -19,6 +19,7 @@ from antiphon.providers.base import (
     Finish,
     ModelRequest,
     ReasoningDelta,
+    Remark,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -168,7 +169,7 @@ class LinesEncoder:
                 return self._line({"content": "", "thinking": text})
             case ToolCallEnd():
                 return self._line({"content": "", "tool_calls": [_called(event)]})
-            case ToolCallStart() | ToolCallDelta():
+            case ToolCallStart() | ToolCallDelta() | Remark():
                 return b""
             case UsageReport(usage):
                 self._usage = usage

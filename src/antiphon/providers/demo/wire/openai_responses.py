@@ -20,6 +20,7 @@ from antiphon.providers.base import (
     Finish,
     ModelRequest,
     ReasoningDelta,
+    Remark,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -200,6 +201,8 @@ class ResponsesEncoder:
                 return b""
             case Finish(reason):
                 return self._finish(reason)
+            case Remark():
+                return b""
             case Error():
                 return self._event("error", code="server_error", message=event.public, param=None)
 

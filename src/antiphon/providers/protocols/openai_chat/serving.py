@@ -15,6 +15,7 @@ from antiphon.providers.base import (
     Event,
     Finish,
     ReasoningDelta,
+    Remark,
     TextDelta,
     ToolCallDelta,
     ToolCallEnd,
@@ -67,7 +68,7 @@ class Chunks:
                 return self._finish(_FINISH.get(reason, reason))
             case Error():
                 return b"data: " + _encode({"error": error_body(event.public, "server_error", None)}) + b"\n\n"
-            case ToolCallEnd():
+            case ToolCallEnd() | Remark():
                 return b""
 
     def _call(self, call: Mapping[str, Any]) -> bytes:
