@@ -85,7 +85,7 @@ def restored_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     names = (None, "antiphon", "uvicorn", "uvicorn.access", "uvicorn.error", "alembic", "asyncio", "fastapi")
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     handlers = logging.getLogger().handlers[:]
-    monkeypatch.setattr(pipeline, "_current", Current(pipeline.Pipeline))
+    monkeypatch.setattr(pipeline, "_current", Current(pipeline.LogPipeline))
     yield
     for logger, level in before:
         logger.setLevel(level)

@@ -97,6 +97,7 @@ async def test_messages_come_in_pages(here: Workspace, http: aiohttp.ClientSessi
 async def test_what_there_is_to_talk_to(http: aiohttp.ClientSession) -> None:
     assistants = (await (await http.get("/api/v1/assistants")).json())["items"]
     assert assistants[0]["name"] == "guide"
+    assert assistants[0]["capabilities"] == []
     assert {"calculator", "clock", "recall", "remember", "search_conversations", "search_manual"} <= set(
         assistants[0]["tools"]
     )

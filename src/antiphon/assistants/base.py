@@ -20,6 +20,11 @@ class Agent(Protocol):
         ...
 
     @property
+    def capabilities(self) -> Sequence[str]:
+        """What it can do, in words by which programs find it."""
+        ...
+
+    @property
     def instructions(self) -> str | Prompt: ...
 
     @property

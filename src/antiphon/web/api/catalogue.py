@@ -26,6 +26,7 @@ def catalogue_routes(
                 description=assistant.description,
                 model=assistant.model,
                 tools=[tool.name for tool in assistant.tools],
+                capabilities=list(assistant.capabilities),
             )
             for assistant in assistants()
         ]

@@ -111,6 +111,7 @@ class AssistantShape(Shape):
     description: str
     model: str | None = Field(description="Its own model; null when it answers with the default one.")
     tools: list[str] = Field(description="Names of the tools it may use.", examples=[["calculator", "clock"]])
+    capabilities: list[str] = Field(description="What it can do, in its own words.", examples=[["recipes"]])
 
 
 class ModelShape(Shape):
