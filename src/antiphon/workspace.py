@@ -12,6 +12,7 @@ from antiphon import __version__
 from antiphon.adapters.base import ChannelAdapter, Receipt
 from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.assistant import AnyTool, Assistant
+from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory, built_in, chosen
 from antiphon.assistants.equipment import Equipment
@@ -270,6 +271,7 @@ class Workspace:
             services=self.services,
             outbox=self.outbox,
             live=self.live,
+            budgets=Budgets(self.store.ledger, self.config.budgets, self.metrics),
             facts=self._facts,
             guardrails=of_the_house(self.config.assistants.guardrails),
         )
@@ -298,8 +300,6 @@ class Workspace:
             adapter=self.web,
             search=self.search,
             memory=self.memory,
-            assistants=self.assistants,
-            catalogue=self.catalogue,
             default_model=lambda: self.default_model,
             monitoring=self.monitoring,
             cache=self.cache,

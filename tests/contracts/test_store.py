@@ -939,7 +939,7 @@ async def test_what_is_charged_is_settled_once(store: Store) -> None:
     assert await spent_by(store, ANN) == CALL
     really = Amount(calls=1, input_tokens=61, output_tokens=9, unpriced=1)
     for _ in range(2):
-        await store.ledger.settle("c1", DAY, payers, really - CALL)
+        await store.ledger.settle("c1", DAY, [(payer, really - CALL) for payer in payers])
     assert await spent_by(store, ANN) == await spent_by(store, HOUSE) == really
     assert [spent.day for spent in await store.ledger.spent("2026-11-01", "2026-11-30", scope="person")] == [DAY]
     assert await store.ledger.spent("2026-11-22", "2026-11-30", scope="person") == []
@@ -953,7 +953,10 @@ async def test_a_charge_that_is_too_much_for_one_is_counted_for_nobody(store: St
     dear = Amount(calls=1, nanos=10_001)
     assert await store.ledger.charge("c4", "2026-11-22", (ANN,), dear) == ANN
     assert await store.ledger.charge("c5", DAY, (HOUSE,), CALL) is None
-    await store.ledger.settle("c5", DAY, (HOUSE,), CALL)
+    await store.ledger.settle("c5", DAY, [(HOUSE, CALL)])
+    await store.ledger.settle(None, DAY, [(ANN, CALL), (HOUSE, CALL)])
+    assert (await spent_by(store, ANN)).calls == 3
+    assert (await spent_by(store, HOUSE)).calls == 5
 
 
 async def test_no_two_processes_share_what_is_left_of_a_budget(place: Place) -> None:

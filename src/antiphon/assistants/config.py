@@ -7,6 +7,7 @@ from pydantic.config import JsonDict
 
 from antiphon.assistants.assistant import MAX_STEPS
 from antiphon.assistants.estimate import BYTES_PER_TOKEN
+from antiphon.providers.prices import ModelPrice
 
 _LIVE: JsonDict = {"live": True}
 """A running server takes a change of these."""
@@ -44,6 +45,30 @@ class GuardrailSettings(BaseModel):
     personal_data: HouseAction = Field("off", description="E-mail addresses and numbers of phones, cards and accounts.")
     forbidden: tuple[str, ...] = Field((), description="Regular expressions; what matches is refused both ways.")
     input_characters: int | None = Field(None, ge=1, description="What people say at once, at most.")
+
+
+class DayBudget(BaseModel):
+    """What models may cost in a day, which ends at midnight UTC; nothing bounds what is not set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokens_per_day: int | None = Field(None, ge=0)
+    dollars_per_day: float | None = Field(None, ge=0)
+
+
+class BudgetSettings(BaseModel):
+    """The section `budgets` of the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    person: DayBudget = Field(DayBudget(), description="For each person.")
+    conversation: DayBudget = Field(DayBudget(), description="For each conversation.")
+    platform: DayBudget = Field(DayBudget(), description="For each adapter, such as `web` or `openai`.")
+    house: DayBudget = Field(DayBudget(), description="For everybody together.")
+    prices: dict[str, ModelPrice] = Field(
+        {},
+        description="What models cost in dollars for a million tokens, as `provider:model: {input, output, cached}`.",
+    )
 
 
 class AssistantSettings(BaseModel):

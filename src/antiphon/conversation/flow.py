@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.guardrails import Guardrail
@@ -45,6 +46,7 @@ class Flow:
     services: Services
     outbox: Outbox
     live: Live
+    budgets: Budgets
     facts: Callable[[], Mapping[str, str]]
     guardrails: tuple[Guardrail, ...] = ()
 
@@ -63,6 +65,7 @@ class Flow:
             inbox=self.store.inbox,
             waiting=lambda: router.waiting(),  # noqa: PLW0108 - the router is built last
             facts=self.facts,
+            spent=self.budgets.spent_today,
         )
         told = Telling(self.assistants, self.store.states)
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, told=told.ended, metrics=metrics)
@@ -79,6 +82,7 @@ class Flow:
                 providers=self.providers,
                 services=self.services,
                 states=self.store.states,
+                budgets=self.budgets,
                 instructions=self.context.instructions,
                 guardrails=self.guardrails,
             ),

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
 from antiphon.assistants.selector import Choice
@@ -51,11 +52,13 @@ class Generated(Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True, kw_only=True)
 class Generation:
     """Runs assistants. `services` is what their tools may ask for, `states` where their state is kept,
-    `instructions` what members of a team are told, and `guardrails` what the house lets nobody say."""
+    `instructions` what members of a team are told, and `guardrails` what the house lets nobody say. `budgets` pay for
+    the models."""
 
     providers: ProviderRegistry
     services: Services
     states: StateStore
+    budgets: Budgets
     instructions: Callable[[Assistant], ChatMessage]
     guardrails: tuple[Guardrail, ...] = ()
 
@@ -79,7 +82,10 @@ class Generation:
             partial(model_of, self.providers, choice), self.instructions, self.services, states, self.guardrails
         )
         context = team.within(context)
-        asked = asked_by(assistant, chain, context, states, self.guardrails)
+        paid = self.budgets.metered(
+            chain, person_id=turn.person_id, conversation_id=turn.conversation_id, adapter=turn.target.adapter
+        )
+        asked = asked_by(assistant, paid, context, states, self.guardrails)
         run = team.led_by(Run(assistant, asked, chain.answering.model, messages, context))
         stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
         stream.on_cancel(run.cancel)

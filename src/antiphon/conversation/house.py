@@ -1,6 +1,6 @@
 """What commands may ask the house, answered from its parts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.selector import ModelSelector
@@ -24,6 +24,7 @@ class House:
         inbox: InboxStore,
         waiting: Callable[[], Waiting],
         facts: Callable[[], Mapping[str, str]],
+        spent: Callable[[], Awaitable[str]],
     ) -> None:
         self._commands = commands
         self._catalogue = catalogue
@@ -32,6 +33,7 @@ class House:
         self._inbox = inbox
         self._waiting = waiting
         self._facts = facts
+        self._spent = spent
 
     def commands(self) -> Sequence[Command]:
         return self._commands.all()
@@ -54,4 +56,5 @@ class House:
 
     async def status(self) -> Mapping[str, str]:
         waiting = self._waiting()
-        return {"Turns": f"{waiting.running} running, {waiting.queued} waiting", **self._facts()}
+        turns = f"{waiting.running} running, {waiting.queued} waiting"
+        return {"Turns": turns, "Spent today": await self._spent(), **self._facts()}

@@ -18,6 +18,7 @@ DEMO = "demo"
 ErrorKind = Literal[
     "auth",  # key missing, wrong or without permission: the operator acts
     "rate",  # too many requests: retry after `retry_after`
+    "budget",  # the house's own budget does not reach for it: nothing was asked
     "quota",  # paid quota used up: fall back, never retry
     "resting",  # it failed several times in a row and is left alone for a while: fall back now
     "overload",  # the vendor is busy (503, 529): retry, then fall back

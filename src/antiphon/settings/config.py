@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model, model_validator
 from pydantic.config import JsonDict
 
-from antiphon.assistants.config import AssistantSettings
+from antiphon.assistants.config import AssistantSettings, BudgetSettings
 from antiphon.assistants.memory.config import MemorySettings
 from antiphon.cache.config import CacheSettings, RedisSettings
 from antiphon.conversation.config import SessionSettings
@@ -93,6 +93,7 @@ class Config(BaseModel):
     openai: OpenAISettings = OpenAISettings()
     providers: ProvidersSettings = ProvidersSettings()
     assistants: AssistantSettings = AssistantSettings()
+    budgets: BudgetSettings = BudgetSettings()
     memory: MemorySettings = MemorySettings()
     tools: ToolSettings = ToolSettings()
     mcp: McpSettings = McpSettings()

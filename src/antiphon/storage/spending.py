@@ -51,8 +51,9 @@ class LedgerStore(Protocol):
         same charge again changes nothing."""
         ...
 
-    async def settle(self, charge_id: str, day: str, payers: Sequence[Payer], difference: Amount) -> None:
-        """Counts `difference` as well, whatever the limits are, and closes the charge; nothing when it is closed."""
+    async def settle(self, charge_id: str | None, day: str, additions: Sequence[tuple[Payer, Amount]]) -> None:
+        """Closes the charge and counts `additions`, whatever the limits are; nothing when it is closed. What was never
+        charged is counted without a `charge_id`, and when the connection breaks in that moment, perhaps twice."""
         ...
 
     async def spent(self, since: str, until: str, *, scope: Scope, owner: str | None = None) -> list[Spent]:

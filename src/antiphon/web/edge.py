@@ -8,13 +8,11 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from antiphon.adapters.web import WebAdapter
-from antiphon.assistants.directory import Directory
 from antiphon.assistants.memory.base import Recollection
 from antiphon.cache.cache import Cache
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.router import MessageRouter
-from antiphon.providers.catalogue import Catalogue
 from antiphon.realtime.admission.connect import ConnectInfo
 from antiphon.realtime.channel import Channel
 from antiphon.realtime.phoenix import Phoenix
@@ -28,6 +26,7 @@ from antiphon.web.api.memory import memory_routes
 from antiphon.web.api.realtime import realtime_routes
 from antiphon.web.api.realtime_publish import publish_routes
 from antiphon.web.api.search import search_routes
+from antiphon.web.api.usage import usage_routes
 from antiphon.web.app import WebApp
 from antiphon.web.auth import CurrentPerson
 from antiphon.web.channels.admin import TOPIC, AdminChannel, AdminFeed
@@ -60,8 +59,6 @@ class Edge:
     adapter: WebAdapter
     search: Finder
     memory: Recollection
-    assistants: Directory
-    catalogue: Catalogue
     default_model: Callable[[], str]
     monitoring: MonitoringService
     cache: Cache
@@ -90,11 +87,13 @@ class Edge:
     def _api(self, house: Collection[str]) -> FastAPI:
         api = FastAPI(title="Antiphon", version=self.version, docs_url=None, redoc_url=None)
         problems.install(api)
+        models = self.flow.catalogue
         for routes in (
             conversation_routes(self.history, self.router, self.person),
             search_routes(self.search, self.person),
             memory_routes(self.memory, self.person),
-            catalogue_routes(self.assistants.all, self.default_model, self.catalogue.names, self.catalogue.resting),
+            catalogue_routes(self.flow.assistants.all, self.default_model, models.names, models.resting),
+            usage_routes(self.flow.budgets, self.person),
             publish_routes(self.phoenix, house, Idempotency(self.cache), self.person),
             realtime_routes(self.phoenix, self.person),
         ):
@@ -108,10 +107,10 @@ class Edge:
         answerer = Answerer(flow=self.flow, rounds=rounds, keeper=self.flow.keeper(self.history, metrics))
         apps: dict[str, ASGIApp] = {}
         if self.openai.enabled:
-            apps[PREFIX] = OpenAIRoutes(answerer, self.assistants, self.person, self.openai, metrics)
+            apps[PREFIX] = OpenAIRoutes(answerer, self.flow.assistants, self.person, self.openai, metrics)
         if self.mcp.serve:
             about = McpServing(version=self.version, tools=self.mcp.serve_tools, max_body_bytes=max_body_bytes)
-            apps[PATH] = McpEndpoint(answerer, self.assistants, self.person, about)
+            apps[PATH] = McpEndpoint(answerer, self.flow.assistants, self.person, about)
         return apps
 
     def _open_channels(self) -> Collection[str]:
@@ -124,7 +123,7 @@ class Edge:
         recall = Recall(self.phoenix.cluster)
         feed = AdminFeed(self.phoenix, self.router, self.monitoring)
         channels: Mapping[str, Callable[[], Channel]] = {
-            "conversation:new": lambda: NewConversationChannel(self.history, self.assistants),
+            "conversation:new": lambda: NewConversationChannel(self.history, self.flow.assistants),
             "conversation:*": lambda: recall.watched(ConversationChannel(self.history, self.router, self.adapter)),
             "conversations": lambda: recall.watched(ConversationsChannel(self.history)),
             TOPIC: lambda: AdminChannel(feed),

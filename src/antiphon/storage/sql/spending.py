@@ -36,8 +36,10 @@ class SqlLedger(LedgerStore):
             return error.payer
         return None
 
-    async def settle(self, charge_id: str, day: str, payers: Sequence[Payer], difference: Amount) -> None:
-        await self._database.write(_settle, charge_id, day, _in_order(payers), difference)
+    async def settle(self, charge_id: str | None, day: str, additions: Sequence[tuple[Payer, Amount]]) -> None:
+        amounts = dict(additions)
+        ordered = [(payer, amounts[payer]) for payer in _in_order([*amounts])]
+        await self._database.write(_settle, charge_id, day, ordered)
 
     async def spent(self, since: str, until: str, *, scope: Scope, owner: str | None = None) -> list[Spent]:
         return await self._database.read(_spent, since, until, scope, owner)
@@ -57,11 +59,11 @@ def _charge(charge_id: str, day: str, payers: Sequence[Payer], amount: Amount) -
             raise _TooMuchError(payer)
 
 
-def _settle(charge_id: str, day: str, payers: Sequence[Payer], difference: Amount) -> Unit[None]:
-    if (yield from one("charge_close", charge=charge_id)) is None:
+def _settle(charge_id: str | None, day: str, additions: Sequence[tuple[Payer, Amount]]) -> Unit[None]:
+    if charge_id is not None and (yield from one("charge_close", charge=charge_id)) is None:
         return
-    for payer in payers:
-        yield "spending_add", _values(day, payer, difference)
+    for payer, amount in additions:
+        yield "spending_add", _values(day, payer, amount)
 
 
 def _spent(since: str, until: str, scope: Scope, owner: str | None) -> Unit[list[Spent]]:

@@ -157,7 +157,9 @@ class Answerer:
             self.flow.guardrails,
         )
         context = team.within(context)
-        provider = asked_by(assistant, chain, context, states, self.flow.guardrails)
+        # Nobody comes back to this conversation, so it pays for nothing.
+        paid = self.flow.budgets.metered(chain, person_id=person.id, conversation_id=None, adapter=ADAPTER)
+        provider = asked_by(assistant, paid, context, states, self.flow.guardrails)
         return Answering(
             identity=f"chatcmpl-{turn.id}",
             asked=asked,

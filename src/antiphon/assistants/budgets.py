@@ -1,0 +1,227 @@
+"""Budgets: what models may cost a day, asked for before each call of one and settled after it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from typing import cast
+
+from msgspec import structs
+
+from antiphon.assistants.config import BudgetSettings, DayBudget
+from antiphon.assistants.estimate import request_size, tokens
+from antiphon.domain import Usage, new_id, now
+from antiphon.errors import ServiceError
+from antiphon.providers.base import (
+    Error,
+    Event,
+    Finish,
+    ModelInfo,
+    ModelRequest,
+    ReasoningDelta,
+    TextDelta,
+    UsageReport,
+)
+from antiphon.providers.chain import Chain
+from antiphon.providers.prices import Prices
+from antiphon.storage.spending import NO_LIMIT, Amount, LedgerStore, Payer, Scope, Spent
+from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.metrics import Metrics, get_metrics
+
+EXPECTED_OUTPUT = 500
+"""Tokens that a call is taken to write, where nothing bounds it; the difference is given back right after it."""
+
+NANOS = 1_000_000_000
+
+log = get_logger(__name__)
+
+
+class Budgets:
+    """Who pays for models, and how much is left of it today, which ends at midnight UTC.
+
+    A model of which nobody knows the price costs tokens only: what is unknown cannot be held against an amount.
+    """
+
+    def __init__(
+        self,
+        ledger: LedgerStore,
+        settings: BudgetSettings | None = None,
+        metrics: Metrics | None = None,
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self.ledger = ledger
+        self.settings = settings or BudgetSettings()
+        self.prices = Prices(self.settings.prices)
+        self.clock = clock
+        metrics = metrics or get_metrics()
+        self.refused = metrics.counter(
+            "antiphon_budget_refusals_total", "Calls of models that a budget did not reach for.", ("scope",)
+        )
+        self.dollars = metrics.counter("antiphon_spent_dollars_total", "What models cost, as far as known.", ("model",))
+        self.unpriced = metrics.counter(
+            "antiphon_unpriced_calls_total", "Calls of models of which nobody knows the price.", ("model",)
+        )
+
+    def metered(self, chain: Chain, *, person_id: str, conversation_id: str | None, adapter: str) -> "Metered":
+        """The provider of one turn, with all who pay for it."""
+        owners: dict[Scope, str | None] = {
+            "person": person_id,
+            "conversation": conversation_id,
+            "platform": adapter,
+            "house": "",
+        }
+        payers = [self._payer(scope, owner) for scope, owner in owners.items() if owner is not None]
+        return Metered(chain, self, payers)
+
+    def limit(self, scope: Scope) -> DayBudget:
+        limits: dict[Scope, DayBudget] = {
+            "person": self.settings.person,
+            "conversation": self.settings.conversation,
+            "platform": self.settings.platform,
+            "house": self.settings.house,
+        }
+        return limits.get(scope, DayBudget())
+
+    def today(self) -> str:
+        return f"{self.clock():%Y-%m-%d}"
+
+    async def spent_today(self) -> str:
+        """What the house has spent, in words."""
+        found = await self.ledger.spent(self.today(), self.today(), scope="house")
+        return in_words(found[0] if found else None, self.limit("house"))
+
+    def sentence(self, refused: Payer) -> str:
+        """Why a call is not made, and when it can be."""
+        whose = {
+            "person": "Your budget",
+            "conversation": "The budget of this conversation",
+            "platform": f"The budget of {refused.owner}",
+        }.get(refused.scope, "The budget of this house")
+        at = self.clock()
+        midnight = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        minutes = max(1, round((midnight - at).total_seconds() / 60))
+        wait = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+        return (
+            f"{whose} for today ({_limit_in_words(self.limit(refused.scope))}) does not reach for another answer. "
+            f"It is free again at 00:00 UTC, in {wait}."
+        )
+
+    def _payer(self, scope: Scope, owner: str) -> Payer:
+        limit = self.limit(scope)
+        return Payer(
+            scope=scope,
+            owner=owner,
+            most_tokens=NO_LIMIT if limit.tokens_per_day is None else limit.tokens_per_day,
+            most_nanos=NO_LIMIT if limit.dollars_per_day is None else round(limit.dollars_per_day * NANOS),
+        )
+
+
+class Metered:
+    """A chain whose calls are charged before and settled after, each by the model that answered it."""
+
+    def __init__(self, chain: Chain, budgets: Budgets, payers: list[Payer]) -> None:
+        self._chain = chain
+        self._budgets = budgets
+        self._payers = payers
+        self._limited = any(payer.most_tokens < NO_LIMIT or payer.most_nanos < NO_LIMIT for payer in payers)
+
+    @property
+    def name(self) -> str:
+        return self._chain.name
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        return await self._chain.models()
+
+    async def stop(self) -> None:
+        """Does nothing: the vendors belong to the registry."""
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+        return self._stream(request)
+
+    async def _stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+        day, charge, expected = self._budgets.today(), None, Amount()
+        asked = tokens(request_size(request))
+        if self._limited:
+            charge, expected = new_id(), await self._expected(request, asked)
+            refused = await self._budgets.ledger.charge(charge, day, self._payers, expected)
+            if refused is not None:
+                self._budgets.refused.labels(refused.scope).inc()
+                yield Error("budget", f"budget, {refused.scope}", self._budgets.sentence(refused))
+                return
+        usage: Usage | None = None
+        written = 0
+        # Providers are async generators: the contract promises `aclose`, its type does not.
+        events = cast("AsyncGenerator[Event, None]", self._chain.stream(request))
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, TextDelta | ReasoningDelta):
+                        written += len(event.text)
+                        yield event
+                    elif isinstance(event, UsageReport):
+                        usage = await self._priced(event.usage)
+                        yield UsageReport(usage)
+                    else:
+                        if isinstance(event, Finish) and usage is None:
+                            usage = await self._priced(_estimated(asked, written))
+                            yield UsageReport(usage)
+                        yield event
+        finally:
+            if usage is None and written:
+                usage = await self._priced(_estimated(asked, written))
+            await self._settle(charge, day, expected, usage)
+
+    async def _expected(self, request: ModelRequest, asked: int) -> Amount:
+        output = min(request.max_tokens or EXPECTED_OUTPUT, EXPECTED_OUTPUT)
+        guess = Usage(input_tokens=asked, output_tokens=output)
+        cost = await self._budgets.prices.cost(self._chain.answering.name, guess)
+        return Amount(calls=1, input_tokens=asked, output_tokens=output, nanos=round((cost or 0.0) * NANOS))
+
+    async def _priced(self, usage: Usage) -> Usage:
+        cost = await self._budgets.prices.cost(self._chain.answering.name, usage)
+        return structs.replace(usage, cost=cost)
+
+    async def _settle(self, charge: str | None, day: str, expected: Amount, usage: Usage | None) -> None:
+        if charge is None and usage is None:
+            return
+        model = self._chain.answering.name
+        really = Amount()
+        if usage is not None:
+            really = Amount(
+                calls=1,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                nanos=round((usage.cost or 0.0) * NANOS),
+                unpriced=int(usage.cost is None),
+            )
+            self._budgets.dollars.labels(model).inc(usage.cost or 0.0)
+            self._budgets.unpriced.labels(model).inc(really.unpriced)
+        additions = [(payer, really - expected) for payer in self._payers]
+        try:
+            await self._budgets.ledger.settle(charge, day, [*additions, (Payer(scope="model", owner=model), really)])
+        except ServiceError as error:  # the answer is there; what was charged before it stays counted
+            log.warning("budget.not_settled", model=model, error=str(error))
+
+
+def in_words(spent: Spent | None, limit: DayBudget) -> str:
+    """An amount for people: what is unknown is said to be."""
+    amount = spent.amount if spent else Amount()
+    cost = f"${amount.nanos / NANOS:.4f}"
+    if amount.unpriced:
+        known = amount.calls - amount.unpriced
+        cost = f"{cost}, price of {amount.unpriced} calls unknown" if known else "price unknown"
+    said = f"{amount.input_tokens + amount.output_tokens:,} tokens ({cost})"
+    bound = _limit_in_words(limit)
+    return f"{said} of {bound}" if bound else said
+
+
+def _limit_in_words(limit: DayBudget) -> str:
+    parts = [
+        *([f"{limit.tokens_per_day:,} tokens"] if limit.tokens_per_day is not None else []),
+        *([f"${limit.dollars_per_day:.2f}"] if limit.dollars_per_day is not None else []),
+    ]
+    return " and ".join(parts)
+
+
+def _estimated(asked: int, written: int) -> Usage:
+    return Usage(input_tokens=asked, output_tokens=tokens(written), estimated=True)

@@ -1,0 +1,168 @@
+"""Budgets: asked for before a call, settled after it by the model that answered, and refused in a sentence."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from antiphon.assistants.budgets import EXPECTED_OUTPUT, Budgets, in_words
+from antiphon.assistants.config import BudgetSettings, DayBudget
+from antiphon.domain import Usage
+from antiphon.providers.base import (
+    ChatMessage,
+    Error,
+    Event,
+    Finish,
+    ModelInfo,
+    ModelRequest,
+    TextDelta,
+    UsageReport,
+)
+from antiphon.providers.chain import Chain, ModelLink
+from antiphon.providers.prices import ModelPrice
+from antiphon.storage.base import Store
+from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.open import open_store
+from antiphon.storage.spending import Amount, Scope
+from antiphon.telemetry.metrics import Metrics
+
+LATE = datetime(2026, 11, 21, 20, 48, tzinfo=UTC)
+REQUEST = ModelRequest(model="m", messages=(ChatMessage(role="user", text="x" * 384),))
+ASKED = 100
+SAID = UsageReport(Usage(input_tokens=90, output_tokens=10))
+ANSWER: list[Event] = [TextDelta("Hello"), SAID, Finish("stop")]
+PRICES = {"acme:m": ModelPrice(input=1_000_000, output=2_000_000)}
+
+
+class Scripted:
+    name = "acme"
+
+    def __init__(self, *events: Event) -> None:
+        self.events = events
+        self.asked = 0
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+        self.asked += 1
+        for event in self.events:
+            yield event
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        return ()
+
+    async def stop(self) -> None: ...
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    made = open_store(DatabaseSettings(url="sqlite:///:memory:"))
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def budgets(store: Store, **sections: Any) -> Budgets:
+    return Budgets(store.ledger, BudgetSettings(**sections), Metrics(), clock=lambda: LATE)
+
+
+async def ask(made: Budgets, provider: Scripted, *others: ModelLink, read: int = 100) -> list[Event]:
+    given_up = Metrics().counter("given_up_total", "", ("provider", "reason"))
+    chain = Chain([ModelLink("acme:m", provider, "m"), *others], given_up)
+    metered = made.metered(chain, person_id="ann", conversation_id="c", adapter="web")
+    events: list[Event] = []
+    async with aclosing(cast("AsyncGenerator[Event, None]", metered.stream(REQUEST))) as stream:
+        async for event in stream:
+            events.append(event)
+            if len(events) == read:
+                break
+    return events
+
+
+async def spent(store: Store, scope: Scope = "person", owner: str = "ann") -> Amount:
+    found = await store.ledger.spent("2026-11-21", "2026-11-21", scope=scope, owner=owner)
+    return found[0].amount if found else Amount()
+
+
+async def test_everybody_who_pays_is_told_what_it_cost(store: Store) -> None:
+    made = budgets(store, prices=PRICES)
+    assert await ask(made, Scripted(*ANSWER)) == [
+        TextDelta("Hello"), UsageReport(Usage(input_tokens=90, output_tokens=10, cost=110.0)), Finish("stop"),
+    ]  # fmt: skip
+    cost = Amount(calls=1, input_tokens=90, output_tokens=10, nanos=110_000_000_000)
+    owners: dict[Scope, str] = {"person": "ann", "conversation": "c", "platform": "web", "house": "", "model": "acme:m"}
+    for scope, owner in owners.items():
+        assert await spent(store, scope, owner) == cost
+    assert await made.spent_today() == "100 tokens ($110.0000)"
+
+
+async def test_an_unknown_price_is_never_nothing(store: Store) -> None:
+    made = budgets(store)
+    events = await ask(made, Scripted(*ANSWER))
+    assert UsageReport(Usage(input_tokens=90, output_tokens=10)) in events
+    assert (await spent(store)).unpriced == 1
+    assert await made.spent_today() == "100 tokens (price unknown)"
+    assert (
+        in_words(None, DayBudget(tokens_per_day=5_000, dollars_per_day=2))
+        == "0 tokens ($0.0000) of 5,000 tokens and $2.00"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        ({"person": {"tokens_per_day": 650}}, "Your budget for today (650 tokens)"),
+        ({"conversation": {"tokens_per_day": 650}}, "The budget of this conversation for today"),
+        ({"platform": {"tokens_per_day": 650}}, "The budget of web for today"),
+        ({"house": {"dollars_per_day": 1_200}, "prices": PRICES}, "The budget of this house for today ($1200.00)"),
+    ],
+)
+async def test_what_a_budget_does_not_reach_for_is_not_asked(
+    store: Store, limits: dict[str, Any], sentence: str
+) -> None:
+    made = budgets(store, **limits)
+    provider = Scripted(*ANSWER)
+    assert (await ask(made, provider))[-1] == Finish("stop")
+    (refused,) = await ask(made, provider)
+    assert isinstance(refused, Error)
+    assert (refused.kind, refused.retryable, provider.asked) == ("budget", False, 1)
+    assert refused.public.startswith(sentence)
+    assert refused.public.endswith("It is free again at 00:00 UTC, in 3 h 12 min.")
+    assert (await spent(store)).calls == 1
+
+
+async def test_what_was_expected_is_given_back(store: Store) -> None:
+    made = budgets(store, person={"tokens_per_day": ASKED + EXPECTED_OUTPUT + 99 + 100})
+    for _ in range(2):
+        assert (await ask(made, Scripted(*ANSWER)))[-1] == Finish("stop")
+    assert await spent(store) == Amount(calls=2, input_tokens=180, output_tokens=20, unpriced=2)
+
+
+async def test_the_model_that_answered_is_the_one_that_is_paid(store: Store) -> None:
+    made = budgets(store, person={"tokens_per_day": 10_000}, prices=PRICES)
+    down = Scripted(Error("overload", "x", "Busy."))
+    await ask(made, down, ModelLink("other:n", Scripted(*ANSWER), "n"))
+    assert await spent(store, "model", "acme:m") == Amount()
+    assert await spent(store, "model", "other:n") == Amount(calls=1, input_tokens=90, output_tokens=10, unpriced=1)
+    assert (await spent(store)).nanos == 0
+
+
+async def test_a_call_that_fails_before_its_first_word_costs_nothing(store: Store) -> None:
+    made = budgets(store, person={"tokens_per_day": 10_000})
+    await ask(made, Scripted(Error("server", "x", "Failed.")))
+    assert await spent(store) == Amount()
+
+
+async def test_an_answer_that_is_stopped_or_not_counted_is_estimated(store: Store) -> None:
+    made = budgets(store)
+    await ask(made, Scripted(TextDelta("x" * 40), TextDelta("more")), read=1)
+    assert await spent(store) == Amount(calls=1, input_tokens=ASKED, output_tokens=10, unpriced=1)
+    *_, told, end = await ask(made, Scripted(TextDelta("x" * 40), Finish("stop")))
+    assert told == UsageReport(Usage(input_tokens=ASKED, output_tokens=10, estimated=True))
+    assert end == Finish("stop")
+
+
+async def test_an_answer_is_not_lost_with_the_ledger(store: Store) -> None:
+    made = budgets(store)
+    await store.stop()
+    assert (await ask(made, Scripted(*ANSWER)))[-1] == Finish("stop")
