@@ -262,9 +262,7 @@ class Workspace:
             commands=Commands([found.get(name) for name in found.names()], self.services),
             assistants=self.assistants,
             context=ContextBuilder(self.prompts, self.config.assistants),
-            remembered=FittingFacts(
-                self.memory.finder, self.config.memory, bytes_per_token=self.config.assistants.bytes_per_token
-            ),
+            remembered=FittingFacts(self.memory.finder, self.config.memory, self.config.assistants),
             selector=self.selector,
             providers=self.providers,
             catalogue=self.catalogue,
@@ -335,6 +333,7 @@ class Workspace:
         order = Lifecycle(watch=self.health, start_limit=limits.start_seconds, stop_limit=limits.stop_seconds)
         order.add("the database", self._take_claim, self._claim.release)
         order.add("the store", self.store.start, self.store.stop, check=HealthCheck("store", self.store.check))
+        order.add("the memory", self.memory.start, self.memory.stop)
         cached = HealthCheck("cache", self.cache.check, critical=False)
         order.add("the cache", None, self.cache.stop, check=cached)
         order.add("what is told of the cache", self._shared_cache.start, self._shared_cache.stop)

@@ -58,7 +58,7 @@ class FactFinder:
             rankings.append(_best_first([(fact, nearness * weight(fact, today)) for fact, nearness in near]))
         if not all(rankings):
             return [pair for ranking in rankings for pair in ranking][:limit]
-        known = {fact.id: fact for ranking in rankings for fact, _ in ranking}
+        known = {fact.id: fact for ranking in reversed(rankings) for fact, _ in ranking}
         fused = fuse([_passage(fact, score) for fact, score in ranking] for ranking in rankings)
         return [(known[passage.id], passage.score) for passage in fused[:limit]]
 

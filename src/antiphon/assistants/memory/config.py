@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from antiphon.search.embedders.config import EmbedderSettings
+
 
 class MemorySettings(BaseModel):
     """What is remembered of people."""
@@ -20,3 +22,4 @@ class MemorySettings(BaseModel):
         le=8_000,
         description="Tokens (estimated) of facts that a model is given when they fit what the person says; 0: none.",
     )
+    embedder: EmbedderSettings = EmbedderSettings()

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.estimate import size
 from antiphon.assistants.memory.config import MemorySettings
 from antiphon.errors import AntiphonError
@@ -25,9 +26,9 @@ log = get_logger(__name__)
 class FittingFacts:
     """Finds them, at most `prompt_tokens` worth of text; a memory that fails or is slow keeps no answer waiting."""
 
-    def __init__(self, finder: FactFinder, settings: MemorySettings, *, bytes_per_token: float) -> None:
+    def __init__(self, finder: FactFinder, settings: MemorySettings, assistants: AssistantSettings) -> None:
         self._finder = finder
-        self._budget = settings.prompt_tokens * bytes_per_token
+        self._budget = settings.prompt_tokens * assistants.bytes_per_token
 
     async def block(self, person_id: str, question: str) -> str:
         """The facts of this person as lines between marks, the fitting ones first; empty when there are none."""

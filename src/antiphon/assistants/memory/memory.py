@@ -10,7 +10,9 @@ from antiphon.cache.cache import open_redis, redis_url
 from antiphon.cache.config import CacheSettings
 from antiphon.cache.memory import CacheManager, MemoryBackend
 from antiphon.errors import ConfigError, ValidationError
+from antiphon.search.embedders.open import open_embedder
 from antiphon.search.facts import FactFinder
+from antiphon.search.vectors import VectorIndex
 from antiphon.storage.base import Store
 from antiphon.storage.facts import IMPORTANCE, Fact, FactStore, Kept
 
@@ -48,10 +50,10 @@ class Memory:
         *,
         url: str | None = None,
         facts: FactStore | None = None,
-        finder: FactFinder | None = None,
+        index: VectorIndex | None = None,
     ) -> None:
         """`url` is that of a Redis; without it, it is the one of the running workspace, else one on this machine.
-        `finder` searches `facts` where that is to be done by meaning too."""
+        `index` finds `facts` by meaning too; it is started and stopped with the memory."""
         self.storage_type, self.ttl, self.max_size = storage_type, ttl, max_size
         if max_size < 1:
             raise ConfigError(f"A memory has room for 1 fact of a person or more, not {max_size}.")
@@ -65,7 +67,8 @@ class Memory:
             self._facts = facts
         else:
             self._facts = self._cached = CachedFacts(self._backend(url), ttl=ttl, max_size=max_size)
-        self.finder = finder or FactFinder(self._facts)
+        self._index = index
+        self.finder = FactFinder(self._facts, index)
 
     async def add(
         self,
@@ -79,7 +82,7 @@ class Memory:
         fact = _checked(text)
         _check_importance(importance)
         twin = await self.finder.twin(person, fact)
-        return await self._facts.add(
+        kept = await self._facts.add(
             person,
             fact,
             source_message_id=source_message_id,
@@ -88,6 +91,8 @@ class Memory:
             most=self.max_size,
             instead_of=twin.id if twin else None,
         )
+        self._changed()
+        return kept
 
     async def search(self, query: str, *, person: str = LOCAL, limit: int = 8) -> list[Fact]:
         found = [fact for fact, _ in await self.finder.find(person, query, limit=limit)]
@@ -104,7 +109,9 @@ class Memory:
         if importance is not None:
             _check_importance(importance)
         checked = None if text is None else _checked(text)
-        return await self._facts.edit(person, fact_id, text=checked, importance=importance)
+        edited = await self._facts.edit(person, fact_id, text=checked, importance=importance)
+        self._changed()
+        return edited
 
     async def delete(self, fact_id: str, *, person: str = LOCAL) -> bool:
         return await self._facts.delete(person, fact_id)
@@ -112,13 +119,24 @@ class Memory:
     async def clear(self, *, person: str = LOCAL) -> int:
         return await self._facts.clear(person)
 
+    async def start(self) -> None:
+        """Begins to make vectors, where there are any; all else works without."""
+        if self._index is not None:
+            await self._index.start()
+
     async def stop(self) -> None:
         """Lets go of connections; the next call makes new ones."""
+        if self._index is not None:
+            await self._index.stop()
         if self._cached is not None:
             await self._cached.stop()
 
     async def list(self, *, person: str = LOCAL, limit: int = 100) -> list[Fact]:
         return await self._facts.list(person, limit=limit)
+
+    def _changed(self) -> None:
+        if self._index is not None:
+            self._index.changed()
 
     def _backend(self, url: str | None) -> CacheBackend:
         if self.storage_type not in {"memory", "redis"}:
@@ -134,8 +152,10 @@ class Memory:
 
 
 def open_memory(settings: MemorySettings, store: Store) -> Memory:
-    """What a house remembers, in its database."""
-    return Memory("database", max_size=settings.most_facts, facts=store.facts)
+    """What a house remembers, in its database. Raises what `open_embedder` does."""
+    embedder = open_embedder(settings.embedder)
+    index = VectorIndex(store.vectors, embedder) if embedder is not None else None
+    return Memory("database", max_size=settings.most_facts, facts=store.facts, index=index)
 
 
 def _checked(text: str) -> str:

@@ -123,8 +123,7 @@ def _edit(person_id: str, fact_id: str, text: str | None, importance: int | None
     same = yield from one("fact_by_digest", person_id=person_id, digest=digest)
     if same is not None and same[0] != fact_id:
         raise ValidationError("This is remembered already, as another fact. Delete one of the two.")
-    if digest != digest_of(before.text):
-        yield "vector_drop", {"id": fact_id}
+    yield "vector_drop", {"id": fact_id}
     row = yield from one(
         "fact_change",
         person_id=person_id,

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.memory import fitting
 from antiphon.assistants.memory.config import MemorySettings
 from antiphon.assistants.memory.fitting import MOST, FittingFacts
@@ -27,7 +28,7 @@ class Broken(FactFinder):
 
 
 def of(finder: FactFinder, tokens: int = 400) -> FittingFacts:
-    return FittingFacts(finder, MemorySettings(prompt_tokens=tokens), bytes_per_token=4)
+    return FittingFacts(finder, MemorySettings(prompt_tokens=tokens), AssistantSettings())
 
 
 async def test_a_few_that_fit_are_given_within_the_budget() -> None:

@@ -1,0 +1,1 @@
+"""What turns texts into vectors of their meaning: services over HTTP, and weights in a folder of this machine."""
