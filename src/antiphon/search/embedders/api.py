@@ -24,10 +24,6 @@ _URLS = {
 }
 
 
-class BusyEmbedderError(ServiceError):
-    """It may answer when it is asked again."""
-
-
 class ApiEmbedder:
     """An `Embedder` that asks a service, some texts at a time, and again when it was busy or out of reach."""
 
@@ -36,7 +32,7 @@ class ApiEmbedder:
             raise ConfigError(f"memory.embedder.model is not set: name the model of {settings.kind}.")
         self._settings = settings
         self._url = (settings.url or _URLS[settings.kind]).rstrip("/")
-        self._again = ErrorHandler(ATTEMPTS, first_pause=first_pause, retry_on=BusyEmbedderError)
+        self._again = ErrorHandler(ATTEMPTS, first_pause=first_pause, retry_on=_is_busy)
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -63,15 +59,25 @@ class ApiEmbedder:
                     raw = await answer.content.read(_LONGEST_ANSWER)
                     status = answer.status
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise BusyEmbedderError(f"The embedder {self.model} does not answer ({type(error).__name__}).") from None
+            raise self._busy(f"does not answer ({type(error).__name__})") from None
         if status == 429 or status >= 500:
-            raise BusyEmbedderError(f"The embedder {self.model} is busy (status {status}).")
+            raise self._busy(f"is busy (status {status})")
         if status != 200:
-            raise ServiceError(f"The embedder {self.model} refuses (status {status}): check memory.embedder.")
+            raise self._wrong(f"refuses (status {status}): check memory.embedder")
         vectors = self._read(raw)
         if len(vectors) != len(texts) or len({len(vector) for vector in vectors}) > 1 or not all(vectors):
-            raise ServiceError(f"The embedder {self.model} answers with something else than one vector a text.")
+            raise self._wrong("answers with something else than one vector a text")
         return vectors
+
+    def _busy(self, why: str) -> ServiceError:
+        error = self._wrong(why)
+        error.retryable = True
+        return error
+
+    def _wrong(self, why: str) -> ServiceError:
+        error = ServiceError(f"The embedder {self.model} {why}.")
+        error.retryable = False
+        return error
 
     def _request(self, texts: Sequence[str]) -> tuple[str, dict[str, Any]]:
         model = self._settings.model
@@ -97,7 +103,7 @@ class ApiEmbedder:
                     found = [each["embedding"] for each in sorted(answer["data"], key=lambda each: each["index"])]
             return [*msgspec.convert(found, list[list[float]])]
         except (msgspec.MsgspecError, KeyError, TypeError):
-            raise ServiceError(f"The embedder {self.model} gives an answer that cannot be read.") from None
+            raise self._wrong("gives an answer that cannot be read") from None
 
     def _pool(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -105,3 +111,8 @@ class ApiEmbedder:
             header = {"x-goog-api-key": key} if self._settings.kind == "gemini" else {"Authorization": f"Bearer {key}"}
             self._session = aiohttp.ClientSession(headers=header if key else {})
         return self._session
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether it may answer when it is asked again; a refusal it repeats."""
+    return isinstance(error, ServiceError) and error.retryable
