@@ -30,7 +30,6 @@ from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import Live
 from antiphon.conversation.neighbours import Neighbours
 from antiphon.conversation.outbox import Outbox
-from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ChannelMessage
@@ -145,7 +144,7 @@ class Workspace:
         self.history = ConversationHistory(self.store.conversations, self.sessions, self.live)
         self.services = ServiceContainer()
         self._neighbours = Neighbours(self.cluster, self.store.nodes)
-        self.router = self._build_flow()
+        self._build_flow()
         self._watch = TurnWatch(self.store, self.router, self.outbox, node)
         self.monitoring = self._build_monitoring()
         self.server = self._build_server()
@@ -254,7 +253,7 @@ class Workspace:
 
     # --- building -------------------------------------------------------------------------------------------------
 
-    def _build_flow(self) -> MessageRouter:
+    def _build_flow(self) -> None:
         found = command_registry()
         self._flow = Flow(
             store=self.store,
@@ -272,9 +271,9 @@ class Workspace:
             budgets=Budgets(self.store.ledger, self.config.budgets, self.metrics),
             facts=self._facts,
             guardrails=of_the_house(self.config.assistants.guardrails),
+            tools=self.config.tools,
         )
-        drain_seconds = self.config.server.drain_seconds
-        return self._flow.router(drain_seconds=drain_seconds, others=self._neighbours, metrics=self.metrics)
+        self.router, self.approvals = self._flow.build(self.config.server.drain_seconds, self._neighbours, self.metrics)
 
     def _build_monitoring(self) -> MonitoringService:
         on_this_disk = self.config.database.url.startswith("sqlite:")
@@ -295,6 +294,7 @@ class Workspace:
             person=everybody_is_local(self.store.people),
             history=self.history,
             router=self.router,
+            approvals=self.approvals,
             adapter=self.web,
             search=self.search,
             memory=self.memory,
@@ -334,8 +334,7 @@ class Workspace:
         order.add("the database", self._take_claim, self._claim.release)
         order.add("the store", self.store.start, self.store.stop, check=HealthCheck("store", self.store.check))
         order.add("the memory", self.memory.start, self.memory.stop)
-        cached = HealthCheck("cache", self.cache.check, critical=False)
-        order.add("the cache", None, self.cache.stop, check=cached)
+        order.add("the cache", None, self.cache.stop, check=HealthCheck("cache", self.cache.check, critical=False))
         order.add("what is told of the cache", self._shared_cache.start, self._shared_cache.stop)
         order.add("the models", self._choose_model, self.providers.stop)
         order.add("the services", None, self.services.aclose)
@@ -351,6 +350,7 @@ class Workspace:
         order.add("what runs beside", None, self._tasks.stop)
         order.add("the flow", self.router.start, self.router.stop, stop_limit=2 * self.config.server.drain_seconds + 5)
         self._neighbours.serve(self.router, self._watch)
+        order.add("the approvals", self.approvals.start, self.approvals.stop)
         order.add("the neighbours", None, self._neighbours.stop)
         order.add("the watch", self._watch.start, self._watch.stop)
         alone, heard = self.cluster.status == "alone", HealthCheck("cluster", self.cluster.check, critical=False)

@@ -778,16 +778,17 @@ async def test_the_first_answer_counts_and_the_last_call_makes_the_turn_go_on(st
     )
     assert [answer.first for answer in answers if answer].count(True) == 1
     assert len({answer.approval for answer in answers if answer}) == 1
-    assert all(answer is not None and answer.turn is None for answer in answers)
+    assert all(answer is not None and answer.left is None for answer in answers)
     assert [left.call_id for left in await store.approvals.asked()] == ["ship"]
     assert await store.approvals.take(asked.turn, decided=True) is None
     last = await store.approvals.decide(ship, "denied", reason="too\0 dear", by="ann")
     assert last is not None
-    assert (last.first, last.turn, last.elsewhere) == (True, asked.turn, None)
+    assert last.left is not None
+    assert (last.first, last.left.turn, last.elsewhere) == (True, asked.turn, None)
     assert (last.approval.reason, last.approval.decided_by) == ("too\ufffd dear", "ann")
     again = await store.approvals.decide(ship, "approved", by="bob")
     assert again is not None
-    assert (again.first, again.turn, again.approval) == (False, None, last.approval)
+    assert (again.first, again.left, again.approval) == (False, None, last.approval)
     [left] = await store.inbox.unfinished()
     assert (left.turn, left.state, left.record) == (asked.turn, "decided", BEGUN)
     assert left.parts == (TextPart(text="Let me pay."),)
@@ -798,7 +799,7 @@ async def test_the_first_answer_counts_and_the_last_call_makes_the_turn_go_on(st
 async def test_two_answers_to_two_calls_at_once_make_it_go_on_once(store: Store) -> None:
     asked, pause = await paused(store, *"abcdefgh")
     answers = await asyncio.gather(*(store.approvals.decide(each, "approved", by="ann") for each in pause.approvals))
-    assert [answer.turn for answer in answers if answer and answer.turn] == [asked.turn]
+    assert [answer.left.turn for answer in answers if answer and answer.left] == [asked.turn]
 
 
 async def test_a_turn_is_taken_by_one_only_and_then_runs(store: Store) -> None:
@@ -858,7 +859,8 @@ async def test_who_waits_goes_on_in_another_process(place: Place) -> None:
     assert await second.approvals.asked() == list(pause.approvals)
     decided = await second.approvals.decide(pause.approvals[0], "approved", by="ann")
     assert decided is not None
-    assert decided.turn == asked.turn
+    assert decided.left is not None
+    assert (decided.left.turn, decided.left.state) == (asked.turn, "decided")
     await second.stop()
 
 

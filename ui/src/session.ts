@@ -18,6 +18,7 @@ import type { Pending, Thread } from "./state/thread";
 import { toast } from "./state/toasts";
 import type {
   Accepted,
+  Approval,
   Conversation,
   Delta,
   HistoryReply,
@@ -88,6 +89,12 @@ export class Session {
     });
   }
 
+  answerApproval(approval: Approval, verdict: "approve" | "deny", reason?: string): void {
+    if (!this.channel) return;
+    const payload = reason ? { id: approval.id, reason: whole(reason) } : { id: approval.id };
+    replyTo(this.channel.push(verdict, payload)).catch((error: Error) => toast(error.message));
+  }
+
   /** Fetches the page before the oldest message; `around` wraps the moment at which it is added. */
   async loadOlder(around: (apply: () => void) => void): Promise<void> {
     const before = threads.oldestPosition(this.thread.value);
@@ -131,6 +138,7 @@ export class Session {
     channel.on("turn_start", (event: TurnStart) => this.change(threads.started(this.thread.value, event)));
     channel.on("delta", (event: Delta) => this.grow(event.turn_id, (answer) => applyDelta(answer, event)));
     channel.on("tool", (event: ToolUpdate) => this.grow(event.turn_id, (answer) => applyTool(answer, event)));
+    channel.on("approval", (event: Approval) => this.onApproval(event));
     channel.on("turn_end", (event: TurnEnd) => this.onTurnEnd(event));
     channel.onError(() => this.inFlight.clear());
     this.channel = channel;
@@ -149,7 +157,8 @@ export class Session {
     const open = new Set(reply.turns.map((turn) => turn.turn_id));
     for (const turnId of this.writing.keys()) {
       if (!open.has(turnId)) this.writing.delete(turnId);
-      else if (!reply.recovered) this.grow(turnId, () => EMPTY_ANSWER);
+      // Of a turn that waited, or waits, everything comes again.
+      else if (!reply.recovered || this.thread.value.turns[turnId]?.status === "waiting") this.grow(turnId, () => EMPTY_ANSWER);
     }
     this.inFlight.clear();
     this.change(threads.joined(this.thread.value, reply));
@@ -171,6 +180,11 @@ export class Session {
     this.flush();
     this.change(threads.received(this.thread.value, message, cursor));
     if (isNew && message.role !== "user") announce(message.text);
+  }
+
+  private onApproval(event: Approval): void {
+    this.change(threads.asked(this.thread.value, event));
+    if (event.verdict === null) announce(`${event.name} needs your permission.`);
   }
 
   private onTurnEnd(event: TurnEnd): void {

@@ -39,6 +39,17 @@ export interface NoticePart {
   text: string;
 }
 
+/** A call that a person must allow first; `verdict` is null while nobody has answered. */
+export interface Approval {
+  id: string;
+  turn_id: string;
+  call_id: string;
+  name: string;
+  arguments: string;
+  expires_at: string;
+  verdict: "approved" | "denied" | "expired" | null;
+}
+
 export type Part = TextPart | ReasoningPart | ToolPart | NoticePart;
 
 export interface Message {
@@ -49,7 +60,7 @@ export interface Message {
   parts: Part[];
   person: string | null;
   turn_id: string;
-  status: "accepted" | Outcome;
+  status: "accepted" | "waiting" | Outcome;
   created_at: string;
   position: number;
   ticket: number;
@@ -63,7 +74,7 @@ export interface Message {
 export interface TurnInfo {
   turn_id: string;
   message_id: string;
-  status: "queued" | "running";
+  status: "queued" | "running" | "waiting";
   assistant: string | null;
   model: string | null;
 }

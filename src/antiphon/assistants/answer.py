@@ -13,12 +13,13 @@ NO_RESULT = "The call was cancelled before it had a result."
 
 
 class Answer:
-    """Collects the parts of an answer in order. What a piece costs does not depend on how much there is already."""
+    """Collects the parts of an answer in order, behind the `parts` that there are. What a piece costs does not depend
+    on how much there is already."""
 
     __slots__ = ("_kind", "_opaque", "_parts", "_pieces", "_unsigned")
 
-    def __init__(self) -> None:
-        self._parts: list[AnyPart] = []
+    def __init__(self, parts: Iterable[AnyPart] = ()) -> None:
+        self._parts: list[AnyPart] = list(parts)
         self._kind: type[TextPart | ReasoningPart] | None = None
         self._pieces: list[str] = []
         self._opaque: Any = None

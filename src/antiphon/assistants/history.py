@@ -70,7 +70,7 @@ class Histories:
         """The history up to `turn`, given all its messages behind `history.upto`. It is kept as far as it is final."""
         whole = self._joined(history, turn.ticket - 1, [_past(message) for message in news])
         # A question without an outcome may get its answer yet, and that belongs right behind it.
-        if not any(message.status == "accepted" for message in news):
+        if not any(message.status in {"accepted", "waiting"} for message in news):
             self._keep(turn.conversation_id, whole)
         return whole
 

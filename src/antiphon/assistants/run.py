@@ -6,13 +6,14 @@ serve any number of runs at the same time.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from itertools import count
 
 from msgspec import Struct
 
 from antiphon.assistants.answer import Answer, replay, text_of
+from antiphon.assistants.approvals import NOBODY, ApprovalRules, Earlier, Paused, refused
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.calls import Calls
 from antiphon.assistants.cut import Cut
@@ -25,6 +26,9 @@ from antiphon.tools.base import ToolContext
 
 ANSWER_LIMIT = 1_000_000
 """Characters of one model call; a model that has fallen into a loop is stopped there."""
+
+WAITING = Ending("interrupted", "waiting")
+"""Not an end: people have to answer first."""
 
 log = get_logger(__name__)
 
@@ -71,11 +75,15 @@ class Ended(Struct, frozen=True, kw_only=True):
         return text_of(self.parts) or self.reason or ""
 
 
-RunEvent = Text | Reasoning | ToolStarted | ToolEnded | Ended
+RunEvent = Text | Reasoning | ToolStarted | ToolEnded | Ended | Paused
 
 
 class Run:
-    """One answer of `assistant`, by the model that `provider` calls `model`, to `messages`, as `wishes` want it."""
+    """One answer of `assistant`, by the model that `provider` calls `model`, to `messages`, as `wishes` want it.
+
+    A call that `rules` want a person to allow is not carried out: the rest of its round is, and then the run ends as
+    `Paused`. One that goes on from there is given that as `earlier`, with the answers.
+    """
 
     def __init__(
         self,
@@ -85,6 +93,9 @@ class Run:
         messages: tuple[ChatMessage, ...],
         context: ToolContext,
         wishes: AnswerWishes = NO_WISHES,
+        *,
+        rules: ApprovalRules = NOBODY,
+        earlier: Earlier | None = None,
     ) -> None:
         self._assistant = assistant
         self._provider = provider
@@ -96,11 +107,15 @@ class Run:
         self._tools = (*assistant.specs, *wishes.tools)
         self._theirs = {spec.name for spec in wishes.tools}
         self._handed: list[ToolCall] = []
-        self._answer = Answer()
-        self._usage: Usage | None = None
+        self.rules = rules
+        """Which calls people must allow."""
+        self._waiting: list[ToolPart] = []
+        self._answers = earlier.answers if earlier else {}
+        self._answer = Answer(earlier.parts if earlier else ())
+        self._usage = earlier.usage if earlier else None
         self._ending: Ending | None = None
-        self._steps = 0
-        self._call_ids: set[str] = set()
+        self._steps = earlier.steps if earlier else 0
+        self._call_ids = {part.call_id for part in self._answer.since(0) if isinstance(part, ToolPart)}
         self._cut = Cut()
 
     @property
@@ -139,14 +154,28 @@ class Run:
                     return event
         raise AssertionError("a run promises an end")
 
-    async def events(self) -> AsyncGenerator[RunEvent, None]:
-        """The run as it happens, to be read once, by one task; `Ended` comes last, whatever happens.
+    def events(self) -> AsyncGenerator[RunEvent, None]:
+        """The run as it happens, to be read once, by one task; `Ended` or `Paused` comes last, whatever happens.
 
         A reader that stops early closes it (`contextlib.aclosing`), which frees the connection and stops tools.
         When the reading task is cancelled (a shutdown), the same happens and the cancellation goes on.
+        Called by that task.
         """
+        self._cut.bind()
+        return self._go_on() if self._steps else self._go()
+
+    async def _go_on(self) -> AsyncGenerator[RunEvent, None]:
+        """Carries out what was allowed of the round that waited for it, then goes on as ever."""
+        async with aclosing(self._carry_out(self._allowed())) as uses:
+            async for use in uses:
+                yield use
+        self._take_in(0)
+        async with aclosing(self._go()) as events:
+            async for event in events:
+                yield event
+
+    async def _go(self) -> AsyncGenerator[RunEvent, None]:
         answer, cut = self._answer, self._cut
-        cut.bind()
         while self._goes_on:
             self._steps += 1
             mark, length = answer.mark(), 0
@@ -176,15 +205,14 @@ class Run:
                 step.finish = "length"
             self._conclude(step, mark)
             if self._goes_on:
-                async with aclosing(self._use_tools(step.calls)) as uses:
+                async with aclosing(self._carry_out(self._wished(step.calls))) as uses:
                     async for use in uses:
                         yield use
                 self._take_in(mark)
-        yield self._ended()
+        yield self._paused() if self._ending is WAITING else self._ended()
 
-    async def _use_tools(self, wishes: Iterable[ToolCall]) -> AsyncGenerator[ToolStarted | ToolEnded, None]:
-        parts: list[ToolPart] = []
-        places: list[int] = []
+    def _wished(self, wishes: Iterable[ToolCall]) -> Iterator[tuple[int, ToolPart]]:
+        """The calls of a round that may be carried out, with their places in the answer."""
         for wish in wishes:
             if self._cut.requested:
                 break
@@ -192,8 +220,35 @@ class Run:
                 self._hand_over(wish)
                 continue
             part = ToolPart(call_id=self._fresh(wish.id), name=wish.name, arguments=wish.arguments, status="running")
+            place = self._answer.tool(part)
+            if not self.rules.ask(self._assistant.tool(wish.name), wish.arguments):
+                yield place, part
+            elif self.rules.people:
+                self._waiting.append(part)
+            else:
+                yield place, refused(part, None)
+
+    def _allowed(self) -> Iterator[tuple[int, ToolPart]]:
+        """The calls that people have answered: as they are where they were allowed, else as refused."""
+        late = []
+        for place, part in enumerate(self._answer.since(0)):
+            if isinstance(part, ToolPart) and part.status == "running":
+                approval = self._answers[part.call_id]
+                yield place, part if approval.verdict == "approved" else refused(part, approval)
+                late += [part.name] if approval.verdict == "expired" else []
+        if late:
+            self._answer.notice("expired", f"Nobody allowed it in time, so it was not done: {', '.join(late)}.")
+
+    async def _carry_out(self, ready: Iterable[tuple[int, ToolPart]]) -> AsyncGenerator[ToolStarted | ToolEnded, None]:
+        parts: list[ToolPart] = []
+        places: list[int] = []
+        for place, part in ready:
+            if part.status != "running":
+                self._answer.settle(place, part)
+                yield ToolEnded(part)
+                continue
             parts.append(part)
-            places.append(self._answer.tool(part))
+            places.append(place)
             yield ToolStarted(part)
         calls = Calls(parts, self._assistant, self._context)
         try:
@@ -212,10 +267,18 @@ class Run:
             yield ToolEnded(part)
 
     def _take_in(self, mark: int) -> None:
-        """Ends a round with tools: the next one knows of it, unless whoever asked has to go on."""
+        """Ends a round with tools: the next one knows of it, unless people or whoever asked have to go on."""
+        if self._waiting and not self._cut.requested:
+            self._ending = WAITING
+            return
         self._messages += tuple(replay(self._answer.since(mark)))
         if self._handed and not self._cut.requested:
             self._ending = Ending("answered", "tool_calls")
+
+    def _paused(self) -> Paused:
+        return Paused(
+            calls=tuple(self._waiting), parts=tuple(self._answer.since(0)), steps=self._steps, usage=self._usage
+        )
 
     def _hand_over(self, wish: ToolCall) -> None:
         """Leaves a call to whoever asked, under an id that says which one among all that they were ever given."""

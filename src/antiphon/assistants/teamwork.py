@@ -71,7 +71,9 @@ class Teamwork(Colleagues):
         provider, model = self._models(member)
         asked = asked_by(member, provider, turn, self._states, self._guardrails)
         messages = (self._instructions(member), ChatMessage(role="user", text=task))
-        run = below.led_by(Run(member, asked, model, messages, turn))
+        # A turn that waits for people goes on with its lead, and what the lead asks is no turn of its own.
+        alone = structs.replace(self._lead.rules, people=False)
+        run = below.led_by(Run(member, asked, model, messages, turn, rules=alone))
         try:
             ended = await run.whole()
         finally:

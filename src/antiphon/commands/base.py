@@ -6,7 +6,7 @@ annotated with the type, as a rule a Protocol, under which the workspace provide
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct, structs
 
@@ -38,6 +38,11 @@ class CommandHouse(Protocol):
 
     def may_choose(self, person: Person) -> bool:
         """Whether this person's choice of a model counts."""
+        ...
+
+    async def decide(self, call: "CommandCall", verdict: Literal["approved", "denied"]) -> str:
+        """Answers what waits for this person's permission: the one that the argument names, or the only one. Returns
+        what is done now. Raises `ValidationError` when there is none, or which one is not clear."""
         ...
 
     async def last_turn(self, conversation_id: str) -> TurnRecord | None: ...

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from antiphon.assistants.approvals import ApprovalRules
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
@@ -10,6 +11,8 @@ from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.selector import ModelSelector
 from antiphon.commands.base import Commands
+from antiphon.conversation.approvals import Approvals
+from antiphon.conversation.asking import Asking
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.generation import Generation
 from antiphon.conversation.handler import MessageHandler
@@ -27,12 +30,13 @@ from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.base import Services
 from antiphon.storage.base import Store
 from antiphon.telemetry.metrics import Metrics
+from antiphon.tools.config import ToolSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
     """What the flow is made of. `facts` are lines for `/status` that only the workspace knows, `guardrails` what the
-    house lets nobody say."""
+    house lets nobody say, `tools` which calls people must allow and how long they have for that."""
 
     store: Store
     sessions: SessionManager
@@ -49,14 +53,21 @@ class Flow:
     budgets: Budgets
     facts: Callable[[], Mapping[str, str]]
     guardrails: tuple[Guardrail, ...] = ()
+    tools: ToolSettings
+
+    @property
+    def rules(self) -> ApprovalRules:
+        """Which calls people must allow, where there are people."""
+        return ApprovalRules(self.tools.approval)
 
     def keeper(self, history: ConversationHistory, metrics: Metrics) -> ConversationKeeper:
         """Who keeps conversations that took place elsewhere."""
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=metrics)
         return ConversationKeeper(history, self.store.inbox, ending, self.live)
 
-    def router(self, *, drain_seconds: float, others: Others | None = None, metrics: Metrics) -> MessageRouter:
-        """The way in to it; not yet started. `others` are the processes that answer from the same database."""
+    def build(self, drain_seconds: float, others: Others, metrics: Metrics) -> tuple[MessageRouter, Approvals]:
+        """The way in to it, and that of answers to what it asks; not yet started. `others` are the processes that
+        answer from the same database."""
         house = House(
             commands=self.commands,
             catalogue=self.catalogue,
@@ -69,6 +80,15 @@ class Flow:
         )
         told = Telling(self.assistants, self.store.states)
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, told=told.ended, metrics=metrics)
+        approvals = Approvals(
+            self.store.approvals,
+            ending,
+            self.live,
+            Asking(self.outbox),
+            expire_seconds=self.tools.approval_seconds,
+            metrics=metrics,
+        )
+        house.serve(approvals)
         handler = MessageHandler(
             inbox=self.store.inbox,
             sessions=self.sessions,
@@ -85,8 +105,10 @@ class Flow:
                 budgets=self.budgets,
                 instructions=self.context.instructions,
                 guardrails=self.guardrails,
+                rules=self.rules,
             ),
             ending=ending,
+            approvals=approvals,
         )
         router = MessageRouter(
             self.store,
@@ -98,4 +120,5 @@ class Flow:
             others=others,
             metrics=metrics,
         )
-        return router
+        approvals.serve(router.go_on)
+        return router, approvals

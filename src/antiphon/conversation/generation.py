@@ -7,6 +7,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from antiphon.assistants.approvals import ApprovalRules, Earlier, Paused
 from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.budgets import Budgets
@@ -16,7 +17,7 @@ from antiphon.assistants.selector import Choice
 from antiphon.assistants.state import TurnStates
 from antiphon.assistants.teamwork import Teamwork
 from antiphon.conversation.stream import TurnStream
-from antiphon.domain import TurnRecord
+from antiphon.domain import Pause, TurnRecord
 from antiphon.providers.base import ChatMessage, Provider
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.base import Services
@@ -49,11 +50,41 @@ class Generated(Struct, frozen=True, kw_only=True):
     given_up: tuple[tuple[str, str], ...]
 
 
+class HeldBack(Struct, frozen=True, kw_only=True):
+    """The first part of an answer that goes on when people have answered; otherwise as `Generated`."""
+
+    paused: Paused
+    model: str
+    given_up: tuple[tuple[str, str], ...]
+
+
+class Begun(Struct, frozen=True, kw_only=True):
+    """Who answers what, and how far an answer had come that has waited for people."""
+
+    assistant: Assistant
+    choice: Choice
+    messages: tuple[ChatMessage, ...]
+    pause: Pause | None = None
+
+    @property
+    def record(self) -> TurnRecord:
+        return record_of(self.assistant, self.choice)
+
+    @property
+    def earlier(self) -> Earlier | None:
+        """What the run goes on from."""
+        pause = self.pause
+        if pause is None:
+            return None
+        answers = {approval.call_id: approval for approval in pause.approvals}
+        return Earlier(parts=pause.parts, steps=pause.steps, usage=pause.usage, answers=answers)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Generation:
     """Runs assistants. `services` is what their tools may ask for, `states` where their state is kept,
-    `instructions` what members of a team are told, and `guardrails` what the house lets nobody say. `budgets` pay for
-    the models."""
+    `instructions` what members of a team are told, `guardrails` what the house lets nobody say, and `rules` which calls
+    people must allow. `budgets` pay for the models."""
 
     providers: ProviderRegistry
     services: Services
@@ -61,15 +92,14 @@ class Generation:
     budgets: Budgets
     instructions: Callable[[Assistant], ChatMessage]
     guardrails: tuple[Guardrail, ...] = ()
+    rules: ApprovalRules
 
-    async def run(
-        self, stream: TurnStream, assistant: Assistant, choice: Choice, messages: tuple[ChatMessage, ...]
-    ) -> Generated:
-        """The whole answer. The stream may cancel it at any time, also before it begins."""
+    async def run(self, stream: TurnStream, begun: Begun) -> Generated | HeldBack:
+        """The whole answer, or as much as there is before people must be asked. The stream may cancel it at any time,
+        also before it begins."""
+        assistant, choice = begun.assistant, begun.choice
         turn, tell = stream.turn, assistant.events.tell
         states = TurnStates(self.states, turn.conversation_id)
-
-        tell("user_message", turn, states, text=turn.text)
         chain = self.providers.chain((choice.model, *choice.fallbacks))
         context = ToolContext(
             person_id=turn.person_id,
@@ -86,10 +116,15 @@ class Generation:
             chain, person_id=turn.person_id, conversation_id=turn.conversation_id, adapter=turn.target.adapter
         )
         asked = asked_by(assistant, paid, context, states, self.guardrails)
-        run = team.led_by(Run(assistant, asked, chain.answering.model, messages, context))
-        stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
+        model, earlier = chain.answering.model, begun.earlier
+        run = team.led_by(Run(assistant, asked, model, begun.messages, context, rules=self.rules, earlier=earlier))
+        if begun.pause is None:
+            tell("user_message", turn, states, text=turn.text)
+            stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)
+        else:
+            stream.go_on()
         stream.on_cancel(run.cancel)
-        ended: Ended | None = None
+        ended: Ended | Paused | None = None
         async with aclosing(run.events()) as events:
             async for event in events:
                 match event:
@@ -103,7 +138,9 @@ class Generation:
                     case ToolEnded(part=part):
                         stream.tool(part)
                         tell("tool_ended", turn, states, tool=part)
-                    case Ended():
+                    case Ended() | Paused():
                         ended = event
         assert ended is not None  # noqa: S101 - a run promises it
+        if isinstance(ended, Paused):
+            return HeldBack(paused=ended, model=chain.answering.name, given_up=tuple(chain.path))
         return Generated(ended=ended, model=chain.answering.name, given_up=tuple(chain.path))

@@ -1,21 +1,22 @@
 """One turn, from its session to its stored answer: the flow on one screen."""
 
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 from msgspec import structs
 
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
-from antiphon.assistants.history import History
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.selector import ModelSelector
 from antiphon.commands.base import CommandCall, CommandHouse, CommandOutcome, Commands
+from antiphon.conversation.approvals import Approvals, choice_again
 from antiphon.conversation.ending import TurnEnding
-from antiphon.conversation.generation import Generated, Generation, record_of
+from antiphon.conversation.generation import Begun, Generated, Generation, HeldBack
 from antiphon.conversation.sessions import Session, SessionManager
 from antiphon.conversation.stream import TurnStream
-from antiphon.domain import Conversation, NoticePart, Turn, TurnRecord, new_id
+from antiphon.domain import NoticePart, Turn, TurnRecord, new_id
 from antiphon.storage.base import InboxStore, TurnReply
 from antiphon.telemetry.logs import get_logger
 
@@ -36,42 +37,72 @@ class MessageHandler:
     selector: ModelSelector
     generation: Generation
     ending: TurnEnding
+    approvals: Approvals
 
     async def handle(self, turn: Turn, stream: TurnStream) -> None:
         """From the session to the reply. Raises `AntiphonError` for what came in between; the caller ends the turn."""
         started = perf_counter()
         session = await self.sessions.resolve(turn)
-        if (matched := self.commands.match(turn.text)) is not None:
+        if not stream.goes_on and (matched := self.commands.match(turn.text)) is not None:
             command, argument = matched
             outcome = await command.run(self._call(argument, turn, session))
             await self.sessions.change(session, outcome)
             record, reply = _answer_of(outcome)
+            begun = None
         else:
-            assistant = self.assistants.serving(session.conversation.assistant)
-            choice = self.selector.choose(session.conversation, session.person, assistant)
             # From here on a crash leaves the turn interrupted: what a tool has done is never done twice.
-            history = await self._begin(turn, record_of(assistant, choice), session.conversation)
-            if history is None:
+            begun = await (self._begin_again(turn, session) if stream.goes_on else self._begin(turn, session))
+            if begun is None:
                 log.info("turn.moved", turn_id=turn.id)
                 return
-            facts = await self.facts.block(turn.person_id, turn.text)
-            context = self.context.build(turn, assistant, session.conversation, session.person, history, facts)
-            generated = await self.generation.run(stream, assistant, choice, context)
-            record, reply = answer_from(generated, record_of(assistant, choice), stream.stopped)
-        record = structs.replace(record, elapsed_ms=(perf_counter() - started) * 1000)
+            generated = await self.generation.run(stream, begun)
+            if isinstance(generated, HeldBack):
+                await self.approvals.pause(stream, begun, generated, elapsed_ms=_elapsed(started, begun))
+                return
+            record, reply = answer_from(generated, begun.record, stream.stopped)
+        record = structs.replace(record, elapsed_ms=_elapsed(started, begun))
         await self.ending.end(turn, record, reply)
 
-    async def _begin(self, turn: Turn, record: TurnRecord, conversation: Conversation) -> History | None:
-        """Marks the turn as running, and returns what came before it; None when another process sees it through."""
-        histories = self.context.histories
+    async def _begin(self, turn: Turn, session: Session) -> Begun | None:
+        """Marks the turn as running, and gathers all that its answer is made from; None when another process sees it
+        through."""
+        conversation = session.conversation
+        assistant = self.assistants.serving(conversation.assistant)
+        choice = self.selector.choose(conversation, session.person, assistant)
+        return await self._with_context(turn, session, Begun(assistant=assistant, choice=choice, messages=()))
+
+    async def _begin_again(self, turn: Turn, session: Session) -> Begun | None:
+        """As `_begin`, of a turn that has waited for people: it goes on with the model that it began with."""
+        waited = await self.approvals.take(turn)
+        if waited is None:
+            return None
+        assistant = self.assistants.serving(waited.record.assistant or session.conversation.assistant)
+        begun = Begun(assistant=assistant, choice=choice_again(waited), messages=(), pause=waited.pause)
+        return await self._with_context(turn, session, begun)
+
+    async def _with_context(self, turn: Turn, session: Session, begun: Begun) -> Begun | None:
+        histories, conversation = self.context.histories, session.conversation
         known = histories.of(conversation, turn)
-        news = await self.inbox.begin(turn, record, context=histories.most_messages, after=known.upto)
-        return None if news is None else histories.extend(known, turn, news)
+        begin = partial(self.inbox.begin, turn, begun.record, context=histories.most_messages, after=known.upto)
+        news = await begin()
+        if news and any(message.status == "waiting" for message in news) and await self.approvals.went_on(turn):
+            news = await begin()
+        if news is None:
+            return None
+        history = histories.extend(known, turn, news)
+        facts = await self.facts.block(turn.person_id, turn.text)
+        context = self.context.build(turn, begun.assistant, conversation, session.person, history, facts)
+        return structs.replace(begun, messages=context)
 
     def _call(self, argument: str, turn: Turn, session: Session) -> CommandCall:
         return CommandCall(
             argument=argument, turn=turn, conversation=session.conversation, person=session.person, house=self.house
         )
+
+
+def _elapsed(started: float, begun: Begun | None) -> float:
+    """Milliseconds, with those before people were waited for."""
+    return (perf_counter() - started) * 1000 + (begun.pause.elapsed_ms if begun and begun.pause else 0.0)
 
 
 def _answer_of(outcome: CommandOutcome) -> tuple[TurnRecord, TurnReply]:

@@ -22,6 +22,8 @@ class Page(Struct, frozen=True, kw_only=True):
     messages: list[Message]
     cursor: str
     recovered: bool
+    waiting: bool
+    """Whether a turn of the newest messages waits for a person."""
 
 
 class ConversationHistory:
@@ -94,20 +96,22 @@ class ConversationHistory:
     async def since(self, conversation_id: str, since: Any, *, limit: int = PAGE) -> Page:
         """What a client missed that gives back a cursor or `{turn_id, seq}`; the newest page when that is not known."""
         newest = await self._conversations.messages(conversation_id, limit=max(1, min(limit, PAGE)))
+        waiting = any(message.status == "waiting" for message in newest)
         cursor = str(max((message.position for message in newest), default=0))
         known = _known_position(since, newest)
         if known is None:
-            return Page(messages=newest, cursor=cursor, recovered=False)
+            return Page(messages=newest, cursor=cursor, recovered=False, waiting=waiting)
         unseen = [message for message in newest if message.position > known]
         oldest = min((message.position for message in newest), default=0)
         if known < oldest - 1:
-            return Page(messages=newest, cursor=cursor, recovered=False)
+            return Page(messages=newest, cursor=cursor, recovered=False, waiting=waiting)
         # An answer changes the status of its question, so the questions of what was missed come along.
         first = min((message.ticket for message in unseen), default=known + 1)
         return Page(
             messages=[message for message in newest if message.position >= first or message.position > known],
             cursor=cursor,
             recovered=True,
+            waiting=waiting,
         )
 
 

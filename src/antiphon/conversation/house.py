@@ -1,10 +1,13 @@
 """What commands may ask the house, answered from its parts."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal
 
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.selector import ModelSelector
-from antiphon.commands.base import Command, Commands
+from antiphon.commands.base import Command, CommandCall, Commands
+from antiphon.conversation.approvals import Approvals
+from antiphon.conversation.asking import wanted_of
 from antiphon.conversation.router import Waiting
 from antiphon.domain import Conversation, Person, TurnRecord
 from antiphon.providers.catalogue import Catalogue
@@ -34,6 +37,7 @@ class House:
         self._waiting = waiting
         self._facts = facts
         self._spent = spent
+        self._approvals: Approvals | None = None
 
     def commands(self) -> Sequence[Command]:
         return self._commands.all()
@@ -50,6 +54,19 @@ class House:
 
     def may_choose(self, person: Person) -> bool:
         return self._selector.may_choose(person)
+
+    def serve(self, approvals: Approvals) -> None:
+        """What people allow is told to `approvals`."""
+        self._approvals = approvals
+
+    async def decide(self, call: CommandCall, verdict: Literal["approved", "denied"]) -> str:
+        approvals = self._approvals
+        assert approvals is not None  # noqa: S101 - commands run in turns, which begin behind it
+        wanted, reason = wanted_of(call, await approvals.asked(call.person))
+        for approval in wanted:
+            await approvals.answer(call.person, approval, verdict, reason=reason if verdict == "denied" else None)
+        names = ", ".join(f"`{approval.name}`" for approval in wanted)
+        return f"Allowed: {names}." if verdict == "approved" else f"Not allowed: {names}."
 
     async def last_turn(self, conversation_id: str) -> TurnRecord | None:
         return await self._inbox.latest(conversation_id)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from antiphon.domain import Conversation, Message, Turn, TurnRecord
+from antiphon.domain import Approval, Conversation, Message, Turn, TurnRecord
 
 Broadcast = Callable[[str, str, Any], None]
 """Sends (topic, event, payload) to whoever has joined the topic. Never waits."""
@@ -48,6 +48,13 @@ def show_message(message: Message) -> dict[str, Any]:
     return shape
 
 
+def show_approval(approval: Approval) -> dict[str, Any]:
+    """The public shape of a call that a person is to allow."""
+    shape: dict[str, Any] = msgspec.to_builtins(approval)
+    del shape["person_id"]
+    return shape | {"code": approval.code}
+
+
 class Live:
     """Tells what happened to conversations."""
 
@@ -71,6 +78,10 @@ class Live:
             "elapsed_ms": record.elapsed_ms,
         }
         self.broadcast(topic_of(turn.conversation_id), "turn_end", payload)
+
+    def approval(self, approval: Approval) -> None:
+        """A call that a person is to allow, or what they answered."""
+        self.broadcast(topic_of(approval.conversation_id), "approval", show_approval(approval))
 
     def conversation(self, what: Literal["created", "updated", "deleted"], conversation: Conversation) -> None:
         payload = {"id": conversation.id} if what == "deleted" else {"conversation": show_conversation(conversation)}

@@ -81,7 +81,7 @@ class Neighbours:
             log.warning("neighbour.silent", node=node, conversation_id=conversation_id, error=str(error))
             return stored, False
         # What it has not begun, or has ended by now, is as the store had it; its end comes behind.
-        return told or stored, True
+        return told or stored, all(turn.exact for turn in told)
 
     async def cancel(self, conversation_id: str, turn_id: str) -> bool:
         node, left = ("", []) if self._cluster.status == "alone" else await self._nodes.open(conversation_id)

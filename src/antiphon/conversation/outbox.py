@@ -86,6 +86,10 @@ class Outbox:
                 queue.appendleft(again)
             self._go_on(lane)
 
+    async def tell(self, target: Target, message: Message) -> None:
+        """Sends what is no reply, once, without an entry. Raises `AdapterError` or another error of ours."""
+        await self._hand_over(target, message)
+
     async def _tell(self, target: Target, message: Message) -> None:
         try:
             await self._hand_over(target, message)

@@ -15,7 +15,7 @@ from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.live import Live
 from antiphon.conversation.others import NoOthers, Others
 from antiphon.conversation.stream import CANCELLED, TurnStream, UnderWay
-from antiphon.domain import ChannelMessage, NoticePart, Outcome, Turn, TurnRecord, Usage, new_id
+from antiphon.domain import AnyPart, ChannelMessage, NoticePart, Outcome, Turn, TurnRecord, Usage, new_id
 from antiphon.errors import AntiphonError, ServiceError, ValidationError
 from antiphon.runtime.tasks import gather_with_concurrency
 from antiphon.storage.base import Store, TurnReply, Unfinished
@@ -185,7 +185,7 @@ class MessageRouter:
             if stream.turn.id == turn_id:
                 stream.cancel()
                 if self._mailboxes[conversation_id].withdraw(stream):
-                    await self._end_withdrawn(stream.turn)
+                    await self._end_withdrawn(stream)
                 return True
         return False
 
@@ -209,7 +209,7 @@ class MessageRouter:
         number that `since` has for them. False when an answer is told as it was a moment ago, because its process
         cannot be asked."""
         here = self.turns_since(conversation_id, since)
-        return (here, True) if here else await self._others.turns(conversation_id, since)
+        return (here, all(turn.exact for turn in here)) if here else await self._others.turns(conversation_id, since)
 
     def turns_since(self, conversation_id: str, since: Mapping[str, int]) -> list[UnderWay]:
         """As `under_way`, of this process alone."""
@@ -236,7 +236,7 @@ class MessageRouter:
         await gather_with_concurrency(RECOVERED_AT_ONCE, (self._interrupt(*turns) for turns in begun.values()))
         for unfinished in left:
             if unfinished.state != "running":
-                self._enqueue(unfinished.turn)
+                self._enqueue(unfinished.turn, unfinished if unfinished.state == "decided" else None)
         self._patience = self._drain_seconds
         self.accepting = True
 
@@ -244,7 +244,14 @@ class MessageRouter:
         """Gets turns into line that another process has left. One that it had begun is only ended, when its time comes:
         what a tool has done is never done twice. While the router stops they are left to the next one."""
         for unfinished in left if self.accepting else ():
-            self._enqueue(unfinished.turn, unfinished if unfinished.state == "running" else None)
+            self._enqueue(unfinished.turn, None if unfinished.state == "accepted" else unfinished)
+
+    def go_on(self, left: Unfinished, elsewhere: str | None) -> None:
+        """Gets a turn into line that people have been waited for, here or in the process whose matter it is."""
+        if elsewhere is not None:
+            self._others.tell(elsewhere, left.turn)
+        else:
+            self.take_up([left])
 
     def let_go(self, turn_ids: Collection[str]) -> None:
         """Works no more on turns that another process sees through by now. What is said of them is not stored."""
@@ -276,16 +283,19 @@ class MessageRouter:
                 worker.cancel()
             await asyncio.gather(*stuck, return_exceptions=True)
 
-    async def _end_withdrawn(self, turn: Turn) -> None:
+    async def _end_withdrawn(self, stream: TurnStream) -> None:
         """Ends a turn that a person took back before it began, also when that person waits no longer."""
-        ending = asyncio.create_task(self._take_back(turn), name=f"take back:{turn.id}")
+        turn, said = stream.turn, stream.parts()
+        ending = asyncio.create_task(self._take_back(turn, said), name=f"take back:{turn.id}")
         self._withdrawing[ending] = turn.id
         ending.add_done_callback(self._withdrawing.pop)
         await asyncio.shield(ending)
 
-    async def _take_back(self, turn: Turn) -> None:
-        """No model will read its question."""
-        reply = TurnReply(id=new_id(), role="assistant", text=CANCELLED.text, parts=(CANCELLED,), in_context=False)
+    async def _take_back(self, turn: Turn, said: tuple[AnyPart, ...]) -> None:
+        """No model will read its question, unless one has answered a part of it before people were waited for."""
+        parts = (*said, CANCELLED)
+        text = text_of(parts) or CANCELLED.text
+        reply = TurnReply(id=new_id(), role="assistant", text=text, parts=parts, in_context=bool(said))
         await self._ending.end(turn, TurnRecord(outcome="interrupted", reason=CANCELLED.text), reply)
 
     async def _interrupt(self, *begun: Unfinished, patient: bool = False) -> None:
@@ -342,7 +352,7 @@ class MessageRouter:
         turn = stream.turn
         with bind(turn_id=turn.id, conversation_id=turn.conversation_id):
             try:
-                if stream.left is not None:
+                if stream.left is not None and not stream.goes_on:
                     await self._interrupt(stream.left, patient=True)
                 else:
                     await self._handler.handle(turn, stream)

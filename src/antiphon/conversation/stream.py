@@ -5,7 +5,7 @@ the chat, and a crash loses at most `STORE_EVERY` seconds of an answer.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal, Self
@@ -13,10 +13,10 @@ from typing import Any, Literal, Self
 import msgspec
 from msgspec import structs
 
-from antiphon.conversation.live import Broadcast, topic_of
+from antiphon.conversation.live import Broadcast, show_approval, topic_of
 from antiphon.domain import AnyPart, NoticePart, ReasoningPart, TextPart, ToolPart, Turn
 from antiphon.errors import AntiphonError
-from antiphon.storage.base import Chunk, InboxStore, Unfinished
+from antiphon.storage.base import Chunk, InboxStore, Unfinished, Waits
 from antiphon.telemetry.logs import get_logger
 
 STORE_EVERY = 0.25
@@ -33,10 +33,12 @@ class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
 
     turn_id: str
     message_id: str
-    status: Literal["queued", "running"]
+    status: Literal["queued", "running", "waiting"]
     assistant: str | None = None
     model: str | None = None
     events: list[tuple[str, dict[str, Any]]] = []
+    exact: bool = True
+    """Whether the events are only what the reader had not; else they are all that was said."""
 
     @classmethod
     def stored(cls, left: Unfinished) -> Self:
@@ -48,7 +50,23 @@ class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
             status="queued" if left.state == "accepted" else "running",
             assistant=record.assistant if record else None,
             model=record.model if record else None,
-            events=_stored_events(left),
+            events=_stored_events(left.turn.id, left.parts, left.seq),
+        )
+
+    @classmethod
+    def waiting(cls, waits: Waits, after: int) -> Self:
+        """As the store has a turn that waits for people, for somebody who knows its events up to `after`."""
+        turn, pause = waits.turn, waits.pause
+        done = [part for part in pause.parts if not (isinstance(part, ToolPart) and part.status == "running")]
+        said = _stored_events(turn.id, done, pause.seq) if after < pause.seq else []
+        return cls(
+            turn_id=turn.id,
+            message_id=turn.message_id,
+            status="waiting",
+            assistant=waits.record.assistant,
+            model=waits.record.model,
+            events=[*said, *(("approval", show_approval(each)) for each in pause.approvals)],
+            exact=after == 0 or after >= pause.seq,
         )
 
 
@@ -62,7 +80,7 @@ class TurnStream:
     def __init__(self, turn: Turn, broadcast: Broadcast, inbox: InboxStore, left: Unfinished | None = None) -> None:
         self.turn = turn
         self.left = left
-        """How far the process came that began it and lives no more; then it is only to be ended."""
+        """How far the process came that began it; it is only to be ended, unless people have been waited for."""
         self.status: Literal["queued", "running"] = "queued"
         self.assistant: str | None = None
         self.model: str | None = None
@@ -72,13 +90,22 @@ class TurnStream:
         self._broadcast = broadcast
         self._inbox = inbox
         self._events: list[tuple[Literal["text", "reasoning", "tool"], str | ToolPart]] = []
-        self._stored = 0
+        if left is not None and left.state == "decided":
+            self._events = [_said(part) for part in left.parts if not isinstance(part, NoticePart)]
+        self._before = max(left.seq - len(self._events), 0) if left is not None and self.goes_on else 0
+        """Events that are joined in the first ones here: one that was there then is given all of it again."""
+        self._stored = self._joined = self.seq
         self._storing: asyncio.Task[None] | None = None
         self._told = False
 
     @property
     def seq(self) -> int:
-        return len(self._events)
+        return self._before + len(self._events)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether people have been waited for, and have answered."""
+        return self.left is not None and self.left.state == "decided"
 
     def start(self, *, assistant: str, model: str, chosen_by: str) -> None:
         """Tells everybody that an answer begins."""
@@ -91,6 +118,13 @@ class TurnStream:
             "chosen_by": chosen_by,
         }
         self._broadcast(self._topic, "turn_start", payload)
+
+    def go_on(self) -> None:
+        """The turn that has waited runs again; its first part has been told."""
+        assert self.left is not None  # noqa: S101 - only such a turn goes on
+        record = self.left.record
+        self.status = "running"
+        self.assistant, self.model = (record.assistant, record.model) if record else (None, None)
 
     def cancel(self, why: NoticePart = CANCELLED) -> None:
         """Stops the turn, now or as soon as it begins. `why` is shown to people; the first one counts."""
@@ -107,17 +141,17 @@ class TurnStream:
 
     def text(self, text: str) -> None:
         self._events.append(("text", text))
-        self._broadcast(self._topic, "delta", {"turn_id": self.turn.id, "seq": len(self._events), "text": text})
+        self._broadcast(self._topic, "delta", {"turn_id": self.turn.id, "seq": self.seq, "text": text})
         self._store_soon()
 
     def reasoning(self, text: str) -> None:
         self._events.append(("reasoning", text))
-        self._broadcast(self._topic, "delta", {"turn_id": self.turn.id, "seq": len(self._events), "reasoning": text})
+        self._broadcast(self._topic, "delta", {"turn_id": self.turn.id, "seq": self.seq, "reasoning": text})
         self._store_soon()
 
     def tool(self, part: ToolPart) -> None:
         self._events.append(("tool", part))
-        self._broadcast(self._topic, "tool", _tool_payload(self.turn.id, len(self._events), part))
+        self._broadcast(self._topic, "tool", _tool_payload(self.turn.id, self.seq, part))
         self._store_soon()
 
     def follow(self, after: int = 0) -> list[tuple[str, dict[str, Any]]]:
@@ -129,7 +163,8 @@ class TurnStream:
         delta: dict[str, list[str]] = {}
         delta_seq = 0
         tools: dict[str, tuple[int, ToolPart]] = {}
-        for seq, (kind, piece) in enumerate(self._events[after:], after + 1):
+        first = max(after - self._before, 0)
+        for seq, (kind, piece) in enumerate(self._events[first:], self._before + first + 1):
             if isinstance(piece, ToolPart):
                 tools[piece.call_id] = seq, piece
             else:
@@ -143,13 +178,15 @@ class TurnStream:
 
     def under_way(self, after: int = 0) -> UnderWay:
         """As somebody sees it who knows its events up to `after`."""
+        exact = after == 0 or after >= self._joined
         return UnderWay(
             turn_id=self.turn.id,
             message_id=self.turn.message_id,
             status=self.status,
             assistant=self.assistant,
             model=self.model,
-            events=self.follow(after),
+            events=self.follow(after if exact else 0),
+            exact=exact,
         )
 
     def parts(self) -> tuple[AnyPart, ...]:
@@ -168,6 +205,10 @@ class TurnStream:
             elif kind == "reasoning":
                 parts.append(ReasoningPart(text="".join(map(str, pieces))))
         return tuple(parts)
+
+    def not_stored(self) -> list[Chunk]:
+        """What the store does not have yet."""
+        return _chunks(self._events[self._stored - self._before :], self._stored)
 
     async def close(self) -> None:
         """Stops storing behind. The turn's end stores the whole answer, so what is not written yet need not be."""
@@ -188,7 +229,7 @@ class TurnStream:
             await asyncio.sleep(STORE_EVERY - clock() % STORE_EVERY)
             upto = self.seq
             try:
-                await self._inbox.append(self.turn.id, _chunks(self._events[self._stored : upto], self._stored))
+                await self._inbox.append(self.turn.id, self.not_stored())
             except AntiphonError as error:
                 if not self._told:
                     log.warning("turn.store_behind_failed", turn_id=self.turn.id, error=str(error))
@@ -197,25 +238,32 @@ class TurnStream:
             self._stored, self._told = upto, False
 
 
+def _said(part: TextPart | ReasoningPart | ToolPart) -> tuple[Literal["text", "reasoning", "tool"], str | ToolPart]:
+    """A stored part as the event that stands for it."""
+    if isinstance(part, ToolPart):
+        return "tool", part
+    return ("text" if isinstance(part, TextPart) else "reasoning"), part.text
+
+
 def _tool_payload(turn_id: str, seq: int, part: ToolPart) -> dict[str, Any]:
     payload: dict[str, Any] = msgspec.to_builtins(part)
     del payload["type"]
     return {"turn_id": turn_id, "seq": seq, **payload}
 
 
-def _stored_events(left: Unfinished) -> list[tuple[str, dict[str, Any]]]:
+def _stored_events(turn_id: str, parts: Iterable[AnyPart], upto: int) -> list[tuple[str, dict[str, Any]]]:
     """What is stored of an answer, in as few as possible and in rising order. A tool without a result is left out:
     whether it still runs the store does not know."""
-    tools = [part for part in left.parts if isinstance(part, ToolPart) and part.status != "cancelled"]
+    tools = [part for part in parts if isinstance(part, ToolPart) and part.status != "cancelled"]
     said = {
-        kind: "".join(part.text for part in left.parts if isinstance(part, of))
+        kind: "".join(part.text for part in parts if isinstance(part, of))
         for kind, of in (("text", TextPart), ("reasoning", ReasoningPart))
     }
-    first = max(left.seq - len(tools), 1)
-    events = [("tool", _tool_payload(left.turn.id, seq, part)) for seq, part in enumerate(tools, first)]
+    first = max(upto - len(tools), 1)
+    events = [("tool", _tool_payload(turn_id, seq, part)) for seq, part in enumerate(tools, first)]
     if any(said.values()):
         delta = {kind: text for kind, text in said.items() if text}
-        events.append(("delta", {"turn_id": left.turn.id, "seq": max(left.seq, first + len(tools)), **delta}))
+        events.append(("delta", {"turn_id": turn_id, "seq": max(upto, first + len(tools)), **delta}))
     return events
 
 

@@ -103,11 +103,12 @@ class Waits(Struct, frozen=True, kw_only=True):
 class Decided(Struct, frozen=True, kw_only=True):
     """What became of an answer. `first`: it is the one that counts, and not one that came before it.
 
-    `turn` goes on with it, because it was the last one that it waited for: in this process, or `elsewhere`."""
+    `left` is the turn that goes on with it, because it was the last one that it waited for: in this process, or
+    `elsewhere`."""
 
     approval: Approval
     first: bool
-    turn: Turn | None = None
+    left: Unfinished | None = None
     elsewhere: str | None = None
 
 

@@ -165,6 +165,15 @@ class Signature:
             if field in found.model_fields_set or isinstance(self._parameters[name].default, FieldInfo)
         }
 
+    def complete(self, arguments: str) -> dict[str, Any]:
+        """As `read`, with what the function itself puts for what the model left out."""
+        left_out = {
+            name: self._parameters[name].default
+            for name in self._visible
+            if self._parameters[name].default is not inspect.Parameter.empty
+        }
+        return left_out | self.read(arguments)
+
     def _complaint(self, error: ValidationError) -> str:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         if details[0]["type"] == "json_invalid":
@@ -186,6 +195,9 @@ class GivenSchema(Signature):
         self._function = function
         self._name = name
         self.__dict__.update(schema=dict(schema), services={}, contexts=())
+
+    def complete(self, arguments: str) -> dict[str, Any]:
+        return self.read(arguments)
 
     def read(self, arguments: str) -> dict[str, Any]:
         try:

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 from pydantic import BaseModel
 
-from antiphon.errors import ConfigError, ProcessingError
+from antiphon.errors import ConfigError, ProcessingError, ToolError
 from antiphon.runtime.base import Services
 from antiphon.runtime.container import ServiceContainer
 from antiphon.runtime.registry import Registry
@@ -32,6 +32,9 @@ from antiphon.tools._signature import Docstring, GivenSchema, Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Approve = bool | Callable[[Mapping[str, Any]], bool]
+"""Whether a person must allow a call first: always, never, or as a function of its checked arguments says."""
 
 OUTPUT_LIMIT = 32 * 1024
 _THREADS = 8  # blocking calls of one tool at once; more wait, and waiting counts against the time limit
@@ -73,7 +76,8 @@ class ToolResult(Struct, frozen=True, kw_only=True):
 class Tool(Generic[P, R]):
     """A function as a tool; calling it calls the function. Made by `tool`; it keeps no state between calls.
 
-    `timeout` is in seconds. `output_limit` is in bytes of UTF-8: a longer result is cut and says so.
+    `timeout` is in seconds. `output_limit` is in bytes of UTF-8: a longer result is cut and says so. `approval` tells
+    which calls a person must allow first.
     """
 
     function: Callable[P, R]
@@ -81,6 +85,7 @@ class Tool(Generic[P, R]):
     description: str
     timeout: float
     output_limit: int
+    approval: Approve
     _signature: Signature
     _threads: Threads
     _sandboxed: Sandboxed | None
@@ -97,6 +102,25 @@ class Tool(Generic[P, R]):
     def requires(self) -> Mapping[str, type[Any]]:
         """The services (Protocol classes) that `ToolContext.services` must supply, by the parameter that wants each."""
         return self._signature.services
+
+    def asks(self, arguments: str, *, always: bool = False) -> bool:
+        """Whether a person must allow a call with these arguments first; `always`, whatever the tool itself says.
+
+        A call whose arguments cannot be read needs nobody: it fails. A rule that fails asks.
+        """
+        if not (self.approval or always):
+            return False
+        try:
+            values = self._signature.complete(arguments)
+        except ToolError:
+            return False
+        if always or not callable(self.approval):
+            return True
+        try:
+            return bool(self.approval(values))
+        except Exception as error:  # noqa: BLE001 - a stranger's rule: who cannot tell whether to ask, asks
+            log.warning("tool.approval_rule_failed", tool=self.name, error=type(error).__name__, stack=_stack(error))
+            return True
 
     def check(self, services: Services) -> None:
         """Raises `ConfigError` naming what is missing or wrong, so that a start fails instead of a turn."""
@@ -192,6 +216,7 @@ def tool(
     timeout: float = 30.0,
     output_limit: int = OUTPUT_LIMIT,
     resources: Resources | None = None,
+    approval: Approve = False,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
 
@@ -204,6 +229,7 @@ def tool(
     timeout: float = 30.0,
     output_limit: int = OUTPUT_LIMIT,
     resources: Resources | None = None,
+    approval: Approve = False,
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """A `Tool` of a function, sync or async: `@tool`, or `@tool(timeout=5)`.
 
@@ -211,11 +237,12 @@ def tool(
     what the docstring (Google or Sphinx style), `Annotated` or `Field` say of them. Parameters annotated with
     `ToolContext` or a Protocol class are injected. With `resources`, the function runs in a process of its own that
     gets no more than that, and ends at the time limit; it stands at the top of a module and is given no services.
+    With `approval`, a person must allow a call first: each one, or those for whose arguments a function is true.
     Raises `ConfigError` naming what is missing.
     """
 
     def decorate(function: Callable[P, R]) -> Tool[P, R]:
-        return _make(function, name, description, timeout, output_limit, resources)
+        return _make(function, name, description, timeout, output_limit, resources, approval)
 
     return decorate if function is None else decorate(function)
 
@@ -227,6 +254,7 @@ def _make(
     timeout: float,
     output_limit: int,
     resources: Resources | None,
+    approval: Approve,
 ) -> Tool[P, R]:
     if not inspect.isroutine(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigError(f"@tool belongs on a function or method that returns its result, not on {function!r}.")
@@ -238,11 +266,13 @@ def _make(
         raise ConfigError(f"Tool {name}: no docstring; write one sentence that tells a model what the tool does.")
     if timeout <= 0 or output_limit <= 0:
         raise ConfigError(f"Tool {name}: timeout and output_limit must be greater than 0.")
+    if inspect.iscoroutinefunction(approval):
+        raise ConfigError(f"Tool {name}: the rule in approval= must be a plain function, not an async one.")
     signature = Signature(function, name, ToolContext)
     # Each has its own threads, so one that hangs starves only itself.
     threads = Threads(_THREADS, _WAITING, name=f"tool {name}")
     sandboxed = Sandboxed(function, name, resources, output_limit) if resources else None
-    made: Tool[P, R] = Tool(function, name, description, timeout, output_limit, signature, threads, sandboxed)
+    made: Tool[P, R] = Tool(function, name, description, timeout, output_limit, approval, signature, threads, sandboxed)
     made.__dict__.update(__doc__=function.__doc__, __module__=function.__module__, __wrapped__=function)
     return made
 
@@ -259,7 +289,9 @@ def given_tool(
     """A `Tool` whose arguments somebody else checks: `function` is given what a model wrote, by name. The schema is
     passed on as it is."""
     threads = Threads(_THREADS, _WAITING, name=f"tool {name}")
-    return Tool(function, name, description, timeout, output_limit, GivenSchema(function, name, schema), threads, None)
+    return Tool(
+        function, name, description, timeout, output_limit, False, GivenSchema(function, name, schema), threads, None
+    )
 
 
 def as_text(value: Any) -> str:

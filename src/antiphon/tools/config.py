@@ -1,6 +1,11 @@
 """The section `tools` of the settings."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+Demand = Literal["always", "never"]
+"""What an operator says of the calls of a tool, whatever its author says."""
 
 
 class WebFetchSettings(BaseModel):
@@ -25,3 +30,9 @@ class ToolSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     web_fetch: WebFetchSettings = WebFetchSettings()
+    approval: dict[str, Demand] = Field(
+        {}, description="Whether a person must allow calls of a tool, by its name, whatever the tool itself says."
+    )
+    approval_seconds: float = Field(
+        86_400.0, gt=0, description="How long a person has to allow a call; then it is not carried out."
+    )

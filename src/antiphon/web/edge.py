@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.memory.base import Recollection
 from antiphon.cache.cache import Cache
+from antiphon.conversation.approvals import Approvals
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.router import MessageRouter
@@ -20,6 +21,7 @@ from antiphon.search.finder import Finder
 from antiphon.telemetry.monitoring import MonitoringService
 from antiphon.tools.mcp.config import McpSettings
 from antiphon.web import problems
+from antiphon.web.api.approvals import approval_routes
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
 from antiphon.web.api.memory import memory_routes
@@ -56,6 +58,7 @@ class Edge:
     person: CurrentPerson
     history: ConversationHistory
     router: MessageRouter
+    approvals: Approvals
     adapter: WebAdapter
     search: Finder
     memory: Recollection
@@ -90,6 +93,7 @@ class Edge:
         models = self.flow.catalogue
         for routes in (
             conversation_routes(self.history, self.router, self.person),
+            approval_routes(self.approvals, self.person),
             search_routes(self.search, self.person),
             memory_routes(self.memory, self.person),
             catalogue_routes(self.flow.assistants.all, self.default_model, models.names, models.resting),
@@ -124,7 +128,9 @@ class Edge:
         feed = AdminFeed(self.phoenix, self.router, self.monitoring)
         channels: Mapping[str, Callable[[], Channel]] = {
             "conversation:new": lambda: NewConversationChannel(self.history, self.flow.assistants),
-            "conversation:*": lambda: recall.watched(ConversationChannel(self.history, self.router, self.adapter)),
+            "conversation:*": lambda: recall.watched(
+                ConversationChannel(self.history, self.router, self.approvals, self.adapter)
+            ),
             "conversations": lambda: recall.watched(ConversationsChannel(self.history)),
             TOPIC: lambda: AdminChannel(feed),
         }

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct, json
 from starlette.types import Receive, Scope, Send
 
+from antiphon.assistants.approvals import NOBODY_TO_ASK
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.state import TurnStates
 from antiphon.assistants.turn import TurnServices
@@ -101,7 +102,10 @@ class McpEndpoint:
         arguments = asked.arguments or {}
         person = await self._current()
         if tool := self._tools().get(asked.name):
-            result = await tool.call(json.encode(arguments).decode(), self._context(person))
+            written = json.encode(arguments).decode()
+            if self._answerer.flow.rules.ask(tool, written):
+                return self._result(NOBODY_TO_ASK, failed=True)
+            result = await tool.call(written, self._context(person))
             return self._result(result.text, failed=result.failed)
         if not asked.name.startswith(_ASK):
             return self._result(f"There is no tool called {asked.name[:100]}.", failed=True)

@@ -4,6 +4,7 @@ import type { Session } from "../session";
 import type { AnswerRow } from "../state/rows";
 import { toast } from "../state/toasts";
 import type { Message, Part, Usage } from "../wire";
+import { ApprovalCard } from "./approval-card";
 import { Check, Copy, Mark } from "./icons";
 import { Markdown } from "./markdown";
 import { Thought } from "./thought";
@@ -92,16 +93,21 @@ export function Answer({ row, session, assistant }: { row: AnswerRow; session: S
   const { message } = row;
   const parts = message ? partsOf(message) : session.answer(row.turnId).value.parts;
   const live = message === null;
-  const state = live ? "streaming" : (row.ending?.status ?? message.status);
+  const approvals = live ? session.thread.value.approvals.filter((open) => open.turn_id === row.turnId) : [];
+  const writing = live && approvals.length === 0;
+  const state = live ? (writing ? "streaming" : "waiting") : (row.ending?.status ?? message.status);
   return (
-    <article class="answer" aria-label={`${row.voice?.assistant ?? assistant} said`} aria-busy={live} data-testid="message-assistant" data-state={state} data-turn={row.turnId}>
+    <article class="answer" aria-label={`${row.voice?.assistant ?? assistant} said`} aria-busy={writing} data-testid="message-assistant" data-state={state} data-turn={row.turnId}>
       <div class="answer-name" aria-hidden="true">
         <Mark /> {row.voice?.assistant ?? assistant}
       </div>
       {parts.map((part, index) => (
-        <PartView key={index} part={part} active={live && index === parts.length - 1} />
+        <PartView key={index} part={part} active={writing && index === parts.length - 1} />
       ))}
-      {live && parts.length === 0 && (
+      {approvals.map((approval) => (
+        <ApprovalCard key={approval.id} approval={approval} session={session} />
+      ))}
+      {writing && parts.length === 0 && (
         <p class="waiting">
           <span class="visually-hidden">Writing…</span>
           <i />

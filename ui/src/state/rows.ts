@@ -80,7 +80,12 @@ function spokenRow(thread: Thread, message: Message, answered: Set<string>): Row
 function openTurn(thread: Thread, message: Message, stored: Set<string>): TurnInfo | null {
   if (message.role !== "user" || stored.has(message.turn_id)) return null;
   const turn = thread.turns[message.turn_id];
-  return turn?.status === "running" ? turn : null;
+  return turn && isBegun(turn) ? turn : null;
+}
+
+/** It has said something, or is about to; one that waits for a person goes on later. */
+function isBegun(turn: TurnInfo): boolean {
+  return turn.status !== "queued";
 }
 
 function sameDay(a: string, b: string): boolean {
@@ -108,7 +113,7 @@ export function rowsOf(thread: Thread): Row[] {
     }
   }
   for (const turn of Object.values(thread.turns)) {
-    if (turn.status !== "running" || shown.has(turn.turn_id) || stored.has(turn.turn_id)) continue;
+    if (!isBegun(turn) || shown.has(turn.turn_id) || stored.has(turn.turn_id)) continue;
     rows.push(answerRow(thread, turn.turn_id, null, `turn:${turn.turn_id}`));
   }
   const known = new Set(thread.messages.map((message) => message.id));

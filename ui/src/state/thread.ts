@@ -6,6 +6,7 @@
 
 import type {
   Accepted,
+  Approval,
   Conversation,
   HistoryReply,
   JoinReply,
@@ -52,6 +53,8 @@ export interface Thread {
   turns: Readonly<Record<string, TurnInfo>>;
   voices: Readonly<Record<string, Voice>>;
   endings: Readonly<Record<string, Ending>>;
+  /** What waits for this person's permission, oldest first. */
+  approvals: readonly Approval[];
   cursor: string | null;
   /** Whether the server has older messages. */
   more: boolean;
@@ -65,6 +68,7 @@ export const EMPTY_THREAD: Thread = {
   turns: {},
   voices: {},
   endings: {},
+  approvals: [],
   cursor: null,
   more: false,
   joined: false,
@@ -115,6 +119,8 @@ export function joined(thread: Thread, reply: JoinReply): Thread {
     messages,
     turns,
     voices,
+    // Those that are open come right behind the reply.
+    approvals: [],
     cursor: reply.cursor,
     // Positions are numbered from 1 without gaps.
     more: reply.recovered ? thread.more : messages.length > 0 && firstPosition(messages) > 1,
@@ -158,7 +164,18 @@ export function ended(thread: Thread, event: TurnEnd): Thread {
     turns: without(thread.turns, event.turn_id),
     voices: { ...thread.voices, [event.turn_id]: { assistant: voice?.assistant ?? null, model } },
     endings: { ...thread.endings, [event.turn_id]: ending },
+    approvals: thread.approvals.filter((open) => open.turn_id !== event.turn_id),
   };
+}
+
+/** A turn waits as long as one of its calls does, and runs again when the last one was answered. */
+export function asked(thread: Thread, event: Approval): Thread {
+  const others = thread.approvals.filter((known) => known.id !== event.id);
+  const approvals = event.verdict === null ? [...others, event].sort((a, b) => (a.id < b.id ? -1 : 1)) : others;
+  const turn = thread.turns[event.turn_id];
+  if (!turn) return { ...thread, approvals };
+  const status = approvals.some((open) => open.turn_id === event.turn_id) ? "waiting" : "running";
+  return { ...thread, approvals, turns: { ...thread.turns, [event.turn_id]: { ...turn, status } } };
 }
 
 export function prepended(thread: Thread, reply: HistoryReply): Thread {

@@ -132,12 +132,6 @@ SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.pe
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.conversation_id = $1::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting' ORDER BY inbox.ticket
 
--- name: turn_by_id
--- parameters: id
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state
-FROM inbox JOIN messages ON messages.id = inbox.message_id
-WHERE inbox.id = $1::VARCHAR
-
 -- name: turn_mine
 -- parameters: id node
 SELECT inbox.id

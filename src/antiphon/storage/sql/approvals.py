@@ -7,7 +7,7 @@ from msgspec import structs
 
 from antiphon.domain import Approval, Pause, Turn, TurnRecord, Verdict
 from antiphon.storage.base import Chunk, Decided, Waits
-from antiphon.storage.sql.inbox import append
+from antiphon.storage.sql.inbox import append, unfinished_of
 from antiphon.storage.sql.records import (
     dump,
     load_pause,
@@ -114,10 +114,10 @@ def _decide(said: Approval, node: str) -> Unit[Decided | None]:
     if any(each.verdict is None for each in approvals):
         return Decided(approval=said, first=True)
     rows = yield "turn_decide", {"of_turn": said.turn_id, "conversation_id": said.conversation_id, "node": node}
-    turn = turn_of((yield from many("turn_by_id", id=said.turn_id))[0])
-    yield _status(turn.message_id, "accepted")
     its_node = rows[0][0]
-    return Decided(approval=said, first=True, turn=turn, elsewhere=its_node if node and its_node != node else None)
+    (left,) = yield from unfinished_of((yield from many("turn_open_by_id", id=said.turn_id, node=its_node)))
+    yield _status(left.turn.message_id, "accepted")
+    return Decided(approval=said, first=True, left=left, elsewhere=its_node if node and its_node != node else None)
 
 
 def _take(turn: Turn, decided: bool, node: str) -> Unit[Waits | None]:

@@ -216,7 +216,6 @@ TURN_OPEN_OF = (
     .where(inbox.c.conversation_id == text_of("conversation_id"), OPEN)
     .order_by(inbox.c.ticket)
 )
-TURN_BY_ID = select(*TURN).select_from(turns).where(inbox.c.id == text_of("id"))
 TURN_MINE = select(inbox.c.id).where(inbox.c.id == text_of("id"), MINE)
 TURN_LATEST = (
     select(inbox.c.record)

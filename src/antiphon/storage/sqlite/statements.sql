@@ -108,11 +108,6 @@ SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.pe
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended' AND inbox.state != 'waiting' ORDER BY inbox.ticket
 
--- name: turn_by_id
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state
-FROM inbox JOIN messages ON messages.id = inbox.message_id
-WHERE inbox.id = :id
-
 -- name: turn_mine
 SELECT inbox.id
 FROM inbox

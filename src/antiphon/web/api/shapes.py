@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from antiphon.domain import MessageStatus, Role
+from antiphon.domain import MessageStatus, Role, Verdict
 
 ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 """https://github.com/ulid/spec: 128 bits in Crockford's base 32, upper case as we write it."""
@@ -104,6 +104,23 @@ class MessageShape(Shape):
     elapsed_ms: Elapsed | None
 
 
+class ApprovalShape(Shape):
+    """A call that a person must allow before it is carried out."""
+
+    id: Id
+    turn_id: Id
+    conversation_id: Id
+    call_id: str = Field(description="As in the tool part of the answer.")
+    name: str = Field(description="Of the tool.", examples=["forget"])
+    arguments: str = Field(description="JSON text as the model wrote it.")
+    asked_at: datetime
+    expires_at: datetime
+    verdict: Verdict | None = Field(description="Null while nobody has answered.")
+    reason: str | None
+    decided_by: str | None = Field(description="Id of who answered; null when nobody did in time.")
+    code: str = Field(description="What to type behind `/approve` and `/deny`.", examples=["VVAW"])
+
+
 class AssistantShape(Shape):
     """Somebody to talk to."""
 
@@ -156,6 +173,10 @@ class FactList(Shape):
 
 class ConversationList(Shape):
     items: list[ConversationShape]
+
+
+class ApprovalList(Shape):
+    items: list[ApprovalShape]
 
 
 class MessagePage(Shape):

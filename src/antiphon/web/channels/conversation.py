@@ -4,11 +4,12 @@ from typing import Any
 
 from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.directory import Directory
+from antiphon.conversation.approvals import REASON_LIMIT, Approvals
 from antiphon.conversation.history import PAGE, ConversationHistory
-from antiphon.conversation.live import show_conversation, show_message
+from antiphon.conversation.live import show_approval, show_conversation, show_message
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.stream import UnderWay
-from antiphon.domain import Conversation, Person, new_id
+from antiphon.domain import Conversation, Person, Verdict, new_id
 from antiphon.errors import AntiphonError, ValidationError
 from antiphon.realtime.channel import Channel, Rejected
 from antiphon.realtime.members.socket import Socket
@@ -19,9 +20,12 @@ from antiphon.web.channels.recall import RecalledChannel
 class ConversationChannel(RecalledChannel):
     """One conversation on one socket. `socket.assigns["person"]` is who is there."""
 
-    def __init__(self, history: ConversationHistory, router: MessageRouter, adapter: WebAdapter) -> None:
+    def __init__(
+        self, history: ConversationHistory, router: MessageRouter, approvals: Approvals, adapter: WebAdapter
+    ) -> None:
         self._history = history
         self._router = router
+        self._approvals = approvals
         self._adapter = adapter
         self._under_way: list[UnderWay] = []
 
@@ -35,6 +39,9 @@ class ConversationChannel(RecalledChannel):
             page = await self._history.since(conversation.id, since, limit=limit)
             seen = _seen(since) if page.recovered else {}
             self._under_way, exact = await self._router.under_way(conversation.id, seen)
+            if page.waiting:
+                waiting, whole = await self._approvals.under_way(conversation.id, seen)
+                self._under_way, exact = [*waiting, *self._under_way], exact and whole
             if not exact:
                 page = await self._history.since(conversation.id, None, limit=limit)
         return {
@@ -72,10 +79,32 @@ class ConversationChannel(RecalledChannel):
     async def cancel(self, payload: Any, socket: Socket) -> dict[str, Any]:
         turn_id = _fields(payload).get("turn_id")
         with _spoken():
-            known = isinstance(turn_id, str) and await self._router.cancel(self._conversation_id, turn_id)
+            known = isinstance(turn_id, str) and (
+                await self._router.cancel(self._conversation_id, turn_id)
+                or await self._approvals.cancel(self._conversation_id, turn_id)
+            )
         if not known:
             raise Rejected({"reason": "This turn is over, or never was.", "code": "not_found"})
         return {}
+
+    @Channel.on("approve")
+    async def approve(self, payload: Any, socket: Socket) -> dict[str, Any]:
+        """`{call_id}`, or the `id` of the approval: the call is carried out."""
+        return await self._answer(_fields(payload), "approved")
+
+    @Channel.on("deny")
+    async def deny(self, payload: Any, socket: Socket) -> dict[str, Any]:
+        """As `approve`, with an optional `reason` for the model: the call is not carried out."""
+        return await self._answer(_fields(payload), "denied")
+
+    async def _answer(self, fields: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
+        which, reason = fields.get("id", fields.get("call_id")), fields.get("reason")
+        with _spoken():
+            if not isinstance(which, str) or not (reason is None or isinstance(reason, str)):
+                raise ValidationError("`call_id` must be a text, and `reason` too where there is one.")
+            approval = await self._approvals.find(self._person, which, conversation_id=self._conversation_id)
+            reason = reason[:REASON_LIMIT] if reason else None
+            return show_approval(await self._approvals.answer(self._person, approval, verdict, reason=reason))
 
     @Channel.on("history")
     async def page(self, payload: Any, socket: Socket) -> dict[str, Any]:

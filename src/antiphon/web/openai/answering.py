@@ -167,7 +167,17 @@ class Answerer:
             assistant=assistant,
             choice=choice,
             chain=chain,
-            run=team.led_by(Run(assistant, provider, chain.answering.model, prompt, context, asked.wishes)),
+            run=team.led_by(
+                Run(
+                    assistant,
+                    provider,
+                    chain.answering.model,
+                    prompt,
+                    context,
+                    asked.wishes,
+                    rules=structs.replace(self.flow.rules, people=False),
+                )
+            ),
             rounds=self.rounds,
             keeper=self.keeper,
         )
