@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 async def room() -> AsyncIterator[RoomAddress]:
-    app = reference_room(configured(close_seconds=1.0, longpoll=True, longpoll_window=1.0), metrics=Metrics())
+    app = reference_room(configured(close_seconds=1.0, longpoll=True, longpoll_window=4.0), metrics=Metrics())
     await app.listen("127.0.0.1", 0)
     yield RoomAddress("127.0.0.1", app.port, tls=False, mount="/socket")
     await app.stop()

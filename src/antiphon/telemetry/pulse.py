@@ -93,10 +93,15 @@ class LoopPulse:
 def _frames(frame: FrameType | None) -> Sequence[FrameType]:
     """What the loop runs in its thread, the innermost first; nothing when it waits."""
     frames: list[FrameType] = []
-    while frame is not None and not str(frame.f_globals.get("__name__")).startswith(("asyncio.", "selectors")):
+    # Of a thread that runs, CPython 3.11 may give as the caller of a frame what is no frame.
+    while isinstance(frame, FrameType) and not _waits(frame):
         frames.append(frame)
         frame = frame.f_back
     return frames
+
+
+def _waits(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith(("asyncio.", "selectors"))
 
 
 def _place(frames: Sequence[FrameType]) -> str:

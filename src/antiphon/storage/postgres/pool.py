@@ -16,10 +16,11 @@ from antiphon.storage.postgres.connection import Link, close
 from antiphon.storage.postgres.faults import kind_of, translated
 from antiphon.telemetry.logs import get_logger
 
-_AGAIN = {"collision": 5, "double": 1, "lost": 1}
-"""How often a unit is run again for each kind of fault: another one was in its way, somebody made at the same moment
-what it wanted to make, the connection broke. Whether a COMMIT arrived before the break is not known: every unit finds
-what it did itself and does it no second time (`sql/unit.py`)."""
+_AGAIN = {"collision": 5, "double": 3, "lost": 1}
+"""How often a unit is run again for each kind of fault: another one was in its way; somebody made at the same moment
+what it wanted to make, which may be a person, a conversation and a message in turn; the connection broke. Whether a
+COMMIT arrived before the break is not known: every unit finds what it did itself and does it no second time
+(`sql/unit.py`)."""
 
 _PATIENCE = 1.0
 """Seconds without a further attempt, after a connection beside others could not be opened."""
