@@ -20,8 +20,9 @@ log = get_logger(__name__)
 
 def fallbacks(metrics: Metrics) -> Counter:
     """What counts the models that are given up, by provider and reason."""
-    labels = ("provider", "reason")
-    return metrics.counter("antiphon_model_fallbacks_total", "Models given up for the next one, by provider.", labels)
+    return metrics.counter(
+        "antiphon_model_fallbacks_total", "Models given up for the next one, by provider.", ("provider", "reason")
+    )
 
 
 class ModelLink(Struct, frozen=True):
