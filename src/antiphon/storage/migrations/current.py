@@ -24,12 +24,13 @@ def judged(tables: set[str], stamp: str | None, place: str) -> str | None:
     if not tables:
         return None
     if "alembic_version" not in tables or (stamp and "conversations" not in tables):
-        raise ServiceError(f"The database {place} holds the data of another program: name another one in database.url.")
+        raise _unfit(place, "holds the data of another program: name another one in database.url.")
     found = stamp or _BEFORE_ANY
     if found not in (known := [_BEFORE_ANY, *revisions()]):
-        raise ServiceError(
-            f"The database {place} was written by a newer version of Antiphon (its schema is {found}, this one knows "
-            f"{known[-1]}): update Antiphon, or name another one in database.url."
+        raise _unfit(
+            place,
+            f"was written by a newer version of Antiphon (its schema is {found}, this one knows {known[-1]}): update "
+            "Antiphon, or name another one in database.url.",
         )
     return found
 
@@ -41,11 +42,16 @@ def must_migrate(found: str | None, settings: DatabaseSettings) -> bool:
         return False
     if settings.migrate == "check":
         state = "is empty" if found is None else f"has the schema {found}"
-        raise ServiceError(
-            f"The database {settings.place} {state}, and this version needs {revisions()[-1]}: run `antiphon migrate`, "
-            "or set database.migrate to auto."
+        raise _unfit(
+            settings.place,
+            f"{state}, and this version needs {revisions()[-1]}: run `antiphon migrate`, or set database.migrate to "
+            "auto.",
         )
     return True
+
+
+def _unfit(place: str, why: str) -> ServiceError:
+    return ServiceError(f"The database {place} {why}", public=f"The database {why}")
 
 
 def bring_up_to_date(connection: sqlite3.Connection, settings: DatabaseSettings) -> None:
