@@ -237,3 +237,41 @@ describe("rows", () => {
     expect(new Set(keys).size).toBe(keys.length);
   });
 });
+
+describe("a call that must be allowed", () => {
+  const open = (id: string, verdict: "approved" | null = null) => ({
+    id,
+    turn_id: "t1",
+    call_id: id,
+    name: "pay",
+    arguments: "{}",
+    expires_at: "2026-11-22T10:00:00Z",
+    verdict,
+  });
+  const question = message(1);
+  const running = threads.started(threads.received(threads.EMPTY_THREAD, question, "1"), {
+    turn_id: "t1",
+    message_id: question.id,
+    assistant: "guide",
+    model: "demo",
+  });
+
+  it("lets the turn wait until the last one is answered", () => {
+    const both = threads.asked(threads.asked(running, open("b")), open("a"));
+    expect(both.approvals.map(({ id }) => id)).toEqual(["a", "b"]);
+    expect(both.turns["t1"]?.status).toBe("waiting");
+    expect(rowsOf(both).map(({ kind }) => kind)).toEqual(["question", "answer"]);
+    expect(threads.runningTurn(both)).toBeNull();
+    const one = threads.asked(both, open("a", "approved"));
+    expect(one.turns["t1"]?.status).toBe("waiting");
+    const none = threads.asked(one, open("b", "approved"));
+    expect([none.approvals, none.turns["t1"]?.status]).toEqual([[], "running"]);
+  });
+
+  it("is gone with its turn, and comes again behind a join", () => {
+    const waiting = threads.asked(running, open("a"));
+    const end: TurnEnd = { turn_id: "t1", message_id: null, status: "interrupted", usage: null, model: null, reason: null, elapsed_ms: null };
+    expect(threads.ended(waiting, end).approvals).toEqual([]);
+    expect(threads.joined(waiting, reply([question])).approvals).toEqual([]);
+  });
+});

@@ -56,6 +56,13 @@ class TurnNotice(Event, frozen=True):
     text: str
 
 
+class TurnAsks(Event, frozen=True):
+    """A call that the person must allow before the turn goes on; `text` says which, and what to type."""
+
+    turn_id: str
+    text: str
+
+
 class HouseSaid(Event, frozen=True):
     """The house itself answers a turn: a command, or a refusal when `status` says so."""
 

@@ -5,7 +5,17 @@ import sys
 from queue import Empty, SimpleQueue
 from typing import TextIO
 
-from antiphon.cli.chat.events import Event, HouseSaid, LinkChanged, NotSent, Sent, TurnNotice, TurnOver, TurnSaid
+from antiphon.cli.chat.events import (
+    Event,
+    HouseSaid,
+    LinkChanged,
+    NotSent,
+    Sent,
+    TurnAsks,
+    TurnNotice,
+    TurnOver,
+    TurnSaid,
+)
 from antiphon.cli.chat.network import Network
 from antiphon.cli.chat.talk import Talk
 from antiphon.errors import ProcessingError, ServiceError
@@ -62,6 +72,9 @@ class Pipe:
                     ends = text[-1]
                 case TurnNotice(text=text) | HouseSaid(text=text):
                     reason = text
+                case TurnAsks(text=text):
+                    self._write(f"{text}\n")
+                    return
                 case TurnOver(status=status):
                     self._write("" if ends == "\n" else "\n")
                     if status in {"refused", "interrupted"}:

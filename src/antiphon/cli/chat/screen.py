@@ -77,7 +77,14 @@ class Screen:
         if event.status == "refused":
             self.refuse(event.text)
             return
-        frame = Panel(ChatMarkdown(event.text), box=ROUNDED, border_style="dim")
+        self._frame(event.text, "dim")
+
+    def ask(self, text: str) -> None:
+        """What a person must allow, in a frame that is seen."""
+        self._frame(text, "yellow")
+
+    def _frame(self, text: str, style: str) -> None:
+        frame = Panel(ChatMarkdown(text), box=ROUNDED, border_style=style)
         self._console.print()
         self._console.print(Indented(frame))
         self._console.print()

@@ -13,6 +13,7 @@ from antiphon.cli.chat.events import (
     OtherSaid,
     Sent,
     StopAsked,
+    TurnAsks,
     TurnBegan,
     TurnNotice,
     TurnOver,
@@ -123,6 +124,10 @@ class Terminal:
                 self._end(event)
             case HouseSaid():
                 self._screen.house(event)
+            case TurnAsks():
+                # What is typed next may be the permission: nobody waits for the answer until then.
+                self._screen.ask(event.text)
+                self._waits = self._waits and event.turn_id != self._awaited
             case OtherSaid():
                 self._screen.other(event.text)
             case Sent():

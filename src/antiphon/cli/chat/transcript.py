@@ -9,7 +9,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from antiphon.cli.chat.events import Event, HouseSaid, OtherSaid, TurnBegan, TurnNotice, TurnOver, TurnSaid, TurnTool
+from antiphon.cli.chat.events import (
+    Event,
+    HouseSaid,
+    OtherSaid,
+    TurnAsks,
+    TurnBegan,
+    TurnNotice,
+    TurnOver,
+    TurnSaid,
+    TurnTool,
+)
 
 Payload = Mapping[str, Any]
 
@@ -48,6 +58,7 @@ class Transcript:
             "turn_start": self._start,
             "delta": self._delta,
             "tool": self._tool,
+            "approval": self._approval,
             "turn_end": self._end,
         }
 
@@ -159,6 +170,16 @@ class Transcript:
             if turn.tools.get(payload["call_id"]) != payload["status"]:
                 turn.tools[payload["call_id"]] = payload["status"]
                 yield _tool_event(payload["turn_id"], payload)
+
+    def _approval(self, payload: Payload) -> Iterable[Event]:
+        if payload["verdict"] is None and payload["id"] not in self._seen:
+            self._seen.add(payload["id"])
+            name, arguments = printable(payload["name"]), printable(payload["arguments"])
+            how = f"`/approve {payload['code']}` or `/deny {payload['code']}` and, if you like, the reason"
+            yield TurnAsks(
+                turn_id=payload["turn_id"],
+                text=f"May I use `{name}` with this? Type {how}.\n\n```json\n{arguments}\n```",
+            )
 
     def _end(self, payload: Payload) -> Iterable[Event]:
         if payload["message_id"] is None and payload["reason"]:
