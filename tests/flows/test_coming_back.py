@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from antiphon.errors import ServiceError
 from antiphon.realtime.client.phoenix import PhoenixClient
+from antiphon.realtime.client.websocket import WebSocketTransport
 from antiphon.workspace import Workspace
 from tests.flows.conftest import Serving
 from tests.serving import Visitor, Visitors
@@ -21,7 +22,9 @@ async def cut(visitor: Visitor) -> None:
     joins = visitor.joins
     connection = visitor.client._connection
     assert connection is not None
-    transport = connection._socket._response.connection.transport  # type: ignore[union-attr]
+    websocket = connection.transport
+    assert isinstance(websocket, WebSocketTransport)
+    transport = websocket._socket._response.connection.transport  # type: ignore[union-attr]
     assert transport is not None
     transport.abort()
     await visitor.see(lambda: visitor.joins > joins)

@@ -29,7 +29,7 @@ async def test_a_hundred_turns_of_one_assistant_never_mix(house: Serving, visito
         return f"met as {token}"
 
     shared = Assistant("shared", instructions="Be one.", tools=[meet])
-    async with house(assistants=(shared,)) as workspace:
+    async with house(added=(shared,)) as workspace:
         clients = [await visitors.enter(workspace.url, client_id=f"c{number}") for number in range(TURNS)]
 
         async def talk(number: int, visitor: Visitor) -> None:

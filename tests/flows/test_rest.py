@@ -102,7 +102,8 @@ async def test_what_there_is_to_talk_to(http: aiohttp.ClientSession) -> None:
         assistants[0]["tools"]
     )
     models = await (await http.get("/api/v1/models")).json()
-    assert models == {"default": "demo", "items": [{"id": "demo", "provider": "demo", "model": "demo"}]}
+    demo = {"id": "demo", "provider": "demo", "model": "demo", "resting": None}
+    assert models == {"default": "demo", "items": [demo]}
 
 
 @pytest.mark.parametrize(

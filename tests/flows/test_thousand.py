@@ -145,7 +145,7 @@ async def test_a_thousand_turns_run_at_once_and_leave_no_object_behind(house: Se
         await everybody.wait()
         return "met"
 
-    async with house(assistants=(Assistant("host", instructions="Be one.", tools=[meet]),)) as workspace:
+    async with house(added=(Assistant("host", instructions="Be one.", tools=[meet]),)) as workspace:
         crowd = Crowd()
         found = []
         for _ in range(2):
