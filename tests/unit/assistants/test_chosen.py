@@ -1,12 +1,13 @@
 import pytest
 
 from antiphon import ConfigError
+from antiphon.assistants.assistant import AnyTool
 from antiphon.assistants.directory import chosen
 from antiphon.tools.calculator import calculator
 from antiphon.tools.clock import clock
 from antiphon.tools.web_fetch import web_fetch
 
-OFFERED = [calculator, clock, web_fetch]
+OFFERED: list[AnyTool] = [calculator, clock, web_fetch]
 
 
 def test_without_names_it_is_all_that_need_not_be_asked_for() -> None:

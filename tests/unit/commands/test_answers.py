@@ -1,20 +1,20 @@
 """What each command answers, and what it asks the house to change."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pytest
 
+from antiphon.commands import approve, deny, model, reset, status, why
 from antiphon.commands import help as helping
-from antiphon.commands import model, reset, status, why
 from antiphon.commands.base import Command, CommandCall, CommandOutcome, Commands
 from antiphon.domain import Conversation, Person, Target, Turn, TurnRecord, Usage, now
-from antiphon.errors import ConfigError, ModuleError
+from antiphon.errors import ConfigError, ModuleError, ValidationError
 from antiphon.runtime.container import ServiceContainer
 
 
 class House:
-    """Knows two models and the last turn."""
+    """Knows two models, the last turn, and one thing that waits for a permission."""
 
     def __init__(self, last: TurnRecord | None = None, models: Sequence[str] = ("demo", "openai:gpt-5")) -> None:
         self.last = last
@@ -37,6 +37,11 @@ class House:
 
     def may_choose(self, person: Person) -> bool:
         return person.id not in self.bound
+
+    async def decide(self, call: CommandCall, verdict: Literal["approved", "denied"]) -> str:
+        if call.argument not in {"", "k7"}:
+            raise ValidationError(f"Nothing waits here with the code “{call.argument}”.")
+        return f"The call is {verdict}."
 
     async def last_turn(self, conversation_id: str) -> TurnRecord | None:
         return self.last
@@ -102,6 +107,14 @@ async def test_model_shows_thirty_and_counts_the_rest() -> None:
     outcome = await ask(model.command, "", House(models=[f"many:{number}" for number in range(100)]))
     assert outcome.text.count("- `many:") == 30
     assert "- and 70 more" in outcome.text
+
+
+@pytest.mark.parametrize(("command", "verdict"), [(approve.command, "approved"), (deny.command, "denied")])
+async def test_a_permission_is_given_or_refused_and_what_waits_not_is_said(command: Command, verdict: str) -> None:
+    given = await ask(command, "k7")
+    assert (given.text, given.refused) == (f"The call is {verdict}.", False)
+    strange = await ask(command, "q9")
+    assert (strange.text, strange.refused) == ("Nothing waits here with the code “q9”.", True)
 
 
 async def test_reset_changes_the_context_only() -> None:
