@@ -178,6 +178,8 @@ async def test_the_schema_describes_every_route(http: aiohttp.ClientSession) -> 
         "/api/v1/conversations",
         "/api/v1/conversations/{conversation_id}",
         "/api/v1/conversations/{conversation_id}/messages",
+        "/api/v1/approvals",
+        "/api/v1/approvals/{approval_id}",
         "/api/v1/assistants",
         "/api/v1/models",
         "/api/v1/people/{person_id}/memory",
