@@ -22,7 +22,7 @@ from antiphon.storage.postgres.connection import Link
 from antiphon.storage.schema import metadata
 from tests.postgres import Databases, PostgresServer, administer
 
-FULL_TEXT = {"found", "messages_found", "notes_found"}
+FULL_TEXT = {"found", "messages_found", "notes_found", "facts_found", "facts_similar"}
 
 COLUMNS = """
 SELECT relname, attname, atttypid, attnotnull, attgenerated::text FROM pg_attribute JOIN pg_class ON oid = attrelid
