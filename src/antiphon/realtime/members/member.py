@@ -229,8 +229,13 @@ class Member:
         elif isinstance(error, Rejected):
             status, response, crash = "error", error.response, None
         if result is not None or crash is not error:
+            socket = self.socket
             try:
-                self._send(self.socket.serializer.reply(self.wire_ref, self._ref, self.topic, status, response))
+                body = socket.serializer.reply(self.wire_ref, self._ref, self.topic, status, response)
+                # As `_send` does, which would be one call more for every reply.
+                if socket.app.topics.unsettled:
+                    socket.app.topics.catch_up(self.topic, self)
+                socket.transport.send(body)
             except UNSENDABLE as unsendable:
                 crash = unsendable
         if crash is not None:

@@ -186,14 +186,6 @@ def _decode(decoder: codecs.IncrementalDecoder, payload: bytes, *, final: bool) 
         raise FrameError(BAD_TEXT, "text is not UTF-8") from error
 
 
-def text_of(payload: bytes) -> str:
-    """The text of a text message; raises `FrameError` with 1007 when it is not UTF-8."""
-    try:
-        return payload.decode()
-    except UnicodeDecodeError as error:
-        raise FrameError(BAD_TEXT, "text is not UTF-8") from error
-
-
 _MEDIUM = struct.Struct(">BBH").pack
 
 

@@ -16,7 +16,7 @@ from antiphon.realtime.members.sockets import Carried
 from antiphon.realtime.transports import deflate, frames, handshake
 from antiphon.realtime.transports.backlog import DISCONNECT, Backlog
 from antiphon.realtime.transports.base import Batch
-from antiphon.realtime.transports.frames import BINARY, TEXT, text_of
+from antiphon.realtime.transports.frames import BINARY, TEXT
 from antiphon.realtime.transports.framing import Framing, framing_of
 from antiphon.realtime.transports.turns import MUCH, Rests, Turns
 from antiphon.realtime.wire.base import BadFrameError
@@ -204,7 +204,7 @@ class WebSocketProtocol(asyncio.Protocol):
                 elif not self._closing:
                     taken += 1
                     try:
-                        receive(decode(text_of(payload) if opcode == TEXT else payload, max_depth))
+                        receive(decode(payload.decode() if opcode == TEXT else payload, max_depth))
                     except Exception as error:  # noqa: BLE001 - one broken socket must not take the server down (DC-7)
                         self._failed(error, payload)
         except frames.FrameError as error:
@@ -219,6 +219,8 @@ class WebSocketProtocol(asyncio.Protocol):
             self._flush()
 
     def _failed(self, error: Exception, payload: bytes) -> None:
+        if isinstance(error, UnicodeDecodeError):
+            error = frames.FrameError(frames.BAD_TEXT, "text is not UTF-8")
         if isinstance(error, BadFrameError | frames.FrameError):
             self.app.limit_log.say("realtime.bad_frame", problem=str(error), size=len(payload))
         else:
