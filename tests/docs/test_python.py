@@ -40,7 +40,7 @@ def test_it_runs(program: str, start: Callable[..., Popen[str]], tmp_path: Path,
     (tmp_path / "program.py").write_text(program.replace("4000", str(free_port)))
     process = start(["program.py"], tmp_path, free_port)
     try:
-        if ".run()" in program or ".start(" in program:
+        if ".run()" in program or "app.start(" in program:
             assert process.poll() is None, (tmp_path / "stderr").read_text()
             process.send_signal(signal.SIGINT)
         code, said = process.wait(20), (tmp_path / "stderr").read_text()
