@@ -236,6 +236,7 @@ def test_noise_is_either_parsed_or_refused(chunks: list[bytes]) -> None:
     assert code in {1002, 1009}
 
 
+@rule("V2-6")
 @given(TEXTS, st.binary(max_size=8), CUTS)
 def test_text_in_fragments_is_whole_or_refused(start: bytes, rest: bytes, points: list[int]) -> None:
     parts = cut(start + rest, points)
