@@ -122,7 +122,7 @@ class Workspace:
             lambda: self.default_model,
             self.providers.names(),
             config.assistants.platform_models,
-            lambda person: config.features.enabled("choose_model", person.id),
+            lambda person: self.config.features.enabled("choose_model", person.id),
             fallbacks=config.assistants.fallback_models,
             resting=self.providers.resting,
         )
