@@ -160,6 +160,7 @@ async def test_every_block_runs_in_the_direction_of_its_script(person: Person) -
     answer = await person.ask("!echo In English.\n\n- \u05e2\u05d1\u05e8\u05d9\u05ea\n\n```python\nx = 1\n```")
     direction = "element => getComputedStyle(element).direction"
     blocks = answer.locator(".markdown p, .markdown li, .markdown pre")
+    await expect(blocks).to_have_count(3)
     assert await blocks.evaluate_all(f"all => all.map({direction})") == ["ltr", "rtl", "ltr"]
 
 

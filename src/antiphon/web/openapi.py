@@ -79,6 +79,8 @@ def _schema(app: FastAPI) -> dict[str, Any]:
                 {"name": "conversations", "description": "Your conversations and their messages."},
                 {"name": "search", "description": "Finding what was said and what is remembered."},
                 {"name": "realtime", "description": "Publishing from outside, and who is connected: for operators."},
+                {"name": "approvals", "description": "Calls of tools that wait for a person."},
+                {"name": "memory", "description": "What is remembered of people."},
                 {"name": "usage", "description": "What models cost."},
                 {"name": "catalogue", "description": "Whom there is to talk to, and what answers."},
             ],

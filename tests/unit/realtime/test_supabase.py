@@ -102,8 +102,9 @@ async def test_the_settings_can_say_no_or_another_path(serve: Any) -> None:
 
 @rule("TR-1")
 def test_two_mounts_on_one_path() -> None:
-    app = Phoenix(configured(supabase_mount="/socket"), metrics=Metrics())
-    with pytest.raises(ConfigError, match="two mounts have the path /socket/websocket"):
+    app = Phoenix(configured(), metrics=Metrics())
+    app.serve_supabase()
+    with pytest.raises(ConfigError, match="two mounts have the path /realtime/v1/websocket"):
         app.serve_supabase()
 
 

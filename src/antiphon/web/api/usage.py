@@ -1,10 +1,11 @@
 """`/api/v1/usage`: what models cost, by the day."""
 
+import re
 from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from antiphon.assistants.budgets import NANOS, Budgets
 from antiphon.domain import Person
@@ -15,9 +16,21 @@ from antiphon.web.openapi import failures
 
 DAYS = 30
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
 Whose = Literal["person", "conversation", "platform", "model", "house"]
-Since = Annotated[date | None, Query(description=f"The first day; {DAYS} days ago when it is left out.")]
-Until = Annotated[date | None, Query(description="The last day; today when it is left out.")]
+
+
+def _day(text: object) -> object:
+    if isinstance(text, str) and not _DAY.fullmatch(text):
+        raise ValueError("must be a day such as 2026-11-21")  # pydantic would take any number for a time
+    return text
+
+
+Since = Annotated[
+    date | None, BeforeValidator(_day), Query(description=f"The first day; {DAYS} days ago when it is left out.")
+]
+Until = Annotated[date | None, BeforeValidator(_day), Query(description="The last day; today when it is left out.")]
 
 
 class DayShape(Shape):
