@@ -22,7 +22,6 @@ from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.memory.memory import open_memory
 from antiphon.assistants.private import of_the_house
 from antiphon.assistants.prompts import PromptManager
-from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.tools import recall, remember, search_conversations
 from antiphon.commands.base import Commands, command_registry
 from antiphon.conversation.flow import Flow
@@ -34,10 +33,6 @@ from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ChannelMessage
 from antiphon.errors import ConfigError, ServiceError
-from antiphon.providers.base import DEMO
-from antiphon.providers.catalogue import Catalogue
-from antiphon.providers.detect import Detected, detect
-from antiphon.providers.registry import ProviderRegistry
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.stalls import handler_in
 from antiphon.runtime.clock import Clock, SystemClock
@@ -52,6 +47,7 @@ from antiphon.search.sources import open_search
 from antiphon.security import sandbox
 from antiphon.settings.belongings import Belongings
 from antiphon.settings.config import Config
+from antiphon.settings.models import Models
 from antiphon.settings.processes import SharedCache, cluster_of, topic_logs
 from antiphon.settings.reload import ConfigReloader
 from antiphon.storage.base import ConversationStore, InboxStore, OutboxStore, PeopleStore, StateStore, Store
@@ -92,7 +88,9 @@ class Workspace:
     def _build(self) -> None:
         """Everything, each behind what it is made of. Nothing runs yet."""
         config = self.config
-        self.settings = ConfigReloader(config, check=self._check_settings)
+        self.models = Models(lambda: self.config)
+        self.providers = self.models.providers
+        self.settings = ConfigReloader(config, check=self.models.check_default)
         self.settings.listen(self._take_settings)
         self._tasks, self._lifecycle = Tasks(), Lifecycle()
         self._lost: ServiceError | None = None
@@ -115,17 +113,6 @@ class Workspace:
         self.search = open_search(self.store, self.memory.finder, metrics=self.metrics)
 
         # Who answers.
-        self.providers = ProviderRegistry(config.providers, environ=config.environ, services=config.services)
-        self._detected = Detected(DEMO, "The workspace has not been started.")
-        self.catalogue = Catalogue(self.providers, lambda: self.default_model)
-        self.selector = ModelSelector(
-            lambda: self.default_model,
-            self.providers.names(),
-            config.assistants.platform_models,
-            lambda person: self.config.features.enabled("choose_model", person.id),
-            fallbacks=config.assistants.fallback_models,
-            resting=self.providers.resting,
-        )
         self.prompts = PromptManager()
         self.tools: Registry[AnyTool] = tool_registry()
         self.assistants = Directory(configured(self.config.assistants))
@@ -163,12 +150,7 @@ class Workspace:
     @property
     def default_model(self) -> str:
         """The model that answers unless a conversation, a person or an assistant has one of its own."""
-        return self._detected.model
-
-    @property
-    def model_reason(self) -> str:
-        """Why that one, in one sentence."""
-        return self._detected.how
+        return self.models.default
 
     async def deliver(self, message: ChannelMessage) -> Receipt:
         """Takes a message in as an adapter would; see `MessageRouter.deliver`."""
@@ -216,7 +198,7 @@ class Workspace:
         with self.profiler.measure("workspace.start"):
             await self._lifecycle.start()
         self.health.drain(False)
-        log.info("workspace.started", model=self.default_model, database=self.data)
+        log.info("workspace.started", model=self.models.default, database=self.data)
 
     async def stop(self) -> None:
         """Drains and stops, the last started first. Does nothing when it does not run."""
@@ -232,14 +214,10 @@ class Workspace:
         level = "DEBUG" if config.debug else config.log_level
         setup_logging(level, config.logs_as, outputs=config.logging.outputs)
 
-    def _check_settings(self, config: Config) -> None:
-        if config.default_model is not None:
-            self.providers.resolve(config.default_model)
-
     async def _take_settings(self, config: Config) -> None:
         again, self.config = config.default_model != self.config.default_model, config
         if again:
-            await self._choose_model()
+            await self.models.start()
         if self._built_in is not None:
             self._built_in = built_in(config.assistants, self._built_in.tools)
             self._equipment.renew(self._built_in)
@@ -248,7 +226,7 @@ class Workspace:
     def greeting(self) -> str:
         """Where it is and who answers, for the terminal in which it was started."""
         workers = self.config.server.workers
-        facts = {"Antiphon": self.url, "Model": f"{self.default_model}. {self.model_reason}", "Data": self.data}
+        facts = {"Antiphon": self.url, "Model": f"{self.models.default}. {self.models.reason}", "Data": self.data}
         return greeting(facts | ({"Workers": str(workers)} if workers > 1 else {}))
 
     # --- building -------------------------------------------------------------------------------------------------
@@ -262,9 +240,9 @@ class Workspace:
             assistants=self.assistants,
             context=ContextBuilder(self.prompts, self.config.assistants),
             remembered=FittingFacts(self.memory.finder, self.config.memory, self.config.assistants),
-            selector=self.selector,
+            selector=self.models.selector,
             providers=self.providers,
-            catalogue=self.catalogue,
+            catalogue=self.models.catalogue,
             services=self.services,
             outbox=self.outbox,
             live=self.live,
@@ -298,7 +276,7 @@ class Workspace:
             adapter=self.web,
             search=self.search,
             memory=self.memory,
-            default_model=lambda: self.default_model,
+            default_model=lambda: self.models.default,
             monitoring=self.monitoring,
             cache=self.cache,
             flow=self._flow,
@@ -336,7 +314,7 @@ class Workspace:
         order.add("the memory", self.memory.start, self.memory.stop)
         order.add("the cache", None, self.cache.stop, check=HealthCheck("cache", self.cache.check, critical=False))
         order.add("what is told of the cache", self._shared_cache.start, self._shared_cache.stop)
-        order.add("the models", self._choose_model, self.providers.stop)
+        order.add("the models", self.models.start, self.models.stop)
         order.add("the services", None, self.services.aclose)
         add_services(order, self.services)
         if self.config.mcp.servers:
@@ -368,14 +346,9 @@ class Workspace:
         self.server.stop()
         self._tasks.start("claim lost", self.router.stop)
 
-    async def _choose_model(self) -> None:
-        self._detected = await detect(self.providers, self.config.default_model, probe=self.config.detect_local_models)
-
     async def _start_assistants(self) -> None:
         self.assistants.check(self.prompts, self.services, self.providers.resolve)
-        wishes = self.config.assistants
-        for model in (self.default_model, *wishes.platform_models.values(), *wishes.fallback_models):
-            self.providers.resolve(model)
+        self.models.check()
         await self.assistants.start(self.services)
 
     async def _drain(self) -> None:
@@ -388,7 +361,7 @@ class Workspace:
     def _facts(self) -> Mapping[str, str]:
         resting = ", ".join(self.providers.all_resting())
         return {
-            "Default model": f"`{self.default_model}`. {self.model_reason}",
+            "Default model": f"`{self.models.default}`. {self.models.reason}",
             "Data": f"`{self.data}`",
             **({"Left alone because they keep failing": resting} if resting else {}),
         }
