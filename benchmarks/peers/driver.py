@@ -5,6 +5,7 @@ takes no time call a tool and say a sentence: µs a turn. `make COUNT` makes an 
 """
 
 import asyncio
+import functools
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,8 @@ def main(
 ) -> None:
     """`stream` makes what reads one answer of so many tokens from a server and says how many pieces it got; `turn`
     makes what does one turn; `make` makes one assistant."""
+    # One client for each server, as in a program: some that are left behind open hold up the next.
+    stream = functools.cache(stream)
     with asyncio.Runner() as runner:
         for line in sys.stdin:
             what, *arguments = line.split()
