@@ -3,7 +3,7 @@
 import driver
 
 from antiphon.assistants.assistant import Assistant
-from antiphon.assistants.run import Ended, Run, Text
+from antiphon.assistants.run import Run, Text
 from antiphon.providers.base import ChatMessage
 from antiphon.providers.compatible import CompatibleProvider
 from antiphon.providers.config import ProviderSettings
@@ -35,10 +35,8 @@ def turn() -> driver.Turn:
     question = (ChatMessage(role="user", text=driver.QUESTION),)
 
     async def one() -> str:
-        async for event in Run(assistant, model, "script", question, CONTEXT).events():
-            if isinstance(event, Ended):
-                return event.text
-        raise RuntimeError("the run did not end")
+        ended = await Run(assistant, model, "script", question, CONTEXT).whole()
+        return ended.text
 
     return one
 

@@ -24,6 +24,7 @@ from antiphon.providers.base import (
     ToolCallEnd,
     UsageReport,
 )
+from antiphon.runtime.eager import Eager
 from antiphon.telemetry.logs import get_logger
 
 MAX_CALLS = 64
@@ -143,15 +144,16 @@ class Step:
         if stream is None:
             return
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                if self.finish is not None:
-                    await anext(stream, None)
-                await _aclose(stream)
+            closing = Eager(self._end(stream))
+            if not closing.done:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await closing
         except Exception as error:  # noqa: BLE001 - what a provider does after its answer must not cost the answer
             log.warning("run.close_failed", provider=self._provider.name, error=type(error).__name__)
 
-
-async def _aclose(stream: AsyncIterator[Event]) -> None:
-    close = getattr(stream, "aclose", None)  # an iterator that is no generator may have nothing to close
-    if close is not None:
-        await close()
+    async def _end(self, stream: AsyncIterator[Event]) -> None:
+        if self.finish is not None:
+            await anext(stream, None)
+        close = getattr(stream, "aclose", None)  # an iterator that is no generator may have nothing to close
+        if close is not None:
+            await close()
