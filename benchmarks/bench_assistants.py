@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.bench_token import DEMO, DEMO_READY
 from benchmarks.measuring import Case, process
-from benchmarks.peers.environments import OURS, PEERS, Peer, installed
+from benchmarks.peers.environments import BARE, OURS, PEERS, Peer, installed
 
 UNIT = "µs of CPU a token, a turn, or an assistant"
 REFERENCE = OURS
@@ -24,6 +24,9 @@ FAST, PACED, TURN, MADE = "token, fast", "token, paced", "turn with a tool", "as
 LIMITS = {f"{FAST}: {OURS}": 10, f"{PACED}: {OURS}": 30, f"{TURN}: {OURS}": 150, f"{MADE}: {OURS}": 10}
 LEAST = {f"{FAST}: {peer}": 15.0 for peer in PEERS if peer != "openai"}
 """How many times ours a framework takes at least."""
+
+CLIENTS = {BARE, "openai"}
+"""Clients without a loop for tools."""
 
 _PACE = "50"
 
@@ -38,7 +41,7 @@ def cases(scale: float) -> Iterator[dict[str, Case]]:
         _, slow = opened.enter_context(process(*DEMO, "--rate", _PACE, ready=DEMO_READY, folder=folder))
         peers: dict[str, Peer] = {}
         # A look at whether the cases work installs nobody else's packages.
-        for name in (OURS, *PEERS) if scale >= 1 else (OURS,):
+        for name in (OURS, BARE, *PEERS) if scale >= 1 else (OURS, BARE):
             if (python := installed(name)) is not None:
                 peers[name] = Peer(name, python)
                 opened.callback(peers[name].end)
@@ -49,6 +52,6 @@ def cases(scale: float) -> Iterator[dict[str, Case]]:
             (TURN, ("turn", turns)),
             (MADE, ("make", turns)),
         ):
-            loops = peers if what in {FAST, PACED} else {name: peer for name, peer in peers.items() if name != "openai"}
+            loops = peers if what in {FAST, PACED} else {name: peers[name] for name in peers.keys() - CLIENTS}
             found |= {f"{what}: {name}": peer.case(*work) for name, peer in loops.items()}
         yield found

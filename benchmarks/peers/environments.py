@@ -11,6 +11,8 @@ from benchmarks.measuring import ROOT, Case
 
 HERE = Path(__file__).parent
 OURS = "antiphon"
+BARE = "bare"
+"""Runs on what ours stands on, and has no environment of its own."""
 _PATIENCE = 600.0
 """Seconds for one round."""
 
@@ -19,7 +21,7 @@ PEERS = ("openai", "pydantic_ai", "agno", "langgraph")
 
 def installed(peer: str) -> Path | None:
     """The Python that runs the peer; None where it cannot be installed, which is said on stderr."""
-    if peer == OURS:
+    if peer in {OURS, BARE}:
         return Path(sys.executable)
     pins = HERE / f"{peer}.txt"
     folder = ROOT / ".cache" / "peers" / f"{peer}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
