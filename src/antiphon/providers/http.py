@@ -14,6 +14,7 @@ from antiphon.errors import ConfigError, ProviderError
 from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.failures import Failures, retry_after
+from antiphon.providers.patience import Patience
 from antiphon.providers.protocols.base import Codec, Decoder
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 
@@ -72,19 +73,23 @@ class HttpProvider:
         except (ValueError, TypeError) as error:
             yield self._failures.of("invalid", f"the request cannot be encoded, {type(error).__name__}")
             return
-        deadline = asyncio.get_running_loop().time() + self._timeouts.first_byte
-        response = await self._open("POST", path, deadline, payload)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        deadline, latest = began + self._timeouts.first_byte, began + self._timeouts.total
+        response = await self._open("POST", path, min(deadline, latest), payload)
         if isinstance(response, Error):
             yield response
             return
         decoder = self.codec.decoder(self._failures, payload, wait=retry_after(response.headers))
+        patience = Patience(response.content)
         try:
             while not decoder.done:
-                for event in await self._read(response, decoder, deadline):
+                for event in await self._read(patience, decoder, min(deadline, latest)):
                     yield event
-                deadline = asyncio.get_running_loop().time() + self._timeouts.between
+                deadline = clock() + self._timeouts.between
             await _drain(response)
         finally:
+            patience.end()
             response.close()
 
     async def models(self) -> tuple[ModelInfo, ...]:
@@ -155,11 +160,10 @@ class HttpProvider:
             response.close()
         return self._failures.of_status(response.status, body, response.headers)
 
-    async def _read(self, response: aiohttp.ClientResponse, decoder: Decoder, deadline: float) -> list[Event]:
+    async def _read(self, patience: Patience, decoder: Decoder, deadline: float) -> list[Event]:
         """The events of whatever comes next: bytes, the end, a break or silence."""
         try:
-            async with asyncio.timeout_at(deadline):
-                data = await response.content.readany()
+            data = await patience.read(deadline)
         except TimeoutError:
             return decoder.fail(self._failures.of("timeout", "silence in the middle of an answer", retryable=False))
         except _LOST:
@@ -172,7 +176,7 @@ class HttpProvider:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, limit_per_host=self._settings.connections),
                 headers=self._headers(),
-                timeout=aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=not is_loopback(self.base_url),

@@ -272,6 +272,21 @@ async def test_silence_in_the_middle_keeps_the_text(raw_vendor: Start, connect: 
     await asyncio.wait_for(vendor.gone.wait(), 5)
 
 
+async def test_whoever_reads_slowly_is_not_taken_for_a_silent_vendor(
+    raw_vendor: Start, connect: Callable[..., HttpProvider]
+) -> None:
+    vendor = await raw_vendor(streamed(*HELLO))
+    provider = connect(vendor.url, timeouts=Timeouts(between=0.05))
+    events: list[Event] = []
+    async with aclosing(provider.stream(REQUEST)) as stream:
+        async for event in stream:
+            if not events:
+                await asyncio.sleep(0.2)  # longer than the vendor may take: the reader itself is what is slow
+            events.append(event)
+    assert text(events) == "Hello"
+    assert isinstance(events[-1], Finish)
+
+
 async def test_a_break_in_the_middle_keeps_the_text(raw_vendor: Start, connect: Callable[..., HttpProvider]) -> None:
     vendor = await raw_vendor(streamed(*HELLO[:2], end=False))
     events = await listen(connect(vendor.url))
