@@ -74,10 +74,24 @@ AnyPart = TextPart | ReasoningPart | ToolPart | NoticePart
 
 
 class Attachment(Value, frozen=True):
+    """A file that a message names: one that is kept here under its `id`, or one that stays at the `url` it came from.
+
+    `size` is in bytes.
+    """
+
     name: str
     media_type: str
     size: int
+    id: str | None = None
     url: str | None = None
+
+
+class Upload(Value, frozen=True):
+    """A file that comes along with a message, and is not kept yet."""
+
+    name: str
+    media_type: str
+    data: bytes
 
 
 # --- people and places --------------------------------------------------------------------------------------------
@@ -133,6 +147,7 @@ class Message(Value, frozen=True):
     person: str | None = None
     in_context: bool = True
     record: "TurnRecord | None" = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Target(Value, frozen=True):
@@ -148,7 +163,7 @@ class ChannelMessage(Value, frozen=True):
     """A message from outside in the one form all adapters produce.
 
     `key` identifies it for ever inside (adapter, place): the same key delivered twice is one message.
-    `account` is the sender's id on the platform.
+    `account` is the sender's id on the platform. `uploads` become `attachments` before the message is stored.
     """
 
     adapter: str
@@ -160,6 +175,7 @@ class ChannelMessage(Value, frozen=True):
     thread: str | None = None
     reply_to: str | None = None
     attachments: tuple[Attachment, ...] = ()
+    uploads: tuple[Upload, ...] = ()
 
     @property
     def target(self) -> Target:

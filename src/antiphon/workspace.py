@@ -52,6 +52,7 @@ from antiphon.settings.processes import SharedCache, cluster_of, topic_logs
 from antiphon.settings.reload import ConfigReloader
 from antiphon.storage.base import ConversationStore, InboxStore, OutboxStore, PeopleStore, StateStore, Store
 from antiphon.storage.facts import FactStore
+from antiphon.storage.files import FileStore
 from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry.logs import get_logger, setup_logging
 from antiphon.telemetry.monitoring import MonitoringService
@@ -296,6 +297,7 @@ class Workspace:
             OutboxStore: self.store.outbox,
             PeopleStore: self.store.people,
             FactStore: self.store.facts,
+            FileStore: self.store.files,
             StateStore: self.store.states,
             Search: self.search,
             Recollection: self.memory,

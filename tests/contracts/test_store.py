@@ -31,9 +31,10 @@ from antiphon.domain import (
     new_id,
     now,
 )
-from antiphon.errors import ServiceError, ValidationError
+from antiphon.errors import ResourceError, ServiceError, ValidationError
 from antiphon.storage.base import Accepted, Chunk, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.files import KeptFile
 from antiphon.storage.open import open_store
 from antiphon.storage.spending import Amount, Payer
 from tests.postgres import Databases
@@ -978,5 +979,122 @@ async def test_no_two_processes_share_what_is_left_of_a_budget(place: Place) -> 
         == await spent_by(stores[-1], HOUSE)
         == Amount(calls=2, input_tokens=120, output_tokens=80, nanos=1_000)
     )
+    for made in stores:
+        await made.stop()
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+ROOM = 1_000
+
+
+async def keep(
+    store: Store, person: Person, data: bytes, *, name: str = "a.png", most: int = ROOM, hours: float = 24
+) -> KeptFile:
+    since = now() - timedelta(hours=hours)
+    return await store.files.add(
+        person.id, name=name, media_type="image/png", data=data, most_bytes=most, unnamed_since=since
+    )
+
+
+def naming(file: KeptFile, place: str = "room", *, key: str = "") -> ChannelMessage:
+    attached = Attachment(id=file.id, name=file.name, media_type=file.media_type, size=file.size)
+    return structs.replace(inbound("", place=place, key=key), attachments=(attached,))
+
+
+async def test_a_file_is_kept_as_it_came_and_once_for_each_person(store: Store, me: Person) -> None:
+    data = bytes(range(256)) * 2
+    kept = await keep(store, me, data, name="nul\0 \ud800.png")
+    assert (kept.size, kept.name, kept.media_type) == (512, "nul\ufffd \ufffd.png", "image/png")
+    assert await store.files.read(kept.id) == data
+    assert await keep(store, me, data, name="another.png") == kept
+    ann = await store.people.by_account("telegram", "ann")
+    hers = await keep(store, ann, data)
+    assert hers.id != kept.id
+    assert hers.digest == kept.digest
+    assert await store.files.get(kept.id, person_id=ann.id) is None
+    assert await store.files.get(kept.id, person_id=me.id) == await store.files.get(kept.id) == kept
+    assert await store.files.read("01M7YTFAF3A5C20VBDC381VVAW") is None
+
+
+async def test_the_same_file_at_once_is_one_file_and_the_room_is_shared_by_nobody(place: Place) -> None:
+    settings = place()
+    stores = [open_store(settings) for _ in range(1 if ":memory:" in settings.url else 2)]
+    for made in stores:
+        await made.start()
+    me = await stores[0].people.by_account("web", "local")
+    same = await asyncio.gather(*(keep(made, me, b"the same") for made in stores for _ in range(6)))
+    assert len({file.id for file in same}) == 1
+    adding = (keep(made, me, bytes([number]) * 300) for made in stores for number in range(id(made) % 7, 20, 2))
+    kept = await asyncio.gather(*adding, return_exceptions=True)
+    assert len({file.id for file in kept if isinstance(file, KeptFile)}) == 3  # 908 bytes of 1,000
+    assert all(isinstance(error, KeptFile | ResourceError) for error in kept)
+    for made in stores:
+        await made.stop()
+
+
+async def test_a_message_names_files_for_whoever_is_in_its_conversation(store: Store, me: Person) -> None:
+    kept = await keep(store, me, b"mine")
+    asked = await store.inbox.accept(naming(kept, key="k1"), assistant="guide")
+    assert asked.message.attachments == asked.turn.attachments == naming(kept).attachments
+    assert asked.conversation.title == "a.png"
+    again = await store.inbox.accept(naming(kept, key="k1"), assistant="guide")
+    assert again.duplicate
+    assert again.message == asked.message
+    assert again.turn.attachments == asked.turn.attachments
+    assert (await store.conversations.messages(asked.conversation.id)) == [asked.message]
+    left = await store.inbox.unfinished([asked.turn.id])
+    assert left[0].turn == asked.turn
+    ann = await store.people.by_account("telegram", "ann")  # whose conversation it is
+    bob = await store.people.by_account("telegram", "bob")
+    assert await store.files.get(kept.id, person_id=ann.id) == kept
+    assert await store.files.get(kept.id, person_id=bob.id) is None
+
+
+async def test_a_file_goes_with_the_last_conversation_that_names_it(store: Store, me: Person) -> None:
+    shared, only = await keep(store, me, b"shared"), await keep(store, me, b"only")
+    first = await store.inbox.accept(naming(shared, "one"), assistant="guide")
+    await store.inbox.accept(naming(only, "one"), assistant="guide")
+    second = await store.inbox.accept(naming(shared, "two"), assistant="guide")
+    assert await store.conversations.delete(first.conversation.id)
+    assert await store.files.read(only.id) is None
+    assert await store.files.read(shared.id) == b"shared"
+    assert await store.conversations.delete(second.conversation.id)
+    assert await store.files.get(shared.id) is None
+    with pytest.raises(ValidationError):
+        await store.inbox.accept(naming(shared, "three"), assistant="guide")
+    assert await store.conversations.list(second.turn.person_id) == []
+
+
+async def test_what_nobody_named_makes_room(store: Store, me: Person) -> None:
+    named, forgotten = await keep(store, me, b"n" * 400), await keep(store, me, b"f" * 400)
+    await store.inbox.accept(naming(named), assistant="guide")
+    with pytest.raises(ResourceError, match="800 are taken"):
+        await keep(store, me, b"x" * 300)
+    kept = await keep(store, me, b"x" * 300, hours=0)
+    assert await store.files.get(forgotten.id) is None
+    assert await store.files.read(named.id) == b"n" * 400
+    assert await store.files.read(kept.id) == b"x" * 300
+
+
+@pytest.mark.parametrize("place", ["postgres", "sqlite"], indirect=True)
+async def test_a_file_is_there_or_its_message_is_refused_when_both_happen_at_once(place: Place) -> None:
+    settings = place()
+    stores = [open_store(settings), open_store(settings)]
+    for made in stores:
+        await made.start()
+    me = await stores[0].people.by_account("web", "local")
+    for number in range(12):
+        kept = await keep(stores[0], me, b"%d" % number)
+        first = await stores[0].inbox.accept(naming(kept, f"first {number}"), assistant="guide")
+        deleted, accepted = await asyncio.gather(
+            stores[0].conversations.delete(first.conversation.id),
+            stores[1].inbox.accept(naming(kept, f"second {number}"), assistant="guide"),
+            return_exceptions=True,
+        )
+        assert deleted is True
+        there = await stores[0].files.read(kept.id) is not None
+        assert there == isinstance(accepted, Accepted), accepted
+        assert there or isinstance(accepted, ValidationError)
     for made in stores:
         await made.stop()

@@ -12,6 +12,9 @@ import msgspec
 
 from antiphon.domain import Approval, Conversation, Message, Turn, TurnRecord
 
+FILE_URL = "/api/v1/files/"
+"""Where a kept file is, in front of its id."""
+
 Broadcast = Callable[[str, str, Any], None]
 """Sends (topic, event, payload) to whoever has joined the topic. Never waits."""
 
@@ -45,6 +48,9 @@ def show_message(message: Message) -> dict[str, Any]:
     shape["parts"] = [part for part in shape["parts"] if part["type"] != "reasoning" or part["text"]]
     for part in shape["parts"]:
         part.pop("opaque", None)
+    for file in shape["attachments"]:
+        if file["id"] is not None:
+            file["url"] = FILE_URL + file["id"]
     return shape
 
 

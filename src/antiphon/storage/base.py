@@ -26,6 +26,7 @@ from antiphon.domain import (
     Verdict,
 )
 from antiphon.storage.facts import FactStore, VectorStore
+from antiphon.storage.files import FileStore
 from antiphon.storage.spending import LedgerStore
 
 LOCAL_ACCOUNT = ("web", "local")
@@ -151,7 +152,7 @@ class ConversationStore(Protocol):
         ...
 
     async def delete(self, conversation_id: str) -> bool:
-        """Removes it with all its messages and turns; False when it was unknown."""
+        """Removes it with all its messages, turns and the files that no other one names; False when it was unknown."""
         ...
 
     async def messages(
@@ -173,7 +174,8 @@ class ConversationStore(Protocol):
 class InboxStore(Protocol):
     async def accept(self, message: ChannelMessage, *, assistant: str, most: int | None = None) -> Accepted:
         """Makes an inbound message durable: person by account, conversation by place (created when new, titled by
-        the text), the user's message, the turn. The same (adapter, place, key) again changes nothing.
+        the text, or by the name of a file), the user's message with what it names, the turn. The same (adapter, place,
+        key) again changes nothing. `ValidationError` when a file that it names is not there (any more).
 
         For the adapter "web" the place is the id of a conversation, which must exist: `ValidationError` otherwise.
         All open turns of a conversation are seen through by one process: by the one that has some, else by this one.
@@ -330,6 +332,7 @@ class Store(Protocol):
     vectors: VectorStore
     states: StateStore
     ledger: LedgerStore
+    files: FileStore
     approvals: ApprovalStore
     nodes: NodeStore
 

@@ -84,6 +84,7 @@ messages = Table(
     Column("person", Text),
     Column("in_context", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("attachments", Text),
     UniqueConstraint("id", name="messages_id"),
     UniqueConstraint("conversation_id", "position", name="messages_position"),
     Index("messages_ticket", "conversation_id", "ticket", "position"),
@@ -102,7 +103,6 @@ inbox = Table(
     Column("message_id", Text, nullable=False),
     Column("ticket", BigInteger, nullable=False),
     Column("person_id", Text, nullable=False),
-    Column("attachments", Text),
     Column("state", Text, nullable=False),
     Column("model", Text),
     Column("record", Text),
@@ -222,4 +222,29 @@ vectors = Table(
     Column("dimension", Integer, nullable=False),
     Column("vector", LargeBinary, nullable=False),
     Column("made_at", BigInteger, nullable=False),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("number", _BigKey, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("person_id", Text, ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # the last one: SQLite reads a row from its beginning
+    UniqueConstraint("id", name="files_id"),
+    UniqueConstraint("person_id", "digest", name="files_content"),
+)
+
+file_uses = Table(
+    "file_uses",
+    metadata,
+    Column("file_id", Text, ForeignKey("files.id"), primary_key=True),
+    Column("conversation_id", Text, ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
+    Index("file_uses_of_conversation", "conversation_id"),
+    sqlite_with_rowid=False,
 )

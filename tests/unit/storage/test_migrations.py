@@ -180,3 +180,23 @@ def test_what_was_noted_is_remembered_as_facts_and_noted_again_on_the_way_back(d
     run_migrations(database, to="0005")
     assert database.execute("SELECT id FROM notes ORDER BY number").fetchall() == [("n1",), ("n3",)]
     assert database.execute("SELECT count(*) FROM notes_fts WHERE notes_fts MATCH 'tea'").fetchone() == (2,)
+
+
+def test_what_messages_name_is_kept_with_them_and_goes_back(database: sqlite3.Connection) -> None:
+    run_migrations(database, to="0007")
+    database.execute("INSERT INTO people VALUES ('local', 'Me', 1, NULL, 0)")
+    database.execute("INSERT INTO conversations VALUES ('c', 'web', 'c', 'local', '', 'guide', NULL, 0, 2, 0, 0)")
+    for number, named in ((1, "'[…]'"), (2, "NULL")):
+        database.execute(
+            "INSERT INTO messages VALUES (?, ?, 'c', ?, ?, 'user', 'x', NULL, ?, 'answered', 'local', 1, 0)",
+            (number, f"m{number}", number, number, f"t{number}"),
+        )
+        database.execute(
+            "INSERT INTO inbox VALUES (?, 'web', 'c', ?, NULL, NULL, 'c', ?, ?, 'local', "  # noqa: S608 - our own
+            f"{named}, 'ended', NULL, NULL, 0, 0, '')",
+            (f"t{number}", f"k{number}", f"m{number}", number),
+        )
+    run_migrations(database)
+    assert database.execute("SELECT attachments FROM messages ORDER BY id").fetchall() == [("[…]",), (None,)]
+    run_migrations(database, to="0007")
+    assert database.execute("SELECT attachments FROM inbox ORDER BY id").fetchall() == [("[…]",), (None,)]

@@ -105,7 +105,7 @@ DAMAGED = ["", "{", "[]", "null", '{"format":1}', '{"format":1,"value":[{"type":
 @pytest.mark.parametrize("text", DAMAGED)
 def test_a_record_that_was_damaged_costs_itself_alone(text: str) -> None:
     assert load_record(text, "T1") is None
-    row = ("M1", "C1", 1, 1, "assistant", "hello", "T1", "answered", 0, text, None, 1)
+    row = ("M1", "C1", 1, 1, "assistant", "hello", "T1", "answered", 0, text, None, 1, None)
     assert message_of(row, text) == message_of((*row[:9], None, *row[10:]))
     assert message_of(row).text == "hello"
 

@@ -16,6 +16,7 @@ from antiphon.storage.sql import (
     catalogue,
     conversations,
     facts,
+    files,
     generate,
     inbox,
     nodes,
@@ -29,7 +30,7 @@ from antiphon.storage.sqlite import store
 
 SQLITE = catalogue.statements("antiphon.storage.sqlite", "statements.sql", "nodes.sql", "search.sql")
 POSTGRES = postgres_catalogue(similar=True)
-STORES = (approvals, conversations, facts, inbox, nodes, outbox, people, spending, states, vectors)
+STORES = (approvals, conversations, facts, files, inbox, nodes, outbox, people, spending, states, vectors)
 USERS: list[ModuleType] = [*STORES, store, postgres_store]
 
 FREQUENT = [
@@ -38,6 +39,11 @@ FREQUENT = [
     "conversation_list",
     "reply_of_turn",
     "delivery_open",
+    "file_by_digest",
+    "file_bytes",
+    "file_for",
+    "file_lock_of",
+    "file_only_of",
     "fact_count",
     "fact_drop",
     "fact_list",

@@ -291,3 +291,39 @@ CREATE TABLE spending (
 );
 
 UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
+
+-- Running upgrade 0007 -> 0008
+
+CREATE TABLE files (
+    number BIGSERIAL NOT NULL,
+    id TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    name TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    data BYTEA NOT NULL,
+    PRIMARY KEY (number),
+    CONSTRAINT files_id UNIQUE (id),
+    CONSTRAINT files_content UNIQUE (person_id, digest),
+    FOREIGN KEY(person_id) REFERENCES people (id) ON DELETE CASCADE
+);
+
+CREATE TABLE file_uses (
+    file_id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    PRIMARY KEY (file_id, conversation_id),
+    FOREIGN KEY(file_id) REFERENCES files (id),
+    FOREIGN KEY(conversation_id) REFERENCES conversations (id) ON DELETE CASCADE
+);
+
+CREATE INDEX file_uses_of_conversation ON file_uses (conversation_id);
+
+ALTER TABLE messages ADD COLUMN attachments TEXT;
+
+UPDATE messages SET attachments = (SELECT inbox.attachments FROM inbox WHERE inbox.message_id = messages.id) WHERE id IN (SELECT message_id FROM inbox WHERE attachments IS NOT NULL);
+
+ALTER TABLE inbox DROP COLUMN attachments;
+
+UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';

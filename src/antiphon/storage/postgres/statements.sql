@@ -44,32 +44,32 @@ UPDATE conversations SET updated_at=$1::BIGINT WHERE conversations.id = $2::VARC
 DELETE FROM conversations WHERE conversations.id = $1::VARCHAR RETURNING conversations.id
 
 -- name: message_add
--- parameters: id conversation_id position ticket role text parts turn_id status person in_context created_at
-INSERT INTO messages (id, conversation_id, position, ticket, role, text, parts, turn_id, status, person, in_context, created_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::BIGINT, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::VARCHAR, $11::BOOLEAN, $12::BIGINT)
+-- parameters: id conversation_id position ticket role text parts turn_id status person in_context created_at attachments
+INSERT INTO messages (id, conversation_id, position, ticket, role, text, parts, turn_id, status, person, in_context, created_at, attachments) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::BIGINT, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::VARCHAR, $11::BOOLEAN, $12::BIGINT, $13::VARCHAR)
 
 -- name: message_by_id
 -- parameters: id
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments
 FROM messages
 WHERE messages.id = $1::VARCHAR
 
 -- name: message_page
 -- parameters: conversation_id after before limit
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, inbox.record
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, inbox.record
 FROM messages LEFT OUTER JOIN inbox ON inbox.id = messages.turn_id AND messages.role = 'assistant'
 WHERE messages.conversation_id = $1::VARCHAR AND messages.position > $2::BIGINT AND messages.position < $3::BIGINT ORDER BY messages.position DESC
  LIMIT $4::BIGINT OFFSET 0
 
 -- name: message_context
 -- parameters: conversation_id after ticket limit
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments
 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
 WHERE messages.conversation_id = $1::VARCHAR AND messages.ticket > $2::BIGINT AND messages.ticket < $3::BIGINT AND messages.ticket >= conversations.context_from AND messages.in_context AND messages.role != 'system' ORDER BY messages.ticket DESC, messages.position DESC
  LIMIT $4::BIGINT OFFSET 0
 
 -- name: reply_of_turn
 -- parameters: conversation_id ticket turn_id
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, outbox.id AS id_1
 FROM messages LEFT OUTER JOIN outbox ON outbox.turn_id = messages.turn_id
 WHERE messages.conversation_id = $1::VARCHAR AND messages.ticket = $2::BIGINT AND messages.turn_id = $3::VARCHAR AND messages.role != 'user'
 
@@ -78,31 +78,31 @@ WHERE messages.conversation_id = $1::VARCHAR AND messages.ticket = $2::BIGINT AN
 UPDATE messages SET status=$1::VARCHAR, in_context=(messages.in_context AND $2::BOOLEAN = true) WHERE messages.id = $3::VARCHAR
 
 -- name: turn_add
--- parameters: id adapter place key thread reply_to conversation_id message_id ticket person_id attachments state model record created_at ended_at node
-INSERT INTO inbox (id, adapter, place, key, thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at, node) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::BIGINT, $10::VARCHAR, $11::VARCHAR, $12::VARCHAR, $13::VARCHAR, $14::VARCHAR, $15::BIGINT, $16::BIGINT, $17::VARCHAR)
+-- parameters: id adapter place key thread reply_to conversation_id message_id ticket person_id state model record created_at ended_at node
+INSERT INTO inbox (id, adapter, place, key, thread, reply_to, conversation_id, message_id, ticket, person_id, state, model, record, created_at, ended_at, node) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::BIGINT, $10::VARCHAR, $11::VARCHAR, $12::VARCHAR, $13::VARCHAR, $14::BIGINT, $15::BIGINT, $16::VARCHAR)
 
 -- name: turn_add_among
--- parameters: id adapter place key thread reply_to conversation_id message_id ticket person_id attachments state model record created_at ended_at node most
-INSERT INTO inbox (id, adapter, place, key, thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at, node) SELECT $1::VARCHAR AS anon_1, $2::VARCHAR AS anon_2, $3::VARCHAR AS anon_3, $4::VARCHAR AS anon_4, $5::VARCHAR AS anon_5, $6::VARCHAR AS anon_6, $7::VARCHAR AS anon_7, $8::VARCHAR AS anon_8, $9::BIGINT AS anon_9, $10::VARCHAR AS anon_10, $11::VARCHAR AS anon_11, $12::VARCHAR AS anon_12, $13::VARCHAR AS anon_13, $14::VARCHAR AS anon_14, $15::BIGINT AS anon_15, $16::BIGINT AS anon_16, coalesce(coalesce((SELECT inbox.node
+-- parameters: id adapter place key thread reply_to conversation_id message_id ticket person_id state model record created_at ended_at node most
+INSERT INTO inbox (id, adapter, place, key, thread, reply_to, conversation_id, message_id, ticket, person_id, state, model, record, created_at, ended_at, node) SELECT $1::VARCHAR AS anon_1, $2::VARCHAR AS anon_2, $3::VARCHAR AS anon_3, $4::VARCHAR AS anon_4, $5::VARCHAR AS anon_5, $6::VARCHAR AS anon_6, $7::VARCHAR AS anon_7, $8::VARCHAR AS anon_8, $9::BIGINT AS anon_9, $10::VARCHAR AS anon_10, $11::VARCHAR AS anon_11, $12::VARCHAR AS anon_12, $13::VARCHAR AS anon_13, $14::BIGINT AS anon_14, $15::BIGINT AS anon_15, coalesce(coalesce((SELECT inbox.node
 FROM inbox
 WHERE inbox.conversation_id = $7::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting'
  LIMIT 1 OFFSET 0), (SELECT inbox.node
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.conversation_id = $7::VARCHAR AND outbox.state IN ('pending', 'sending')
- LIMIT 1 OFFSET 0)), $17::VARCHAR) AS coalesce_1
+ LIMIT 1 OFFSET 0)), $16::VARCHAR) AS coalesce_1
 WHERE (SELECT count(*) AS count_1
 FROM inbox
-WHERE inbox.conversation_id = $7::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting') < $18::BIGINT RETURNING inbox.node
+WHERE inbox.conversation_id = $7::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting') < $17::BIGINT RETURNING inbox.node
 
 -- name: turn_by_key
 -- parameters: adapter place key
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.node
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.node
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.adapter = $1::VARCHAR AND inbox.place = $2::VARCHAR AND inbox.key = $3::VARCHAR
 
 -- name: sender_and_turn
 -- parameters: adapter place key account
-SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, inbox.attachments, inbox.state, inbox.node
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, messages.attachments, inbox.state, inbox.node
 FROM accounts JOIN people ON people.id = accounts.person_id LEFT OUTER JOIN inbox ON inbox.adapter = $1::VARCHAR AND inbox.place = $2::VARCHAR AND inbox.key = $3::VARCHAR LEFT OUTER JOIN messages ON messages.id = inbox.message_id
 WHERE accounts.adapter = $1::VARCHAR AND accounts.account = $4::VARCHAR
 
@@ -116,19 +116,19 @@ UPDATE inbox SET state='ended', model=$1::VARCHAR, record=$2::VARCHAR, ended_at=
 
 -- name: turn_open
 -- parameters: node
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') ORDER BY inbox.conversation_id, inbox.ticket
 
 -- name: turn_open_by_id
 -- parameters: node id
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') AND inbox.id = $2::VARCHAR
 
 -- name: turn_open_of
 -- parameters: conversation_id
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record, inbox.node
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record, inbox.node
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.conversation_id = $1::VARCHAR AND inbox.state != 'ended' AND inbox.state != 'waiting' ORDER BY inbox.ticket
 
@@ -173,14 +173,14 @@ INSERT INTO outbox (id, conversation_id, turn_id, message_id, adapter, place, th
 
 -- name: delivery_open
 -- parameters: node limit
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id JOIN messages ON messages.id = outbox.message_id
 WHERE outbox.state IN ('pending', 'sending') AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') ORDER BY outbox.id
  LIMIT $2::BIGINT OFFSET 0
 
 -- name: delivery_open_of_turn
 -- parameters: node turn_id
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id JOIN messages ON messages.id = outbox.message_id
 WHERE outbox.state IN ('pending', 'sending') AND (inbox.node = $1::VARCHAR OR $1::VARCHAR = '') AND outbox.turn_id = $2::VARCHAR
 
@@ -307,7 +307,7 @@ WHERE inbox.state = 'waiting' AND pauses.expires_at <= $1::BIGINT
 
 -- name: pause_of
 -- parameters: conversation_id
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record, pauses.data
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record, pauses.data
 FROM inbox JOIN messages ON messages.id = inbox.message_id JOIN pauses ON pauses.turn_id = inbox.id
 WHERE pauses.conversation_id = $1::VARCHAR AND inbox.state = 'waiting' ORDER BY inbox.ticket
 
@@ -448,3 +448,89 @@ SELECT spending.day, spending.scope, spending.owner, spending.calls, spending.in
 FROM spending
 WHERE spending.day >= $1::VARCHAR AND spending.day <= $2::VARCHAR AND spending.scope = $3::VARCHAR AND spending.owner = $4::VARCHAR ORDER BY spending.day DESC, spending.input_tokens + spending.output_tokens DESC, spending.owner
  LIMIT $5::BIGINT OFFSET 0
+
+-- name: file_add
+-- parameters: id person_id digest name media_type size created_at data
+INSERT INTO files (id, person_id, digest, name, media_type, size, created_at, data) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT, $8::BYTEA)
+
+-- name: file_by_id
+-- parameters: id
+SELECT files.id, files.person_id, files.name, files.media_type, files.size, files.digest, files.created_at
+FROM files
+WHERE files.id = $1::VARCHAR
+
+-- name: file_for
+-- parameters: id person_id
+SELECT files.id, files.person_id, files.name, files.media_type, files.size, files.digest, files.created_at
+FROM files
+WHERE files.id = $1::VARCHAR AND (files.person_id = $2::VARCHAR OR (EXISTS (SELECT file_uses.file_id
+FROM file_uses JOIN conversations ON conversations.id = file_uses.conversation_id
+WHERE file_uses.file_id = files.id AND conversations.person_id = $2::VARCHAR)))
+
+-- name: file_by_digest
+-- parameters: person_id digest
+SELECT files.id, files.person_id, files.name, files.media_type, files.size, files.digest, files.created_at
+FROM files
+WHERE files.person_id = $1::VARCHAR AND files.digest = $2::VARCHAR
+
+-- name: file_data
+-- parameters: id
+SELECT files.data
+FROM files
+WHERE files.id = $1::VARCHAR
+
+-- name: file_bytes
+-- parameters: person_id
+SELECT coalesce(sum(files.size), 0) AS coalesce_1
+FROM files
+WHERE files.person_id = $1::VARCHAR
+
+-- name: file_drop
+-- parameters: id
+DELETE FROM files WHERE files.id = $1::VARCHAR
+
+-- name: file_owner_lock
+-- parameters: person_id
+SELECT people.id
+FROM people
+WHERE people.id = $1::VARCHAR FOR NO KEY UPDATE
+
+-- name: file_unnamed
+-- parameters: person_id before
+SELECT files.id
+FROM files
+WHERE files.person_id = $1::VARCHAR AND files.created_at < $2::BIGINT AND NOT (EXISTS (SELECT file_uses.file_id
+FROM file_uses
+WHERE file_uses.file_id = files.id)) ORDER BY files.id FOR UPDATE OF files SKIP LOCKED
+
+-- name: file_unnamed_still
+-- parameters: id
+SELECT files.id
+FROM files
+WHERE files.id = $1::VARCHAR AND NOT (EXISTS (SELECT file_uses.file_id
+FROM file_uses
+WHERE file_uses.file_id = files.id))
+
+-- name: file_use
+-- parameters: file_id conversation_id
+INSERT INTO file_uses (file_id, conversation_id) VALUES ($1, $2) ON CONFLICT (file_id, conversation_id) DO NOTHING
+
+-- name: file_lock_of
+-- parameters: conversation_id
+SELECT files.id
+FROM files
+WHERE files.id IN (SELECT file_uses.file_id
+FROM file_uses
+WHERE file_uses.conversation_id = $1::VARCHAR) ORDER BY files.id FOR UPDATE OF files
+
+-- name: file_only_of
+-- parameters: conversation_id
+SELECT file_uses.file_id
+FROM file_uses
+WHERE file_uses.conversation_id = $1::VARCHAR AND NOT (EXISTS (SELECT elsewhere.file_id
+FROM file_uses AS elsewhere
+WHERE elsewhere.file_id = file_uses.file_id AND elsewhere.conversation_id != $1::VARCHAR))
+
+-- name: file_use_drop
+-- parameters: conversation_id
+DELETE FROM file_uses WHERE file_uses.conversation_id = $1::VARCHAR

@@ -15,6 +15,7 @@ from antiphon.storage.base import (
 )
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.facts import FactStore, VectorStore
+from antiphon.storage.files import FileStore
 from antiphon.storage.meter import Meter
 from antiphon.storage.migrations.postgres import bring_up_to_date
 from antiphon.storage.postgres.catalogue import catalogue
@@ -26,6 +27,7 @@ from antiphon.storage.spending import LedgerStore
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.conversations import SqlConversations
 from antiphon.storage.sql.facts import SqlFacts
+from antiphon.storage.sql.files import SqlFiles
 from antiphon.storage.sql.inbox import SqlInbox
 from antiphon.storage.sql.nodes import SqlNodes
 from antiphon.storage.sql.outbox import SqlOutbox
@@ -55,6 +57,7 @@ class PostgresStore:
     vectors: VectorStore
     states: StateStore
     ledger: LedgerStore
+    files: FileStore
     approvals: ApprovalStore
     nodes: NodeStore
 
@@ -86,6 +89,7 @@ class PostgresStore:
         self.vectors = SqlVectors(self)
         self.states = SqlStates(self)
         self.ledger = SqlLedger(self)
+        self.files = SqlFiles(self)
         self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)
 

@@ -93,6 +93,13 @@ def _update(conversation_id: str, title: str | None, model: str | None, reset: b
 
 
 def _delete(conversation_id: str) -> Unit[bool]:
+    """Takes its files along that no other conversation names. Whoever names one at this moment holds it."""
+    yield "conversation_lock", {"id": conversation_id}
+    if (yield from many("file_lock_of", conversation_id=conversation_id)):
+        gone = yield from many("file_only_of", conversation_id=conversation_id)
+        yield "file_use_drop", {"conversation_id": conversation_id}
+        for (file_id,) in gone:
+            yield "file_drop", {"id": file_id}
     return (yield from one("conversation_delete", id=conversation_id)) is not None
 
 

@@ -17,7 +17,13 @@ from sqlalchemy.engine import Compiled, Dialect
 
 from antiphon.storage.migrations.current import revisions
 from antiphon.storage.migrations.upgrade import run_migrations, sql_of_migrations
-from antiphon.storage.sql import statements, statements_of_memory, statements_of_pauses, statements_of_spending
+from antiphon.storage.sql import (
+    statements,
+    statements_of_files,
+    statements_of_memory,
+    statements_of_pauses,
+    statements_of_spending,
+)
 from antiphon.storage.sql.pieces import InsertRow
 
 SQLITE = Path(__file__).parent.parent / "sqlite"
@@ -47,6 +53,7 @@ def _tidy(text: str) -> str:
 
 def _compiled(dialect: Dialect) -> Iterator[tuple[str, Compiled]]:
     of_parts = vars(statements_of_pauses) | vars(statements_of_memory) | vars(statements_of_spending)
+    of_parts |= vars(statements_of_files)
     for name, value in (vars(statements) | of_parts).items():
         if not name.isupper() or name.startswith("_"):
             continue

@@ -96,7 +96,12 @@ def _accept(message: ChannelMessage, assistant: str, turn_id: str, node: str, mo
         status="accepted",
         created_at=turn.created_at,
         person=person.id,
+        attachments=turn.attachments,
     )
+    # In one order, so that no two processes wait for each other.
+    if named := sorted({file.id for file in turn.attachments if file.id is not None}):
+        uses = ({"file_id": file_id, "conversation_id": conversation.id} for file_id in named)
+        yield from together(*(("file_use", use) for use in uses))
     its_node = yield from _add(question, _turn_values(turn, message.key, node), most)
     return Accepted(
         turn=turn,
@@ -151,7 +156,7 @@ def _accepted_before(turn: Turn, turn_id: str, elsewhere: str | None) -> Unit[Ac
 
 def _next_position(message: ChannelMessage, person: Person, assistant: str) -> Unit[tuple[Conversation, int, bool]]:
     """The conversation of a message, the position of the message in it and whether the conversation is new."""
-    at, title = now(), title_of(message.text)
+    at, title = now(), title_of(message.text or next((file.name for file in message.attachments), ""))
     if message.adapter == "web":
         row = yield from one("conversation_grow", id=message.place, at=micros(at), new_title=title)
         if row is None:
@@ -192,7 +197,6 @@ def _turn_values(turn: Turn, key: str, node: str) -> dict[str, object]:
         "message_id": turn.message_id,
         "ticket": turn.ticket,
         "person_id": turn.person_id,
-        "attachments": dump(turn.attachments) if turn.attachments else None,
         "state": "accepted",
         "model": None,
         "record": None,

@@ -60,7 +60,9 @@ MINE = or_(inbox.c.node == text_of("node"), text_of("node") == word(""))
 TURN = [
     *columns(inbox, "id conversation_id message_id ticket person_id"),
     messages.c.text,
-    *columns(inbox, "adapter place thread reply_to created_at attachments state"),
+    *columns(inbox, "adapter place thread reply_to created_at"),
+    messages.c.attachments,
+    inbox.c.state,
 ]
 turns = inbox.join(messages, messages.c.id == inbox.c.message_id)
 replies = outbox.join(inbox, inbox.c.id == outbox.c.turn_id)

@@ -24,6 +24,7 @@ from antiphon.domain import (
 from antiphon.errors import ServiceError
 from antiphon.storage.base import Delivery
 from antiphon.storage.facts import Fact
+from antiphon.storage.files import KeptFile
 from antiphon.storage.sql.unit import Row
 from antiphon.telemetry.logs import get_logger
 
@@ -170,6 +171,7 @@ def message_of(row: Row, record: str | None = None) -> Message:
         person=row[10],
         in_context=bool(row[11]),
         record=load_record(record, row[6]) if record else None,
+        attachments=_attached(row[12], row[0]),
     )
 
 
@@ -188,6 +190,7 @@ def message_values(message: Message) -> dict[str, Any]:
         "parts": dump(message.parts) if message.parts else None,
         "person": message.person,
         "in_context": message.in_context,
+        "attachments": dump(message.attachments) if message.attachments else None,
     }
 
 
@@ -201,13 +204,17 @@ def turn_of(row: Row) -> Turn:
         text=row[5],
         target=Target(adapter=row[6], place=row[7], thread=row[8], reply_to=row[9]),
         created_at=moment(row[10]),
-        attachments=(_load(_attachments, row[11], row[0]) if row[11] else None) or (),
+        attachments=_attached(row[11], row[0]),
     )
 
 
+def _attached(text: str | None, owner: str) -> tuple[Attachment, ...]:
+    return (_load(_attachments, text, owner) if text else None) or ()
+
+
 def delivery_of(row: Row) -> Delivery:
-    """From a row of `delivery_open`: a message (12 columns), then the delivery."""
-    identity, adapter, place, thread, reply_to, state, attempts, due_at = row[12:]
+    """From a row of `delivery_open`: a message (13 columns), then the delivery."""
+    identity, adapter, place, thread, reply_to, state, attempts, due_at = row[13:]
     return Delivery(
         id=identity,
         target=Target(adapter=adapter, place=place, thread=thread, reply_to=reply_to),
@@ -220,6 +227,18 @@ def delivery_of(row: Row) -> Delivery:
 
 def person_of(row: Row) -> Person:
     return Person(id=row[0], name=row[1], created_at=moment(row[2]), operator=bool(row[3]), preferred_model=row[4])
+
+
+def file_of(row: Row) -> KeptFile:
+    return KeptFile(
+        id=row[0],
+        person_id=row[1],
+        name=row[2],
+        media_type=row[3],
+        size=row[4],
+        digest=row[5],
+        created_at=moment(row[6]),
+    )
 
 
 def fact_of(row: Row) -> Fact:

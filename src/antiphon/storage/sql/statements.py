@@ -54,7 +54,8 @@ _CONVERSATION = columns(
     conversations, "id title assistant created_at updated_at person_id adapter place model context_from"
 )
 _MESSAGE = columns(
-    messages, "id conversation_id position ticket role text turn_id status created_at parts person in_context"
+    messages,
+    "id conversation_id position ticket role text turn_id status created_at parts person in_context attachments",
 )
 _PERSON = columns(people, "id name created_at operator preferred_model")
 

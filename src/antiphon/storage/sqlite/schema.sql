@@ -56,7 +56,7 @@ CREATE TABLE messages (
     status TEXT NOT NULL,
     person TEXT,
     in_context BOOLEAN NOT NULL,
-    created_at BIGINT NOT NULL,
+    created_at BIGINT NOT NULL, attachments TEXT,
     PRIMARY KEY (number),
     CONSTRAINT messages_id UNIQUE (id),
     CONSTRAINT messages_position UNIQUE (conversation_id, position),
@@ -76,7 +76,6 @@ CREATE TABLE inbox (
     message_id TEXT NOT NULL,
     ticket BIGINT NOT NULL,
     person_id TEXT NOT NULL,
-    attachments TEXT,
     state TEXT NOT NULL,
     model TEXT,
     record TEXT,
@@ -238,4 +237,31 @@ CREATE TABLE spending (
 )
  WITHOUT ROWID;
 
-INSERT INTO alembic_version VALUES ('0007');
+CREATE TABLE files (
+    number INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    name TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (number),
+    CONSTRAINT files_id UNIQUE (id),
+    CONSTRAINT files_content UNIQUE (person_id, digest),
+    FOREIGN KEY(person_id) REFERENCES people (id) ON DELETE CASCADE
+);
+
+CREATE TABLE file_uses (
+    file_id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    PRIMARY KEY (file_id, conversation_id),
+    FOREIGN KEY(file_id) REFERENCES files (id),
+    FOREIGN KEY(conversation_id) REFERENCES conversations (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE INDEX file_uses_of_conversation ON file_uses (conversation_id);
+
+INSERT INTO alembic_version VALUES ('0008');

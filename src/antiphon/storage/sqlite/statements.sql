@@ -35,27 +35,27 @@ UPDATE conversations SET updated_at=:at WHERE conversations.id = :id RETURNING i
 DELETE FROM conversations WHERE conversations.id = :id RETURNING id
 
 -- name: message_add
-INSERT INTO messages (id, conversation_id, position, ticket, role, text, parts, turn_id, status, person, in_context, created_at) VALUES (:id, :conversation_id, :position, :ticket, :role, :text, :parts, :turn_id, :status, :person, :in_context, :created_at)
+INSERT INTO messages (id, conversation_id, position, ticket, role, text, parts, turn_id, status, person, in_context, created_at, attachments) VALUES (:id, :conversation_id, :position, :ticket, :role, :text, :parts, :turn_id, :status, :person, :in_context, :created_at, :attachments)
 
 -- name: message_by_id
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments
 FROM messages
 WHERE messages.id = :id
 
 -- name: message_page
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, inbox.record
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, inbox.record
 FROM messages LEFT OUTER JOIN inbox ON inbox.id = messages.turn_id AND messages.role = 'assistant'
 WHERE messages.conversation_id = :conversation_id AND messages.position > :after AND messages.position < :before ORDER BY messages.position DESC
  LIMIT :limit OFFSET 0
 
 -- name: message_context
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments
 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
 WHERE messages.conversation_id = :conversation_id AND messages.ticket > :after AND messages.ticket < :ticket AND messages.ticket >= conversations.context_from AND messages.in_context = 1 AND messages.role != 'system' ORDER BY messages.ticket DESC, messages.position DESC
  LIMIT :limit OFFSET 0
 
 -- name: reply_of_turn
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, outbox.id AS id_1
 FROM messages LEFT OUTER JOIN outbox ON outbox.turn_id = messages.turn_id
 WHERE messages.conversation_id = :conversation_id AND messages.ticket = :ticket AND messages.turn_id = :turn_id AND messages.role != 'user'
 
@@ -63,10 +63,10 @@ WHERE messages.conversation_id = :conversation_id AND messages.ticket = :ticket 
 UPDATE messages SET status=:outcome, in_context=(messages.in_context = 1 AND :visible = 1) WHERE messages.id = :of_message
 
 -- name: turn_add
-INSERT INTO inbox (id, adapter, place, "key", thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at, node) VALUES (:id, :adapter, :place, :key, :thread, :reply_to, :conversation_id, :message_id, :ticket, :person_id, :attachments, :state, :model, :record, :created_at, :ended_at, :node)
+INSERT INTO inbox (id, adapter, place, "key", thread, reply_to, conversation_id, message_id, ticket, person_id, state, model, record, created_at, ended_at, node) VALUES (:id, :adapter, :place, :key, :thread, :reply_to, :conversation_id, :message_id, :ticket, :person_id, :state, :model, :record, :created_at, :ended_at, :node)
 
 -- name: turn_add_among
-INSERT INTO inbox (id, adapter, place, "key", thread, reply_to, conversation_id, message_id, ticket, person_id, attachments, state, model, record, created_at, ended_at, node) SELECT :id AS anon_1, :adapter AS anon_2, :place AS anon_3, :key AS anon_4, :thread AS anon_5, :reply_to AS anon_6, :conversation_id AS anon_7, :message_id AS anon_8, :ticket AS anon_9, :person_id AS anon_10, :attachments AS anon_11, :state AS anon_12, :model AS anon_13, :record AS anon_14, :created_at AS anon_15, :ended_at AS anon_16, coalesce(coalesce((SELECT inbox.node
+INSERT INTO inbox (id, adapter, place, "key", thread, reply_to, conversation_id, message_id, ticket, person_id, state, model, record, created_at, ended_at, node) SELECT :id AS anon_1, :adapter AS anon_2, :place AS anon_3, :key AS anon_4, :thread AS anon_5, :reply_to AS anon_6, :conversation_id AS anon_7, :message_id AS anon_8, :ticket AS anon_9, :person_id AS anon_10, :state AS anon_11, :model AS anon_12, :record AS anon_13, :created_at AS anon_14, :ended_at AS anon_15, coalesce(coalesce((SELECT inbox.node
 FROM inbox
 WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended' AND inbox.state != 'waiting'
  LIMIT 1 OFFSET 0), (SELECT inbox.node
@@ -78,12 +78,12 @@ FROM inbox
 WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended' AND inbox.state != 'waiting') < :most RETURNING node
 
 -- name: turn_by_key
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.node
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.node
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.adapter = :adapter AND inbox.place = :place AND inbox."key" = :key
 
 -- name: sender_and_turn
-SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, inbox.attachments, inbox.state, inbox.node
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, messages.attachments, inbox.state, inbox.node
 FROM accounts JOIN people ON people.id = accounts.person_id LEFT OUTER JOIN inbox ON inbox.adapter = :adapter AND inbox.place = :place AND inbox."key" = :key LEFT OUTER JOIN messages ON messages.id = inbox.message_id
 WHERE accounts.adapter = :adapter AND accounts.account = :account
 
@@ -94,17 +94,17 @@ UPDATE inbox SET state='running', record=:new_record WHERE inbox.id = :id AND in
 UPDATE inbox SET state='ended', model=:by_model, record=:new_record, ended_at=:at WHERE inbox.id = :id AND inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = :node OR :node = '') RETURNING id
 
 -- name: turn_open
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = :node OR :node = '') ORDER BY inbox.conversation_id, inbox.ticket
 
 -- name: turn_open_by_id
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.state != 'ended' AND inbox.state != 'waiting' AND (inbox.node = :node OR :node = '') AND inbox.id = :id
 
 -- name: turn_open_of
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record, inbox.node
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record, inbox.node
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.conversation_id = :conversation_id AND inbox.state != 'ended' AND inbox.state != 'waiting' ORDER BY inbox.ticket
 
@@ -141,13 +141,13 @@ DELETE FROM chunks WHERE chunks.turn_id = :turn_id
 INSERT INTO outbox (id, conversation_id, turn_id, message_id, adapter, place, thread, reply_to, state, attempts, due_at, error, platform_id) VALUES (:id, :conversation_id, :turn_id, :message_id, :adapter, :place, :thread, :reply_to, :state, :attempts, :due_at, :error, :platform_id)
 
 -- name: delivery_open
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id JOIN messages ON messages.id = outbox.message_id
 WHERE outbox.state IN ('pending', 'sending') AND (inbox.node = :node OR :node = '') ORDER BY outbox.id
  LIMIT :limit OFFSET 0
 
 -- name: delivery_open_of_turn
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, outbox.id AS id_1, outbox.adapter, outbox.place, outbox.thread, outbox.reply_to, outbox.state, outbox.attempts, outbox.due_at
 FROM outbox JOIN inbox ON inbox.id = outbox.turn_id JOIN messages ON messages.id = outbox.message_id
 WHERE outbox.state IN ('pending', 'sending') AND (inbox.node = :node OR :node = '') AND outbox.turn_id = :turn_id
 
@@ -251,7 +251,7 @@ FROM pauses JOIN inbox ON inbox.id = pauses.turn_id
 WHERE inbox.state = 'waiting' AND pauses.expires_at <= :at
 
 -- name: pause_of
-SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, inbox.attachments, inbox.state, inbox.record, pauses.data
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record, pauses.data
 FROM inbox JOIN messages ON messages.id = inbox.message_id JOIN pauses ON pauses.turn_id = inbox.id
 WHERE pauses.conversation_id = :conversation_id AND inbox.state = 'waiting' ORDER BY inbox.ticket
 
@@ -367,3 +367,75 @@ SELECT spending.day, spending.scope, spending.owner, spending.calls, spending.in
 FROM spending
 WHERE spending.day >= :since AND spending.day <= :until AND spending.scope = :whose AND spending.owner = :who ORDER BY spending.day DESC, spending.input_tokens + spending.output_tokens DESC, spending.owner
  LIMIT :limit OFFSET 0
+
+-- name: file_add
+INSERT INTO files (id, person_id, digest, name, media_type, size, created_at, data) VALUES (:id, :person_id, :digest, :name, :media_type, :size, :created_at, :data)
+
+-- name: file_by_id
+SELECT files.id, files.person_id, files.name, files.media_type, files.size, files.digest, files.created_at
+FROM files
+WHERE files.id = :id
+
+-- name: file_for
+SELECT files.id, files.person_id, files.name, files.media_type, files.size, files.digest, files.created_at
+FROM files
+WHERE files.id = :id AND (files.person_id = :person_id OR (EXISTS (SELECT file_uses.file_id
+FROM file_uses JOIN conversations ON conversations.id = file_uses.conversation_id
+WHERE file_uses.file_id = files.id AND conversations.person_id = :person_id)))
+
+-- name: file_by_digest
+SELECT files.id, files.person_id, files.name, files.media_type, files.size, files.digest, files.created_at
+FROM files
+WHERE files.person_id = :person_id AND files.digest = :digest
+
+-- name: file_data
+SELECT files.data
+FROM files
+WHERE files.id = :id
+
+-- name: file_bytes
+SELECT coalesce(sum(files.size), 0) AS coalesce_1
+FROM files
+WHERE files.person_id = :person_id
+
+-- name: file_drop
+DELETE FROM files WHERE files.id = :id
+
+-- name: file_owner_lock
+SELECT people.id
+FROM people
+WHERE people.id = :person_id
+
+-- name: file_unnamed
+SELECT files.id
+FROM files
+WHERE files.person_id = :person_id AND files.created_at < :before AND NOT (EXISTS (SELECT file_uses.file_id
+FROM file_uses
+WHERE file_uses.file_id = files.id)) ORDER BY files.id
+
+-- name: file_unnamed_still
+SELECT files.id
+FROM files
+WHERE files.id = :id AND NOT (EXISTS (SELECT file_uses.file_id
+FROM file_uses
+WHERE file_uses.file_id = files.id))
+
+-- name: file_use
+INSERT INTO file_uses (file_id, conversation_id) VALUES (:file_id, :conversation_id) ON CONFLICT (file_id, conversation_id) DO NOTHING
+
+-- name: file_lock_of
+SELECT files.id
+FROM files
+WHERE files.id IN (SELECT file_uses.file_id
+FROM file_uses
+WHERE file_uses.conversation_id = :conversation_id) ORDER BY files.id
+
+-- name: file_only_of
+SELECT file_uses.file_id
+FROM file_uses
+WHERE file_uses.conversation_id = :conversation_id AND NOT (EXISTS (SELECT elsewhere.file_id
+FROM file_uses AS elsewhere
+WHERE elsewhere.file_id = file_uses.file_id AND elsewhere.conversation_id != :conversation_id))
+
+-- name: file_use_drop
+DELETE FROM file_uses WHERE file_uses.conversation_id = :conversation_id

@@ -19,12 +19,14 @@ from antiphon.storage.base import (
 )
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.facts import FactStore, VectorStore
+from antiphon.storage.files import FileStore
 from antiphon.storage.migrations.current import bring_up_to_date, version
 from antiphon.storage.spending import LedgerStore
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.catalogue import statements
 from antiphon.storage.sql.conversations import SqlConversations
 from antiphon.storage.sql.facts import SqlFacts
+from antiphon.storage.sql.files import SqlFiles
 from antiphon.storage.sql.inbox import SqlInbox
 from antiphon.storage.sql.nodes import SqlNodes
 from antiphon.storage.sql.outbox import SqlOutbox
@@ -59,6 +61,7 @@ class SqliteStore:
     vectors: VectorStore
     states: StateStore
     ledger: LedgerStore
+    files: FileStore
     approvals: ApprovalStore
     nodes: NodeStore
 
@@ -88,6 +91,7 @@ class SqliteStore:
         self.vectors = SqlVectors(self)
         self.states = SqlStates(self)
         self.ledger = SqlLedger(self)
+        self.files = SqlFiles(self)
         self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)
 

@@ -84,6 +84,16 @@ class UsageShape(Shape):
     estimated: bool = Field(description="Whether we counted because the vendor did not.")
 
 
+class AttachmentShape(Shape):
+    """A file that a message names."""
+
+    id: Id | None = Field(description="Of a file that is kept here; null when it stays where it came from.")
+    name: str = Field(examples=["plan.png"])
+    media_type: str = Field(examples=["image/png"])
+    size: Count = Field(description="Bytes.")
+    url: str | None = Field(description="Where its bytes are.", examples=["/api/v1/files/01M7YTFAF3A5C20VBDC381VVAW"])
+
+
 class MessageShape(Shape):
     """One message. Sorted by (`ticket`, `position`), every answer stands behind its question."""
 
@@ -97,6 +107,7 @@ class MessageShape(Shape):
     status: MessageStatus = Field(description="`accepted` while a question waits; then the outcome of its turn.")
     created_at: datetime
     parts: list[AnyShape] = Field(description="Its pieces, in the order in which they came.")
+    attachments: list[AttachmentShape] = Field(description="Files that it names.")
     person: str | None = Field(description="Id of who wrote it; null when the house or an assistant did.")
     assistant: str | None
     model: str | None

@@ -1,0 +1,72 @@
+"""Kept files, as rows with their bytes."""
+
+from datetime import datetime
+from hashlib import sha256
+
+from msgspec import structs
+
+from antiphon.domain import new_id, now
+from antiphon.errors import ResourceError
+from antiphon.storage.files import FileStore, KeptFile
+from antiphon.storage.sql.records import file_of, micros, storable
+from antiphon.storage.sql.unit import Database, Unit, many, one
+
+
+class SqlFiles(FileStore):
+    """`FileStore` on any SQL database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(
+        self, person_id: str, *, name: str, media_type: str, data: bytes, most_bytes: int, unnamed_since: datetime
+    ) -> KeptFile:
+        file = KeptFile(
+            id=new_id(),
+            person_id=person_id,
+            name=storable(name),
+            media_type=storable(media_type),
+            size=len(data),
+            digest=sha256(data).hexdigest(),
+            created_at=now(),
+        )
+        return await self._database.write(_add, file, data, most_bytes, micros(unnamed_since))
+
+    async def get(self, file_id: str, *, person_id: str | None = None) -> KeptFile | None:
+        return await self._database.read(_get, file_id, person_id)
+
+    async def read(self, file_id: str) -> bytes | None:
+        return await self._database.read(_read, file_id)
+
+
+def _add(file: KeptFile, data: bytes, most_bytes: int, unnamed_since: int) -> Unit[KeptFile]:
+    """The same bytes again are the file that is there, also when that is what this very call stored before its
+    connection broke."""
+    yield "file_owner_lock", {"person_id": file.person_id}
+    known = yield from one("file_by_digest", person_id=file.person_id, digest=file.digest)
+    if known is not None:
+        return file_of(known)
+    for (file_id,) in (yield from many("file_unnamed", person_id=file.person_id, before=unnamed_since)):
+        if (yield from one("file_unnamed_still", id=file_id)):
+            yield "file_drop", {"id": file_id}
+    ((taken,),) = yield from many("file_bytes", person_id=file.person_id)
+    if taken + file.size > most_bytes:
+        raise ResourceError(
+            f"There is no room for this file: all your files may have {most_bytes:,} bytes, and {taken:,} are taken. "
+            "Delete conversations with files, or send a smaller one."
+        )
+    yield "file_add", {**structs.asdict(file), "created_at": micros(file.created_at), "data": data}
+    return file
+
+
+def _get(file_id: str, person_id: str | None) -> Unit[KeptFile | None]:
+    if person_id is None:
+        row = yield from one("file_by_id", id=file_id)
+    else:
+        row = yield from one("file_for", id=file_id, person_id=person_id)
+    return file_of(row) if row else None
+
+
+def _read(file_id: str) -> Unit[bytes | None]:
+    row = yield from one("file_data", id=file_id)
+    return bytes(row[0]) if row else None
