@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from antiphon.assistants.base import Agent
     from antiphon.assistants.context import ContextBuilder
     from antiphon.assistants.directory import AIService
+    from antiphon.assistants.events import TurnEvent
     from antiphon.assistants.factory import AssistantFactory
     from antiphon.assistants.memory.memory import Memory
     from antiphon.assistants.prompts import PromptManager
     from antiphon.assistants.selector import ModelSelector
     from antiphon.assistants.state import State
-    from antiphon.assistants.strategies import ResponseStrategy
+    from antiphon.assistants.strategies import ResponseContext, ResponseStrategy
     from antiphon.cache.cache import Cache, get_cache
     from antiphon.cache.decorator import cache_result
     from antiphon.cache.memory import CacheManager
@@ -138,6 +139,7 @@ _HOMES = {
     "Repository": "runtime.base",
     "ResourceError": "errors",
     "Resources": "security.resources",
+    "ResponseContext": "assistants.strategies",
     "ResponseGenerator": "workflows.pipeline",
     "ResponseStrategy": "assistants.strategies",
     "SUPPORTED_MODELS": "providers.github",
@@ -151,6 +153,7 @@ _HOMES = {
     "Token": "realtime.tokens.token",
     "ToolContext": "tools.base",
     "ToolError": "errors",
+    "TurnEvent": "assistants.events",
     "ValidationError": "errors",
     "Workspace": "workspace",
     "cache_result": "cache.decorator",
@@ -223,6 +226,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "Repository",
     "ResourceError",
     "Resources",
+    "ResponseContext",
     "ResponseGenerator",
     "ResponseStrategy",
     "SUPPORTED_MODELS",
@@ -236,6 +240,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "Token",
     "ToolContext",
     "ToolError",
+    "TurnEvent",
     "ValidationError",
     "Workspace",
     "cache_result",

@@ -22,7 +22,7 @@ from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.memory.memory import open_memory
 from antiphon.assistants.private import of_the_house
 from antiphon.assistants.prompts import PromptManager
-from antiphon.assistants.tools import recall, remember, search_conversations
+from antiphon.assistants.tools import OF_ASSISTANTS
 from antiphon.commands.base import Commands, command_registry
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
@@ -118,7 +118,7 @@ class Workspace:
         self.tools: Registry[AnyTool] = tool_registry()
         self.assistants = Directory(configured(self.config.assistants))
         self._built_in: Assistant | None = None
-        self._equipment = Equipment(self.assistants, self.config.mcp)
+        self._equipment = Equipment(self.assistants, self.config.mcp, self.config.tools.approval)
 
         # How messages come in and replies go out.
         logs = topic_logs(config, self.cluster)
@@ -220,7 +220,7 @@ class Workspace:
         if again:
             await self.models.start()
         if self._built_in is not None:
-            self._built_in = built_in(config.assistants, self._built_in.tools)
+            self._built_in = built_in(config.assistants, self._built_in.tools).in_place_of(self._built_in)
             self._equipment.renew(self._built_in)
 
     @property
@@ -350,6 +350,7 @@ class Workspace:
 
     async def _start_assistants(self) -> None:
         self.assistants.check(self.prompts, self.services, self.providers.resolve)
+        self._equipment.check_demands((*self.tools.names(), *(each.name for each in OF_ASSISTANTS)))
         self.models.check()
         await self.assistants.start(self.services)
 
@@ -369,6 +370,6 @@ class Workspace:
         }
 
     def _built_in_tools(self) -> list[AnyTool]:
-        offered = [*map(self.tools.get, self.tools.names()), remember, recall, search_conversations]
+        offered = [*map(self.tools.get, self.tools.names()), *OF_ASSISTANTS]
         outward = () if self.config.tools.web_fetch.enabled else (self.tools.get("web_fetch"),)
         return chosen(self.config.assistants.tools, offered, unasked=outward)

@@ -1,11 +1,12 @@
 """Which calls a person must allow first, and what a model is told of those that were not allowed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct, structs
 
 from antiphon.assistants.assistant import AnyTool
 from antiphon.domain import AnyPart, Approval, ToolPart, Usage
+from antiphon.runtime.spelling import did_you_mean
 from antiphon.tools.config import Demand
 
 NOBODY_TO_ASK = (
@@ -28,6 +29,18 @@ class ApprovalRules(Struct, frozen=True):
             return False
         demand = self.demands.get(tool.name)
         return demand != "never" and tool.asks(arguments, always=demand == "always")
+
+
+def unknown_demands(
+    demands: Iterable[str], tools: Collection[str], *, not_here_yet: Collection[str] = ()
+) -> Iterator[str]:
+    """A sentence for each tool of `demands` that is none of `tools`: who misspells one would think that it asks.
+
+    Of those that begin with one of `not_here_yet` nothing can be said."""
+    for name in demands:
+        if name not in tools and not name.startswith(tuple(not_here_yet)):
+            hint = did_you_mean(name, tools, f"There is: {', '.join(sorted(tools)) or 'none'}.")
+            yield f"tools.approval names {name!r}, which is no tool.{hint}"
 
 
 NOBODY = ApprovalRules(people=False)

@@ -125,6 +125,12 @@ class Assistant:
             object.__setattr__(other, field, value)
         return other
 
+    def in_place_of(self, other: "Assistant") -> "Assistant":
+        """The same with the handlers of `other`, whose place it takes."""
+        mine = copy(self)
+        object.__setattr__(mine, "events", other.events)
+        return mine
+
     def on_event(self, name: LifeEvent) -> Callable[[Handler], Handler]:
         """Decorator of an `async def` that is awaited when the workspace starts ("start") or stops ("stop").
 

@@ -162,7 +162,8 @@ class Metered:
                         usage = await self._priced(event.usage)
                         yield UsageReport(usage)
                     else:
-                        if isinstance(event, Finish) and usage is None:
+                        ends = isinstance(event, Finish) or (isinstance(event, Error) and written)
+                        if ends and usage is None:
                             usage = await self._priced(_estimated(asked, written))
                             yield UsageReport(usage)
                         yield event

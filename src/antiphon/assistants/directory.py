@@ -74,6 +74,10 @@ class Directory:
             for model in filter(None, (assistant.model, *assistant.fallbacks)):
                 resolve(model)
 
+    def tool_names(self) -> set[str]:
+        """Of all assistants, also of those that are only in a team."""
+        return {item.name for assistant in _with_teams(self._assistants.values()) for item in assistant.tools}
+
     async def start(self, services: Services) -> None:
         """Has every assistant call its handlers of the start, in order. When one fails, those that were started are
         stopped; raises `ServiceError` naming the handler."""

@@ -65,10 +65,11 @@ class Events:
     """Who is told what of one assistant. Each subscriber has a line of its own: it gets everything in order, and one
     that is slow or fails holds nobody up, least of all an answer."""
 
-    __slots__ = ("_assistant", "_life", "_subscribers")
+    __slots__ = ("_assistant", "_life", "_services", "_subscribers")
 
     def __init__(self, assistant: str) -> None:
         self._assistant = assistant
+        self._services: Services | None = None
         self._life: dict[str, list[Callable[..., Awaitable[object]]]] = {}
         self._subscribers: dict[str, list[_Subscriber]] = {}
 
@@ -79,7 +80,10 @@ class Events:
 
     def subscribe(self, name: TurnEventName, function: Function) -> Function:
         self._check(name, get_args(TurnEventName), get_args(LifeEvent), "on_event", function)
-        self._subscribers.setdefault(name, []).append(_Subscriber(function, f"{self._assistant}.{_name(function)}"))
+        subscriber = _Subscriber(function, f"{self._assistant}.{_name(function)}")
+        if self._services is not None:
+            subscriber.serve(self._services)
+        self._subscribers.setdefault(name, []).append(subscriber)
         return function
 
     def tell(self, name: TurnEventName, turn: Turn, states: TurnStates, **what: Unpack[What]) -> None:
@@ -92,14 +96,16 @@ class Events:
     async def start(self, services: Services) -> None:
         """Calls the functions of the start in their order, with the services that they ask for. Raises `ServiceError`
         naming the first that fails."""
+        self._services = services
         for subscriber in (each for line in self._subscribers.values() for each in line):
-            subscriber.call = services.inject(subscriber.function, by=f"Subscriber {subscriber.name}", given=1)
+            subscriber.serve(services)
         for function in self._life.get("start", ()):
             await self._live("start", function, services)
 
     async def stop(self, services: Services) -> None:
         """Lets subscribers finish what they have, then calls the functions of the stop, all of them. Raises
         `ServiceError` naming those that failed."""
+        self._services = None
         await asyncio.gather(*(each.finish() for line in self._subscribers.values() for each in line))
         failed = []
         for function in self._life.get("stop", ()):
@@ -141,6 +147,10 @@ class _Subscriber:
         self._line: deque[TurnEvent] = deque()
         self._left_out = 0
         self._work: asyncio.Task[None] | None = None
+
+    def serve(self, services: Services) -> None:
+        """It is called with what it asks for of `services`. Raises `ConfigError` for what is not there."""
+        self.call = services.inject(self.function, by=f"Subscriber {self.name}", given=1)
 
     def take(self, event: TurnEvent) -> None:
         if len(self._line) >= WAITING:

@@ -5,7 +5,7 @@ from typing import Any
 
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.config import AssistantSection, AssistantSettings
-from antiphon.assistants.tools import recall, remember, search_conversations
+from antiphon.assistants.tools import OF_ASSISTANTS
 from antiphon.errors import ConfigError
 from antiphon.runtime.registry import Registry
 from antiphon.tools.base import Tool, tool, tool_registry
@@ -34,7 +34,7 @@ class AssistantFactory:
 
     def find_tool(self, name: str) -> AnyTool:
         """One of the house or of an installed package by its name, or a function as `module:name`."""
-        own = {each.name: each for each in (remember, recall, search_conversations)}
+        own = {each.name: each for each in OF_ASSISTANTS}
         if name in own:
             return own[name]
         if ":" not in name:

@@ -90,7 +90,12 @@ class Formed(Around):
                         yield event
             spent = tried.usage if spent is None else spent + (tried.usage or Usage())
             if tried.finish is None:
-                return  # an error, which has been told
+                return
+            if isinstance(tried.finish, Error):
+                if spent is not None:
+                    yield UsageReport(spent)
+                yield tried.finish
+                return
             problem = None if tried.calls or tried.finish.reason != "stop" else self._problem(tried.text)
             if problem is None:
                 if spent is not None:
@@ -117,7 +122,7 @@ class _Attempt:
     """One answer of the model, as far as it is kept back."""
 
     def __init__(self) -> None:
-        self.finish: Finish | None = None
+        self.finish: Finish | Error | None = None
         self.usage: Usage | None = None
         self.calls = False
         self._pieces: list[str] = []
@@ -133,7 +138,7 @@ class _Attempt:
                 self._pieces.append(text)
             case UsageReport(usage=usage):
                 self.usage = usage
-            case Finish():
+            case Finish() | Error():
                 self.finish = event
             case _:
                 self.calls = self.calls or isinstance(event, ToolCallEnd)

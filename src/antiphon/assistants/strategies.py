@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from types import MappingProxyType
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from msgspec import structs
 
@@ -90,14 +90,16 @@ class ResponseContext:
 
     async def _whole(self, request: ModelRequest) -> str:
         pieces: list[str] = []
-        async for event in self._provider.stream(request):
-            match event:
-                case TextDelta(text=text):
-                    pieces.append(text)
-                case UsageReport(usage=usage):
-                    self.usage = usage if self.usage is None else self.usage + usage
-                case Error(kind=kind, message=message, public=public):
-                    raise ProviderError(message, kind=kind, public=public)
+        # Providers are async generators: the contract promises `aclose`, its type does not.
+        async with aclosing(cast("AsyncGenerator[Event, None]", self._provider.stream(request))) as events:
+            async for event in events:
+                match event:
+                    case TextDelta(text=text):
+                        pieces.append(text)
+                    case UsageReport(usage=usage):
+                        self.usage = usage if self.usage is None else self.usage + usage
+                    case Error(kind=kind, message=message, public=public):
+                        raise ProviderError(message, kind=kind, public=public)
         return "".join(pieces)
 
     def applied(self, request: ModelRequest) -> ModelRequest:
@@ -168,20 +170,35 @@ class Strategic(Around):
 
     async def _begin(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         context = self._context = ResponseContext(request, self._inner, self._turn, self._states)
-        answer = await self._strategy.generate_response(context)
-        if answer is None:
-            async with aclosing(self._ask(context.applied(request))) as events:
-                async for event in events:
-                    yield _with_cost(event, context.usage)
-            return
-        if isinstance(answer, str):
-            yield TextDelta(answer)
-        else:
-            async for piece in answer:
-                yield TextDelta(piece)
+        try:
+            answer = await self._strategy.generate_response(context)
+            if answer is None:
+                async with aclosing(_with_cost(self._ask(context.applied(request)), context)) as events:
+                    async for event in events:
+                        yield event
+                return
+            if isinstance(answer, str):
+                yield TextDelta(answer)
+            else:
+                async for piece in answer:
+                    yield TextDelta(piece)
+        except Exception:
+            if context.usage is not None:  # what was asked on the side has its price, whatever came of it
+                yield UsageReport(context.usage)
+            raise
         yield UsageReport(context.usage or Usage())
         yield Finish("stop")
 
 
-def _with_cost(event: Event, cost: Usage | None) -> Event:
-    return UsageReport(event.usage + cost) if cost is not None and isinstance(event, UsageReport) else event
+async def _with_cost(events: AsyncGenerator[Event, None], context: ResponseContext) -> AsyncGenerator[Event, None]:
+    """The events; what a call costs includes what was asked on the side, also where it fails."""
+    cost = context.usage
+    async with aclosing(events):
+        async for event in events:
+            if cost is not None and isinstance(event, UsageReport):
+                yield UsageReport(event.usage + cost)
+                cost = None
+                continue
+            if cost is not None and isinstance(event, Error):
+                yield UsageReport(cost)
+            yield event

@@ -55,6 +55,10 @@ async def search_conversations(query: str, search: Search, context: ToolContext)
     return "\n".join(map(_message_line, found.items)) or NOTHING
 
 
+OF_ASSISTANTS = (remember, recall, search_conversations)
+"""These tools, as a house offers them beside those of the registry."""
+
+
 def _fact_line(fact: Passage) -> str:
     return f"- {_flat(fact.text)} (noted {fact.when:%Y-%m-%d})"
 

@@ -19,6 +19,7 @@ from antiphon.assistants.teamwork import Teamwork
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import Pause, TurnRecord
 from antiphon.providers.base import ChatMessage, Provider
+from antiphon.providers.chain import Chain
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.base import Services
 from antiphon.storage.base import StateStore
@@ -36,10 +37,12 @@ def record_of(assistant: Assistant, choice: Choice) -> TurnRecord:
     )
 
 
-def model_of(providers: ProviderRegistry, choice: Choice, member: Assistant) -> tuple[Provider, str]:
-    """Who answers for a member of a team: its own model, else that of the lead."""
+def model_of(
+    providers: ProviderRegistry, choice: Choice, paid: Callable[[Chain], Provider], member: Assistant
+) -> tuple[Provider, str]:
+    """Who answers for a member of a team: its own model, else that of the lead; `paid` by who pays for the turn."""
     chain = providers.chain((member.model, *member.fallbacks) if member.model else (choice.model, *choice.fallbacks))
-    return chain, chain.answering.model
+    return paid(chain), chain.answering.model
 
 
 class Generated(Struct, frozen=True, kw_only=True):
@@ -108,14 +111,16 @@ class Generation:
             message_id=turn.message_id,
             assistant=assistant.name,
         )
-        team = Teamwork(
-            partial(model_of, self.providers, choice), self.instructions, self.services, states, self.guardrails
+        paid = partial(
+            self.budgets.metered,
+            person_id=turn.person_id,
+            conversation_id=turn.conversation_id,
+            adapter=turn.target.adapter,
         )
+        models = partial(model_of, self.providers, choice, paid)
+        team = Teamwork(models, self.instructions, self.services, states, self.guardrails)
         context = team.within(context)
-        paid = self.budgets.metered(
-            chain, person_id=turn.person_id, conversation_id=turn.conversation_id, adapter=turn.target.adapter
-        )
-        asked = asked_by(assistant, paid, context, states, self.guardrails)
+        asked = asked_by(assistant, paid(chain), context, states, self.guardrails)
         model, earlier = chain.answering.model, begun.earlier
         run = team.led_by(Run(assistant, asked, model, begun.messages, context, rules=self.rules, earlier=earlier))
         if begun.pause is None:

@@ -16,6 +16,10 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from antiphon.assistants.approvals import unknown_demands
+from antiphon.assistants.directory import Directory
+from antiphon.assistants.factory import configured
+from antiphon.assistants.tools import OF_ASSISTANTS
 from antiphon.cli.doctor.finding import Check, Finding, size
 from antiphon.errors import AntiphonError, ProviderError, ServiceError
 from antiphon.providers.base import DEMO
@@ -29,11 +33,14 @@ from antiphon.storage.migrations.current import revisions, version
 from antiphon.storage.open import is_server, open_claim
 from antiphon.storage.sqlite.connection import path_of
 from antiphon.storage.sqlite.faults import translated
+from antiphon.tools.base import tool_registry
 from antiphon.tools.mcp.config import McpSettings
+from antiphon.tools.mcp.connection import tool_name
 from antiphon.tools.mcp.servers import McpServers
 
 LARGE_LOG = 256_000_000
 SKEW_SECONDS = 5.0
+_ASKS_NOBODY = "Nobody is asked before it acts. Correct the name, unless it is a tool of your own program."
 MCP_SECONDS = 5.0  # ending a server takes time too, within the patience with each check
 
 
@@ -49,6 +56,8 @@ def checks(config: Config) -> Iterator[tuple[str, Check]]:
             yield f"Provider {name}", partial(provider, config, name)
     for name in config.mcp.servers:
         yield f"MCP {name}", partial(mcp, config, name)
+    if config.tools.approval:
+        yield "Approval", partial(approval, config)
     yield "Port", partial(port, config)
 
 
@@ -175,12 +184,26 @@ async def mcp(config: Config, name: str) -> Iterable[Finding]:
     await servers.start()
     try:
         await servers.check()
-        return [Finding("ok", what, f"{len(servers.tools()[name])} tools")]
+        tools = {each.name for each in servers.tools()[name]}
+        theirs = [each for each in config.tools.approval if each.startswith(tool_name(name, ""))]
+        wrong = [Finding("warn", what, problem, _ASKS_NOBODY) for problem in unknown_demands(theirs, tools)]
+        return [Finding("ok", what, f"{len(tools)} tools"), *wrong]
     except ServiceError:
         advice = f"Try its command or url by itself. The house starts without it: see mcp.servers.{name}."
         return [Finding("warn", what, f"is not there within {MCP_SECONDS:g} s", advice)]
     finally:
         await servers.stop()
+
+
+async def approval(config: Config) -> Iterable[Finding]:
+    """The tools that `tools.approval` names are there, as far as they are none of a program or an MCP server."""
+    known = {*tool_registry().names(), *(each.name for each in OF_ASSISTANTS)}
+    known |= Directory(configured(config.assistants)).tool_names()
+    servers = [tool_name(name, "") for name in config.mcp.servers]
+    problems = [*unknown_demands(config.tools.approval, known, not_here_yet=servers)]
+    if not problems:
+        return [Finding("ok", "Approval", f"{len(config.tools.approval)} tools by name")]
+    return [Finding("warn", "Approval", problem, _ASKS_NOBODY) for problem in problems]
 
 
 async def _clock(url: str) -> Iterable[Finding]:

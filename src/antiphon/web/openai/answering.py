@@ -149,17 +149,17 @@ class Answerer:
             assistant=assistant.name,
         )
         prompt = (*instructions, *messages)
+        # Nobody comes back to this conversation, so it pays for nothing.
+        paid = partial(self.flow.budgets.metered, person_id=person.id, conversation_id=None, adapter=ADAPTER)
         team = Teamwork(
-            partial(model_of, self.flow.providers, choice),
+            partial(model_of, self.flow.providers, choice, paid),
             self.flow.context.instructions,
             self.flow.services,
             states,
             self.flow.guardrails,
         )
         context = team.within(context)
-        # Nobody comes back to this conversation, so it pays for nothing.
-        paid = self.flow.budgets.metered(chain, person_id=person.id, conversation_id=None, adapter=ADAPTER)
-        provider = asked_by(assistant, paid, context, states, self.flow.guardrails)
+        provider = asked_by(assistant, paid(chain), context, states, self.flow.guardrails)
         return Answering(
             identity=f"chatcmpl-{turn.id}",
             asked=asked,

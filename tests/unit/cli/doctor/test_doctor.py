@@ -288,3 +288,17 @@ async def test_servers_of_mcp_are_begun_and_asked(tmp_path: Path, monkeypatch: p
     assert (findings["MCP there"].mark, findings["MCP there"].found) == ("ok", "6 tools")
     assert findings["MCP gone"].mark == "warn"
     assert "mcp.servers.gone" in findings["MCP gone"].advice
+
+
+async def test_names_of_tools_that_must_ask_are_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there = {"command": sys.executable, "args": [str(Path(__file__).parents[3] / "mcp_server.py")]}
+    settings: dict[str, Any] = {"mcp": {"servers": {"there": there}}}
+    settings["tools"] = {"approval": {"remember": "always", "there__add": "always"}}
+    (tmp_path / "antiphon.yaml").write_text(json.dumps(settings))
+    assert (await found())["Approval"] == Finding("ok", "Approval", "2 tools by name")
+    settings["tools"] = {"approval": {"remembr": "always", "there__ad": "always"}}
+    (tmp_path / "antiphon.yaml").write_text(json.dumps(settings))
+    findings = await found()
+    assert findings["Approval"].mark == findings["MCP there"].mark == "warn"
+    assert findings["Approval"].found.endswith("names 'remembr', which is no tool. Did you mean remember?")
+    assert findings["MCP there"].found.endswith("names 'there__ad', which is no tool. Did you mean there__add?")
