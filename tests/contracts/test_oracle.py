@@ -27,6 +27,7 @@ from antiphon.providers.config import ProviderSettings
 from antiphon.providers.demo.engine import perform
 from antiphon.providers.demo.server import WIRES
 from antiphon.providers.demo.wire.base import Asked
+from antiphon.providers.google import GoogleProvider
 from antiphon.providers.http import HttpProvider
 from antiphon.providers.openai import OpenAIProvider
 from antiphon.providers.pydantic_ai import PydanticAIProvider
@@ -36,6 +37,7 @@ OURS: dict[str, tuple[type[HttpProvider], dict[str, Any], str]] = {
     "openai-chat": (OpenAIProvider, {"api": "chat"}, "/v1/chat/completions"),
     "openai-responses": (OpenAIProvider, {"api": "responses"}, "/v1/responses"),
     "anthropic": (AnthropicProvider, {}, "/v1/messages"),
+    "google": (GoogleProvider, {}, "/v1beta/models/{model}:{method}"),
 }
 """pydantic-ai's name of a protocol: who speaks it here, and its path."""
 
@@ -68,6 +70,8 @@ async def serve(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serve]:
         for name, url in (("OPENAI", f"{root}/v1"), ("ANTHROPIC", root)):
             monkeypatch.setenv(f"{name}_API_KEY", "k")
             monkeypatch.setenv(f"{name}_BASE_URL", url)
+        monkeypatch.setenv("GOOGLE_API_KEY", "k")
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", root)
         return root
 
     yield start
@@ -79,7 +83,7 @@ async def _both(serve: Serve, protocol: str, body: bytes) -> tuple[Any, Any]:
     """What ours tells, and what pydantic-ai does."""
     root = await serve(body)
     kind, settings, _ = OURS[protocol]
-    url = root if protocol == "anthropic" else f"{root}/v1"
+    url = root + {"anthropic": "", "google": "/v1beta"}.get(protocol, "/v1")
     ours = kind("ours", ProviderSettings.model_validate({"base_url": url, "api_key": SecretStr("k"), **settings}))
     theirs = PydanticAIProvider("theirs", ProviderSettings())
     try:
@@ -198,3 +202,38 @@ async def test_an_incomplete_response_is_understood_alike(serve: Serve) -> None:
     ours, theirs = await _both(serve, "openai-responses", CUT_SHORT)
     assert ours == theirs
     assert (ours["text"], ours["end"], ours["tokens"]) == ("Hi there", "length", (36, 3, 8))
+
+
+def _candidate(*parts: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    candidate = {"content": {"role": "model", "parts": list(parts)}, "index": 0, **fields}
+    return {"candidates": [candidate], "modelVersion": "m", "responseId": "r"}
+
+
+def _wish(name: str, arguments: Any, **fields: Any) -> dict[str, Any]:
+    return {"functionCall": {"id": f"call_{name}", "name": name, "args": arguments}, **fields}
+
+
+SIGNED = _sse(
+    _candidate({"text": "Two things", "thought": True}),
+    _candidate({"text": " to look up.", "thought": True}),
+    _candidate({"text": "Let me look."}),
+    _candidate(_wish("weather", {"city": "Oslo"}, thoughtSignature="c2lnbmVk"), _wish("clock", {})),
+    _candidate({"text": ""}, finishReason="STOP")
+    | {
+        "usageMetadata": {
+            "promptTokenCount": 20,
+            "cachedContentTokenCount": 8,
+            "candidatesTokenCount": 7,
+            "thoughtsTokenCount": 5,
+            "totalTokenCount": 32,
+        }
+    },
+)
+
+
+async def test_signed_calls_of_google_are_understood_alike(serve: Serve) -> None:
+    ours, theirs = await _both(serve, "google", SIGNED)
+    assert ours == theirs
+    assert [name for _, name, _ in ours["calls"]] == ["weather", "clock"]
+    assert (ours["reasoning"], ours["text"]) == ("Two things to look up.", "Let me look.")
+    assert ours["tokens"] == (20, 12, 8)
