@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import select
 import subprocess
 import sys
@@ -16,7 +17,17 @@ BARE = "bare"
 _PATIENCE = 600.0
 """Seconds for one round."""
 
-PEERS = ("openai", "pydantic_ai", "agno", "langgraph")
+PEERS = {"openai": "openai", "pydantic_ai": "pydantic-ai-slim", "agno": "agno", "langgraph": "langgraph"}
+"""By the name of their file; the package that is meant."""
+
+
+def called(peer: str) -> str:
+    """What people call it, with its version."""
+    if peer not in PEERS:
+        return {OURS: OURS, BARE: "aiohttp and msgspec alone"}[peer]
+    version = re.search(rf"^{PEERS[peer]}==(\S+)", (HERE / f"{peer}.txt").read_text(), re.MULTILINE)
+    assert version is not None
+    return f"{PEERS[peer].removesuffix('-slim')} {version[1]}"
 
 
 def installed(peer: str) -> Path | None:
