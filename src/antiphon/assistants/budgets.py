@@ -1,5 +1,6 @@
 """Budgets: what models may cost a day, asked for before each call of one and settled after it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from antiphon.providers.base import (
     ModelRequest,
     ReasoningDelta,
     TextDelta,
+    ToolCallDelta,
     UsageReport,
 )
 from antiphon.providers.chain import Chain
@@ -149,7 +151,7 @@ class Metered:
                 yield Error("budget", f"budget, {refused.scope}", self._budgets.sentence(refused))
                 return
         usage: Usage | None = None
-        written = 0
+        written, stopped = 0, False
         # Providers are async generators: the contract promises `aclose`, its type does not.
         events = cast("AsyncGenerator[Event, None]", self._chain.stream(request))
         try:
@@ -157,6 +159,9 @@ class Metered:
                 async for event in events:
                     if isinstance(event, TextDelta | ReasoningDelta):
                         written += len(event.text)
+                        yield event
+                    elif isinstance(event, ToolCallDelta):
+                        written += len(event.arguments)
                         yield event
                     elif isinstance(event, UsageReport):
                         usage = await self._priced(event.usage)
@@ -167,8 +172,11 @@ class Metered:
                             usage = await self._priced(_estimated(asked, written))
                             yield UsageReport(usage)
                         yield event
+        except (GeneratorExit, asyncio.CancelledError):
+            stopped = True  # by who asked: the vendor has read the question, and may have thought about it for long
+            raise
         finally:
-            if usage is None and written:
+            if usage is None and (written or stopped):
                 usage = await self._priced(_estimated(asked, written))
             await self._settle(charge, day, expected, usage)
 

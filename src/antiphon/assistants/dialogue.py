@@ -1,5 +1,6 @@
 """A conversation with an assistant from Python: no store, no platform, nobody but the two."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +10,11 @@ from antiphon.assistants.answer import replay
 from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.prompts import PromptManager, PromptValues
-from antiphon.assistants.run import Run
+from antiphon.assistants.run import Ended, Run
 from antiphon.assistants.state import StatesInMemory, TurnStates
 from antiphon.assistants.teamwork import Teamwork
-from antiphon.domain import AnyPart, Outcome, ToolPart, Usage, new_id, now
+from antiphon.domain import AnyPart, Outcome, TextPart, ToolPart, Usage, new_id, now
+from antiphon.errors import ValidationError
 from antiphon.providers.base import ChatMessage, Provider
 from antiphon.runtime.base import Services
 from antiphon.runtime.container import ServiceContainer
@@ -91,15 +93,25 @@ class Dialogue:
         provider = asked_by(self.assistant, self._provider, context, states)
         ended = await team.led_by(Run(self.assistant, provider, self._model, messages, context)).whole()
         self._said += (question, *replay(ended.parts))
-        form = self.assistant.output if ended.status == "answered" else None
         return AssistantReply(
             text=ended.text,
             status=ended.status,
             parts=ended.parts,
             usage=ended.usage,
             reason=ended.reason,
-            output=form.read(ended.text) if form is not None else None,
+            output=_data(self.assistant, ended),
         )
+
+
+def _data(assistant: Assistant, ended: Ended) -> Any:
+    """What the model said last, behind its tools, as data; None where the answer is not whole, or no longer of the form
+    because a guardrail has changed it."""
+    if assistant.output is None or ended.status != "answered" or ended.code is not None:
+        return None
+    texts = [part.text for part in ended.parts if isinstance(part, TextPart)]
+    with suppress(ValidationError):
+        return assistant.output.read(texts[-1])
+    return None
 
 
 def instructions_of(assistant: Assistant, person: str, today: datetime) -> ChatMessage:

@@ -3,13 +3,22 @@
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, structs
 
 from antiphon.assistants.around import Around
 from antiphon.errors import ConfigError
-from antiphon.providers.base import Error, Event, Finish, ModelRequest, Provider, Remark, TextDelta
+from antiphon.providers.base import (
+    Error,
+    Event,
+    Finish,
+    ModelRequest,
+    Provider,
+    ReasoningDelta,
+    Remark,
+    TextDelta,
+)
 from antiphon.telemetry.logs import get_logger
 
 Action = Literal["refuse", "mask", "warn"]
@@ -189,12 +198,12 @@ class Guarded(Around):
                 async for event in events:
                     yield event
                 return
-            sieve = Sieve(self._outwards)
+            said, thought = Sieve(self._outwards), Sieve(self._outwards)
             async for event in events:
-                for given in self._sifted(event, sieve):
+                for given in self._sifted(event, said, thought):
                     yield given
-                if sieve.refused is not None:
-                    yield _refusal(sieve.refused)
+                if refused := said.refused or thought.refused:
+                    yield _refusal(refused)
                     return
 
     def _checked(self, request: ModelRequest) -> tuple[ModelRequest, Judged]:
@@ -206,15 +215,35 @@ class Guarded(Around):
                 messages[at] = structs.replace(message, text=last.text)
         return structs.replace(request, messages=tuple(messages)), last
 
-    def _sifted(self, event: Event, sieve: Sieve) -> Iterator[Event]:
-        """What becomes of an event. Text that is held back goes out before whatever is no text."""
-        text = sieve.take(event.text) if isinstance(event, TextDelta) else sieve.rest()
-        if text:
-            yield TextDelta(text)
-        if sieve.refused is None and not isinstance(event, TextDelta):
-            if isinstance(event, Finish | Error):
-                yield from self._remarks(sieve.found.values())
-            yield event
+    def _sifted(self, event: Event, said: Sieve, thought: Sieve) -> Iterator[Event]:
+        """What becomes of an event. What is held back goes out before what is to be read behind it, and at the end; the
+        pieces of calls and signatures in between end no text, so they let nothing out."""
+        match event:
+            case TextDelta(text=text):
+                yield from _reasoning(thought.rest())
+                if text and thought.refused is None:
+                    yield from _text(said.take(text))
+            case ReasoningDelta(text=text, opaque=opaque):
+                yield from _text(said.rest() if text else "")
+                if said.refused is None:
+                    yield from _reasoning(thought.take(text))
+                    yield from self._signed(opaque, thought)
+            case Finish() | Error():
+                yield from _reasoning(thought.rest())
+                yield from _text(said.rest() if thought.refused is None else "")
+                if (said.refused or thought.refused) is None:
+                    yield from self._remarks({**thought.found, **said.found}.values())
+                    yield event
+            case _:
+                yield event
+
+    def _signed(self, opaque: Any, thought: Sieve) -> Iterator[Event]:
+        """A signature, behind what it signs. It does not fit what was masked, and may hold it."""
+        if opaque is None:
+            return
+        yield from _reasoning(thought.rest())
+        if thought.refused is None and not any(guardrail.action == "mask" for guardrail in thought.found.values()):
+            yield ReasoningDelta("", opaque)
 
     def _remarks(self, found: Iterable[Guardrail]) -> Iterator[Remark]:
         for guardrail in found:
@@ -223,6 +252,16 @@ class Guarded(Around):
                 log.info("guardrail.found", guardrail=guardrail.name, action=guardrail.action)
                 if guardrail.action != "refuse":
                     yield Remark("guardrail", guardrail.says)
+
+
+def _text(text: str) -> Iterator[Event]:
+    if text:
+        yield TextDelta(text)
+
+
+def _reasoning(text: str) -> Iterator[Event]:
+    if text:
+        yield ReasoningDelta(text)
 
 
 def _refusal(guardrail: Guardrail) -> Error:

@@ -30,7 +30,6 @@ from antiphon.providers.base import (
 REPAIRS = 2
 """How often a model is told what is wrong with its answer before that is given up."""
 
-_FENCE = re.compile(r"^\s*```\w*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -52,8 +51,7 @@ class AnswerForm:
 
     def read(self, text: str) -> Any:
         """The data: an instance of the model, or what JSON has. Raises `ValidationError` saying what is wrong."""
-        fenced = _FENCE.match(text)
-        bare = fenced[1] if fenced else text
+        bare = _unfenced(text)
         try:
             if self._adapter is not None:
                 return self._adapter.validate_json(bare)
@@ -62,7 +60,7 @@ class AnswerForm:
             wrong = error.errors(include_url=False, include_input=False, include_context=False)
             named = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in wrong[:5])
             raise ValidationError(f"The answer does not have the form that is wanted: {named}.") from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ValidationError(f"The answer is not JSON: {error}.") from None
         if problem := next(_problems(data, self.schema.schema, "it"), None):
             raise ValidationError(f"The answer does not have the form that is wanted: {problem}.")
@@ -71,7 +69,7 @@ class AnswerForm:
 
 class Formed(Around):
     """Asks for answers of a form. Nothing of one is let out before all of it has that form; an answer that calls tools
-    may say what it likes."""
+    may say what it likes, and one that its vendor cut short ends as such."""
 
     def __init__(self, inner: Provider, output: AnswerForm) -> None:
         super().__init__(inner)
@@ -151,6 +149,13 @@ def _told(request: ModelRequest, text: str, problem: str) -> ModelRequest:
     said = (ChatMessage(role="assistant", text=text),) if text.strip() else ()
     again = ChatMessage(role="user", text=f"{problem} Answer again, with nothing but the corrected JSON.")
     return structs.replace(request, messages=(*request.messages, *said, again))
+
+
+def _unfenced(text: str) -> str:
+    """Without the fence that models like to put around code. No expression, which would try every way to share a long
+    run of line feeds between its parts: minutes for an answer of some thousand."""
+    first, _, rest = text.strip().partition("\n")
+    return rest.removesuffix("```") if first.startswith("```") and rest.endswith("```") else text
 
 
 def _named(name: str) -> str:

@@ -15,13 +15,13 @@ _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b")
 
 _SECRETS = re.compile(
     r"""
-      \b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,100}          # OpenAI, Anthropic, Stripe and who does as they do
-    | \bgh[pousr]_[A-Za-z0-9]{20,100}               # GitHub
-    | \bgithub_pat_\w{20,100}
+      \b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}             # OpenAI, Anthropic, Stripe and who does as they do
+    | \bgh[pousr]_[A-Za-z0-9]{20,}                  # GitHub
+    | \bgithub_pat_\w{20,}
     | \bAKIA[0-9A-Z]{16}\b                          # AWS
-    | \bAIza[\w-]{30,50}                            # Google
-    | \bxox[abeoprs]-[\w-]{10,100}                  # Slack
-    | \beyJ[\w-]{8,90}\.eyJ[\w.-]*                  # a JSON Web Token
+    | \bAIza[\w-]{30,}                              # Google
+    | \bxox[abeoprs]-[\w-]{10,}                     # Slack
+    | \beyJ[\w-]{8,90}\.eyJ[\w.-]*                # a JSON Web Token
     | -----BEGIN[ ][A-Z ]{0,30}PRIVATE[ ]KEY-----[A-Za-z0-9+/=\s]*
     """,
     re.VERBOSE,

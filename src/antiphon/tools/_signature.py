@@ -21,6 +21,8 @@ _SECTION = re.compile(r"^(args|arguments|parameters|returns?|yields?|raises|exam
 _GOOGLE = re.compile(r"^(?P<name>\w+)\s*(?:\([^)]*\))?\s*:\s*(?P<text>.*)$")
 _SPHINX = re.compile(r"^:(?P<field>\w+)\s*(?:[^:]*?\b(?P<name>\w+))?\s*:\s*(?P<text>.*)$")
 _UNUSABLE = (PydanticUserError, NameError, TypeError)  # what pydantic raises for a type it has no schema for
+# JSON has no NaN, and one that a model writes all the same is neither more nor less than any limit of a rule.
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 _SHOWN_ERRORS = 5
 _SHOWN_SCHEMA = 2_000
 
@@ -134,7 +136,7 @@ class Signature:
             field: _field(name, self._types[name], self._parameters[name].default, documented.get(name))
             for name, field in arguments.items()
         }
-        model: type[BaseModel] = create_model("Arguments", __config__=ConfigDict(extra="forbid"), **fields)
+        model: type[BaseModel] = create_model("Arguments", __config__=_CONFIG, **fields)
         model.model_json_schema(schema_generator=_Schema)
         return model
 

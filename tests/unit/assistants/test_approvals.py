@@ -1,5 +1,6 @@
 """Which calls a person must allow, and a run that stops for it and goes on from there."""
 
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -56,6 +57,44 @@ def answered(part: ToolPart, verdict: Verdict, reason: str | None = None) -> App
 )  # fmt: skip
 def test_a_rule_is_given_the_checked_arguments_with_the_defaults(arguments: str, asks: bool) -> None:
     assert ASKED.ask(send, arguments) is asks
+
+
+@pytest.mark.parametrize("amount", ["NaN", '"nan"', "-Infinity", "1e999", '"-inf"', "[1]"])
+async def test_a_number_that_is_none_does_not_slip_through_a_rule(amount: str) -> None:
+    """It is neither more nor less than any limit, so it must not reach the tool either."""
+    paid: list[float] = []
+
+    @tool(approval=lambda arguments: arguments["amount"] > 100)
+    async def pay(amount: float) -> None:
+        """Pay."""
+        paid.append(amount)
+
+    result = await pay.call(f'{{"amount": {amount}}}', CONTEXT)
+    assert (result.failed, paid) == (True, [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"amount": 1, "amount": 500}', '{"amount": 1, "am\\u006funt": 500}', '{"amount": "500"}', '{"amount": 5e2}',
+        '{"amount": 500.0}', ' \n{"amount":500}', '{"amount": "5_00"}',
+    ],
+)  # fmt: skip
+async def test_a_rule_sees_what_the_tool_is_given(arguments: str) -> None:
+    seen: list[object] = []
+
+    def is_much(arguments: Mapping[str, Any]) -> bool:
+        seen.append(arguments["amount"])
+        return bool(arguments["amount"] > 100)
+
+    @tool(approval=is_much)
+    async def pay(amount: int) -> None:
+        """Pay."""
+        seen.append(amount)
+
+    assert ASKED.ask(pay, arguments) is True
+    await pay.call(arguments, CONTEXT)
+    assert seen == [500, 500]
 
 
 def test_an_operator_goes_before_the_author() -> None:

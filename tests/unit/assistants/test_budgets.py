@@ -1,5 +1,6 @@
 """Budgets: asked for before a call, settled after it by the model that answered, and refused in a sentence."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from antiphon.providers.base import (
     ModelInfo,
     ModelRequest,
     TextDelta,
+    ToolCallDelta,
+    ToolCallStart,
     UsageReport,
 )
 from antiphon.providers.chain import Chain, ModelLink
@@ -160,6 +163,34 @@ async def test_an_answer_that_is_stopped_or_not_counted_is_estimated(store: Stor
     *_, told, end = await ask(made, Scripted(TextDelta("x" * 40), Finish("stop")))
     assert told == UsageReport(Usage(input_tokens=ASKED, output_tokens=10, estimated=True))
     assert end == Finish("stop")
+
+
+async def test_who_stops_a_model_before_its_first_word_has_asked_it_all_the_same(store: Store) -> None:
+    """Else nothing would bound what somebody asks who never waits for an answer."""
+
+    class Silent(Scripted):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reached = asyncio.Event()
+
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+            self.reached.set()
+            await asyncio.Event().wait()
+            yield Finish("stop")
+
+    made, silent = budgets(store, person={"tokens_per_day": 10_000}), Silent()
+    asking = asyncio.create_task(ask(made, silent))
+    await silent.reached.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert await spent(store) == Amount(calls=1, input_tokens=ASKED, unpriced=1)
+
+
+async def test_the_arguments_of_calls_are_written_too(store: Store) -> None:
+    call = (ToolCallStart(0, "1", "x"), ToolCallDelta(0, "x" * 40))
+    *_, told, _ = await ask(budgets(store), Scripted(*call, Finish("tool_calls")))
+    assert told == UsageReport(Usage(input_tokens=ASKED, output_tokens=10, estimated=True))
 
 
 async def test_an_answer_is_not_lost_with_the_ledger(store: Store) -> None:

@@ -11,8 +11,18 @@ from antiphon.assistants.config import GuardrailSettings
 from antiphon.assistants.dialogue import AssistantReply, Dialogue
 from antiphon.assistants.guardrails import Guardrail, Sieve, check, judge, length, pattern
 from antiphon.assistants.private import of_the_house, personal_data, secrets
-from antiphon.domain import NoticePart
+from antiphon.domain import NoticePart, ReasoningPart, TextPart, ToolPart, Usage
 from antiphon.errors import ConfigError
+from antiphon.providers.base import (
+    Event,
+    Finish,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolCallEnd,
+    ToolCallStart,
+    UsageReport,
+)
 from antiphon.testing.models import ScriptedModel
 
 KEY = "sk-" + "a1" * 20
@@ -115,10 +125,55 @@ async def test_functions_and_lengths_are_guardrails_too() -> None:
 
 
 async def test_text_before_a_tool_goes_out_before_it() -> None:
-    model = ScriptedModel().calls("missing").says("Done.")
+    call = ToolCall(id="1", name="missing", arguments="{}")
+    model = ScriptedModel().plays(TextDelta("A moment."), ToolCallStart(0, "1", "missing"), ToolCallEnd(0, call),
+                                  Finish("tool_calls")).says("Done.")  # fmt: skip
     reply = await ask("Hm?", model, personal_data(on="out"))
-    assert reply.text == "Done."
+    assert reply.text == "A moment.\n\nDone."
+    assert [type(part) for part in reply.parts] == [TextPart, ToolPart, TextPart]
     assert reply.calls[0].status == "failed"
+
+
+@pytest.mark.parametrize(
+    "between", [ToolCallStart(0, "1", "x"), ReasoningDelta("", {"google": []}), UsageReport(Usage())]
+)
+async def test_what_comes_between_the_pieces_of_a_text_does_not_let_it_out(between: Event) -> None:
+    model = ScriptedModel().plays(TextDelta(CARD[:9]), between, TextDelta(CARD[9:]), Finish("stop"))
+    assert (await ask("Hm?", model, personal_data(on="out"))).text == "[card number]"
+    model = ScriptedModel().plays(TextDelta(KEY[:9]), between, TextDelta(KEY[9:]), Finish("stop"))
+    reply = await ask("Hm?", model, secrets(on="out"))
+    assert KEY[9:] not in "".join(part.text for part in reply.parts if isinstance(part, TextPart))
+    assert reply.status == "refused"
+
+
+async def test_what_a_model_thinks_aloud_is_looked_at_too() -> None:
+    signature = {"anthropic": [{"block": {"thinking": f"It is {CARD}."}}]}
+    thought = (
+        ReasoningDelta("It is 4111 1111"),
+        ReasoningDelta(CARD[9:]),
+        ReasoningDelta("."),
+        ReasoningDelta("", signature),
+    )
+    model = ScriptedModel().plays(*thought, TextDelta("I know it."), Finish("stop"))
+    reply = await ask("Hm?", model, personal_data(on="out"))
+    assert reply.parts[0] == ReasoningPart(text="It is [card number].")
+    assert (reply.text, notices(reply)) == ("I know it.", ["guardrail"])
+    reply = await ask("Hm?", ScriptedModel().plays(*thought, TextDelta("No."), Finish("stop")), secrets(on="out"))
+    assert reply.parts[0] == ReasoningPart(text=f"It is {CARD}.", opaque=signature)
+
+
+async def test_a_thought_that_must_not_be_seen_ends_the_answer() -> None:
+    model = ScriptedModel().plays(
+        ReasoningDelta(f"{KEY[:9]}"), ReasoningDelta(KEY[9:]), TextDelta("Ok."), Finish("stop")
+    )
+    reply = await ask("Hm?", model, secrets(on="out"))
+    assert (reply.status, [type(part) for part in reply.parts]) == ("refused", [NoticePart])
+
+
+@pytest.mark.parametrize("secret", ["sk-proj-" + "Ab1_" * 39, "github_pat_" + "a1B" * 60, "xoxb-" + "12-ab" * 40])
+def test_a_long_key_is_masked_to_its_end(secret: str) -> None:
+    assert judge(f"It is {secret}.", [secrets(action="mask")]).text == "It is [secret]."
+    assert sifted(list(f"It is {secret}."), [secrets(action="mask")]) == "It is [secret]."
 
 
 @given(st.text("ab @.c1", max_size=300), st.lists(st.integers(1, 40), max_size=60), st.integers(0, 300))

@@ -1,5 +1,6 @@
 """Answers for programs: of the form that is wanted, mended by the model, or not at all."""
 
+import time
 from typing import Any
 
 import pytest
@@ -7,10 +8,11 @@ from pydantic import BaseModel
 
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.dialogue import AssistantReply, Dialogue
+from antiphon.assistants.guardrails import pattern
 from antiphon.assistants.output import AnswerForm
-from antiphon.domain import Usage
+from antiphon.domain import NoticePart, Usage
 from antiphon.errors import ConfigError, ValidationError
-from antiphon.providers.base import Finish, TextDelta, UsageReport
+from antiphon.providers.base import Finish, TextDelta, ToolCall, ToolCallEnd, ToolCallStart, UsageReport
 from antiphon.testing.models import ScriptedModel
 from antiphon.tools.base import tool
 
@@ -87,6 +89,42 @@ async def test_tools_may_be_called_before() -> None:
     reply = await ask(model, tools=[count])
     assert reply.output == City(name="Oslo", people=700)
     assert [call.result for call in reply.calls] == ["700"]
+
+
+async def test_what_was_said_before_a_tool_is_no_part_of_the_data() -> None:
+    call = ToolCall(id="1", name="count", arguments="{}")
+    model = ScriptedModel().plays(TextDelta("Let me count."), ToolCallStart(0, "1", "count"), ToolCallEnd(0, call),
+                                  Finish("tool_calls"))  # fmt: skip
+    reply = await ask(model.says('{"name": "Oslo", "people": 700}'), tools=[count])
+    assert reply.text.startswith("Let me count.")
+    assert reply.output == City(name="Oslo", people=700)
+
+
+async def test_an_answer_that_was_cut_off_is_no_data() -> None:
+    reply = await ask(ScriptedModel().plays(TextDelta('{"name": "Os'), Finish("length")))
+    assert (reply.status, reply.output) == ("answered", None)
+    assert isinstance(reply.parts[-1], NoticePart)
+    assert reply.parts[-1].code == "length"
+
+
+async def test_data_that_a_guardrail_has_changed_is_none() -> None:
+    reply = await ask(
+        ScriptedModel().says('{"name": "Oslo", "people": 700}'), guardrails=[pattern("n", "700", action="mask")]
+    )
+    assert (reply.text, reply.output) == ('{"name": "Oslo", "people": [removed]}', None)
+
+
+@pytest.mark.parametrize("text", ["```\n" + "\n" * 200_000, "```json\n" + " \n" * 100_000 + "x", "[" * 200_000])
+def test_an_answer_made_to_take_long_does_not(text: str) -> None:
+    begun = time.process_time()
+    with pytest.raises(ValidationError):
+        AnswerForm(SCHEMA).read(text)
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize("text", ["[1]", " ```json\n[1]\n``` ", "```\n[1]```", "\n```JSON \n\n[1]\n\n```\n"])
+def test_a_fence_around_data_is_taken_away(text: str) -> None:
+    assert AnswerForm(list[int]).read(text) == [1]
 
 
 async def test_a_failure_of_the_vendor_stays_what_it_is() -> None:

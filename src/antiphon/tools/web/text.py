@@ -23,7 +23,6 @@ _BLOCKS = frozenset(
 )  # fmt: skip
 _ITEMS = frozenset({"dd", "dt", "li", "tr"})
 _CELLS = frozenset({"td", "th"})
-_LINES = re.compile(r"[ \t]*\n[ \t]*")
 _KEPT = "\N{NO-BREAK SPACE}"  # a space that stays one, until all others are put in order
 _GAPS = re.compile(r"\n{3,}")
 
@@ -109,7 +108,9 @@ class _Text:
             self._out.append(text.replace(" ", _KEPT) if self._kept else re.sub(r"\s+", " ", text))
 
     def made(self) -> Readable:
-        text = _LINES.sub("\n", re.sub(r"(?<=\S) {2,}", " ", "".join(self._out)))
+        # No expression for the ends of lines: on a long run of tabs it would begin again at each of them.
+        text = "\n".join(line.strip(" \t") for line in "".join(self._out).split("\n"))
+        text = re.sub(r"(?<=\S) {2,}", " ", text)
         return Readable("".join(self._title or ()).strip(), _GAPS.sub("\n\n", text).strip().replace(_KEPT, " "))
 
     def _tag(self, tag: _Tag) -> None:

@@ -51,7 +51,8 @@ def test_any_text_is_survived(html: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["<!--", "<a ", "<", "<a b='", "<![CDATA[", "</", "<script>", "<nav>", "<pre>", "=  "]
+    "piece",
+    ["<!--", "<a ", "<", "<a b='", "<![CDATA[", "</", "<script>", "<nav>", "<pre>", "=  ", "<b> ", "<pre>x\t", "\t"],
 )
 def test_a_page_made_to_take_long_does_not(piece: str) -> None:
     """Four times as much takes about four times as long; what is quadratic takes sixteen times."""
