@@ -70,3 +70,15 @@ async def test_a_narrow_screen_holds_it(careful: House, visit: Visit) -> None:
     await person.say(ASK)
     await expect(person.see("approve")).to_be_in_viewport()
     assert not await person.width_overflows()
+
+
+async def test_a_newcomer_is_asked_before_something_is_forgotten(careful: House, visit: Visit) -> None:
+    person = await visit(careful)
+    await person.open()
+    await person.say("Remember that my favourite colour is teal")
+    await expect(person.answer).to_contain_text("Remembered")
+    await person.say("Forget that my favourite colour is teal")
+    card = person.see("approval", name="forget")
+    await expect(card).to_contain_text("my favourite colour is teal")
+    await card.get_by_test_id("approve").click()
+    await expect(person.answer).to_contain_text("Forgotten: my favourite colour is teal")

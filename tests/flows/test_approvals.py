@@ -268,3 +268,24 @@ async def test_a_person_answers_from_anywhere(house: Serving, visitors: Visitors
                 assert (await response.json())["verdict"] == "approved"
         await pigeons.hears("the baker has 700")
         assert till.paid == [700]
+
+
+async def test_a_newcomer_sees_it_on_a_fresh_machine_with_plain_words(house: Serving, visitors: Visitors) -> None:
+    async with house() as workspace:
+        visitor = await visitors.enter(workspace.url)
+        await visitor.ask("Remember that my favourite colour is green")
+        turn_id, asked = await waits(visitor, "Forget that my favourite colour is green")
+        assert (asked["name"], asked["arguments"]) == ("forget", '{"text":"my favourite colour is green"}')
+        assert "favourite colour is green" in (await visitor.ask("/memory"))["text"]
+        assert "forget" in (await visitor.ask("/deny not now"))["text"]
+        answer = await visitor.answer(turn_id)
+        assert tools_of(answer) == [("forget", "cancelled")]
+        assert "not now" in answer["text"]
+        turn_id, asked = await waits(visitor, "Please forget my favourite colour.")
+        await visitor.ask("/approve")
+        answer = await visitor.answer(turn_id)
+        assert (answer["text"], tools_of(answer)) == (
+            "Forgotten: my favourite colour is green",
+            [("forget", "done")],
+        )
+        assert "Nothing is remembered of you" in (await visitor.ask("/memory"))["text"]

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving import SOURCE
+
 ANTIPHON = (sys.executable, "-m", "antiphon")
 DEADLINE = 20.0
 PROMPT = "› "
@@ -36,6 +38,7 @@ def environment(**more: str) -> dict[str, str]:
         **kept,
         "ANTIPHON_DETECT_LOCAL_MODELS": "false",
         "ANTIPHON_DEFAULT_MODEL": "demo",
+        "PYTHONPATH": str(SOURCE),
         "PYTHONUTF8": "1",
         "INPUTRC": os.devnull,
         "TERM": "xterm-256color",
@@ -320,6 +323,19 @@ def test_commands_and_refusals_are_told_apart(server: Server, chat: Callable[...
     person.sees("✗ The demo model refused the key")
     person.asks("!cut 8 !long 50")
     person.sees("! The stream was cut")
+    person.asks("/quit")
+    assert person.ends() == 0
+
+
+def test_a_newcomer_is_asked_before_something_is_forgotten(server: Server, chat: Callable[..., Typist]) -> None:
+    person = chat("--url", server.url)
+    person.asks("Remember that my favourite colour is teal")
+    person.sees("Remembered: my favourite colour is teal")
+    person.asks("Forget that my favourite colour is teal")
+    person.sees("May I use forget with this?")
+    person.sees("my favourite colour is teal")
+    person.asks("/approve")
+    person.sees("Forgotten: my favourite colour is teal")
     person.asks("/quit")
     assert person.ends() == 0
 

@@ -1,15 +1,19 @@
 """The tools by which an assistant remembers: facts about a person, and what was said in other conversations."""
 
+import re
+
 from antiphon.assistants.memory.base import Recollection, told
 from antiphon.errors import ToolError, ValidationError
 from antiphon.search.base import Passage, Search
 from antiphon.search.facts import FACTS
 from antiphon.search.sources import MESSAGES
+from antiphon.storage.facts import Fact
 from antiphon.tools.base import ToolContext, tool
 
 NOTHING = "Nothing found."
 
 _RESULTS = 8
+_WORD = re.compile(r"\w+")
 
 
 @tool(timeout=10)
@@ -42,6 +46,37 @@ async def recall(query: str, search: Search, context: ToolContext) -> str:
     return "\n".join(map(_fact_line, found.items)) or NOTHING
 
 
+@tool(timeout=10, approval=True)
+async def forget(memory: Recollection, context: ToolContext, text: str = "", everything: bool = False) -> str:
+    """Delete what is remembered about the person, after asking them. Use it when they want something forgotten.
+
+    Args:
+        text: The fact, in the words in which it is remembered, or in words that no other fact has.
+        everything: Forget all that is remembered about the person; `text` is empty then.
+    """
+    if everything and not text.strip():
+        return f"Forgotten: all {await memory.clear(person=context.person_id)} facts."
+    if everything or not text.strip():
+        raise ToolError("Say in `text` which fact is to be forgotten, or that it is `everything`, not both.")
+    found = await memory.search(text, person=context.person_id, limit=_RESULTS)
+    fitting = _fitting(text, found)
+    if len(fitting) != 1:
+        known = "; ".join(_flat(fact.text) for fact in fitting or found)
+        raise ToolError(
+            f"{'Several facts fit' if fitting else 'Nothing is remembered in these words'}, so none was deleted."
+            + (f" There is: {known}." if known else "")
+        )
+    await memory.delete(fitting[0].id, person=context.person_id)
+    return f"Forgotten: {_flat(fitting[0].text)}"
+
+
+def _fitting(text: str, facts: list[Fact]) -> list[Fact]:
+    """The fact in these words, else those that have all of them."""
+    words = _WORD.findall(text.casefold())
+    same = [fact for fact in facts if _WORD.findall(fact.text.casefold()) == words]
+    return same or [fact for fact in facts if words and set(words) <= set(_WORD.findall(fact.text.casefold()))]
+
+
 @tool(timeout=10)
 async def search_conversations(query: str, search: Search, context: ToolContext) -> str:
     """Search what was said in the person's other conversations.
@@ -55,7 +90,7 @@ async def search_conversations(query: str, search: Search, context: ToolContext)
     return "\n".join(map(_message_line, found.items)) or NOTHING
 
 
-OF_ASSISTANTS = (remember, recall, search_conversations)
+OF_ASSISTANTS = (remember, recall, forget, search_conversations)
 """These tools, as a house offers them beside those of the registry."""
 
 

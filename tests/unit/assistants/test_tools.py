@@ -9,7 +9,7 @@ import pytest
 from antiphon.assistants.assistant import AnyTool
 from antiphon.assistants.memory.base import Recollection
 from antiphon.assistants.memory.memory import Memory
-from antiphon.assistants.tools import NOTHING, recall, remember, search_conversations
+from antiphon.assistants.tools import NOTHING, forget, recall, remember, search_conversations
 from antiphon.domain import ChannelMessage
 from antiphon.runtime.container import ServiceContainer
 from antiphon.search.base import Search
@@ -34,7 +34,7 @@ async def says(store: Store, account: str, place: str, text: str) -> Accepted:
     return await store.inbox.accept(inbound, assistant="guide")
 
 
-async def use(tool: AnyTool, store: Store, accepted: Accepted, **arguments: str) -> str:
+async def use(tool: AnyTool, store: Store, accepted: Accepted, **arguments: str | bool) -> str:
     services = ServiceContainer()
     services.register_singleton(Recollection, Memory("database", facts=store.facts))
     services.register_singleton(Search, open_search(store, FactFinder(store.facts)))
@@ -117,3 +117,36 @@ async def test_nobody_reads_what_is_somebody_elses(store: Store) -> None:
     assert await use(recall, store, eve, query="boiler") == NOTHING
     assert await use(recall, store, eve, query="") == NOTHING
     assert await use(search_conversations, store, eve, query="boiler") == NOTHING
+
+
+async def test_one_fact_is_forgotten_in_its_words_or_in_words_that_only_it_has(store: Store) -> None:
+    asked = await says(store, "ada", "a", "Remember.")
+    for fact in ("Likes green tea", "Likes tea", "Has a dog called Argos"):
+        await use(remember, store, asked, text=fact)
+    several = await use(forget, store, asked, text="likes")
+    assert several.startswith("failed: Several facts fit, so none was deleted. There is: Likes")
+    unknown = await use(forget, store, asked, text="the cat")
+    assert unknown == "failed: Nothing is remembered in these words, so none was deleted."
+    near = await use(forget, store, asked, text="the dog Rex")
+    assert near.endswith("so none was deleted. There is: Has a dog called Argos.")
+    assert len(await store.facts.list(asked.turn.person_id)) == 3
+    assert await use(forget, store, asked, text="likes  TEA.") == "Forgotten: Likes tea"
+    assert await use(forget, store, asked, text="dog") == "Forgotten: Has a dog called Argos"
+    assert [fact.text for fact in await store.facts.list(asked.turn.person_id)] == ["Likes green tea"]
+
+
+async def test_all_is_forgotten_when_all_is_meant_and_nobody_elses(store: Store) -> None:
+    ada, eve = await says(store, "ada", "a", "hello"), await says(store, "eve", "e", "hello")
+    for asked in (ada, eve):
+        await use(remember, store, asked, text="Likes tea")
+        await use(remember, store, asked, text="Likes cake")
+    for unclear in ({}, {"text": " "}, {"text": "tea", "everything": True}, {"text": "?"}):
+        assert (await use(forget, store, ada, **unclear)).startswith("failed")
+    assert await use(forget, store, ada, everything=True) == "Forgotten: all 2 facts."
+    assert await use(forget, store, ada, everything=True) == "Forgotten: all 0 facts."
+    assert len(await store.facts.list(eve.turn.person_id)) == 2
+
+
+def test_forgetting_asks_whatever_it_is_to_forget() -> None:
+    for arguments in ("{}", '{"text": "tea"}', '{"everything": true}'):
+        assert forget.asks(arguments)

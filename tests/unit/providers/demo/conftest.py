@@ -41,6 +41,7 @@ HOUSE_TOOLS: Mapping[str, ToolSpec] = {
         ("search_conversations", "query", "Search what was said in other conversations."),
         ("recall", "query", "Find notes about the person."),
         ("remember", "text", "Keep a fact about the person."),
+        ("forget", "text", "Delete a fact about the person."),
         ("calculator", "expression", "Compute an expression."),
         ("clock", "timezone", "The time here or elsewhere."),
     )

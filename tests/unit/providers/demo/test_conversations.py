@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.assistants.tools import forget
 from antiphon.providers.base import Finish, ToolSpec
 
 Begin = Callable[..., Any]
@@ -154,6 +155,33 @@ def test_notes_are_kept_and_found(talk: Begin) -> None:
     assert "Argos" in everything
     assert "green" in everything
     assert "green" not in conversation.ask("what do you remember about my dog?")
+
+
+@pytest.mark.parametrize(
+    ("wish", "wanted"),
+    [
+        ("Forget that my dog is called Argos.", {"text": "my dog is called Argos"}),
+        ("please forget about my dog", {"text": "my dog"}),
+        ("can you forget my favourite colour?", {"text": "my favourite colour"}),
+        ("delete the note about my dog", {"text": "my dog"}),
+        ("remove the fact that I like tea", {"text": "I like tea"}),
+        ("forget everything you know about me", {"everything": True}),
+        ("Forget me.", {"everything": True}),
+        ("erase all my notes", {"everything": True}),
+    ],
+)
+def test_what_is_to_be_forgotten_is_deleted_by_the_tool(talk: Begin, wish: str, wanted: dict[str, Any]) -> None:
+    spec = ToolSpec(name="forget", description=forget.description, parameters=forget.parameters)
+    conversation = talk(tools={"forget": spec}, forget="Forgotten: it")
+    assert "Forgotten: it" in conversation.ask(wish)
+    assert conversation.called == [("forget", wanted)]
+
+
+@pytest.mark.parametrize("wish", ["forget it", "forget about it", "delete the file report.txt", "don't forget to eat"])
+def test_what_names_nothing_to_forget_deletes_nothing(talk: Begin, wish: str) -> None:
+    conversation = talk(remember="Remembered.")
+    conversation.ask(wish)
+    assert "forget" not in [name for name, _ in conversation.called]
 
 
 def test_a_name_is_not_kept_unless_it_is_asked_for(talk: Begin) -> None:

@@ -1,4 +1,4 @@
-"""Notes about the user: kept with `remember`, found again with `recall`."""
+"""Notes about the user: kept with `remember`, found again with `recall`, deleted with `forget`."""
 
 import re
 
@@ -28,7 +28,15 @@ _OWN = re.compile(
     r"(?i)^\s*(?:i (?:am|like|love|hate|live|work|prefer|feel|was born)|i'm|i’m|"
     r"my [\w' -]{1,40} (?:is|are))\b[^?]{2,200}$"
 )
-_FORGET = re.compile(r"(?i)^\s*(?:please\s+)?(?:forget|delete|erase)\b.*\b(?:that|me|everything|about|my|notes?)\b")
+_FORGET = re.compile(
+    r"(?is)^(?:please\s+|can you\s+|could you\s+|ok,?\s+)*"
+    r"(?:forget|(?:delete|erase|remove)(?=.*\b(?:notes?|facts?|memor(?:y|ies)|you (?:know|remember))\b))"
+    r"\s+(?:(?:the|my)\s+(?:note|fact)s?\s+)?(?:(?:about|that)\b:?\s*)?(?P<what>.+)$"
+)
+_EVERYTHING = re.compile(
+    r"(?i)^(?:everything|all(?: of it)?|me|(?:all )?(?:of )?(?:my |your |the )?(?:notes|facts|memory|memories))\b"
+)
+_NOTHING_NAMED = re.compile(r"(?i)^(?:it|this|that|about it|never mind)$")
 
 
 def plan(sentence: str, reading: Reading) -> Plan | None:
@@ -50,9 +58,19 @@ def plan(sentence: str, reading: Reading) -> Plan | None:
             "A remark about yourself. Nothing is kept unless I am asked to.",
             f"I keep nothing on my own. If I should know it later, say: *remember that {fact}*.",
         )
-    if _FORGET.match(sentence[:300]) and not any("forget" in name for name in reading.tools):
-        return answer("A wish to forget. No tool of mine does that.", "No tool to delete notes is offered to me here.")
+    if found := _FORGET.match(sentence[:1000]):
+        return _forget(found["what"].strip().rstrip("?.!"), reading)
     return None
+
+
+def _forget(what: str, reading: Reading) -> Plan:
+    if _NOTHING_NAMED.match(what):
+        return answer("Nothing is named that I could forget.", "Tell me what: *forget that my dog is called Argos*.")
+    everything = bool(_EVERYTHING.match(what))
+    wish = reading.wish("forget", everything=True) if everything else reading.wish("forget", text=what)
+    if wish is None:
+        return answer("A wish to forget. No tool of mine does that.", "No tool to delete notes is offered to me here.")
+    return asking("Something to forget: that is for you to allow, then I delete it.", wish, lambda said: said[:1000])
 
 
 def _keep(fact: str, reading: Reading) -> Plan:

@@ -108,6 +108,7 @@ _EXAMPLES: Mapping[str, str] = {
     "clock": "**Tell the time**: *What time is it in Tokyo and New York?*",
     "remember": "**Keep notes for you**: *Remember that my favourite colour is green*",
     "recall": "**Find them again**: *What do you know about me?*",
+    "forget": "**Forget one, when you allow it**: *Forget that my favourite colour is green*",
     "search_conversations": "**Search what was said**: *What did I say about lunch?*",
 }
 _SAMPLE = """Headings, lists, tables and code, as the page shows them:
