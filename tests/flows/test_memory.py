@@ -81,7 +81,7 @@ async def test_what_fits_reaches_the_model_as_information_of_this_person_alone(
 
     def watching(*arguments: Any) -> Any:
         made = build(*arguments)
-        given.append(made[0].text)
+        given.append(made[-1].notes)
         return made
 
     here._flow.context.build = watching  # type: ignore[method-assign, assignment]

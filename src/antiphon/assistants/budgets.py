@@ -8,8 +8,9 @@ from typing import cast
 
 from msgspec import structs
 
-from antiphon.assistants.config import BudgetSettings, DayBudget
+from antiphon.assistants.config import AssistantSettings, BudgetSettings, DayBudget
 from antiphon.assistants.estimate import request_size, tokens
+from antiphon.assistants.windows import Windows
 from antiphon.domain import Usage, new_id, now
 from antiphon.errors import ServiceError
 from antiphon.providers.base import (
@@ -49,10 +50,12 @@ class Budgets:
         settings: BudgetSettings | None = None,
         metrics: Metrics | None = None,
         *,
+        windows: Windows | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self.ledger = ledger
         self.settings = settings or BudgetSettings()
+        self.windows = windows or Windows(AssistantSettings())
         self.prices = Prices(self.settings.prices)
         self.clock = clock
         metrics = metrics or get_metrics()
@@ -142,7 +145,8 @@ class Metered:
 
     async def _stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         day, charge, expected = self._budgets.today(), None, Amount()
-        asked = tokens(request_size(request))
+        windows, weight = self._budgets.windows, request_size(request)
+        asked = tokens(weight, windows.bytes_per_token(self._chain.answering.name))
         if self._limited:
             charge, expected = new_id(), await self._expected(request, asked)
             refused = await self._budgets.ledger.charge(charge, day, self._payers, expected)
@@ -164,6 +168,8 @@ class Metered:
                         written += len(event.arguments)
                         yield event
                     elif isinstance(event, UsageReport):
+                        if not any(message.files for message in request.messages):  # tokens without bytes of text
+                            windows.learn(self._chain.answering.name, weight, event.usage)
                         usage = await self._priced(event.usage)
                         yield UsageReport(usage)
                     else:
@@ -171,6 +177,8 @@ class Metered:
                         if ends and usage is None:
                             usage = await self._priced(_estimated(asked, written))
                             yield UsageReport(usage)
+                        elif isinstance(event, Error) and event.kind == "too_long":
+                            windows.refused(self._chain.answering.name, weight, event.excess)
                         yield event
         except (GeneratorExit, asyncio.CancelledError):
             stopped = True  # by who asked: the vendor has read the question, and may have thought about it for long

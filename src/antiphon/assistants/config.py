@@ -105,8 +105,18 @@ class AssistantSettings(BaseModel):
     guardrails: GuardrailSettings = GuardrailSettings()
     history_messages: int = Field(60, ge=1, le=1_000, description="Messages of a conversation that a model is given.")
     context_tokens: int = Field(
-        16_000, ge=500, description="Tokens (estimated) of instructions, history and question together."
+        16_000,
+        ge=500,
+        description="Tokens (estimated) of instructions, history and question together, where the window of the model "
+        "is not smaller.",
+    )
+    model_context_tokens: dict[str, int] = Field(
+        {},
+        description="The same for single models, as `provider:model: tokens`, which is also taken for their window.",
     )
     bytes_per_token: float = Field(
-        BYTES_PER_TOKEN, gt=0.5, le=16, description="For estimates: how many bytes of text make a token."
+        BYTES_PER_TOKEN,
+        gt=0.5,
+        le=16,
+        description="For estimates: how many bytes of text make a token, until a model's own reports tell better.",
     )

@@ -3,34 +3,42 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from msgspec import structs
+
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.config import AssistantSettings
-from antiphon.assistants.estimate import messages_size
+from antiphon.assistants.estimate import messages_size, tools_size
 from antiphon.assistants.history import Histories, History, newest
 from antiphon.assistants.prompts import PromptManager, PromptValues
+from antiphon.assistants.windows import Windows
 from antiphon.domain import Conversation, Person, Turn, now
-from antiphon.providers.base import ChatMessage
+from antiphon.providers.base import ChatMessage, ToolSpec
 
 
 class ContextBuilder:
     """Makes prompts out of stored conversations.
 
-    The newest messages come first into the budget (`context_tokens`). An answer is given with its tool calls and
-    their results, or where that is too much, with its text alone; never with one half of a call. The instructions
+    The newest messages come first into what the model has room for (`Windows`). An answer is given with its tool calls
+    and their results, or where that is too much, with its text alone; never with one half of a call. The instructions
     and the person's own message are always there, whatever they weigh.
+
+    What changes from turn to turn stands behind what stays, and up to where it stays is marked for the caches of
+    vendors: behind the instructions, behind the past, and behind the question for the rounds of tools.
     """
 
     def __init__(
         self,
         prompts: PromptManager,
         settings: AssistantSettings,
+        windows: Windows | None = None,
         *,
         today: Callable[[], datetime] = now,
     ) -> None:
         self._prompts = prompts
-        self._budget = settings.context_tokens * settings.bytes_per_token
+        self.windows = windows or Windows(settings)
         self._today = today
-        self.histories = Histories(settings.history_messages, self._budget)
+        self._tools: dict[str, tuple[tuple[ToolSpec, ...], int]] = {}
+        self.histories = Histories(settings.history_messages, self.windows.most)
 
     def build(
         self,
@@ -39,20 +47,32 @@ class ContextBuilder:
         conversation: Conversation,
         person: Person,
         history: History,
+        model: str,
         facts: str = "",
     ) -> tuple[ChatMessage, ...]:
-        """The prompt of a turn; `history` is what came before it, `facts` what is remembered of the person and fits.
-        Raises `ConfigError` when the assistant's prompt does not exist."""
+        """The prompt of a turn for `model`; `history` is what came before it, `facts` what is remembered of the person
+        and fits. Raises `ConfigError` when the assistant's prompt does not exist."""
         values = PromptValues(
             assistant=assistant.name, person=person.name, title=conversation.title, today=self._today()
         )
         instructions = self._prompts.render(assistant.instructions, values)
-        # Behind the instructions, which stay the beginning that a vendor's prompt cache knows.
-        system = ChatMessage(role="system", text=f"{instructions}\n\n{facts}" if facts else instructions)
-        question = ChatMessage(role="user", text=turn.text)
-        return (system, *newest(history, self._budget - messages_size((system, question))), question)
+        system = ChatMessage(role="system", text=instructions, keep=True)
+        question = ChatMessage(role="user", text=turn.text, notes=facts, keep=True)
+        room = self.windows.room(model, answer=assistant.max_tokens, tools=self._weight_of_tools(assistant))
+        past = newest(history, room - messages_size((system, question)))
+        if past:
+            past[-1] = structs.replace(past[-1], keep=True)
+        return (system, *past, question)
 
     def instructions(self, assistant: Assistant) -> ChatMessage:
         """What an assistant is told that another one asks. Raises as `build`."""
         values = PromptValues(assistant=assistant.name, person="another assistant", title="", today=self._today())
         return ChatMessage(role="system", text=self._prompts.render(assistant.instructions, values))
+
+    def _weight_of_tools(self, assistant: Assistant) -> int:
+        """In bytes, counted once for the tools that an assistant has."""
+        known, weight = self._tools.get(assistant.name, ((), 0))
+        if known is not assistant.specs:
+            weight = tools_size(assistant.specs)
+            self._tools[assistant.name] = assistant.specs, weight
+        return weight

@@ -1,11 +1,11 @@
 """What a text weighs in tokens, by estimate: no vocabulary is loaded and nothing is fetched."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from antiphon.domain import AnyPart, ReasoningPart, TextPart
-from antiphon.providers.base import ChatMessage, ModelRequest
+from antiphon.providers.base import ChatMessage, ModelRequest, ToolSpec
 
 BYTES_PER_TOKEN = 4.0
 """About right for English and for Chinese alike, which characters are not: there one character is nearly a token."""
@@ -21,6 +21,8 @@ def size(text: str) -> int:
 
 def message_size(message: ChatMessage) -> int:
     total = MESSAGE_BYTES + size(message.text)
+    if message.notes:
+        total += size(message.notes)
     if message.reasoning:
         total += size(message.reasoning)
     for call in message.calls:
@@ -37,8 +39,12 @@ def tokens(weight: int, bytes_per_token: float = BYTES_PER_TOKEN) -> int:
     return max(1, round(weight / bytes_per_token)) if weight else 0
 
 
+def tools_size(tools: Sequence[ToolSpec]) -> int:
+    return len(msgspec.json.encode(tools)) if tools else 0
+
+
 def request_size(request: ModelRequest) -> int:
-    return messages_size(request.messages) + (len(msgspec.json.encode(request.tools)) if request.tools else 0)
+    return messages_size(request.messages) + tools_size(request.tools)
 
 
 def parts_size(parts: Iterable[AnyPart]) -> int:

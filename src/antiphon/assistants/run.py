@@ -17,10 +17,11 @@ from antiphon.assistants.approvals import NOBODY, ApprovalRules, Earlier, Paused
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.calls import Calls
 from antiphon.assistants.cut import Cut
+from antiphon.assistants.shorter import shorter
 from antiphon.assistants.step import CANCELLED, Ending, Step
 from antiphon.assistants.wishes import NO_WISHES, AnswerWishes
 from antiphon.domain import AnyPart, Outcome, ToolPart, Usage, new_id
-from antiphon.providers.base import ChatMessage, ModelRequest, Provider, ReasoningDelta, TextDelta, ToolCall
+from antiphon.providers.base import ChatMessage, Error, ModelRequest, Provider, ReasoningDelta, TextDelta, ToolCall
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools.base import ToolContext
 
@@ -29,6 +30,8 @@ ANSWER_LIMIT = 1_000_000
 
 WAITING = Ending("interrupted", "waiting")
 """Not an end: people have to answer first."""
+
+LEFT_OUT = "The conversation is longer than this model can take, so its oldest part was left out of this answer."
 
 log = get_logger(__name__)
 
@@ -110,6 +113,7 @@ class Run:
         self.rules = rules
         """Which calls people must allow."""
         self._waiting: list[ToolPart] = []
+        self._shortened = False
         self._answers = earlier.answers if earlier else {}
         self._answer = Answer(earlier.parts if earlier else ())
         self._usage = earlier.usage if earlier else None
@@ -315,7 +319,7 @@ class Run:
             max_tokens=assistant.max_tokens if wishes.max_tokens is None else wishes.max_tokens,
             effort=wishes.effort,
             output=wishes.output,
-            cache_key=wishes.cache_key,
+            cache_key=wishes.cache_key or self._context.conversation_id,
         )
 
     @property
@@ -333,6 +337,8 @@ class Run:
             self.spend(cost)
         for remark in step.remarks:
             self._answer.notice(remark.code, remark.text)
+        if step.error is not None and step.error.kind == "too_long" and self._shorten(step.error, mark):
+            return
         if not self._cut.requested:
             self._ending = step.ending(self._answer, may_call=self._may_call)
             if step.error is not None:
@@ -343,6 +349,17 @@ class Run:
                     kind=step.error.kind,
                     error=step.error.message,
                 )
+
+    def _shorten(self, error: Error, mark: int) -> bool:
+        """Goes on with less of the past where the model could not take all of it: once, and before it says anything."""
+        less = None if self._shortened or self._answer.since(mark) else shorter(self._messages, error.excess)
+        if less is None:
+            return False
+        self._shortened, self._given = True, self._given - (len(self._messages) - len(less))
+        self._messages, self._steps = less, self._steps - 1
+        self._answer.notice("shortened", LEFT_OUT)
+        log.info("run.shortened", turn_id=self._context.turn_id, provider=self._provider.name)
+        return True
 
     def _ended(self) -> Ended:
         ending = self._ending or CANCELLED

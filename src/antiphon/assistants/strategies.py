@@ -50,6 +50,7 @@ class ResponseContext:
         self.usage: Usage | None = None
         """What `ask` has cost so far."""
         self._given = len(request.messages)
+        self._newest = request.messages[-1]
         self._model = request.model
         self._provider = provider
         self._states = states
@@ -83,7 +84,8 @@ class ResponseContext:
         messages = self.messages
         if question is not None:
             last = max((at for at, message in enumerate(messages) if message.role == "user"), default=len(messages))
-            messages = (*messages[:last], ChatMessage(role="user", text=question), *messages[last + 1 :])
+            asked = structs.replace(messages[last], text=question) if last < len(messages) else _said(question)
+            messages = (*messages[:last], asked, *messages[last + 1 :])
         return await self._whole(
             ModelRequest(model=self._model, messages=messages, temperature=self.temperature, max_tokens=self.max_tokens)
         )
@@ -101,6 +103,10 @@ class ResponseContext:
                     case Error(kind=kind, message=message, public=public):
                         raise ProviderError(message, kind=kind, public=public)
         return "".join(pieces)
+
+    def is_before(self, request: ModelRequest) -> bool:
+        """Whether `request` goes on from the turn's first one, and not from one that was made shorter."""
+        return len(request.messages) >= self._given and request.messages[self._given - 1] is self._newest
 
     def applied(self, request: ModelRequest) -> ModelRequest:
         """A request of the turn as the strategy wants it; what tools have added by now stands behind."""
@@ -165,8 +171,9 @@ class Strategic(Around):
         self._context: ResponseContext | None = None
 
     def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
-        # What it decided on the first call of the model holds for those behind tools.
-        return self._begin(request) if self._context is None else self._ask(self._context.applied(request))
+        # What it decided on the first call of the model holds for those behind tools, but not for another past.
+        decided = self._context if self._context is not None and self._context.is_before(request) else None
+        return self._begin(request) if decided is None else self._ask(decided.applied(request))
 
     async def _begin(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         context = self._context = ResponseContext(request, self._inner, self._turn, self._states)
@@ -202,3 +209,7 @@ async def _with_cost(events: AsyncGenerator[Event, None], context: ResponseConte
             if cost is not None and isinstance(event, Error):
                 yield UsageReport(cost)
             yield event
+
+
+def _said(text: str) -> ChatMessage:
+    return ChatMessage(role="user", text=text)

@@ -91,7 +91,8 @@ class MessageHandler:
             return None
         history = histories.extend(known, turn, news)
         facts = await self.facts.block(turn.person_id, turn.text)
-        context = self.context.build(turn, begun.assistant, conversation, session.person, history, facts)
+        model = begun.choice.model
+        context = self.context.build(turn, begun.assistant, conversation, session.person, history, model, facts)
         return structs.replace(begun, messages=context)
 
     def _call(self, argument: str, turn: Turn, session: Session) -> CommandCall:

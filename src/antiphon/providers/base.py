@@ -25,7 +25,8 @@ ErrorKind = Literal[
     "timeout",  # connected or not, nothing came in time
     "unreachable",  # no connection at all
     "interrupted",  # the stream was cut after it had begun
-    "invalid",  # the vendor says the request is wrong (400, 404 model, 413, 422)
+    "invalid",  # the vendor says the request is wrong (400, 404 model, 422)
+    "too_long",  # the prompt does not fit into the model's window: ask with less of it
     "filtered",  # the vendor's content filter stopped the answer
     "retired",  # 410: the service is gone, fall back now
     "server",  # 5xx without a better name
@@ -67,7 +68,8 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
     `calls` belongs to role assistant, `call_id` and `name` to role tool, `files` to role user. `reasoning` and `opaque`
     (under the name of a protocol) are given back to the vendor that made them where its protocol wants that. `keep`
     marks the end of a beginning that later requests will share: a vendor with a prompt cache is asked to keep
-    everything up to here.
+    everything up to here. `notes` is what the house adds to a person's message and changes from turn to turn: no
+    beginning, and not the person's words. It goes out in front of them (`Chain`).
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -79,6 +81,7 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
     reasoning: str | None = None
     opaque: Any = None
     keep: bool = False
+    notes: str = ""
 
 
 class ToolName(Struct, frozen=True):
@@ -161,6 +164,13 @@ class Finish(Struct, frozen=True):
     reason: FinishReason
 
 
+class Excess(Struct, frozen=True, kw_only=True):
+    """How many tokens a model takes at `most`, and how many it was `asked` with, None when the vendor does not say."""
+
+    most: int
+    asked: int | None = None
+
+
 class Error(Struct, frozen=True):
     """The stream failed. `message` is for the log (no key, no message text), `public` for people."""
 
@@ -169,6 +179,7 @@ class Error(Struct, frozen=True):
     public: str
     retryable: bool = False
     retry_after: float | None = None
+    excess: Excess | None = None
 
 
 class Remark(Struct, frozen=True):

@@ -29,12 +29,17 @@ class Catalogue:
     def __init__(self, registry: ProviderRegistry, default: Callable[[], str]) -> None:
         self._registry = registry
         self._default = default
+        self._windows: dict[str, int] = {}
 
     @cache_result(ttl=KEEP_SECONDS)
     async def names(self) -> Sequence[str]:
         """Every model as `provider:model`, sorted; a vendor that does not answer in time is left out."""
         lists = await gather_with_concurrency(ASK_AT_ONCE, map(self._ask, self._usable()))
         return tuple(sorted({self._default(), *(name for names in lists for name in names)}))
+
+    def window(self, model: str) -> int | None:
+        """The window of a model in tokens, as far as its vendor's list has told it by now."""
+        return self._windows.get(model)
 
     def resting(self, provider: str) -> float | None:
         """The seconds for which a vendor is left alone because it keeps failing, None when it is asked."""
@@ -70,4 +75,6 @@ class Catalogue:
         except (AntiphonError, TimeoutError) as error:
             log.info("catalogue.no_list", provider=name, error=str(error) or type(error).__name__)
             return []
-        return [name if model.id == name == DEMO else f"{name}:{model.id}" for model in models]
+        full = {model: name if model.id == name == DEMO else f"{name}:{model.id}" for model in models}
+        self._windows |= {full[model]: model.context for model in models if model.context is not None}
+        return list(full.values())

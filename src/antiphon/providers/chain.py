@@ -8,12 +8,13 @@ import msgspec
 from msgspec import Struct
 from prometheus_client import Counter
 
-from antiphon.providers.base import Error, Event, ModelInfo, ModelRequest, Provider
+from antiphon.providers.base import ChatMessage, Error, Event, ModelInfo, ModelRequest, Provider
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics
 
-_FINAL = {"filtered", "invalid", "interrupted"}
-"""What another model would refuse as well, what was said on purpose, and a house that stops."""
+_FINAL = {"filtered", "invalid", "too_long", "interrupted"}
+"""What another model would refuse as well, what was said on purpose, what is asked again with less, and a house that
+stops."""
 
 log = get_logger(__name__)
 
@@ -77,7 +78,10 @@ class Chain:
                     return
 
     def _ask(self, request: ModelRequest) -> AsyncIterator[Event]:
-        return self.answering.provider.stream(msgspec.structs.replace(request, model=self.answering.model))
+        link = self.answering
+        return link.provider.stream(
+            msgspec.structs.replace(request, model=link.model, messages=_spoken(request.messages))
+        )
 
     def _give_up(self, error: Error) -> bool:
         """Goes on to the next model; False when there is none, or the error is one that it would not mend."""
@@ -90,3 +94,14 @@ class Chain:
             "model.fallback", model=given_up.name, kind=error.kind, error=error.message, next=self.answering.name
         )
         return True
+
+
+def _spoken(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+    """As vendors know messages, who are not told which words of them are the house's."""
+    if not any(message.notes for message in messages):
+        return messages
+    replace = msgspec.structs.replace
+    return tuple(
+        replace(message, text=f"{message.notes}\n\n{message.text}", notes="") if message.notes else message
+        for message in messages
+    )

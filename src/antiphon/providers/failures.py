@@ -14,6 +14,7 @@ import msgspec
 
 from antiphon.domain import now
 from antiphon.providers.base import Error, ErrorKind
+from antiphon.providers.overlong import excess_of, is_overlong
 from antiphon.telemetry.redaction import MASK, redact_text
 
 _SENTENCES: dict[ErrorKind, str] = {
@@ -27,6 +28,8 @@ _SENTENCES: dict[ErrorKind, str] = {
     "unreachable": "{who} cannot be reached. Check the network and base_url of providers.{who}.",
     "interrupted": "The answer of {who} was cut off. Ask again to get a whole one.",
     "invalid": "{who} does not accept this request. Choose another model with /model or shorten the conversation.",
+    "too_long": "The conversation is too long for this model of {who}. Begin afresh with /reset or choose another "
+    "model.",
     "filtered": "The content filter of {who} stopped the answer. Put the question in other words.",
     "retired": "The service of {who} was shut down. Choose another model with /model or change base_url of it.",
     "server": "{who} failed on its side. Try again, or choose another model with /model.",
@@ -34,7 +37,6 @@ _SENTENCES: dict[ErrorKind, str] = {
 }
 
 _UNKNOWN_MODEL = "{who} does not know this model. Choose another one with /model."
-_TOO_LONG = "The conversation is too long for this model of {who}. Begin afresh with /reset or choose another model."
 
 _RETRYABLE: frozenset[ErrorKind] = frozenset({"rate", "overload", "timeout", "unreachable", "server"})
 
@@ -64,14 +66,13 @@ _BY_CODE: tuple[tuple[re.Pattern[str], ErrorKind], ...] = (
     ),
     (re.compile(r"timeout|timed_out"), "timeout"),
     (re.compile(r"server_error|internal|unavailable|api_error"), "server"),
-    (re.compile(r"invalid|not_found|context_length|too_large|bad_request|unsupported"), "invalid"),
+    (re.compile(r"invalid|not_found|bad_request|unsupported"), "invalid"),
 )
 
 _QUOTA_TEXT = re.compile(
     r"billing|insufficient (quota|credit|balance|fund)|credit balance|current quota|usage limit", re.IGNORECASE
 )
 _NO_CREDIT_TEXT = re.compile(r"credit balance is too low", re.IGNORECASE)
-_TOO_LONG_TEXT = re.compile(r"prompt is too long|token count .{0,40}exceeds the maximum", re.IGNORECASE)
 _OVERLOAD_TEXT = re.compile(r"overloaded|at capacity|over capacity", re.IGNORECASE)
 _FILTER_TEXT = re.compile(r"flagged|moderation|content (filter|management|policy)", re.IGNORECASE)
 
@@ -164,9 +165,14 @@ class Failures:
         if status is None:
             status = next((int(code) for code in codes if re.fullmatch(r"[45]\d\d", code)), None)
         kind = _kind(status, codes, text, wait)
+        if kind in {"invalid", "server"} and is_overlong(status, codes, text):
+            kind = "too_long"
         safe = [code for code in codes if _CODE.fullmatch(code) and quoted(code, (self._secret or "").lower()) == code]
         said = " ".join([f"HTTP {status}" if status else "error inside the answer", *safe])
-        return self.of(kind, said, wait=wait, quote=text, sentence=_narrower(kind, status, codes, text))
+        made = self.of(kind, said, wait=wait, quote=text, sentence=_narrower(kind, status, codes))
+        if kind != "too_long":
+            return made
+        return msgspec.structs.replace(made, excess=excess_of(_innermost(error), text))
 
 
 def _decoded(body: bytes) -> Any:
@@ -226,14 +232,9 @@ def _delay(error: Any) -> float | None:
     return None
 
 
-def _narrower(kind: ErrorKind, status: int | None, codes: list[str], text: str) -> str | None:
+def _narrower(kind: ErrorKind, status: int | None, codes: list[str]) -> str | None:
     """A better sentence than the one for the whole kind, where the vendor's codes allow it."""
-    if kind != "invalid":
-        return None
-    if status == 404 or "model_not_found" in codes:
-        return _UNKNOWN_MODEL
-    too_long = status == 413 or "context_length_exceeded" in codes or _TOO_LONG_TEXT.search(text)
-    return _TOO_LONG if too_long else None
+    return _UNKNOWN_MODEL if kind == "invalid" and (status == 404 or "model_not_found" in codes) else None
 
 
 def _kind(status: int | None, codes: list[str], text: str, wait: float | None) -> ErrorKind:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from antiphon.assistants.selector import ModelSelector
+from antiphon.assistants.windows import Windows
 from antiphon.providers.base import DEMO
 from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.detect import Detected, detect
@@ -19,6 +20,7 @@ class Models:
         self._detected = Detected(DEMO, "The workspace has not been started.")
         self.providers = ProviderRegistry(first.providers, environ=first.environ, services=first.services)
         self.catalogue = Catalogue(self.providers, lambda: self.default)
+        self.windows = Windows(first.assistants, self.catalogue.window)
         self.selector = ModelSelector(
             lambda: self.default,
             self.providers.names(),

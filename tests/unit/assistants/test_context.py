@@ -8,6 +8,7 @@ import pytest
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.context import ContextBuilder
+from antiphon.assistants.estimate import messages_size
 from antiphon.assistants.prompts import Prompt, PromptManager
 from antiphon.domain import (
     ChannelMessage,
@@ -39,7 +40,9 @@ class House:
         reply = TurnReply(id=new_id(), role=role, text=text, **fields)
         await self.store.inbox.finish(accepted.turn, TurnRecord(outcome="answered"), reply)
 
-    async def prompt(self, accepted: Accepted, assistant: Assistant, **settings: Any) -> tuple[ChatMessage, ...]:
+    async def prompt(
+        self, accepted: Accepted, assistant: Assistant, facts: str = "", **settings: Any
+    ) -> tuple[ChatMessage, ...]:
         person = await self.store.people.get(accepted.turn.person_id)
         assert person is not None
         builder = ContextBuilder(PromptManager(), AssistantSettings(**settings), today=lambda: TODAY)
@@ -47,7 +50,7 @@ class House:
         histories = builder.histories
         news = await self.store.inbox.begin(accepted.turn, record, context=histories.most_messages) or []
         history = histories.extend(histories.of(accepted.conversation, accepted.turn), accepted.turn, news)
-        return builder.build(accepted.turn, assistant, accepted.conversation, person, history)
+        return builder.build(accepted.turn, assistant, accepted.conversation, person, history, "demo", facts)
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ async def test_a_prompt_is_instructions_history_and_the_question(house: House) -
         ("tool", "here"),
         ("assistant", "Found."),
     ]
-    assert prompt[-1] == ChatMessage(role="user", text="Thanks!")
+    assert prompt[-1] == ChatMessage(role="user", text="Thanks!", keep=True)
     assert "All is well." not in {chat.text for chat in prompt}
 
 
@@ -110,3 +113,41 @@ async def test_a_prompt_template_is_filled_in(house: House) -> None:
     prompt = await house.prompt(accepted, Assistant("guide", instructions=Prompt("helpful")))
     assert "You are guide" in prompt[0].text
     assert "Saturday, 21 November 2026" in prompt[0].text
+
+
+async def test_what_changes_stands_behind_what_stays(house: House) -> None:
+    first = await house.says("What is in the cellar?")
+    began = await house.prompt(first, GUIDE, "The cellar is dry.")
+    await house.hears(first, "Nothing.", parts=looked_up("nothing"))
+    went_on = await house.prompt(await house.says("And in the attic?"), GUIDE, "The attic is wet.")
+    assert went_on[0] == began[0]
+    assert [(chat.text, chat.notes) for chat in went_on if chat.role == "user"] == [
+        ("What is in the cellar?", ""),
+        ("And in the attic?", "The attic is wet."),
+    ]
+    assert [chat.keep for chat in began] == [True, True]
+    assert [chat.keep for chat in went_on] == [True, False, False, False, True, True]
+
+
+async def test_a_small_window_counts_and_leaves_room_for_tools_and_answer(house: House) -> None:
+    for number in range(20):
+        await house.hears(await house.says(f"question {number} {'word ' * 50}"), "answer " * 50)
+    last = await house.says("last")
+    whole = await house.prompt(last, GUIDE)
+    assert len(whole) == 42
+    small = await house.prompt(last, GUIDE, model_context_tokens={"demo": 2_000})
+    assert messages_size(small) <= 4 * (0.95 * 2_000 - 500)
+    assert small[1:-1] == whole[-len(small) + 1 : -1]
+    talkative = await house.prompt(last, Assistant("guide", max_tokens=100), model_context_tokens={"demo": 2_000})
+    assert len(talkative) > len(small)
+    tooled = Assistant("guide", instructions="Be kind.", tools=[look])
+    assert len(await house.prompt(last, tooled, model_context_tokens={"demo": 2_000})) < len(small)
+    assert len(await house.prompt(last, tooled)) == 42
+
+
+async def look(where: str) -> str:
+    """Looks somewhere."""
+    return where
+
+
+look.__doc__ = "Looks somewhere. " * 100

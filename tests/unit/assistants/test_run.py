@@ -538,3 +538,36 @@ async def test_a_person_who_stops_gets_no_calls_to_carry_out() -> None:
     last = (await reading)[-1]
     assert isinstance(last, Ended)
     assert (last.status, last.code, last.calls) == ("interrupted", "cancelled", ())
+
+
+PAST = (
+    ChatMessage(role="system", text="Be kind."),
+    *(ChatMessage(role=role, text=f"{role} {number}") for number in range(20) for role in ("user", "assistant")),
+    ChatMessage(role="user", text="And now?"),
+)
+TOO_LONG = Error("too_long", "m", "It is too long.")
+
+
+async def test_a_prompt_that_is_too_long_is_asked_again_once_with_less() -> None:
+    script: Script = [TextDelta("Yes."), STOP]
+    provider = Scripted([TOO_LONG], [called("add", '{"a": 1, "b": 2}'), STOP], script)
+    run = Run(Assistant("guide", tools=[add], max_steps=1), provider, "model-1", PAST, CONTEXT)
+    end = await run.whole()
+    assert (end.status, end.text) == ("answered", "Yes.")
+    assert [type(part).__name__ for part in end.parts] == ["NoticePart", "ToolPart", "TextPart"]
+    whole, less, third = (request.messages for request in provider.requests)
+    assert whole == PAST
+    assert less == (PAST[0], *PAST[-len(less) + 1 :])
+    assert len(less) < len(PAST)
+    assert third[: len(less)] == less
+    assert [message.role for message in run.rounds] == ["assistant", "tool"]
+
+
+async def test_one_that_is_still_too_long_is_refused_and_one_that_has_begun_is_not_asked_again() -> None:
+    provider = Scripted([TOO_LONG])
+    end = await Run(Assistant("guide"), provider, "model-1", PAST, CONTEXT).whole()
+    assert (end.status, end.code, end.reason) == ("refused", "too_long", "It is too long.")
+    assert len(provider.requests) == 2
+    begun = Scripted([TextDelta("Well"), TOO_LONG])
+    end = await Run(Assistant("guide"), begun, "model-1", PAST, CONTEXT).whole()
+    assert (end.status, end.text, len(begun.requests)) == ("interrupted", "Well", 1)

@@ -10,7 +10,7 @@ from antiphon.assistants.state import State
 from antiphon.assistants.strategies import BRIEF, FORMAL, ResponseContext
 from antiphon.domain import Usage
 from antiphon.errors import ConfigError
-from antiphon.providers.base import Finish, TextDelta, UsageReport
+from antiphon.providers.base import Error, Finish, TextDelta, UsageReport
 from antiphon.testing.models import ScriptedModel
 from antiphon.tools.base import tool
 
@@ -130,3 +130,17 @@ def test_what_is_no_strategy_is_refused(wish: object, hint: str) -> None:
 def test_an_option_that_does_not_exist_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="Did you mean temperature"):
         Assistant("guide", temprature=1)  # type: ignore[call-arg]
+
+
+async def test_a_strategy_shapes_what_is_asked_again_with_less() -> None:
+    too_long = Error("too_long", "m", "It is too long.")
+    model = ScriptedModel().says("One.").says("Two.").plays(too_long).calls("look").says("Three.")
+    dialogue = begin("brief", model, tools=[look])
+    for text in ("one", "two"):
+        await dialogue.process_message(text)
+    assert (await dialogue.process_message("three")).text == "Three."
+    refused, less, behind = model.requests[2:]
+    assert [message.text for message in refused.messages][1:] == ["one", "One.", "two", "Two.", "three"]
+    assert len(less.messages) < len(refused.messages)
+    assert less.messages[0].text == behind.messages[0].text == f"Be kind.\n\n{BRIEF}"
+    assert behind.messages[: len(less.messages)] == less.messages

@@ -23,7 +23,7 @@ def of(status: int, body: Any = b"", **headers: str) -> Error:
 @pytest.mark.parametrize(
     ("status", "body", "kind", "retryable"),
     [
-        (400, {"error": {"message": "bad", "code": "context_length_exceeded"}}, "invalid", False),
+        (400, {"error": {"message": "bad", "code": "context_length_exceeded"}}, "too_long", False),
         (
             400,
             {
@@ -43,7 +43,7 @@ def of(status: int, body: Any = b"", **headers: str) -> Error:
         (404, {"error": {"message": "The model `x` does not exist", "code": "model_not_found"}}, "invalid", False),
         (408, b"", "timeout", True),
         (410, {"error": "gone"}, "retired", False),
-        (413, b"<html>too large</html>", "invalid", False),
+        (413, b"<html>too large</html>", "too_long", False),
         (422, {"detail": [{"loc": ["body"], "msg": "wrong"}]}, "invalid", False),
         (
             429,
@@ -227,7 +227,7 @@ _DELAY = {"@type": f"{_RPC}.RetryInfo", "retryDelay": "36.5s"}
         (402, anthropic("billing_error"), "quota"),
         (403, anthropic("permission_error"), "auth"),
         (404, anthropic("not_found_error", "model: claude-9"), "invalid"),
-        (413, anthropic("request_too_large"), "invalid"),
+        (413, anthropic("request_too_large"), "too_long"),
         (429, anthropic("rate_limit_error", "This request would exceed your rate limit"), "rate"),
         (500, anthropic("api_error"), "server"),
         (504, anthropic("timeout_error"), "timeout"),

@@ -213,7 +213,7 @@ FAULTS: dict[str, tuple[Answer, str, bool]] = {
     "403": (whole(403, b"", "text/plain"), "auth", False),
     "404": (whole(404, failing(message="no such model")), "invalid", False),
     "410": (whole(410, b"gone"), "retired", False),
-    "413": (whole(413, b"<html>", "text/html"), "invalid", False),
+    "413": (whole(413, b"<html>", "text/html"), "too_long", False),
     "429 rate": (whole(429, failing(message="slow", code="rate_limit_exceeded"), Retry_After="7"), "rate", True),
     "429 quota": (whole(429, failing(message="pay", code="insufficient_quota")), "quota", False),
     "429 overload": (whole(429, failing(message="x", type="engine_overloaded")), "overload", True),

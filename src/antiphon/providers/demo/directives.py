@@ -12,6 +12,7 @@
     !overload          the vendor is too busy, which some say with a 429 as well
     !noids …           calls of tools come without ids; on the wire only
     !split [n] …       the answer comes in writes of n bytes (1), names of tools in pieces; on the wire only
+    !window [n] …      the model takes n tokens (1000): a longer prompt is refused; what follows is answered
     !sever [n] …       the connection breaks after n bytes (100) of the answer; on the wire only
     !garbage           bytes that no protocol allows
     !hang              never answers
@@ -35,11 +36,19 @@ _SLOWEST = 60_000
 _NAME = re.compile(r"!([a-z]{2,8}|\d{3})(?![\w!])[ \t]*")
 _NUMBER = re.compile(r"(\d{1,9})(?!\S)\s*")
 _CALL = re.compile(r"([\w.-]{1,128})\s*")
-_DEFAULTS: Mapping[str, int] = {"slow": 200, "cut": 5, "error": 5, "long": 500, "split": 1, "sever": 100}
+_DEFAULTS: Mapping[str, int] = {
+    "slow": 200,
+    "cut": 5,
+    "error": 5,
+    "long": 500,
+    "split": 1,
+    "sever": 100,
+    "window": 1000,
+}
 _REFUSALS = ("401", "410", "429", "500", "503", "overload", "quota")
 NAMES = (
     *_REFUSALS, "cut", "echo", "error", "filter", "garbage", "hang", "long", "noids", "reason", "sever", "slow",
-    "split", "tool",
+    "split", "tool", "window",
 )  # fmt: skip
 
 
@@ -57,7 +66,7 @@ class Directives(Struct, frozen=True, kw_only=True):
     """What a message asks for. `rest` is the text that is left to answer.
 
     `calls` are pairs of a tool's name and its arguments as written; `delay` is seconds a token, `split` the bytes of
-    one write, `sever` those of the whole.
+    one write, `sever` those of the whole; `window` is the tokens of the longest prompt.
     """
 
     rest: str
@@ -68,6 +77,7 @@ class Directives(Struct, frozen=True, kw_only=True):
     without_ids: bool = False
     split: int | None = None
     sever: int | None = None
+    window: int | None = None
     calls: tuple[tuple[str, str], ...] = ()
     long: int | None = None
     echo: str | None = None
@@ -101,8 +111,8 @@ def _apply(found: Directives, name: str, rest: str) -> Directives:
             return replace(found, rest=rest, filtered=True)
         case "noids":
             return replace(found, rest=rest, without_ids=True)
-        case "split":
-            return replace(found, rest=after, split=max(1, count))
+        case "split" | "window":
+            return replace(found, rest=after, **{name: max(1, count)})
         case "sever":
             return replace(found, rest=after, sever=count)
         case "long":

@@ -28,7 +28,7 @@ from antiphon.providers.base import (
     UsageReport,
 )
 from antiphon.providers.demo.directives import NAMES, Directives, Fault, parse
-from antiphon.providers.demo.faults import error_of
+from antiphon.providers.demo.faults import Refusal, error_of, overlong
 from antiphon.providers.demo.reading import Reading
 from antiphon.providers.demo.skills import limits, lookup, notes, other, past, sums, talk, times
 from antiphon.providers.demo.skills.base import Plan, Skill
@@ -63,7 +63,7 @@ class Script(Struct, frozen=True, kw_only=True):
 
     `delay` is seconds a token where the request asks for slowness. `fault` is what the last event stands for: in
     process it is that event, on the wire it really happens, as do calls `without_ids`, writes of `split` bytes, and a
-    break after `sever` bytes.
+    break after `sever` bytes. What is `refused` has no answer at all.
     """
 
     events: tuple[Event, ...]
@@ -72,6 +72,7 @@ class Script(Struct, frozen=True, kw_only=True):
     without_ids: bool = False
     split: int | None = None
     sever: int | None = None
+    refused: Refusal | None = None
 
 
 class Utterance(Struct, frozen=True, kw_only=True):
@@ -88,6 +89,10 @@ def perform(request: ModelRequest, *, forgiven: bool = False) -> Script:
     asked = parse(reading.question)
     if forgiven and asked.fault is not None and asked.fault.kind == "refusal":
         asked = replace(asked, fault=None)
+    if asked.window is not None and (size := _size(request)) > asked.window:
+        refused = overlong(size, asked.window)
+        told = Error(refused.kind, "too long by directive", refused.public, excess=refused.excess)
+        return Script(events=(told,), refused=refused)
     reply = _directed(asked, reading) or _reply(asked.rest, reading)
     if asked.reason:
         reply = Utterance(thought=f"{_THINKING}{reply.thought}", text=reply.text, calls=reply.calls)
@@ -214,6 +219,9 @@ def _call(index: int, call: ToolCall) -> Iterator[Event]:
 
 def _usage(request: ModelRequest, reply: Utterance, thought: int, said: int) -> Usage:
     """Words in and out: the demo model's own tokens, so nothing about them is estimated, and they cost nothing."""
-    asked = sum(count(m.text) + sum(count(call.arguments) for call in m.calls) for m in request.messages)
     written = sum(count(call.arguments) for call in reply.calls)
-    return Usage(input_tokens=asked, output_tokens=said + written, reasoning_tokens=thought, cost=0.0)
+    return Usage(input_tokens=_size(request), output_tokens=said + written, reasoning_tokens=thought, cost=0.0)
+
+
+def _size(request: ModelRequest) -> int:
+    return sum(count(m.text) + sum(count(call.arguments) for call in m.calls) for m in request.messages)

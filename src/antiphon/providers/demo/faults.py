@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from antiphon.providers.base import Error, ErrorKind
+from antiphon.providers.base import Error, ErrorKind, Excess
 from antiphon.providers.demo.directives import Fault
 
 RETRY_AFTER = 1.0
@@ -20,6 +20,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     type: str
     code: str | None = None
     retryable: bool = False
+    excess: Excess | None = None
 
     @property
     def retry_after(self) -> float | None:
@@ -108,6 +109,19 @@ def refusal(name: str) -> Refusal:
 def invalid(what: str, status: int = 400, code: str | None = None) -> Refusal:
     """The refusal of a request that is wrong; `what` says why."""
     return Refusal(status=status, kind="invalid", public=what, type="invalid_request_error", code=code)
+
+
+def overlong(asked: int, most: int) -> Refusal:
+    """The refusal of a prompt of `asked` tokens where there is room for `most`."""
+    return Refusal(
+        status=400,
+        kind="too_long",
+        public=f"This model's maximum context length is {most} tokens. However, your messages resulted in {asked} "
+        "tokens. Please reduce the length of the messages.",
+        type="invalid_request_error",
+        code="context_length_exceeded",
+        excess=Excess(most=most, asked=asked),
+    )
 
 
 def error_of(fault: Fault) -> Error:

@@ -13,6 +13,8 @@ from antiphon.providers.demo.schema import conforms
 
 _ERROR = re.compile(r"(?i)error\b[:\s]*")
 
+_NOTES = re.compile(r"[^\n]{1,400}\n<facts>\n(?:- [^\n]*\n)*</facts>\n\n")
+
 ATTENTION = 20_000
 """Characters of a question that are read: rules over a pasted book would take seconds and find nothing more."""
 
@@ -45,8 +47,12 @@ class Reading:
 
     @cached_property
     def question(self) -> str:
-        """The last message of the user, without the space around it."""
-        return self._messages[self._asked_at].text[:ATTENTION].strip() if self._asked_at >= 0 else ""
+        """The last message of the user, without the space around it and what the house remembers in front of it."""
+        if self._asked_at < 0:
+            return ""
+        text = self._messages[self._asked_at].text
+        noted = _NOTES.match(text)
+        return text[noted.end() if noted else 0 :][:ATTENTION].strip()
 
     @cached_property
     def earlier(self) -> tuple[str, ...]:

@@ -131,6 +131,8 @@ class DemoServer:
     async def _answer(self, request: web.Request, raw: bytes, wire: Wire, asked: Asked) -> web.StreamResponse:
         script = perform(asked.request)
         fault = script.fault
+        if script.refused is not None:
+            return _refuse(wire, script.refused)
         if fault is not None and fault.kind == "hang":
             await asyncio.Event().wait()
         if fault is not None and fault.kind == "refusal":

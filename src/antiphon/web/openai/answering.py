@@ -138,7 +138,7 @@ class Answerer:
         turn = _turn(asked, conversation, person)
         messages = await self.rounds.restored(person.id, asked.messages)
         nothing = History(context_from=0, upto=0)
-        instructions = self.flow.context.build(turn, assistant, conversation, person, nothing)[:-1]
+        instructions = self.flow.context.build(turn, assistant, conversation, person, nothing, choice.model)[:-1]
         chain = self.flow.providers.chain((choice.model, *choice.fallbacks))
         states = TurnStates(PassingStates(), conversation.id)
         context = ToolContext(

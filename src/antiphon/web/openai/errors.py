@@ -22,6 +22,7 @@ _BY_KIND: Mapping[str, tuple[int, str, str]] = {
     "overload": (503, "server_error", "overloaded"),
     "timeout": (504, "server_error", "timeout"),
     "invalid": (400, INVALID, "invalid_request"),
+    "too_long": (400, INVALID, "context_length_exceeded"),
     "filtered": (400, INVALID, "content_filter"),
     "stopped": (503, "server_error", "stopped"),
 }

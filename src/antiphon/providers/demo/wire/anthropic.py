@@ -129,6 +129,8 @@ class AnthropicWire:
             status, kind, text = 400, "invalid_request_error", "Your credit balance is too low to access the API."
         elif refusal.kind == "overload" and status == 429:
             status, kind = 529, "overloaded_error"
+        elif refusal.excess is not None:
+            text = f"prompt is too long: {refusal.excess.asked} tokens > {refusal.excess.most} maximum"
         return ErrorReply(
             status=status,
             body=msgspec.json.encode(_error(kind, text)),

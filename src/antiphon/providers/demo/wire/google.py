@@ -108,7 +108,9 @@ class GoogleWire:
         return msgspec.json.encode(_response(f"{new_id()}", parts, finish, usage))
 
     def refuse(self, refusal: Refusal) -> ErrorReply:
-        status, details = refusal.status, list[dict[str, Any]]()
+        status, text, details = refusal.status, refusal.public, list[dict[str, Any]]()
+        if over := refusal.excess:
+            text = f"The input token count ({over.asked}) exceeds the maximum number of tokens allowed ({over.most})."
         match refusal.kind:
             case "auth":
                 status, details = 400, [{"@type": f"{_RPC}.ErrorInfo", "reason": "API_KEY_INVALID"}]
@@ -121,7 +123,7 @@ class GoogleWire:
                     {"@type": f"{_RPC}.QuotaFailure", "violations": violations},
                     {"@type": f"{_RPC}.RetryInfo", "retryDelay": f"{refusal.retry_after or 1.0}s"},
                 ]
-        return ErrorReply(status=status, body=msgspec.json.encode(_error(status, refusal.public, details)))
+        return ErrorReply(status=status, body=msgspec.json.encode(_error(status, text, details)))
 
     def models(self) -> bytes:
         entry = {"name": f"models/{DEMO}", "displayName": "Demo", "supportedGenerationMethods": sorted(_METHODS)}

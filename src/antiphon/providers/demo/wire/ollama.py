@@ -33,7 +33,10 @@ from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner
 from antiphon.providers.protocols.arguments import as_object
 
 _REASONS: Mapping[str, str] = {"length": "length", "filtered": "content_filter"}
-_QUOTA = "you've reached your weekly usage limit, please upgrade to continue"
+_TEXTS = {
+    "quota": "you've reached your weekly usage limit, please upgrade to continue",
+    "too_long": "the input length exceeds the context length",
+}
 
 
 class TalkFunction(Struct, frozen=True):
@@ -116,7 +119,7 @@ class OllamaWire:
 
     def refuse(self, refusal: Refusal) -> ErrorReply:
         status = 503 if refusal.kind == "overload" else refusal.status
-        text, wait = (_QUOTA if refusal.kind == "quota" else refusal.public), refusal.retry_after
+        text, wait = _TEXTS.get(refusal.kind, refusal.public), refusal.retry_after
         return ErrorReply(
             status=status,
             body=msgspec.json.encode({"error": text}),

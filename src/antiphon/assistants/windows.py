@@ -1,0 +1,144 @@
+"""How much each model takes: its window, and how many bytes of text make one of its tokens.
+
+Nothing is fetched for it and no vocabulary is loaded. What a vendor's list says of a model counts before what is known
+of its family; what the vendor reports or refuses corrects both. A process learns anew: one answer is enough.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+from antiphon.assistants.config import AssistantSettings
+from antiphon.domain import Usage
+from antiphon.providers.base import Excess
+
+FAMILIES: Mapping[str, int] = MappingProxyType(
+    {
+        "gpt-3.5": 16_385,
+        "gpt-4": 8_192,
+        "gpt-4-turbo": 128_000,
+        "gpt-4o": 128_000,
+        "gpt-4.1": 1_000_000,
+        "gpt-5": 272_000,
+        "gpt-oss": 128_000,
+        "o1": 128_000,
+        "o3": 200_000,
+        "o4": 200_000,
+        "claude": 200_000,
+        "gemini": 1_000_000,
+        "grok": 128_000,
+        "deepseek": 64_000,
+        "mistral": 32_000,
+        "mixtral": 32_000,
+        "command-r": 128_000,
+        "llama-2": 4_096,
+        "llama2": 4_096,
+        "llama-3": 8_192,
+        "llama3": 8_192,
+        "llama-3.1": 128_000,
+        "llama3.1": 128_000,
+        "llama-3.2": 128_000,
+        "llama3.2": 128_000,
+        "llama-3.3": 128_000,
+        "llama3.3": 128_000,
+        "qwen": 32_000,
+        "gemma": 8_192,
+        "gemma-3": 32_000,
+        "gemma3": 32_000,
+        "phi": 4_096,
+        "phi-4": 16_000,
+        "phi4": 16_000,
+    }
+)
+"""Windows in tokens by the longest beginning of a model's own name; of a family the smallest that is served."""
+
+ANSWER = 2_048
+"""Tokens that are left to an answer for which nobody set a limit; of small windows a quarter."""
+
+MARGIN = 0.95
+"""Of a window that is not known to the token: what is used of it."""
+
+LEAST, MOST = 1.0, 8.0
+"""Bytes of a token, whatever a vendor reports: a report that says otherwise counts something else."""
+
+TELLING = 2_000
+"""Bytes of a request from which on its report tells something about text, and not about the vendor's own words."""
+
+NEW = 0.25
+"""What a report counts beside those before it."""
+
+KNOWN = 1_000
+"""Models of which something is kept; people may name any."""
+
+UNTOLD = 0.75
+"""Of a prompt that was refused without a number: what is taken to be the window."""
+
+Number = TypeVar("Number", int, float)
+
+
+class Windows:
+    """What models take, by their full names (`provider:model`). `told` is what a vendor's list says of a window."""
+
+    def __init__(self, settings: AssistantSettings, told: Callable[[str], int | None] = lambda _: None) -> None:
+        self._settings = settings
+        self._told = told
+        self._bytes: dict[str, float] = {}
+        self._refused: dict[str, int] = {}
+
+    @property
+    def most(self) -> float:
+        """The bytes that no prompt exceeds, whoever answers."""
+        return MOST * max([self._settings.context_tokens, *self._settings.model_context_tokens.values()])
+
+    def window(self, model: str) -> int | None:
+        """The tokens of its prompt and its answer together, None when nobody knows."""
+        known = self._settings.model_context_tokens.get(model) or self._told(model) or _family(model)
+        refused = self._refused.get(model)
+        return min(known, refused) if known and refused else known or refused
+
+    def room(self, model: str, *, answer: int | None = None, tools: int = 0) -> float:
+        """The bytes that a prompt may have, beside `tools` bytes of tools and an answer of `answer` tokens."""
+        settings, window, each = self._settings, self.window(model), self.bytes_per_token(model)
+        room = settings.model_context_tokens.get(model, settings.context_tokens) * each
+        if window is None:
+            return room
+        left = window * MARGIN - min(answer or ANSWER, window // 4)
+        return max(0.0, min(room, left * each - tools))
+
+    def bytes_per_token(self, model: str) -> float:
+        return self._bytes.get(model, self._settings.bytes_per_token)
+
+    def learn(self, model: str, weight: int, usage: Usage) -> None:
+        """Takes in what the vendor counted of a request of `weight` bytes."""
+        if weight < TELLING or usage.estimated or not usage.input_tokens:
+            return
+        measured = weight / usage.input_tokens
+        before = self._bytes.get(model, measured)
+        _put(self._bytes, model, _bounded(before + NEW * (measured - before)))
+
+    def refused(self, model: str, weight: int, excess: Excess | None) -> None:
+        """Takes in that a request was too long, and by how much, if the vendor says so."""
+        if excess is None:
+            _put(self._refused, model, max(1, round(UNTOLD * weight / self.bytes_per_token(model))))
+            return
+        _put(self._refused, model, excess.most)
+        if excess.asked is not None:
+            _put(self._bytes, model, _bounded(weight / excess.asked))
+        elif weight / self.bytes_per_token(model) < excess.most:  # so tokens are smaller than they were taken to be
+            _put(self._bytes, model, _bounded(weight / excess.most))
+
+
+def _bounded(measured: float) -> float:
+    return min(MOST, max(LEAST, measured))
+
+
+def _put(known: dict[str, Number], model: str, value: Number) -> None:
+    known[model] = value
+    if len(known) > KNOWN:
+        del known[next(iter(known))]
+
+
+def _family(model: str) -> int | None:
+    name = model.partition(":")[2].rpartition("/")[2].lower()
+    fitting = [family for family in FAMILIES if name.startswith(family)]
+    return FAMILIES[max(fitting, key=len)] if fitting else None

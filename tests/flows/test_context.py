@@ -1,0 +1,134 @@
+"""What a model is given of a long conversation, seen where it arrives: in the requests that a vendor gets."""
+
+import json
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from antiphon.providers.demo.server import DemoServer
+from antiphon.providers.demo.wire.base import Asked, Wire
+from tests.flows.conftest import KEY, Serving
+from tests.serving import Visitors
+
+VENDORS: dict[str, dict[str, Any]] = {
+    "openai": {"path": "/v1", "api_key": KEY},
+    "openai, responses": {"path": "/v1", "api_key": KEY, "api": "responses"},
+    "anthropic": {"path": "", "api_key": KEY},
+    "google": {"path": "/v1beta", "api_key": KEY},
+    "ollama": {"path": "", "api_key": KEY},
+}
+
+
+class Recording(DemoServer):
+    """The demo server, which keeps what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(api_key=KEY)
+        self.bodies: list[Any] = []
+
+    async def _answer(self, request: web.Request, raw: bytes, wire: Wire, asked: Asked) -> web.StreamResponse:
+        self.bodies.append(json.loads(raw))
+        return await super()._answer(request, raw, wire, asked)
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[Recording]:
+    server = Recording()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def of(vendor: Recording, name: str, **more: Any) -> dict[str, Any]:
+    section, name = dict(VENDORS[name]), name.partition(",")[0]
+    return {
+        "default_model": f"{name}:demo",
+        "providers": {name: {"base_url": vendor.root + section.pop("path"), **section}},
+        **more,
+    }
+
+
+def without_marks(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_marks(each) for key, each in value.items() if key != "cache_control"}
+    return [without_marks(each) for each in value] if isinstance(value, list) else value
+
+
+def marked(body: Any) -> int:
+    """How many messages of the past stand up to the last mark before the question."""
+    places = [at for at, message in enumerate(body["messages"]) if "cache_control" in json.dumps(message)]
+    return max((at + 1 for at in places if at < len(body["messages"]) - 1), default=0)
+
+
+async def test_the_next_turn_shares_what_was_marked_byte_for_byte(
+    house: Serving, vendor: Recording, visitors: Visitors
+) -> None:
+    async with house(**of(vendor, "anthropic")) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        await visitor.ask("/remember The railway in the cellar is green")
+        questions = ("What is 3 times 14?", "What is in the cellar?", "What is 17% of 2340?", "!echo the end")
+        for question in questions:
+            assert (await visitor.ask(question))["end"]["status"] == "answered"
+    firsts = [body for body in vendor.bodies if body["messages"][-1]["role"] == "user" and _asks(body)]
+    assert len(firsts) == len(questions)
+    assert "railway" in json.dumps(firsts[1]["messages"][-1])
+    for body, later in pairwise(firsts):
+        assert 2 <= json.dumps(body).count("cache_control") <= 4
+        assert "cache_control" in json.dumps(body["system"])
+        assert "railway" not in json.dumps(body["system"])
+        for field in ("tools", "system"):
+            assert json.dumps(body[field]) == json.dumps(later[field])
+        shared = without_marks(body["messages"][: marked(body)])
+        assert json.dumps(shared) == json.dumps(without_marks(later["messages"][: len(shared)]))
+    assert marked(firsts[-1]) == len(firsts[-1]["messages"]) - 1
+
+
+def _asks(body: Any) -> bool:
+    """Whether it is the first request of a turn, and none with results of tools."""
+    return "tool_result" not in json.dumps(body["messages"][-1])
+
+
+async def test_requests_of_a_conversation_go_to_one_place(
+    house: Serving, vendor: Recording, visitors: Visitors
+) -> None:
+    async with house(**of(vendor, "openai")) as workspace:
+        ann, ben = await visitors.enter(workspace.url), await visitors.enter(workspace.url, client_id="c2")
+        for visitor in (ann, ann, ben):
+            await visitor.ask("!echo here")
+    keys = [body["prompt_cache_key"] for body in vendor.bodies]
+    assert keys == [ann.conversation_id, ann.conversation_id, ben.conversation_id]
+
+
+@pytest.mark.parametrize("name", VENDORS)
+async def test_a_prompt_that_is_too_long_is_asked_again_with_less_and_the_next_one_fits(
+    house: Serving, vendor: Recording, visitors: Visitors, name: str
+) -> None:
+    async with house(**of(vendor, name)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        for number in range(10):
+            await visitor.ask(f"!echo {number} {'word ' * 200}")
+        vendor.bodies.clear()
+        answer = await visitor.ask("!window 2800 !echo still here")
+        assert (answer["end"]["status"], answer["text"]) == ("answered", "still here")
+        assert [part["type"] for part in answer["parts"]] == ["notice", "text"]
+        refused, taken = map(len, map(json.dumps, vendor.bodies))
+        assert taken < refused
+        vendor.bodies.clear()
+        again = await visitor.ask("!window 2800 !echo and here")
+        assert [part["type"] for part in again["parts"]] == ["text"]
+        assert len(vendor.bodies) == 1
+
+
+async def test_a_question_that_alone_is_too_long_is_told_so(
+    house: Serving, vendor: Recording, visitors: Visitors
+) -> None:
+    async with house(**of(vendor, "anthropic")) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        answer = await visitor.ask(f"!window 50 !echo {'word ' * 500}")
+        assert answer["end"]["status"] == "refused"
+        assert "too long for this model" in answer["text"]
+        assert len(vendor.bodies) == 1
+        assert (await visitor.ask("!echo well"))["text"] == "well"
