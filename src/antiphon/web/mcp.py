@@ -6,11 +6,13 @@ The official library is loaded only where this is served. Whom we answer to at a
 
 import logging
 from collections.abc import Mapping
+from contextlib import aclosing
 from importlib import import_module
 from typing import Any
 
+import anyio
 from msgspec import Struct, json
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.assistants.approvals import NOBODY_TO_ASK
 from antiphon.assistants.directory import Directory
@@ -81,7 +83,7 @@ class McpEndpoint:
                 self._server, stateless=True, json_response=True, max_request_body_size=self._serving.max_body_bytes
             )
             async with manager.run():
-                await manager.handle_request(scope, receive, send)
+                await _while_there(manager.handle_request, scope, receive, send)
 
     async def _list(self, _: Any, __: Any) -> Any:
         offered = [
@@ -120,11 +122,12 @@ class McpEndpoint:
             answering = await self._answerer.begin(_asked(name, question), person)
         except RefusedError as refused:
             return self._result(refused.error.message, failed=True)
-        async for event in answering.events():
-            if isinstance(event, ApiError):
-                return self._result("\n\n".join(filter(None, ("".join(said), event.message))), failed=True)
-            if isinstance(event, TextDelta):
-                said.append(event.text)
+        async with aclosing(answering.events()) as events:
+            async for event in events:
+                if isinstance(event, ApiError):
+                    return self._result("\n\n".join(filter(None, ("".join(said), event.message))), failed=True)
+                if isinstance(event, TextDelta):
+                    said.append(event.text)
         return self._result("".join(said), failed=False)
 
     def _tools(self) -> Mapping[str, Tool[..., Any]]:
@@ -146,6 +149,29 @@ class McpEndpoint:
     def _result(self, text: str, *, failed: bool) -> Any:
         content = [self._types.TextContent(type="text", text=text)]
         return self._types.CallToolResult(content=content, is_error=failed)
+
+
+async def _while_there(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers by `app`, which reads the request and then listens no more, until the client has gone: nobody reads what
+    is done for it from there on."""
+    whole = anyio.Event()
+
+    async def read() -> Message:
+        message = await receive()
+        if not message.get("more_body", False):
+            whole.set()
+        return message
+
+    async def watch(scope: anyio.CancelScope) -> None:
+        await whole.wait()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch, group.cancel_scope)
+        await app(scope, read, send)
+        group.cancel_scope.cancel()
 
 
 def _asked(assistant: str, question: str) -> AskedCompletion:

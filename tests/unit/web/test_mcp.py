@@ -12,7 +12,7 @@ from mcp import Client
 
 from antiphon import Assistant, ToolError, Workspace, tool
 from antiphon.tools.clock import clock
-from tests.serving import serving
+from tests.serving import LONGEST, serving
 
 
 @tool
@@ -27,12 +27,32 @@ def hidden() -> str:
     return "hidden"
 
 
-ASSISTANT = Assistant("guide", description="Knows things.", tools=[clock, refuse, hidden])
+class Waits:
+    """What becomes of a call that never ends by itself."""
+
+    def __init__(self) -> None:
+        self.begun, self.stopped = asyncio.Event(), asyncio.Event()
+
+
+WAITS = Waits()
+
+
+@tool
+async def wait() -> None:
+    """Wait."""
+    WAITS.begun.set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        WAITS.stopped.set()
+
+
+ASSISTANT = Assistant("guide", description="Knows things.", tools=[clock, refuse, hidden, wait])
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[Workspace]:
-    mcp = {"serve": True, "serve_tools": ["clock", "refuse", "missing"]}
+    mcp = {"serve": True, "serve_tools": ["clock", "refuse", "wait", "missing"]}
     async with serving(tmp_path, added=(ASSISTANT, Assistant("other")), mcp=mcp) as workspace:
         yield workspace
 
@@ -45,7 +65,7 @@ def said(result: Any) -> tuple[str, bool]:
 async def test_assistants_are_asked_and_tools_are_called(house: Workspace, mode: str) -> None:
     async with Client(f"{house.url}/mcp", mode=mode) as client:
         offered = {each.name: each for each in (await client.list_tools()).tools}
-        assert set(offered) == {"ask_guide", "ask_other", "clock", "refuse"}
+        assert set(offered) == {"ask_guide", "ask_other", "clock", "refuse", "wait"}
         assert offered["ask_guide"].description == "Asks the assistant guide. Knows things."
         assert "timezone" in offered["clock"].input_schema["properties"]
         assert said(await client.call_tool("ask_guide", {"question": "!echo hello there"})) == ("hello there", False)
@@ -81,6 +101,17 @@ async def test_answers_do_not_mix(house: Workspace) -> None:
             return said(await client.call_tool("ask_other", {"question": f"!echo number {number}"}))[0]
 
     assert await asyncio.gather(*map(ask, range(8))) == [f"number {number}" for number in range(8)]
+
+
+async def test_who_goes_away_stops_what_was_done_for_them(house: Workspace) -> None:
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "wait", "arguments": {}}}
+    headers = {"Accept": "application/json, text/event-stream"}
+    async with aiohttp.ClientSession(headers=headers) as client:
+        asking = asyncio.create_task(client.post(f"{house.url}/mcp", json=asked))
+        await WAITS.begun.wait()
+        asking.cancel()
+        async with asyncio.timeout(LONGEST):
+            await WAITS.stopped.wait()
 
 
 async def test_other_sites_other_names_and_other_methods_are_turned_away(house: Workspace) -> None:

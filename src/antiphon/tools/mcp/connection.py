@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import anyio
+import msgspec
 
 from antiphon.errors import ToolError
 from antiphon.runtime.threads import run_async
@@ -27,7 +28,9 @@ from antiphon.tools.mcp.config import McpServerSettings
 _FIRST_PAUSE, _LAST_PAUSE = 0.5, 60.0
 _REFRESH_SECONDS = 30.0
 _ANSWER_SECONDS = 15.0
+_LEAST_PAUSE = 1.0  # between two readings of the list, however often a server says that it changed
 _MOST_TOOLS = 128
+_SCHEMA_LIMIT = 32 * 1024  # bytes: each request to a model carries the schemas of all its tools
 _MOST_PAGES = 20
 _NAME_LIMIT = 64
 # The library passes these on; a server is given PATH, HOME and what its settings say.
@@ -95,6 +98,8 @@ class McpConnection:
                         self._wake = anyio.Event()
                         with anyio.fail_after(_ANSWER_SECONDS):
                             await self._list(client)
+                        with anyio.move_on_after(_LEAST_PAUSE):
+                            await self._ended.wait()
 
     async def _transport(self, stack: AsyncExitStack) -> Any:
         settings = self.settings
@@ -134,7 +139,8 @@ class McpConnection:
         made: dict[str, Tool[..., Any]] = {}
         for each in found:
             name = tool_name(self.name, each.name)
-            if each.input_schema.get("type") != "object" or name in made:
+            size = len(msgspec.json.encode(each.input_schema))
+            if each.input_schema.get("type") != "object" or size > _SCHEMA_LIMIT or name in made:
                 log.warning("mcp.tool_left_out", server=self.name, tool=name)
                 continue
             made[name] = given_tool(

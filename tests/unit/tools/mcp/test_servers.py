@@ -21,6 +21,7 @@ from antiphon.tools.mcp.connection import tool_name
 from antiphon.tools.mcp.servers import McpServers
 
 PROGRAM = str(Path(__file__).parents[3] / "mcp_server.py")
+FLOOD = str(Path(__file__).parents[3] / "mcp_flood.py")
 
 
 @asynccontextmanager
@@ -112,6 +113,16 @@ async def test_a_list_that_changes_is_read_again(context: ToolContext) -> None:
         await (await tool(found, "things__grow")).call("", context)
         await until(lambda: len(changes) == 2)
         assert (await (await tool(found, "things__newcomer")).call("", context)).text == "new"
+
+
+async def test_a_list_that_changes_all_the_time_is_read_now_and_then() -> None:
+    changes: list[float] = []
+    flood = {"command": sys.executable, "args": [FLOOD]}
+    async with servers(lambda: changes.append(time.monotonic()), flood=flood) as found:
+        await until(lambda: len(changes) == 3)
+        assert changes[2] - changes[1] > 0.9
+        ((only,),) = found.tools().values()
+        assert only.name.startswith("flood__read_"), "a schema of a megabyte goes to no model"
 
 
 async def test_who_hangs_or_is_not_there_holds_up_nobody(context: ToolContext) -> None:
