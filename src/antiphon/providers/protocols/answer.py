@@ -109,7 +109,9 @@ class AnswerDecoder(ABC):
     def _fail(self, error: Error) -> None:
         if self.done:
             return
-        self._report()
+        # Behind a bill an error would not be the first event, and nobody would ask again or ask another model.
+        if self._given or self._out or error.kind == "filtered":
+            self._report()
         self._out.append(error)
         self.done = True
 

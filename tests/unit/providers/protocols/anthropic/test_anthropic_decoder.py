@@ -183,6 +183,15 @@ def test_an_error_in_the_middle_keeps_what_was_said_and_its_cost() -> None:
     assert (last.kind, last.retryable) == ("overload", True)
 
 
+def test_an_error_before_the_first_word_is_the_first_event_so_that_somebody_is_asked_again() -> None:
+    """Claude sends its bill first, also when it is overloaded right behind it."""
+    overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    for events, kind in ((decode(sse(START, overloaded)), "overload"), (decode(sse(START), cut=True), "interrupted")):
+        (error,) = events
+        assert isinstance(error, Error)
+        assert (error.kind, error.retryable) == (kind, True)
+
+
 def test_an_error_without_a_word_around_it() -> None:
     (last,) = decode(b'event: error\ndata: {"message": "Overloaded"}\n\n')
     assert isinstance(last, Error)
