@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,7 @@ from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import Live
 from antiphon.conversation.neighbours import Neighbours
 from antiphon.conversation.outbox import Outbox
+from antiphon.conversation.replay import Replay
 from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ChannelMessage
@@ -190,8 +191,7 @@ class Workspace:
 
     async def start(self) -> None:
         """Starts everything but the listener. Raises `ConfigError` or `ServiceError` naming the part that failed."""
-        if not len(self.assistants):
-            self._built_in = self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
+        self._add_built_in()
         if not self._lifecycle.running:
             # Here and not in the constructor: adapters and services are added in between.
             self.services.build()
@@ -208,6 +208,22 @@ class Workspace:
             await self._lifecycle.stop()
         finally:
             self._belongings.close()
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[Replay]:
+        """Runs what answers are made from and nothing that people reach, also beside whoever answers from the database:
+        for trials. `storage.open.to_read` makes settings for that."""
+        self._add_built_in()
+        self.services.build()
+        order = Lifecycle(start_limit=self.config.services.start_seconds)
+        order.add("the store", self.store.start, self.store.stop)
+        order.add("the memory", self.memory.start, self.memory.stop)
+        order.add("the models", self.models.start, self.models.stop)
+        order.add("the services", None, self.services.aclose)
+        order.add("the MCP servers", self._equipment.start, self._equipment.stop)
+        with closing(self._belongings):
+            async with order:
+                yield self._flow.replay()
 
     # --- settings that change while it runs -----------------------------------------------------------------------
 
@@ -368,6 +384,10 @@ class Workspace:
             "Data": f"`{self.data}`",
             **({"Left alone because they keep failing": resting} if resting else {}),
         }
+
+    def _add_built_in(self) -> None:
+        if not len(self.assistants):
+            self._built_in = self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
 
     def _built_in_tools(self) -> list[AnyTool]:
         offered = [*map(self.tools.get, self.tools.names()), *OF_ASSISTANTS]

@@ -1098,3 +1098,44 @@ async def test_a_file_is_there_or_its_message_is_refused_when_both_happen_at_onc
         assert there or isinstance(accepted, ValidationError)
     for made in stores:
         await made.stop()
+
+
+# --- the past -----------------------------------------------------------------------------------------------------
+
+
+async def test_turns_that_a_model_answered_are_found_later(store: Store) -> None:
+    assert await store.turns.last() is None
+    asked = [await ask(store, f"Question {number}", place="a" if number % 2 else "b") for number in range(6)]
+    for each in asked[:4]:
+        await store.inbox.finish(each.turn, structs.replace(ANSWERED, model="demo"), reply("Yes."))
+    await store.inbox.finish(asked[4].turn, TurnRecord(outcome="answered"), reply("The answer to a command."))
+    past = await store.turns.get(asked[2].turn.id)
+    assert past is not None
+    assert (past.turn, past.record.model) == (asked[2].turn, "demo")
+    for unknown in (asked[4], asked[5]):  # answered by no model, and not ended
+        assert await store.turns.get(unknown.turn.id) is None
+    last = await store.turns.last()
+    assert last is not None
+    assert last.turn == asked[3].turn
+    in_b = asked[2].conversation.id
+    latest = await store.turns.latest(in_b)
+    earlier = await store.turns.latest(in_b, upto=asked[2].turn.ticket - 1)
+    assert latest is not None
+    assert earlier is not None
+    assert (latest.turn.id, earlier.turn.id) == (asked[2].turn.id, asked[0].turn.id)
+    assert await store.turns.latest(new_id()) is None
+
+
+async def test_past_turns_come_in_pages_oldest_first(store: Store) -> None:
+    asked = [await ask(store, f"Question {number}", place="a" if number % 2 else "b") for number in range(5)]
+    for each in asked:
+        await store.inbox.finish(each.turn, structs.replace(ANSWERED, model="demo"), reply("Yes."))
+    ids = [each.turn.id for each in asked]
+    first = await store.turns.page(limit=2)
+    rest = await store.turns.page(after=first[-1].turn.id)
+    assert [past.turn.id for past in (*first, *rest)] == ids
+    of_one = await store.turns.page(conversation_id=asked[1].conversation.id)
+    assert [past.turn.id for past in of_one] == [ids[1], ids[3]]
+    since = await store.turns.page(since=asked[3].turn.created_at)
+    assert [past.turn.id for past in since] == ids[3:]
+    assert await store.turns.page(since=now() + timedelta(hours=1)) == []

@@ -119,9 +119,16 @@ class Assistant:
     def with_tools(self, more: Sequence[AnyTool]) -> "Assistant":
         """The same with further tools; those of its own keep their names."""
         by_name = {**{each.name: each for each in more}, **self._by_name}
+        return self.changed(tools=tuple(by_name.values()))
+
+    def changed(
+        self, *, instructions: str | Prompt | None = None, tools: Sequence[AnyTool] | None = None
+    ) -> "Assistant":
+        """The same with other instructions, or with these tools and no others."""
+        by_name = self._by_name if tools is None else {each.name: each for each in tools}
         other = copy(self)
         values = {"tools": tuple(by_name.values()), "specs": tuple(map(_spec, by_name.values())), "_by_name": by_name}
-        for field, value in values.items():
+        for field, value in (values | {"instructions": instructions or self.instructions}).items():
             object.__setattr__(other, field, value)
         return other
 

@@ -1,6 +1,7 @@
 """What a model is given of a conversation: instructions, as much of the history as fits, and the question."""
 
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime
 
 from msgspec import structs
@@ -63,6 +64,12 @@ class ContextBuilder:
         if past:
             past[-1] = structs.replace(past[-1], keep=True)
         return (system, *past, question)
+
+    def on(self, day: datetime) -> "ContextBuilder":
+        """The same on another day. It keeps histories of its own."""
+        other = copy(self)
+        vars(other).update(_today=lambda: day, histories=Histories(self.histories.most_messages, self._budget))
+        return other
 
     def instructions(self, assistant: Assistant) -> ChatMessage:
         """What an assistant is told that another one asks. Raises as `build`."""

@@ -39,7 +39,7 @@ class AssistantFactory:
             return own[name]
         if ":" not in name:
             return tool_registry().get(name)
-        found = _imported(name, "tool")
+        found = imported(name, "tool")
         return found if isinstance(found, Tool) else tool(found)
 
 
@@ -59,7 +59,7 @@ def _made(section: AssistantSection) -> Assistant:
 
 
 def _factory(name: str) -> type[AssistantFactory]:
-    found = _imported(name, "factory") if ":" in name else Registry("factory", _only_factory, group=GROUP).get(name)
+    found = imported(name, "factory") if ":" in name else Registry("factory", _only_factory, group=GROUP).get(name)
     if not (isinstance(found, type) and issubclass(found, AssistantFactory)):
         raise ConfigError(f"{name} is no AssistantFactory: name a class that inherits from it.")
     return found
@@ -76,7 +76,8 @@ def _is_own_factory(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, AssistantFactory) and value is not AssistantFactory
 
 
-def _imported(address: str, what: str) -> Any:
+def imported(address: str, what: str) -> Any:
+    """What `module:name` names. Raises `ConfigError` where that cannot be loaded."""
     module, _, name = address.partition(":")
     try:
         return getattr(import_module(module), name)

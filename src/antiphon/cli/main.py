@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from antiphon import __version__
+from antiphon.cli.options import AsJson, ConfigFile, Debug, ReplayOptions, taking
 from antiphon.errors import AntiphonError
 
 app = typer.Typer(
@@ -18,11 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file; antiphon.yaml when there is one.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug lines.")]
 
 
 def _say_version(wanted: bool) -> None:
@@ -138,6 +136,15 @@ def migrate(
     from antiphon.cli.migrate import migrate as run
 
     run(config, to=to, check=check, sql=sql, debug=debug)
+
+
+@app.command()
+@taking(ReplayOptions)
+def replay(options: ReplayOptions) -> None:
+    """Answer a turn that was stored once more, and show both answers. Nothing is stored."""
+    from antiphon.cli.replay import replay as run
+
+    run(options)
 
 
 @app.command("demo-server")

@@ -10,6 +10,7 @@ from antiphon.assistants.directory import Directory
 from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.selector import ModelSelector
+from antiphon.assistants.trial import Trials
 from antiphon.commands.base import Commands
 from antiphon.conversation.approvals import Approvals
 from antiphon.conversation.asking import Asking
@@ -22,6 +23,7 @@ from antiphon.conversation.keeping import ConversationKeeper
 from antiphon.conversation.live import Live
 from antiphon.conversation.others import Others
 from antiphon.conversation.outbox import Outbox
+from antiphon.conversation.replay import Replay
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.telling import Telling
@@ -64,6 +66,17 @@ class Flow:
         """Who keeps conversations that took place elsewhere."""
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=metrics)
         return ConversationKeeper(history, self.store.inbox, ending, self.live)
+
+    def replay(self) -> Replay:
+        """Stored turns answered again, and trials of any kind, by the same parts."""
+        trials = Trials(
+            self.providers,
+            services=self.services,
+            guardrails=self.guardrails,
+            demands=self.tools.approval,
+            budgets=self.budgets.settings,
+        )
+        return Replay(self.store, self.assistants, self.context, self.remembered, trials)
 
     def build(self, drain_seconds: float, others: Others, metrics: Metrics) -> tuple[MessageRouter, Approvals]:
         """The way in to it, and that of answers to what it asks; not yet started. `others` are the processes that

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Protocol
+from typing import Protocol, Self
 
 from msgspec import Struct
 
@@ -101,6 +101,13 @@ class Lifecycle:
         failed = await self._stop_all()
         if failed:
             raise ServiceError(f"Not stopped in order: {', '.join(failed)}; see the log for the reasons.")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     async def _start(self, part: _Part) -> None:
         if part.start is None:

@@ -28,6 +28,7 @@ from antiphon.domain import (
 from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.files import FileStore
 from antiphon.storage.spending import LedgerStore
+from antiphon.storage.turns import TurnStore
 
 LOCAL_ACCOUNT = ("web", "local")
 """The account (adapter, name there) of whoever sits at this machine when nobody has to log in."""
@@ -335,6 +336,7 @@ class Store(Protocol):
     files: FileStore
     approvals: ApprovalStore
     nodes: NodeStore
+    turns: TurnStore
 
     async def start(self) -> None: ...
 

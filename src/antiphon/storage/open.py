@@ -22,6 +22,15 @@ def open_store(settings: DatabaseSettings, *, node: str = "", metrics: Metrics |
     return cast("Store", _load("sqlite.store").SqliteStore(settings, node=node, metrics=metrics))
 
 
+def to_read(settings: DatabaseSettings) -> DatabaseSettings:
+    """The settings for a database that is there, beside whoever answers from it: nothing is made and no schema changed.
+    Raises `ServiceError` when there is none."""
+    path = None if is_server(settings) else path_of(settings.url)
+    if path is not None and not path.exists():
+        raise ServiceError(f"There is no database {path} yet. Look into database.url, or begin with `antiphon serve`.")
+    return settings.model_copy(update={"migrate": "check"})
+
+
 def open_claim(
     settings: DatabaseSettings, lost: Callable[[ServiceError], object] = lambda _: None, *, node: str = ""
 ) -> Claim:

@@ -1,6 +1,7 @@
 """What is remembered of a person and fits what they say, for the prompt of a turn."""
 
 import asyncio
+from datetime import datetime
 
 from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.estimate import size
@@ -30,8 +31,9 @@ class FittingFacts:
         self._finder = finder
         self._budget = settings.prompt_tokens * assistants.bytes_per_token
 
-    async def block(self, person_id: str, question: str) -> str:
-        """The facts of this person as lines between marks, the fitting ones first; empty when there are none."""
+    async def block(self, person_id: str, question: str, *, before: datetime | None = None) -> str:
+        """The facts of this person as lines between marks, the fitting ones first; empty when there are none. With
+        `before` only those that were remembered by then."""
         if not self._budget or not question.strip():
             return ""
         try:
@@ -42,6 +44,8 @@ class FittingFacts:
             return ""
         room, lines = self._budget - size(_HEAD) - size(_FOOT), list[str]()
         for fact, _ in found:
+            if before is not None and fact.created_at >= before:
+                continue
             line = _line(fact)
             room -= size(line) + 1
             if room < 0:

@@ -34,8 +34,10 @@ from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
 from antiphon.storage.sql.spending import SqlLedger
 from antiphon.storage.sql.states import SqlStates
+from antiphon.storage.sql.turns import SqlTurns
 from antiphon.storage.sql.unit import Alone, P, T, Unit, run
 from antiphon.storage.sql.vectors import SqlVectors
+from antiphon.storage.turns import TurnStore
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics
 
@@ -60,6 +62,7 @@ class PostgresStore:
     files: FileStore
     approvals: ApprovalStore
     nodes: NodeStore
+    turns: TurnStore
 
     def __init__(self, settings: DatabaseSettings, *, node: str = "", metrics: Metrics | None = None) -> None:
         checked_url(settings)
@@ -92,6 +95,7 @@ class PostgresStore:
         self.files = SqlFiles(self)
         self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)
+        self.turns = SqlTurns(self)
 
     async def start(self) -> None:
         link = await connect(self._settings)

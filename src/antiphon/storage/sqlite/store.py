@@ -33,11 +33,13 @@ from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
 from antiphon.storage.sql.spending import SqlLedger
 from antiphon.storage.sql.states import SqlStates
+from antiphon.storage.sql.turns import SqlTurns
 from antiphon.storage.sql.unit import P, T, Unit, run
 from antiphon.storage.sql.vectors import SqlVectors
 from antiphon.storage.sqlite.connection import connect, has_room, identity_of, path_of, prepare
 from antiphon.storage.sqlite.faults import translated
 from antiphon.storage.sqlite.lane import Lane, WriteLane
+from antiphon.storage.turns import TurnStore
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics
 
@@ -64,6 +66,7 @@ class SqliteStore:
     files: FileStore
     approvals: ApprovalStore
     nodes: NodeStore
+    turns: TurnStore
 
     def __init__(self, settings: DatabaseSettings, *, node: str = "", metrics: Metrics | None = None) -> None:
         self._settings = settings
@@ -94,6 +97,7 @@ class SqliteStore:
         self.files = SqlFiles(self)
         self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)
+        self.turns = SqlTurns(self)
 
     async def start(self) -> None:
         writer, readers = await run_async(self._open)

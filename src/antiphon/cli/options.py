@@ -1,0 +1,75 @@
+"""Commands with many options: the options are fields of a dataclass, which the command is given whole."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+T = TypeVar("T")
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file; antiphon.yaml when there is one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug lines.")]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="Which model answers, as provider:model; several times for several.")
+]
+
+
+def taking(kind: type[T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:
+    """Decorator of a command that is given a `kind`, whose fields are its options."""
+
+    def decorate(command: Callable[[T], None]) -> Callable[..., None]:
+        def run(**values: Any) -> None:
+            command(kind(**values))
+
+        hints = get_type_hints(kind, include_extras=True)
+        parameters = [
+            inspect.Parameter(
+                each.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if each.default is MISSING else each.default,
+                annotation=hints[each.name],
+            )
+            for each in fields(kind)  # type: ignore[arg-type]  # a dataclass, which no bound can say
+        ]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+class ToolsAgain(StrEnum):
+    """What becomes of the calls of a replayed turn."""
+
+    recorded = "recorded"
+    live = "live"
+    none = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions:
+    """Of `antiphon replay`."""
+
+    turn: Annotated[
+        str | None, typer.Argument(help="Id of a turn, of a conversation, or conversation:ticket.", show_default=False)
+    ] = None
+    last: Annotated[bool, typer.Option("--last", help="The newest turn of all.")] = False
+    models: Models = None
+    prompt: Annotated[
+        str | None, typer.Option(help="Other instructions: a file, or a prompt as name or name:version.")
+    ] = None
+    assistant: Annotated[str | None, typer.Option(help="Another assistant, by name or as module:name.")] = None
+    times: Annotated[int, typer.Option(min=1, max=100, help="How often each model answers.")] = 1
+    tools: Annotated[
+        ToolsAgain,
+        typer.Option(help="Give calls what they were given then (recorded), carry them out (live), or offer none."),
+    ] = ToolsAgain.recorded
+    as_json: AsJson = False
+    config: ConfigFile = None
+    debug: Debug = False
