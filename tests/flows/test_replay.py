@@ -14,9 +14,11 @@ import pytest
 
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.trial import NOT_RECORDED
+from antiphon.cli.options import ReplayOptions
+from antiphon.cli.replay import replay as replay_command
 from antiphon.conversation.replay import Replay
 from antiphon.domain import new_id
-from antiphon.errors import ConfigError, NotFoundError, ServiceError
+from antiphon.errors import AntiphonError, ConfigError, NotFoundError, ServiceError
 from antiphon.providers.base import ChatMessage, ModelRequest
 from antiphon.providers.demo.provider import DemoProvider
 from antiphon.storage.config import DatabaseSettings
@@ -115,7 +117,7 @@ async def test_a_turn_is_made_again_of_what_it_was_made_of(url: str, tmp_path: P
         async with aside(house) as (replay, _):
             for request, turn_id in zip(there, turns, strict=True):
                 original = await replay.original(await replay.find(turn_id))
-                assert plain(original.messages) == plain(request.messages)
+                assert plain(original.prompt("demo")) == plain(request.messages)
                 trial = await replay.run(original)
                 assert original.answer is not None
                 assert (trial.ended.text, trial.model) == (original.answer.text, "demo")
@@ -124,7 +126,7 @@ async def test_a_turn_is_made_again_of_what_it_was_made_of(url: str, tmp_path: P
 
 
 def plain(messages: tuple[ChatMessage, ...]) -> list[tuple[str, str]]:
-    return [(message.role, message.text) for message in messages]
+    return [(message.role, message.text + message.notes) for message in messages]
 
 
 async def test_a_long_conversation_gives_the_newest_before_the_turn(tmp_path: Path, asked: Asked) -> None:
@@ -138,7 +140,7 @@ async def test_a_long_conversation_gives_the_newest_before_the_turn(tmp_path: Pa
         async with aside(house) as (replay, _):
             ticket = next(each["ticket"] for each in visitor.shown() if each["text"] == "Say 7")
             past = await replay.find(f"{visitor.conversation_id}:{ticket}")
-            assert plain((await replay.original(past)).messages) == plain(there.messages)
+            assert plain((await replay.original(past)).prompt("demo")) == plain(there.messages)
     await visitors.close()
 
 
@@ -165,7 +167,7 @@ async def test_calls_are_given_what_they_were_given_and_nothing_is_done(tmp_path
             # The recorded calls of one turn are not those of another one.
             other = await replay.original(await replay.find(bought["turn_id"]))
             strange = await replay.trials.answer(
-                SHOP, "demo", other.messages, tools="recorded", recorded=original.calls
+                SHOP, "demo", other.prompt("demo"), tools="recorded", recorded=original.calls
             )
             assert [(call.status, call.result) for call in strange.calls] == [("failed", NOT_RECORDED)]
         assert ORDERED == ["tea"]
@@ -199,14 +201,15 @@ async def test_another_assistant_and_other_instructions_get_the_same_question(tm
         async with aside(house, SHOP) as (replay, other):
             past = await replay.find(None)
             original = await replay.original(past, assistant=SHOP)
-            assert plain(original.messages) == [("system", "You sell things."), ("user", "Say hello")]
+            assert plain(original.prompt("demo")) == [("system", "You sell things."), ("user", "Say hello")]
             original = await replay.original(past, instructions="Be brief.")
-            assert original.messages[0].text == "Be brief."
+            assert original.prompt("demo")[0].text == "Be brief."
             told = other.prompts.register("shorter", "You are {assistant}. Use one word.")
             await replay.run(await replay.original(past, instructions=told))
             assert asked[-1].messages[0].text == "You are shop. Use one word."
+            strange = await replay.original(past, instructions=type(told)("nothing"))
             with pytest.raises(ConfigError, match="no prompt 'nothing'"):
-                await replay.original(past, instructions=type(told)("nothing"))
+                await replay.run(strange)
     await visitors.close()
 
 
@@ -304,26 +307,35 @@ async def test_beside_the_server_and_without_it_nothing_changes(served: Served, 
     assert await asyncio.to_thread(everything, tmp_path / "data" / "antiphon.db") == before
 
 
-async def test_what_is_wrong_is_one_sentence(served: Served, tmp_path: Path) -> None:
-    assert await asyncio.to_thread(run, tmp_path) == (
+def test_without_a_name_or_a_database_it_says_what_to_do(tmp_path: Path) -> None:
+    assert run(tmp_path) == (
         1,
         "",
         "antiphon: Name a turn, a conversation or conversation:ticket; --last takes the newest turn.\n",
     )
-    code, _, said = await asyncio.to_thread(run, tmp_path, "--last")
+    code, _, said = run(tmp_path, "--last")
     assert (code, "There is no database" in said) == (1, True)
     assert not (tmp_path / "data").exists()
-    served.start()
-    await ask(served, "Say hello")
-    served.stop()
-    for arguments, sentence in {
-        ("--model", "nothing:new"): "There is no provider “nothing”",
-        ("--prompt", "missing.md:x"): "There is no file missing.md:x",
-        ("--assistant", "nobody"): "There is no assistant called 'nobody'",
-        ("--assistant", "json:dumps"): "json:dumps is no assistant",
-    }.items():
-        code, _, said = await asyncio.to_thread(run, tmp_path, "--last", *arguments)
-        assert (code, sentence in said) == (1, True), said
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        ({"models": ["nothing:new"]}, "There is no provider “nothing”"),
+        ({"prompt": "missing.md:x"}, "There is no file missing.md:x"),
+        ({"assistant": "nobody"}, "There is no assistant called 'nobody'"),
+        ({"assistant": "json:dumps"}, "json:dumps is no assistant"),
+    ],
+)
+async def test_what_is_wrong_is_one_sentence(wish: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    visitors = Visitors()
+    async with serving(tmp_path) as house:
+        await (await visitors.enter(house.url)).ask("Say hello")
+        settings = tmp_path / "a.yaml"
+        settings.write_text(json.dumps({"database": {"url": house.config.database.url}, "detect_local_models": False}))
+        with pytest.raises(AntiphonError, match=sentence):
+            await asyncio.to_thread(replay_command, ReplayOptions(last=True, config=settings, **wish))
+    await visitors.close()
 
 
 def test_a_database_of_another_version_is_left_as_it_is(tmp_path: Path) -> None:

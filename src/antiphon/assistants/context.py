@@ -68,7 +68,7 @@ class ContextBuilder:
     def on(self, day: datetime) -> "ContextBuilder":
         """The same on another day. It keeps histories of its own."""
         other = copy(self)
-        vars(other).update(_today=lambda: day, histories=Histories(self.histories.most_messages, self._budget))
+        vars(other).update(_today=lambda: day, histories=Histories(self.histories.most_messages, self.windows.most))
         return other
 
     def instructions(self, assistant: Assistant) -> ChatMessage:

@@ -1,6 +1,6 @@
 """A stored turn once more: another model, another prompt or another assistant, from what the turn was made from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -20,11 +20,11 @@ _PAGE = 500
 
 
 class Original(Struct, frozen=True, kw_only=True):
-    """A turn as it was: its answer, None where that is not kept, and the prompt of which it was made."""
+    """A turn as it was: its answer, None where that is not kept, and the prompt that a model is given for it."""
 
     past: PastTurn
     answer: Message | None
-    messages: tuple[ChatMessage, ...]
+    prompt: Callable[[str], tuple[ChatMessage, ...]]
     assistant: Assistant
 
     @property
@@ -96,7 +96,7 @@ class Replay:
         return Original(
             past=past,
             answer=next((each for each in messages if each.turn_id == turn.id and each.role != "user"), None),
-            messages=context.build(turn, who, conversation, person, history, facts),
+            prompt=lambda model: context.build(turn, who, conversation, person, history, model, facts),
             assistant=who,
         )
 
@@ -104,7 +104,7 @@ class Replay:
         """The turn answered again, by `model` or the one that answered it then. Raises as `Trials.answer` does."""
         model = model or original.past.record.model or ""
         return await self.trials.answer(
-            original.assistant, model, original.messages, tools=tools, recorded=original.calls
+            original.assistant, model, original.prompt(model), tools=tools, recorded=original.calls
         )
 
     async def _messages(self, past: PastTurn, enough: int) -> list[Message]:

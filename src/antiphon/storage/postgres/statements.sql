@@ -534,3 +534,37 @@ WHERE elsewhere.file_id = file_uses.file_id AND elsewhere.conversation_id != $1:
 -- name: file_use_drop
 -- parameters: conversation_id
 DELETE FROM file_uses WHERE file_uses.conversation_id = $1::VARCHAR
+
+-- name: turn_past
+-- parameters: id
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL AND inbox.id = $1::VARCHAR
+
+-- name: turn_past_upto
+-- parameters: conversation_id upto
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL AND inbox.conversation_id = $1::VARCHAR AND inbox.ticket <= $2::BIGINT ORDER BY inbox.ticket DESC
+ LIMIT 1 OFFSET 0
+
+-- name: turn_past_last
+-- parameters:
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL ORDER BY inbox.id DESC
+ LIMIT 1 OFFSET 0
+
+-- name: turn_past_page
+-- parameters: after since limit
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL AND inbox.id > $1::VARCHAR AND inbox.created_at >= $2::BIGINT ORDER BY inbox.id
+ LIMIT $3::BIGINT OFFSET 0
+
+-- name: turn_past_page_of
+-- parameters: after since conversation_id limit
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL AND inbox.id > $1::VARCHAR AND inbox.created_at >= $2::BIGINT AND inbox.conversation_id = $3::VARCHAR ORDER BY inbox.id
+ LIMIT $4::BIGINT OFFSET 0

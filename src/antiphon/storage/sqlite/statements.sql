@@ -439,3 +439,32 @@ WHERE elsewhere.file_id = file_uses.file_id AND elsewhere.conversation_id != :co
 
 -- name: file_use_drop
 DELETE FROM file_uses WHERE file_uses.conversation_id = :conversation_id
+
+-- name: turn_past
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL AND inbox.id = :id
+
+-- name: turn_past_upto
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL AND inbox.conversation_id = :conversation_id AND inbox.ticket <= :upto ORDER BY inbox.ticket DESC
+ LIMIT 1 OFFSET 0
+
+-- name: turn_past_last
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL ORDER BY inbox.id DESC
+ LIMIT 1 OFFSET 0
+
+-- name: turn_past_page
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL AND inbox.id > :after AND inbox.created_at >= :since ORDER BY inbox.id
+ LIMIT :limit OFFSET 0
+
+-- name: turn_past_page_of
+SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at, messages.attachments, inbox.state, inbox.record
+FROM inbox JOIN messages ON messages.id = inbox.message_id
+WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL AND inbox.id > :after AND inbox.created_at >= :since AND inbox.conversation_id = :conversation_id ORDER BY inbox.id
+ LIMIT :limit OFFSET 0
