@@ -30,6 +30,7 @@ from antiphon.providers.base import (
     Finish,
     ModelInfo,
     ModelRequest,
+    OutputSchema,
     Provider,
     ReasoningDelta,
     TextDelta,
@@ -159,6 +160,18 @@ async def test_it_tells_the_same_as_the_model_in_process(provider: HttpProvider,
     if usage is not None and protocol in WITHOUT_THINKING:
         usage = (*usage[:2], 0)
     assert _told(await _listen(provider, text)) == (*said, usage, ending)
+
+
+async def test_an_answer_has_the_form_that_was_asked_for(provider: HttpProvider) -> None:
+    field = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
+    form = {**field, "required": ["city", "days"], "additionalProperties": False}
+    asked = ModelRequest(
+        model=DEMO,
+        messages=(ChatMessage(role="user", text="Plan 3 days in Oslo."),),
+        output=OutputSchema(name="plan", schema=form),
+    )
+    text = "".join([event.text async for event in provider.stream(asked) if isinstance(event, TextDelta)])
+    assert msgspec.json.decode(text) == {"city": "Oslo", "days": 3}
 
 
 async def test_calls_without_ids_get_some(provider: HttpProvider) -> None:

@@ -196,12 +196,24 @@ async def test_an_answer_with_a_form_comes_whole_or_not_at_all(
         assert (json.loads(answer["text"]), answer["end"]["status"]) == ({"city": "Oslo", "days": 3}, "answered")
         deltas = visitor.named("delta", answer["turn_id"])
         assert "".join(each.get("text", "") for each in deltas) == answer["text"]
-        before = (await spent(workspace.url, "house"))[""]
-        wrong = await visitor.ask('!echo {"city": "Oslo"}')
+        filled = await visitor.ask("Three days? No, 4 days in Lisbon!")
+        assert json.loads(filled["text"]) == {"city": "Lisbon", "days": 4}
+        before = (await spent(workspace.url, "house"))[""]["calls"]
+        mended = await visitor.ask('!echo {"city": "Oslo"}')
+        assert json.loads(mended["text"]).keys() == {"city", "days"}
+        assert (await spent(workspace.url, "house"))[""]["calls"] - before == 2
+
+
+async def test_an_answer_that_never_gets_its_form_is_refused_and_paid(
+    house: Serving, vendor: DemoServer, visitors: Visitors
+) -> None:
+    form = {"type": "object", "properties": {"no": {"type": "string", "enum": []}}, "required": ["no"]}
+    async with house(added=(Assistant("clerk", output=form),), **over_http(vendor.url)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        wrong = await visitor.ask("Anything")
         assert wrong["end"]["reason"] == "The model did not answer in the form that is wanted. Ask again."
-        after = (await spent(workspace.url, "house"))[""]
-        assert after["calls"] - before["calls"] == 3
-        assert after["output_tokens"] - before["output_tokens"] == wrong["end"]["usage"]["output_tokens"]
+        (bill,) = (await spent(workspace.url, "house")).values()
+        assert (bill["calls"], bill["output_tokens"]) == (3, wrong["end"]["usage"]["output_tokens"])
         assert visitor.said.get(wrong["turn_id"], "") == ""
 
 

@@ -29,6 +29,7 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.demo.directives import NAMES, Directives, Fault, parse
 from antiphon.providers.demo.faults import Refusal, error_of, overlong
+from antiphon.providers.demo.forming import formed
 from antiphon.providers.demo.reading import Reading
 from antiphon.providers.demo.skills import limits, lookup, notes, other, past, sums, talk, times
 from antiphon.providers.demo.skills.base import Plan, Skill
@@ -93,7 +94,7 @@ def perform(request: ModelRequest, *, forgiven: bool = False) -> Script:
         refused = overlong(size, asked.window)
         told = Error(refused.kind, "too long by directive", refused.public, excess=refused.excess)
         return Script(events=(told,), refused=refused)
-    reply = _directed(asked, reading) or _reply(asked.rest, reading)
+    reply = _directed(asked, reading) or _formed(_reply(asked.rest, reading), asked.rest, reading)
     if asked.reason:
         reply = Utterance(thought=f"{_THINKING}{reply.thought}", text=reply.text, calls=reply.calls)
     return Script(
@@ -154,6 +155,15 @@ def _reply(text: str, reading: Reading) -> Utterance:
     return Utterance(
         thought="" if wishes else thought, text=introduction + "\n\n".join(dict.fromkeys(filter(None, said)))
     )
+
+
+def _formed(reply: Utterance, text: str, reading: Reading) -> Utterance:
+    """The reply as the data that is wanted instead of words, once no tool is to be asked any more."""
+    if reading.output is None or reply.calls:
+        return reply
+    said = reply.text.removeprefix(INTRODUCTION)
+    data = formed(reading.output, "\n".join((text, *reading.results)), said)
+    return Utterance(thought=reply.thought, text=msgspec.json.encode(data).decode())
 
 
 def _plans(text: str, reading: Reading) -> list[Plan]:

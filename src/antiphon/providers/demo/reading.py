@@ -1,5 +1,6 @@
 """What the demo model sees of a request: the question, what was said before, the tools, and what they answered."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from antiphon.providers.base import ModelRequest, ToolSpec
 from antiphon.providers.demo.schema import conforms
+from antiphon.providers.protocols.asking import FORM_IN_WORDS
 
 _ERROR = re.compile(r"(?i)error\b[:\s]*")
 
@@ -40,6 +42,7 @@ class Reading:
     def __init__(self, request: ModelRequest) -> None:
         self.tools: Mapping[str, ToolSpec] = {tool.name: tool for tool in request.tools}
         self._messages = request.messages
+        self._output = request.output
 
     @cached_property
     def _asked_at(self) -> int:
@@ -59,6 +62,19 @@ class Reading:
         """What the user said before, oldest first, as far as the request holds it."""
         before = self._messages[: max(0, self._asked_at)]
         return tuple(message.text[:ATTENTION] for message in before if message.role == "user")
+
+    @cached_property
+    def output(self) -> Mapping[str, Any] | None:
+        """The schema of the answer, where data is wanted; also one that was told in words."""
+        if self._output is not None:
+            return self._output.schema
+        told = (message.text.partition(FORM_IN_WORDS)[2] for message in self._messages if message.role == "system")
+        return next((schema for text in told if text and (schema := _first_object(text)) is not None), None)
+
+    @cached_property
+    def results(self) -> tuple[str, ...]:
+        """What tools have answered in this turn."""
+        return tuple(m.text for m in self._messages[self._asked_at + 1 :] if m.role == "tool")
 
     @cached_property
     def first(self) -> bool:
@@ -98,6 +114,15 @@ class Reading:
         if tool is None or not set(arguments) <= set(properties or ()) or not conforms(arguments, tool.parameters):
             return None
         return Wish(name=name, arguments=arguments)
+
+
+def _first_object(text: str) -> dict[str, Any] | None:
+    """The object at the beginning of a text that goes on behind it."""
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _answer(name: str, text: str) -> ToolAnswer:

@@ -123,7 +123,7 @@ def fill(schema: Any, text: str, rest: str) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     taken: set[str] = set()
     for name, rule in (properties or {}).items():
-        for value in _candidates(name, _plain(rule, schema), text, rest, name in required):
+        for value in candidates(name, plain(rule, schema), text, rest, required=name in required):
             if str(value) not in taken and conforms(value, rule, schema):
                 found[name] = value
                 taken.add(str(value))
@@ -131,19 +131,20 @@ def fill(schema: Any, text: str, rest: str) -> dict[str, Any] | None:
     return found if all(name in found for name in required) and conforms(found, schema) else None
 
 
-def _plain(rule: Any, root: Any) -> Mapping[str, Any]:
+def plain(rule: Any, root: Any) -> Mapping[str, Any]:
     """The rule behind a reference or an optional value."""
     if not isinstance(rule, Mapping):
         return {}
     if "$ref" in rule:
-        return _plain(_resolve(rule["$ref"], root), None) if root is not None else {}
+        return plain(_resolve(rule["$ref"], root), None) if root is not None else {}
     for choice in rule.get("anyOf") or ():
         if isinstance(choice, Mapping) and choice.get("type") != "null":
-            return _plain(choice, root)
+            return plain(choice, root)
     return rule
 
 
-def _candidates(name: str, rule: Mapping[str, Any], text: str, rest: str, required: bool) -> Iterator[Any]:
+def candidates(name: str, rule: Mapping[str, Any], text: str, rest: str, *, required: bool) -> Iterator[Any]:
+    """What `text` may hold for a field of this name and rule, the likeliest first."""
     said = re.search(rf"(?i)\b{re.escape(name)}\s*[=:]\s*(\"[^\"]*\"|[^\s,;]+)", text)
     if said:
         yield from _read(said[1].strip('"'), rule)

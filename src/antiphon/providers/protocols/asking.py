@@ -13,6 +13,9 @@ from antiphon.providers.base import ChatMessage, File, OutputSchema
 SOUNDS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 """Types of sound that OpenAI hears, by its names for them."""
 
+FORM_IN_WORDS = "Answer with one JSON value and nothing around it. It must fit this JSON Schema: "
+"""What stands before a schema that is told in words."""
+
 _NINE = re.compile(r"[A-Za-z0-9]{9}")
 _LONGEST_ID = 40
 """Characters of an id that OpenAI takes back."""
@@ -21,7 +24,7 @@ _LONGEST_ID = 40
 def in_words(output: OutputSchema) -> str:
     """The form of an answer, for a vendor who has no field for it."""
     schema = msgspec.json.encode(output.schema).decode()
-    return f"Answer with one JSON value and nothing around it. It must fit this JSON Schema: {schema}"
+    return f"{FORM_IN_WORDS}{schema}"
 
 
 def with_order(messages: tuple[ChatMessage, ...], order: str) -> tuple[ChatMessage, ...]:

@@ -30,7 +30,7 @@ from antiphon.providers.base import (
     UsageReport,
 )
 from antiphon.providers.demo.faults import Refusal
-from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner
+from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner, wanted_form
 from antiphon.providers.demo.wire.signing import is_signed, signature
 from antiphon.providers.demo.wire.sse import server_event
 
@@ -79,6 +79,7 @@ class MessagesBody(Struct, frozen=True):
     tools: list[MessagesTool] = []
     tool_choice: dict[str, Any] = {}
     temperature: float | None = None
+    output_config: dict[str, Any] = {}
 
 
 _decoder = msgspec.json.Decoder(MessagesBody)
@@ -105,6 +106,7 @@ class AnthropicWire:
             tools=tuple(_tool(tool) for tool in read.tools if _allows(read.tool_choice, tool.name)),
             temperature=read.temperature,
             max_tokens=read.max_tokens,
+            output=wanted_form((read.output_config.get("format") or {}).get("schema")),
         )
         return Asked(request=request, stream=read.stream)
 

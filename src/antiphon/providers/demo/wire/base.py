@@ -7,11 +7,11 @@ directive and every fault with it over HTTP.
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
-from antiphon.providers.base import Event, ModelRequest
+from antiphon.providers.base import Event, ModelRequest, OutputSchema
 from antiphon.providers.demo.faults import Refusal
 
 
@@ -38,6 +38,13 @@ class Asked(Struct, frozen=True, kw_only=True):
     request: ModelRequest
     stream: bool
     usage: bool = True
+
+
+def wanted_form(schema: Any, name: Any = None) -> OutputSchema | None:
+    """The form of the answer that a body asks for; None where it asks for none."""
+    if not isinstance(schema, Mapping):
+        return None
+    return OutputSchema(name=name if isinstance(name, str) else "answer", schema=schema)
 
 
 class ErrorReply(Struct, frozen=True, kw_only=True):

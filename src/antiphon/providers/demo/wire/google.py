@@ -30,7 +30,7 @@ from antiphon.providers.base import (
     UsageReport,
 )
 from antiphon.providers.demo.faults import Refusal
-from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner
+from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner, wanted_form
 from antiphon.providers.demo.wire.signing import is_signed, signature
 from antiphon.providers.demo.wire.sse import server_event
 from antiphon.providers.protocols.arguments import as_object
@@ -92,6 +92,7 @@ class GoogleWire:
             tools=tuple(_tools(read)),
             temperature=config.get("temperature"),
             max_tokens=config.get("maxOutputTokens"),
+            output=wanted_form(config.get("responseJsonSchema")),
         )
         return Asked(request=request, stream=path["method"] == "streamGenerateContent")
 

@@ -29,7 +29,7 @@ from antiphon.providers.base import (
     UsageReport,
 )
 from antiphon.providers.demo.faults import Refusal
-from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner
+from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner, wanted_form
 from antiphon.providers.protocols.arguments import as_object
 
 _REASONS: Mapping[str, str] = {"length": "length", "filtered": "content_filter"}
@@ -75,6 +75,7 @@ class TalkBody(Struct, frozen=True):
     stream: bool = True
     think: bool | Literal["low", "medium", "high", "max"] | None = None
     options: TalkOptions = TalkOptions()
+    format: dict[str, Any] | str | None = None
 
 
 _decoder = msgspec.json.Decoder(TalkBody)
@@ -96,6 +97,7 @@ class OllamaWire:
             tools=tuple(_tool(tool.function) for tool in read.tools),
             temperature=read.options.temperature,
             max_tokens=read.options.num_predict,
+            output=wanted_form(read.format),
         )
         return Asked(request=request, stream=read.stream)
 

@@ -18,11 +18,12 @@ from antiphon.providers.base import (
     Error,
     Event,
     ModelRequest,
+    OutputSchema,
     ToolCall,
     ToolSpec,
 )
 from antiphon.providers.demo.faults import Refusal
-from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner
+from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner, wanted_form
 from antiphon.providers.protocols.openai_chat.serving import Chunks, completion, error_body
 
 _encode = msgspec.json.Encoder().encode
@@ -67,6 +68,7 @@ class ChatBody(Struct, frozen=True):
     temperature: float | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    response_format: dict[str, Any] | None = None
 
     def request(self) -> ModelRequest:
         """The body as a provider sees it. `tool_choice` may forbid tools or leave one of them."""
@@ -76,7 +78,15 @@ class ChatBody(Struct, frozen=True):
             tools=tuple(_tool(tool.function) for tool in self.tools or () if self._allows(tool.function.name)),
             temperature=self.temperature,
             max_tokens=self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens,
+            output=self._output(),
         )
+
+    def _output(self) -> OutputSchema | None:
+        asked = self.response_format or {}
+        form = asked.get("json_schema")
+        if asked.get("type") != "json_schema" or not isinstance(form, Mapping):
+            return None
+        return wanted_form(form.get("schema"), form.get("name"))
 
     def _allows(self, name: str) -> bool:
         if isinstance(self.tool_choice, Mapping):

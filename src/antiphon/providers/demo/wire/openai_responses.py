@@ -19,6 +19,7 @@ from antiphon.providers.base import (
     Event,
     Finish,
     ModelRequest,
+    OutputSchema,
     ReasoningDelta,
     Remark,
     TextDelta,
@@ -30,7 +31,7 @@ from antiphon.providers.base import (
     UsageReport,
 )
 from antiphon.providers.demo.faults import Refusal
-from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner
+from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner, wanted_form
 from antiphon.providers.demo.wire.openai_chat import OpenAIChatWire
 from antiphon.providers.demo.wire.signing import is_signed, signature
 from antiphon.providers.demo.wire.sse import server_event
@@ -56,6 +57,13 @@ class ResponsesBody(Struct, frozen=True):
     tool_choice: Any = "auto"
     temperature: float | None = None
     max_output_tokens: int | None = None
+    text: dict[str, Any] = {}
+
+
+def _output(form: Any) -> OutputSchema | None:
+    if not isinstance(form, Mapping) or form.get("type") != "json_schema":
+        return None
+    return wanted_form(form.get("schema"), form.get("name"))
 
 
 _decoder = msgspec.json.Decoder(ResponsesBody)
@@ -80,6 +88,7 @@ class OpenAIResponsesWire:
             tools=tuple(_tool(tool) for tool in read.tools if _allows(read.tool_choice, tool.name)),
             temperature=read.temperature,
             max_tokens=read.max_output_tokens,
+            output=_output(read.text.get("format")),
         )
         return Asked(request=request, stream=read.stream)
 
