@@ -1,7 +1,11 @@
 """People on platforms are asked in words: what is to be done, and what to type."""
 
 import asyncio
+import json
 from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 
 from antiphon.commands.base import CommandCall
 from antiphon.conversation.outbox import Outbox
@@ -13,7 +17,7 @@ ATTEMPTS, FIRST_PAUSE = 6, 1.0
 """About half a minute. Whoever is not reached writes again some time, and is told then what was not done."""
 
 SHOWN = 1_000
-"""Characters of the arguments that are shown."""
+"""Characters of the arguments that are shown, shared among them."""
 
 log = get_logger(__name__)
 
@@ -84,5 +88,20 @@ def wanted_of(call: CommandCall, asked: Sequence[Approval]) -> tuple[Sequence[Ap
 
 
 def _shown(arguments: str) -> str:
-    line = " ".join(arguments.split())
-    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+    """As the tool reads them: of a name that is there twice the last value counts. Each value is cut by itself, so that
+    a long one hides no other, and characters that nobody sees are spelled out."""
+    try:
+        values = msgspec.json.decode(arguments, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return _cut(arguments, SHOWN)
+    each = SHOWN // max(1, len(values))
+    return f"{{{', '.join(f'{_written(name, each)}: {_written(value, each)}' for name, value in values.items())}}}"
+
+
+def _written(value: Any, most: int) -> str:
+    return _cut(json.dumps(value, ensure_ascii=False), most)
+
+
+def _cut(text: str, most: int) -> str:
+    line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text[:most])
+    return line if len(text) <= most else f"{line}… ({len(text):,} characters)"
