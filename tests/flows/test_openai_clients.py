@@ -355,7 +355,13 @@ async def test_an_answer_that_breaks_off_is_an_error_and_never_a_whole_one(clien
     [
         ({"model": "nobody"}, openai.NotFoundError, "model"),
         ({"model": "guide@nowhere:m"}, openai.NotFoundError, "model"),
+        ({"model": "guide@demo:" + "x" * 300}, openai.BadRequestError, "model"),
         ({"messages": []}, openai.BadRequestError, "messages"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://[::1"}}]}]},
+            openai.BadRequestError,
+            "messages[0].content[0].image_url.url",
+        ),
         ({"messages": [{"role": "user", "content": " "}]}, openai.BadRequestError, "messages[0].content"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, openai.BadRequestError, "messages[0].role"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, openai.BadRequestError, "messages[0]"),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Literal
 
 from msgspec import Struct, structs
@@ -19,6 +20,7 @@ from antiphon.providers.base import (
     Remark,
     TextDelta,
 )
+from antiphon.runtime.threads import run_async
 from antiphon.telemetry.logs import get_logger
 
 Action = Literal["refuse", "mask", "warn"]
@@ -30,6 +32,9 @@ held back, because it may be the beginning of something."""
 
 MOST_HELD = 8_192
 """Characters that are held back at most, for something that goes on and on."""
+
+LONG = 50_000
+"""Characters of a text that are looked at in a few milliseconds."""
 
 _BEFORE = 32  # characters that have gone out and are looked at again, for what has to stand at the edge of a word
 
@@ -113,12 +118,14 @@ class Judged(Struct, frozen=True):
     refused: Guardrail | None = None
 
 
-def judge(text: str, guardrails: Sequence[Guardrail]) -> Judged:
-    """What all `guardrails` say of a whole text."""
+def judge(text: str, guardrails: Sequence[Guardrail], *, earlier: bool = False) -> Judged:
+    """What all `guardrails` say of a whole text. In an `earlier` message, which nobody can take back any more, what
+    would refuse it is masked."""
     hits = [(guardrail, sorted(guardrail.find(text))) for guardrail in guardrails]
     hits = [(guardrail, found) for guardrail, found in hits if found]
     refused = next((guardrail for guardrail, _ in hits if guardrail.action == "refuse"), None)
-    masks = [each for guardrail, found in hits if guardrail.action == "mask" for each in found]
+    masking = {"mask", "refuse"} if earlier else {"mask"}
+    masks = [each for guardrail, found in hits if guardrail.action in masking for each in found]
     return Judged(_masked(text, masks), tuple(guardrail for guardrail, _ in hits), refused)
 
 
@@ -175,19 +182,20 @@ class Sieve:
 
 
 class Guarded(Around):
-    """Asks a model what may be asked, and lets out what may be said."""
+    """Asks a model what may be asked, and lets out what may be said; of one run."""
 
     def __init__(self, inner: Provider, guardrails: Sequence[Guardrail]) -> None:
         super().__init__(inner)
         self._inwards = [guardrail for guardrail in guardrails if guardrail.watches("in")]
         self._outwards = [guardrail for guardrail in guardrails if guardrail.watches("out")]
         self._told: set[str] = set()
+        self._judged: dict[tuple[str, bool], Judged] = {}
 
     def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
         return self._guarded(request)
 
     async def _guarded(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
-        request, judged = self._checked(request)
+        request, judged = await self._checked(request)
         for remark in self._remarks(judged.found):
             yield remark
         if judged.refused is not None:
@@ -206,14 +214,23 @@ class Guarded(Around):
                     yield _refusal(refused)
                     return
 
-    def _checked(self, request: ModelRequest) -> tuple[ModelRequest, Judged]:
+    async def _checked(self, request: ModelRequest) -> tuple[ModelRequest, Judged]:
         """The request as it may be asked, and what is said of the person's last message."""
         last, messages = Judged(""), list(request.messages)
-        for at, message in enumerate(messages if self._inwards else ()):
-            if message.role == "user":
-                last = judge(message.text, self._inwards)
-                messages[at] = structs.replace(message, text=last.text)
+        asked = [at for at, message in enumerate(messages) if message.role == "user"] if self._inwards else []
+        for at in asked:
+            last = await self._judge(messages[at].text, earlier=at != asked[-1])
+            messages[at] = structs.replace(messages[at], text=last.text)
         return structs.replace(request, messages=tuple(messages)), last
+
+    async def _judge(self, text: str, *, earlier: bool) -> Judged:
+        """Once for all rounds of a run, and a long text beside the loop, which others need meanwhile."""
+        known = self._judged.get((text, earlier))
+        if known is None:
+            judged = partial(judge, text, self._inwards, earlier=earlier)
+            known = judged() if len(text) <= LONG else await run_async(judged)
+            self._judged[text, earlier] = known
+        return known
 
     def _sifted(self, event: Event, said: Sieve, thought: Sieve) -> Iterator[Event]:
         """What becomes of an event. What is held back goes out before what is to be read behind it, and at the end; the

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.config import GuardrailSettings
 from antiphon.assistants.dialogue import AssistantReply, Dialogue
-from antiphon.assistants.guardrails import Guardrail, Sieve, check, judge, length, pattern
+from antiphon.assistants.guardrails import LONG, Guardrail, Sieve, check, judge, length, pattern
 from antiphon.assistants.private import of_the_house, personal_data, secrets
 from antiphon.domain import NoticePart, ReasoningPart, TextPart, ToolPart, Usage
 from antiphon.errors import ConfigError
@@ -77,6 +77,23 @@ async def test_what_is_refused_on_the_way_in_reaches_no_model() -> None:
     assert (reply.status, model.requests) == ("refused", [])
     assert reply.reason is not None
     assert KEY not in reply.reason
+
+
+async def test_what_was_refused_reaches_no_model_with_the_next_message_either() -> None:
+    model = ScriptedModel().says("Hello.")
+    dialogue = Dialogue(Assistant("guide", guardrails=[secrets(), length(200)]), model, "m")
+    assert (await dialogue.process_message(f"It is {KEY}")).status == "refused"
+    assert (await dialogue.process_message("x" * 250)).status == "refused"
+    assert (await dialogue.process_message("Hello")).status == "answered"
+    assert [message.text for message in model.requests[0].messages[1:]] == ["It is [secret]", "x" * 200 + "…", "Hello"]
+
+
+async def test_a_long_text_is_looked_at_like_any_other() -> None:
+    model = ScriptedModel().says("Hello.")
+    reply = await ask("x " * LONG + KEY, model, secrets(action="mask"))
+    assert reply.status == "answered"
+    assert model.requests[0].messages[-1].text == "x " * LONG + "[secret]"
+    assert (await ask("x " * LONG + KEY, ScriptedModel(), secrets())).status == "refused"
 
 
 async def test_what_is_masked_on_the_way_in_is_masked_in_every_later_request() -> None:

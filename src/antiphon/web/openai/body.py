@@ -19,6 +19,9 @@ from antiphon.web.openai.messages import Incoming, read_messages
 MAX_TOOLS = 128
 """As OpenAI has it."""
 
+MAX_NAME = 300
+"""Characters of a name, which is told back and counted by."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 _EFFORTS: dict[str, Literal["low", "medium", "high"]] = {
@@ -115,6 +118,8 @@ def read_body(raw: bytes, *, max_messages: int) -> AskedCompletion:
         raise invalid("`messages` is empty. Say something.", "messages")
     if len(body.messages) > max_messages:
         raise invalid(f"`messages` has {len(body.messages):,} entries; {max_messages:,} are the most.", "messages")
+    if len(body.model) > MAX_NAME:
+        raise invalid(f"`model` has at most {MAX_NAME} characters.", "model", "model_not_found")
     assistant, at, model = body.model.partition("@")
     conversation = (body.metadata or {}).get("conversation")
     if conversation is not None and not 1 <= len(conversation) <= 200:

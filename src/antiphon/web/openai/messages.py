@@ -134,7 +134,7 @@ def _file(part: ImageContent | SoundContent | FileContent, where: str) -> File:
     match part:
         case ImageContent(image_url=ImageAddress(url=url)):
             if url.startswith(("https://", "http://")):
-                return File(name="image", media_type=_type_of(url), url=url)
+                return File(name="image", media_type=_type_of(url, f"{where}.image_url.url"), url=url)
             return _inline(url, "image", f"{where}.image_url.url")
         case SoundContent(input_audio=SoundData(data=data, format=form)):
             if form not in _SOUNDS:
@@ -146,9 +146,12 @@ def _file(part: ImageContent | SoundContent | FileContent, where: str) -> File:
             raise invalid("A file is given with `file_data`: none is kept here by its id.", f"{where}.file")
 
 
-def _type_of(url: str) -> str:
+def _type_of(url: str, where: str) -> str:
     """By its ending; vendors look at what they fetch, but some want to be told first."""
-    kind, _ = guess_type(urlsplit(url).path)
+    try:
+        kind, _ = guess_type(urlsplit(url).path)
+    except ValueError:
+        raise invalid("This is no address.", where) from None
     return kind if kind and kind.startswith("image/") else "image/jpeg"
 
 
