@@ -7,7 +7,9 @@
     │   └── NotFoundError    the caller: what was named does not exist, or not for this person
     ├── ProcessingError      nobody at once: one piece of work failed, the rest goes on
     │   ├── ToolError        the model: a tool could not do what it was asked
+    │   ├── NotAllowedError  the person: a plugin refused a turn or a call, and says why
     │   └── ResourceError    whoever set the limit: work needed more than it was given
+    ├── PluginError          whoever wrote or installed it: a plugin cannot be taken into the house
     ├── ServiceError         the operator: a part of the house (store, socket, task) is not usable
     ├── ProviderError        depends on `code`: the vendor of a model refused, failed or went silent
     └── AdapterError         depends on `code`: a messaging platform refused or failed
@@ -69,10 +71,22 @@ class ToolError(ProcessingError):
     code = "tool"
 
 
+class NotAllowedError(ProcessingError):
+    """Raised by a hook of a plugin to refuse a turn or the call of a tool; the sentence is for people."""
+
+    code = "not_allowed"
+
+
 class ResourceError(ProcessingError):
     """A piece of work needed more processor, memory, storage or output than it was given; the sentence names which."""
 
     code = "resource"
+
+
+class PluginError(AntiphonError):
+    """A plugin cannot be taken into the house; the sentence names it and what is wrong with it."""
+
+    code = "plugin"
 
 
 class ServiceError(AntiphonError):

@@ -23,7 +23,7 @@ from antiphon.assistants.memory.memory import open_memory
 from antiphon.assistants.private import of_the_house
 from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.tools import OF_ASSISTANTS
-from antiphon.commands.base import Commands, command_registry
+from antiphon.commands.base import all_commands
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import Live
@@ -103,6 +103,7 @@ class Workspace:
         self.profiler = self._belongings.profiler
         self.cache = self._belongings.cache
         self.pubsub = self._belongings.pubsub
+        self.plugins = self._belongings.plugins
 
         # What is kept, and which of the processes that answer from it this one is.
         self.cluster = cluster_of(config, metrics=self.metrics)
@@ -191,7 +192,7 @@ class Workspace:
 
     async def start(self) -> None:
         """Starts everything but the listener. Raises `ConfigError` or `ServiceError` naming the part that failed."""
-        self._add_built_in()
+        self.plugins.furnish(self, self._add_built_in)
         if not self._lifecycle.running:
             # Here and not in the constructor: adapters and services are added in between.
             self.services.build()
@@ -249,11 +250,11 @@ class Workspace:
     # --- building -------------------------------------------------------------------------------------------------
 
     def _build_flow(self) -> None:
-        found = command_registry()
+        self.commands = all_commands(self.services)
         self._flow = Flow(
             store=self.store,
             sessions=self.sessions,
-            commands=Commands([found.get(name) for name in found.names()], self.services),
+            commands=self.commands,
             assistants=self.assistants,
             context=ContextBuilder(self.prompts, self.config.assistants, self.models.windows),
             remembered=FittingFacts(self.memory.finder, self.config.memory, self.config.assistants),
@@ -267,6 +268,7 @@ class Workspace:
             facts=self._facts,
             guardrails=of_the_house(self.config.assistants.guardrails),
             tools=self.config.tools,
+            plugins=self.plugins,
         )
         self.router, self.approvals = self._flow.build(self.config.server.drain_seconds, self._neighbours, self.metrics)
 
@@ -338,6 +340,7 @@ class Workspace:
         if self.config.mcp.servers:
             there = HealthCheck("mcp", self._equipment.check, critical=False)
             order.add("the MCP servers", self._equipment.start, self._equipment.stop, check=there)
+        self.plugins.join(order)
         order.add("the assistants", self._start_assistants, self.assistants.stop)
         for name, adapter in self.adapters.items():
             order.add(f"the adapter {name}", partial(adapter.start, self.deliver), adapter.stop)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import msgspec
 
 from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.hooks import RunHooks
 from antiphon.domain import ToolPart
+from antiphon.errors import NotAllowedError
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools.base import ToolContext
@@ -18,12 +20,14 @@ log = get_logger(__name__)
 
 
 class Calls:
-    """Runs calls in parallel. Whoever made it must `stop` it."""
+    """Runs calls in parallel; `hooks` see what comes of them. Whoever made it must `stop` it."""
 
-    def __init__(self, parts: Sequence[ToolPart], assistant: Assistant, context: ToolContext) -> None:
+    def __init__(
+        self, parts: Sequence[ToolPart], assistant: Assistant, context: ToolContext, hooks: RunHooks | None = None
+    ) -> None:
         self._parts = parts
         self._tasks = {
-            asyncio.create_task(_carry_out(part, assistant, context), name=f"tool:{part.name}"): place
+            asyncio.create_task(_carry_out(part, assistant, context, hooks), name=f"tool:{part.name}"): place
             for place, part in enumerate(parts)
         }
         self._open = set(self._tasks)
@@ -57,15 +61,21 @@ class Calls:
         return ended
 
 
-async def _carry_out(part: ToolPart, assistant: Assistant, context: ToolContext) -> ToolPart:
+async def _carry_out(part: ToolPart, assistant: Assistant, context: ToolContext, hooks: RunHooks | None) -> ToolPart:
     tool = assistant.tool(part.name)
     if tool is None:
         why = _unknown(part.name, [tool.name for tool in assistant.tools])
         return msgspec.structs.replace(part, status="failed", result=why, elapsed_ms=0.0)
     result = await tool.call(part.arguments, context)
-    return msgspec.structs.replace(
+    ended = msgspec.structs.replace(
         part, status="failed" if result.failed else "done", result=result.text, elapsed_ms=result.elapsed_ms
     )
+    if hooks is None:
+        return ended
+    try:
+        return await hooks.tool_ended(ended)
+    except NotAllowedError as error:
+        return msgspec.structs.replace(ended, status="failed", result=error.public)
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

@@ -6,17 +6,18 @@ serve any number of runs at the same time.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from itertools import count
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from antiphon.assistants.answer import Answer, replay, text_of
 from antiphon.assistants.approvals import NOBODY, ApprovalRules, Earlier, Paused, refused
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.calls import Calls
 from antiphon.assistants.cut import Cut
+from antiphon.assistants.hooks import RunHooks, judged
 from antiphon.assistants.shorter import shorter
 from antiphon.assistants.step import CANCELLED, Ending, Step
 from antiphon.assistants.wishes import NO_WISHES, AnswerWishes
@@ -112,6 +113,8 @@ class Run:
         self._handed: list[ToolCall] = []
         self.rules = rules
         """Which calls people must allow."""
+        self.hooks: RunHooks | None = None
+        """Who is asked before anything is done; set before the run begins."""
         self._waiting: list[ToolPart] = []
         self._shortened = False
         self._answers = earlier.answers if earlier else {}
@@ -185,6 +188,7 @@ class Run:
             mark, length = answer.mark(), 0
             async with Step(self._provider, self._request(), cut) as step:
                 cut.waiting = True
+                await step.prepare(self.hooks)
                 async for event in step.open():
                     cut.waiting = False
                     if cut.requested:  # a provider may come back with more where it should have stopped
@@ -209,15 +213,27 @@ class Run:
                 step.finish = "length"
             self._conclude(step, mark)
             if self._goes_on:
-                async with aclosing(self._carry_out(self._wished(step.calls))) as uses:
+                async with aclosing(self._carry_out(self._wished(await self._judged(step.calls)))) as uses:
                     async for use in uses:
                         yield use
                 self._take_in(mark)
         yield self._paused() if self._ending is WAITING else self._ended()
 
-    def _wished(self, wishes: Iterable[ToolCall]) -> Iterator[tuple[int, ToolPart]]:
-        """The calls of a round that may be carried out, with their places in the answer."""
-        for wish in wishes:
+    async def _judged(self, calls: Sequence[ToolCall]) -> Sequence[tuple[ToolCall, str | None]]:
+        """The calls of a round as hooks have them carried out; none where a person stops the answer meanwhile."""
+        self._cut.waiting = True
+        try:
+            return await judged(self.hooks, calls, self._theirs)
+        except asyncio.CancelledError as error:
+            if not self._cut.took(error):
+                raise
+            return ()
+        finally:
+            self._cut.waiting = False
+
+    def _wished(self, wishes: Iterable[tuple[ToolCall, str | None]]) -> Iterator[tuple[int, ToolPart]]:
+        """The calls of a round with their places in the answer; those that may not be carried out are over."""
+        for wish, refusal in wishes:
             if self._cut.requested:
                 break
             if wish.name in self._theirs:
@@ -225,7 +241,9 @@ class Run:
                 continue
             part = ToolPart(call_id=self._fresh(wish.id), name=wish.name, arguments=wish.arguments, status="running")
             place = self._answer.tool(part)
-            if not self.rules.ask(self._assistant.tool(wish.name), wish.arguments):
+            if refusal is not None:
+                yield place, structs.replace(part, status="cancelled", result=refusal)
+            elif not self.rules.ask(self._assistant.tool(wish.name), wish.arguments):
                 yield place, part
             elif self.rules.people:
                 self._waiting.append(part)
@@ -254,7 +272,7 @@ class Run:
             parts.append(part)
             places.append(place)
             yield ToolStarted(part)
-        calls = Calls(parts, self._assistant, self._context)
+        calls = Calls(parts, self._assistant, self._context, self.hooks)
         try:
             while calls and not self._cut.requested:
                 self._cut.waiting = True

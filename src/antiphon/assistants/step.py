@@ -11,8 +11,9 @@ from msgspec import Struct
 from antiphon.assistants.answer import Answer
 from antiphon.assistants.cut import Cut
 from antiphon.assistants.estimate import parts_size, request_size, size, tokens
+from antiphon.assistants.hooks import RunHooks
 from antiphon.domain import AnyPart, Outcome, Usage
-from antiphon.errors import ProviderError
+from antiphon.errors import NotAllowedError, ProviderError
 from antiphon.providers.base import (
     Error,
     Event,
@@ -73,9 +74,16 @@ class Step:
         """Swallows the cut of a person, and whatever a provider raises: it is a stranger's code, the turn goes on."""
         cut = self._cut.took(error)
         await self._close()
-        if isinstance(error, Exception):
+        if isinstance(error, NotAllowedError):
+            self.error = Error(kind="filtered", message="refused by a plugin", public=error.public)
+        elif isinstance(error, Exception):
             self._raised(error)
         return cut or isinstance(error, Exception)
+
+    async def prepare(self, hooks: RunHooks | None) -> None:
+        """Lets them change what the model is asked."""
+        if hooks is not None:
+            self._request = await hooks.before_model(self._request)
 
     def open(self) -> AsyncIterator[Event]:
         self._stream = self._provider.stream(self._request)

@@ -74,6 +74,7 @@ class Teamwork(Colleagues):
         # A turn that waits for people goes on with its lead, and what the lead asks is no turn of its own.
         alone = structs.replace(self._lead.rules, people=False)
         run = below.led_by(Run(member, asked, model, messages, turn, rules=alone))
+        run.hooks = self._lead.hooks
         try:
             ended = await run.whole()
         finally:

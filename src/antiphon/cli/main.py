@@ -120,6 +120,14 @@ def show_config(
 
 
 @app.command()
+def plugins(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List the plugins that can be switched on, and those that are."""
+    from antiphon.cli.plugins import plugins as run
+
+    run(config, as_json=as_json)
+
+
+@app.command()
 def migrate(
     to: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from msgspec import Struct, structs
 
 from antiphon.domain import Conversation, Person, Turn, TurnRecord
+from antiphon.errors import ConfigError
 from antiphon.runtime.base import Services
 from antiphon.runtime.registry import Registry
 from antiphon.runtime.spelling import did_you_mean
@@ -94,7 +95,16 @@ class Commands:
     """The commands of a workspace, found by what a person typed. `services` is what they may ask for."""
 
     def __init__(self, commands: Sequence[Command], services: Services) -> None:
-        self._by_name = {each.name: each.served(services) for each in sorted(commands, key=lambda each: each.name)}
+        self._services = services
+        self._by_name: dict[str, Command] = {}
+        for command in sorted(commands, key=lambda each: each.name):
+            self.add(command)
+
+    def add(self, command: Command) -> None:
+        """Adds one, before the house starts. Raises `ConfigError` when the name is taken."""
+        if command.name in self._by_name:
+            raise ConfigError(f"There is a command /{command.name} already; give this one another name.")
+        self._by_name[command.name] = command.served(self._services)
 
     def all(self) -> tuple[Command, ...]:
         return tuple(self._by_name.values())
@@ -110,6 +120,12 @@ class Commands:
         if not word.startswith("/") or not name.isidentifier():
             return None
         return self._by_name.get(name) or _unknown(name, tuple(self._by_name)), argument.strip()
+
+
+def all_commands(services: Services) -> Commands:
+    """Those of this folder and of installed packages."""
+    found = command_registry()
+    return Commands([found.get(name) for name in found.names()], services)
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> Command:

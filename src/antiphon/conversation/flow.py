@@ -17,6 +17,7 @@ from antiphon.conversation.asking import Asking
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.generation import Generation
 from antiphon.conversation.handler import MessageHandler
+from antiphon.conversation.hearing import Hearing
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.house import House
 from antiphon.conversation.keeping import ConversationKeeper
@@ -27,6 +28,7 @@ from antiphon.conversation.replay import Replay
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.telling import Telling
+from antiphon.plugins.house import Plugins
 from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.base import Services
@@ -56,6 +58,7 @@ class Flow:
     facts: Callable[[], Mapping[str, str]]
     guardrails: tuple[Guardrail, ...] = ()
     tools: ToolSettings
+    plugins: Plugins
 
     @property
     def rules(self) -> ApprovalRules:
@@ -91,7 +94,7 @@ class Flow:
             facts=self.facts,
             spent=self.budgets.spent_today,
         )
-        told = Telling(self.assistants, self.store.states)
+        told = Telling(self.assistants, self.store.states, self.plugins)
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, told=told.ended, metrics=metrics)
         approvals = Approvals(
             self.store.approvals,
@@ -105,6 +108,8 @@ class Flow:
         handler = MessageHandler(
             inbox=self.store.inbox,
             sessions=self.sessions,
+            hearing=Hearing(self.store.inbox, self.live),
+            plugins=self.plugins,
             commands=self.commands,
             house=house,
             assistants=self.assistants,

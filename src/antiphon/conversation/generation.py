@@ -12,6 +12,7 @@ from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.guardrails import Guardrail
+from antiphon.assistants.hooks import RunHooks
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
 from antiphon.assistants.selector import Choice
 from antiphon.assistants.state import TurnStates
@@ -62,12 +63,13 @@ class HeldBack(Struct, frozen=True, kw_only=True):
 
 
 class Begun(Struct, frozen=True, kw_only=True):
-    """Who answers what, and how far an answer had come that has waited for people."""
+    """Who answers what, how far an answer had come that has waited for people, and which hooks it has to ask."""
 
     assistant: Assistant
     choice: Choice
     messages: tuple[ChatMessage, ...]
     pause: Pause | None = None
+    hooks: RunHooks | None = None
 
     @property
     def record(self) -> TurnRecord:
@@ -123,6 +125,7 @@ class Generation:
         asked = asked_by(assistant, paid(chain), context, states, self.guardrails)
         model, earlier = chain.answering.model, begun.earlier
         run = team.led_by(Run(assistant, asked, model, begun.messages, context, rules=self.rules, earlier=earlier))
+        run.hooks = begun.hooks
         if begun.pause is None:
             tell("user_message", turn, states, text=turn.text)
             stream.start(assistant=assistant.name, model=choice.model, chosen_by=choice.chosen_by)

@@ -14,9 +14,12 @@ from antiphon.commands.base import CommandCall, CommandHouse, CommandOutcome, Co
 from antiphon.conversation.approvals import Approvals, choice_again
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.generation import Begun, Generated, Generation, HeldBack
+from antiphon.conversation.hearing import Hearing, told_to
 from antiphon.conversation.sessions import Session, SessionManager
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import NoticePart, Turn, TurnRecord, new_id
+from antiphon.plugins.house import Plugins
+from antiphon.plugins.running import TurnHooks
 from antiphon.storage.base import InboxStore, TurnReply
 from antiphon.telemetry.logs import get_logger
 
@@ -29,6 +32,8 @@ class MessageHandler:
 
     inbox: InboxStore
     sessions: SessionManager
+    hearing: Hearing
+    plugins: Plugins
     commands: Commands
     house: CommandHouse
     assistants: Directory
@@ -42,7 +47,10 @@ class MessageHandler:
     async def handle(self, turn: Turn, stream: TurnStream) -> None:
         """From the session to the reply. Raises `AntiphonError` for what came in between; the caller ends the turn."""
         started = perf_counter()
+        hooks = self.plugins.of(turn)
+        turn = await self.hearing.take_up(turn, stream, hooks)
         session = await self.sessions.resolve(turn)
+        await hooks.session_resolved(turn, session.conversation, session.person)
         if not stream.goes_on and (matched := self.commands.match(turn.text)) is not None:
             command, argument = matched
             outcome = await command.run(self._call(argument, turn, session))
@@ -51,7 +59,7 @@ class MessageHandler:
             begun = None
         else:
             # From here on a crash leaves the turn interrupted: what a tool has done is never done twice.
-            begun = await (self._begin_again(turn, session) if stream.goes_on else self._begin(turn, session))
+            begun = await (self._begin_again if stream.goes_on else self._begin)(turn, session, hooks)
             if begun is None:
                 log.info("turn.moved", turn_id=turn.id)
                 return
@@ -59,28 +67,28 @@ class MessageHandler:
             if isinstance(generated, HeldBack):
                 await self.approvals.pause(stream, begun, generated, elapsed_ms=_elapsed(started, begun))
                 return
-            record, reply = answer_from(generated, begun.record, stream.stopped)
+            record, reply = await told_to(hooks, *answer_from(generated, begun.record, stream.stopped))
         record = structs.replace(record, elapsed_ms=_elapsed(started, begun))
         await self.ending.end(turn, record, reply)
 
-    async def _begin(self, turn: Turn, session: Session) -> Begun | None:
+    async def _begin(self, turn: Turn, session: Session, hooks: TurnHooks) -> Begun | None:
         """Marks the turn as running, and gathers all that its answer is made from; None when another process sees it
         through."""
         conversation = session.conversation
         assistant = self.assistants.serving(conversation.assistant)
         choice = self.selector.choose(conversation, session.person, assistant)
-        return await self._with_context(turn, session, Begun(assistant=assistant, choice=choice, messages=()))
+        return await self._with_context(turn, session, hooks, Begun(assistant=assistant, choice=choice, messages=()))
 
-    async def _begin_again(self, turn: Turn, session: Session) -> Begun | None:
+    async def _begin_again(self, turn: Turn, session: Session, hooks: TurnHooks) -> Begun | None:
         """As `_begin`, of a turn that has waited for people: it goes on with the model that it began with."""
         waited = await self.approvals.take(turn)
         if waited is None:
             return None
         assistant = self.assistants.serving(waited.record.assistant or session.conversation.assistant)
         begun = Begun(assistant=assistant, choice=choice_again(waited), messages=(), pause=waited.pause)
-        return await self._with_context(turn, session, begun)
+        return await self._with_context(turn, session, hooks, begun)
 
-    async def _with_context(self, turn: Turn, session: Session, begun: Begun) -> Begun | None:
+    async def _with_context(self, turn: Turn, session: Session, hooks: TurnHooks, begun: Begun) -> Begun | None:
         histories, conversation = self.context.histories, session.conversation
         known = histories.of(conversation, turn)
         begin = partial(self.inbox.begin, turn, begun.record, context=histories.most_messages, after=known.upto)
@@ -93,7 +101,8 @@ class MessageHandler:
         facts = await self.facts.block(turn.person_id, turn.text)
         model = begun.choice.model
         context = self.context.build(turn, begun.assistant, conversation, session.person, history, model, facts)
-        return structs.replace(begun, messages=context)
+        context = await hooks.context_built(begun.assistant.name, context)
+        return structs.replace(begun, messages=context, hooks=hooks.of_run)
 
     def _call(self, argument: str, turn: Turn, session: Session) -> CommandCall:
         return CommandCall(

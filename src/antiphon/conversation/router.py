@@ -5,7 +5,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct, structs
 
@@ -16,7 +16,7 @@ from antiphon.conversation.live import Live
 from antiphon.conversation.others import NoOthers, Others
 from antiphon.conversation.stream import CANCELLED, TurnStream, UnderWay
 from antiphon.domain import AnyPart, ChannelMessage, NoticePart, Outcome, Turn, TurnRecord, Usage, new_id
-from antiphon.errors import AntiphonError, ServiceError, ValidationError
+from antiphon.errors import AntiphonError, NotAllowedError, ServiceError, ValidationError
 from antiphon.runtime.tasks import gather_with_concurrency
 from antiphon.storage.base import Store, TurnReply, Unfinished
 from antiphon.telemetry.logs import bind, get_logger
@@ -358,21 +358,21 @@ class MessageRouter:
                     await self._handler.handle(turn, stream)
             except AntiphonError as error:
                 log.warning("turn.failed", code=error.code, error=str(error))
-                await self._fail(stream, error.public)
+                await self._fail(stream, error.public, in_context=not isinstance(error, NotAllowedError))
             except Exception:  # a named boundary: a turn must not take its conversation down
                 log.exception("turn.crashed")
                 await self._fail(stream, UNEXPECTED.format(turn=turn.id))
             finally:
                 await stream.close()
 
-    async def _fail(self, stream: TurnStream, reason: str) -> None:
+    async def _fail(self, stream: TurnStream, reason: str, *, in_context: bool = True) -> None:
         """Ends a turn for which nothing more can be done: refused, or interrupted with what was said already."""
         turn, said = stream.turn, stream.parts()
         outcome: Outcome = "interrupted" if said else "refused"
         parts = (*said, NoticePart(code="failed", text=reason)) if said else ()
-        reply = TurnReply(
-            id=new_id(), role="assistant" if said else "system", text=text_of(said) if said else reason, parts=parts
-        )
+        role: Literal["assistant", "system"] = "assistant" if said else "system"
+        text = text_of(said) if said else reason
+        reply = TurnReply(id=new_id(), role=role, text=text, parts=parts, in_context=in_context)
         record = TurnRecord(
             outcome=outcome, assistant=stream.assistant, model=stream.model, reason=reason, usage=Usage(estimated=True)
         )

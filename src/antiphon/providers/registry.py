@@ -68,6 +68,7 @@ class ProviderRegistry:
         points = entry_points(group=GROUP) if plugged is None else plugged
         self._plugged = {point.name: point for point in points}
         self._made: dict[str, Reliable] = {}
+        self._added: dict[str, Provider] = {}
         self._given_up = fallbacks(get_metrics())
         known = {DEMO, *_BUILT_IN, *self._plugged}
         for name in self._settings.names():
@@ -75,9 +76,19 @@ class ProviderRegistry:
             if name not in known and section is not None and section.base_url is None:
                 raise ConfigError(f"providers.{name} has no base_url and is not built in.{_did_you_mean(name, known)}")
 
+    def add(self, name: str, provider: Provider) -> None:
+        """A vendor that a program or a plugin brings along; whoever made it stops it. Raises `ConfigError` when the
+        name is taken."""
+        if name in self.names():
+            raise ConfigError(f"There is a provider called {name} already; give this one another name.")
+        self._added[name] = provider
+
     def names(self) -> tuple[str, ...]:
         """Every name that `get` takes."""
-        return tuple(dict.fromkeys([*_BUILT_IN, *self._plugged, *self._settings.names(), DEMO]))
+        return tuple(dict.fromkeys([*_BUILT_IN, *self._plugged, *self._settings.names(), *self._added, DEMO]))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
 
     def section(self, name: str) -> ProviderSettings:
         """The settings of a vendor, completed from the environment. Raises `ConfigError` when that is wrong."""
@@ -124,6 +135,8 @@ class ProviderRegistry:
     def _make(self, name: str) -> Provider:
         if name not in self.names():
             raise ModuleError(f"There is no provider “{name[:40]}”.{_did_you_mean(name, self.names())}")
+        if name in self._added:
+            return self._added[name]
         if name == DEMO:
             demo: Provider = _load(_DEMO, name)(rate=self._settings.demo.rate)
             return demo

@@ -1,13 +1,15 @@
-"""Extensions by name: files of one of our folders, entry points of installed packages, and what a program adds.
+"""Extensions by name: files of folders, entry points of installed packages, and what a program adds.
 
 Nothing is imported before it is asked for: a folder is listed by its files, an entry point by its metadata.
 """
 
 import logging
+import sys
 from collections.abc import Callable, Collection
 from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -24,8 +26,9 @@ class Registry(Generic[T]):
     """The extensions of one kind ("provider", "command").
 
     `package` is the folder whose files are extensions, all but `base` and those in `without`; `group` the entry
-    points of other packages; `pick` finds the extension in a loaded module. What was added by hand comes first,
-    then our own files: an installed package cannot take the name of one of them.
+    points of other packages; `folders` are those of the operator; `pick` finds the extension in a loaded module. What
+    was added by hand comes first, then our own files, then those of the operator: an installed package cannot take the
+    name of one of them.
     """
 
     def __init__(
@@ -36,12 +39,14 @@ class Registry(Generic[T]):
         package: str | None = None,
         without: Collection[str] = (),
         group: str | None = None,
+        folders: Collection[Path] = (),
     ) -> None:
         self._kind = kind
         self._pick = pick
         self._package = package
         self._without = frozenset(without)
         self._group = group
+        self._folders = folders
         self._loaders: dict[str, Callable[[], T]] | None = None
         self._added: dict[str, T] = {}
 
@@ -79,7 +84,8 @@ class Registry(Generic[T]):
 
     def _found(self) -> dict[str, Callable[[], T]]:
         if self._loaders is None:
-            own = {name: self._from_folder(name) for name in self._files()}
+            ours = {name: self._from_folder(name) for name in self._files()}
+            own = {**{name: self._from_file(name, path) for name, path in self._paths().items()}, **ours}
             foreign = {point.name: self._from_package(point) for point in entry_points(group=self._group or "")}
             for name in own.keys() & foreign.keys():
                 log.warning(
@@ -97,6 +103,32 @@ class Registry(Generic[T]):
 
     def _from_folder(self, name: str) -> Callable[[], T]:
         return lambda: self._pick(import_module(f"{self._package}.{name}"))
+
+    def _paths(self) -> dict[str, Path]:
+        """The modules and packages in the operator's folders; of two with one name that of the first folder."""
+        found: dict[str, Path] = {}
+        for path in (path for folder in self._folders for path in sorted(folder.iterdir())):
+            file = path / "__init__.py" if path.is_dir() else path
+            if file.suffix == ".py" and file.is_file() and path.stem.isidentifier() and not path.stem.startswith("_"):
+                found.setdefault(path.stem, file)
+        return found
+
+    def _from_file(self, name: str, path: Path) -> Callable[[], T]:
+        """Under a name of its own among the modules, so that it hides none that is installed."""
+
+        def load() -> T:
+            own_name = f"antiphon_{self._kind}_{name}"
+            spec = spec_from_file_location(own_name, path)
+            assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - as for every file that ends in .py
+            module = sys.modules[own_name] = module_from_spec(spec)
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                del sys.modules[own_name]
+                raise
+            return self._pick(module)
+
+        return load
 
     def _from_package(self, point: Any) -> Callable[[], T]:
         def load() -> T:

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from antiphon.cache import cache
 from antiphon.cache.cache import open_cache
+from antiphon.plugins import registry
+from antiphon.plugins.house import Plugins
 from antiphon.realtime import pubsub
 from antiphon.runtime import threads
 from antiphon.runtime.threads import Threads
@@ -17,7 +19,8 @@ T = TypeVar("T")
 
 class Belongings:
     """Of a workspace: `get_metrics`, `get_cache` and the other getters give these until `close`, unless another
-    workspace of the process came first. Raises `ConfigError` for a cache that cannot be one."""
+    workspace of the process came first. Raises `ConfigError` for a cache that cannot be one,
+    and what `Plugins` raises."""
 
     def __init__(self, config: Config) -> None:
         performance = config.performance
@@ -30,6 +33,8 @@ class Belongings:
             self.cache = self._own(cache.adopt(opened), cache.release)
             self.pubsub = self._own(pubsub.adopt(), pubsub.release)
             self._own(threads.adopt(Threads(performance.max_workers, performance.queue_size)), threads.release)
+            self.plugins = Plugins(config.plugins, self._own(registry.adopt(), registry.release), self.metrics)
+            undo.callback(self.plugins.close)
             self._undo = undo.pop_all()
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from antiphon.assistants.memory.config import MemorySettings
 from antiphon.cache.config import CacheSettings, RedisSettings
 from antiphon.conversation.config import SessionSettings
 from antiphon.errors import ConfigError
+from antiphon.plugins.config import PluginsSettings
 from antiphon.providers.config import ProvidersSettings
 from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.runtime.config import PerformanceSettings, ServiceSettings
@@ -97,6 +98,7 @@ class Config(BaseModel):
     memory: MemorySettings = MemorySettings()
     tools: ToolSettings = ToolSettings()
     mcp: McpSettings = McpSettings()
+    plugins: PluginsSettings = PluginsSettings()
     features: Features = Field(Features(), json_schema_extra=_LIVE)
     logging: LoggingSettings = Field(LoggingSettings(), json_schema_extra=_LIVE)
     monitoring: MonitoringSettings = MonitoringSettings()

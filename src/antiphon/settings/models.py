@@ -23,7 +23,7 @@ class Models:
         self.windows = Windows(first.assistants, self.catalogue.window)
         self.selector = ModelSelector(
             lambda: self.default,
-            self.providers.names(),
+            self.providers,
             first.assistants.platform_models,
             lambda person: config().features.enabled("choose_model", person.id),
             fallbacks=first.assistants.fallback_models,

@@ -18,6 +18,7 @@ from antiphon.domain import (
     ChannelMessage,
     Conversation,
     Message,
+    NoticePart,
     Pause,
     Person,
     Target,
@@ -45,6 +46,13 @@ class Accepted(Struct, frozen=True, kw_only=True):
     created: bool
     duplicate: bool
     elsewhere: str | None = None
+
+
+class Reworded(Struct, frozen=True, kw_only=True):
+    """What `InboxStore.reword` stored; `retitled` is the conversation where its title was made of the earlier words."""
+
+    message: Message
+    retitled: Conversation | None = None
 
 
 class Unfinished(Struct, frozen=True, kw_only=True):
@@ -194,6 +202,11 @@ class InboxStore(Protocol):
         Returns the newest `context` messages that a model may see before this turn's own and behind the ticket
         `after`, sorted by (ticket, position).
         Those of later tickets, before `context_from`, out of context or of the house itself are left out."""
+        ...
+
+    async def reword(self, turn: Turn, text: str, notices: Sequence[NoticePart]) -> Reworded:
+        """Gives the turn's own message other words, with notices of why. A message that has such a notice already stays
+        as it is: a process has done so before it died. Raises `ValidationError` when it is gone."""
         ...
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:

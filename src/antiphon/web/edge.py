@@ -25,6 +25,7 @@ from antiphon.web.api.approvals import approval_routes
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
 from antiphon.web.api.memory import memory_routes
+from antiphon.web.api.plugins import plugin_routes
 from antiphon.web.api.realtime import realtime_routes
 from antiphon.web.api.realtime_publish import publish_routes
 from antiphon.web.api.search import search_routes
@@ -98,6 +99,7 @@ class Edge:
             memory_routes(self.memory, self.person),
             catalogue_routes(self.flow.assistants.all, self.default_model, models.names, models.resting),
             usage_routes(self.flow.budgets, self.person),
+            plugin_routes(self.flow.plugins.states),
             publish_routes(self.phoenix, house, Idempotency(self.cache), self.person),
             realtime_routes(self.phoenix, self.person),
         ):

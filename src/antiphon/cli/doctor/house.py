@@ -22,6 +22,7 @@ from antiphon.assistants.factory import configured
 from antiphon.assistants.tools import OF_ASSISTANTS
 from antiphon.cli.doctor.finding import Check, Finding, size
 from antiphon.errors import AntiphonError, ProviderError, ServiceError
+from antiphon.plugins.discovery import load_plugins
 from antiphon.providers.base import DEMO
 from antiphon.providers.detect import detect
 from antiphon.providers.http import is_loopback, read_up_to
@@ -58,6 +59,8 @@ def checks(config: Config) -> Iterator[tuple[str, Check]]:
         yield f"MCP {name}", partial(mcp, config, name)
     if config.tools.approval:
         yield "Approval", partial(approval, config)
+    if config.plugins.enabled:
+        yield "Plugins", partial(plugins, config)
     yield "Port", partial(port, config)
 
 
@@ -204,6 +207,12 @@ async def approval(config: Config) -> Iterable[Finding]:
     if not problems:
         return [Finding("ok", "Approval", f"{len(config.tools.approval)} tools by name")]
     return [Finding("warn", "Approval", problem, _ASKS_NOBODY) for problem in problems]
+
+
+async def plugins(config: Config) -> Iterable[Finding]:
+    """Loads those that are switched on, as the house would; none is started."""
+    loaded = await run_async(lambda: [plugin.name for plugin, _ in load_plugins(config.plugins)])
+    return [Finding("ok", "Plugins", ", ".join(loaded))]
 
 
 async def _clock(url: str) -> Iterable[Finding]:

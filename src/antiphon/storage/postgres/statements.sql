@@ -67,6 +67,10 @@ FROM messages JOIN conversations ON conversations.id = messages.conversation_id
 WHERE messages.conversation_id = $1::VARCHAR AND messages.ticket > $2::BIGINT AND messages.ticket < $3::BIGINT AND messages.ticket >= conversations.context_from AND messages.in_context AND messages.role != 'system' ORDER BY messages.ticket DESC, messages.position DESC
  LIMIT $4::BIGINT OFFSET 0
 
+-- name: message_reword
+-- parameters: new_text new_parts of_message
+UPDATE messages SET text=$1::VARCHAR, parts=$2::VARCHAR WHERE messages.id = $3::VARCHAR RETURNING messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments
+
 -- name: reply_of_turn
 -- parameters: conversation_id ticket turn_id
 SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, outbox.id AS id_1

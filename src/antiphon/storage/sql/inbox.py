@@ -5,9 +5,20 @@ from operator import itemgetter
 
 import msgspec
 
-from antiphon.domain import ChannelMessage, Conversation, Message, Person, Turn, TurnRecord, new_id, now
+from antiphon.domain import (
+    Attachment,
+    ChannelMessage,
+    Conversation,
+    Message,
+    NoticePart,
+    Person,
+    Turn,
+    TurnRecord,
+    new_id,
+    now,
+)
 from antiphon.errors import ServiceError, ValidationError
-from antiphon.storage.base import Accepted, Chunk, Finished, TurnReply, Unfinished
+from antiphon.storage.base import Accepted, Chunk, Finished, Reworded, TurnReply, Unfinished
 from antiphon.storage.sql.conversations import conversation_values
 from antiphon.storage.sql.people import known_person
 from antiphon.storage.sql.records import (
@@ -48,6 +59,9 @@ class SqlInbox:
         if not self._node:
             return await self._database.write(_begin, turn, record, context, after)
         return await self._database.write(_begin_among, self._node, turn, record, context, after)
+
+    async def reword(self, turn: Turn, text: str, notices: Sequence[NoticePart]) -> Reworded:
+        return await self._database.write(_reword, turn, text, tuple(notices))
 
     async def append(self, turn_id: str, chunks: Sequence[Chunk]) -> None:
         if chunks:
@@ -156,7 +170,7 @@ def _accepted_before(turn: Turn, turn_id: str, elsewhere: str | None) -> Unit[Ac
 
 def _next_position(message: ChannelMessage, person: Person, assistant: str) -> Unit[tuple[Conversation, int, bool]]:
     """The conversation of a message, the position of the message in it and whether the conversation is new."""
-    at, title = now(), title_of(message.text or next((file.name for file in message.attachments), ""))
+    at, title = now(), _title(message.text, message.attachments)
     if message.adapter == "web":
         row = yield from one("conversation_grow", id=message.place, at=micros(at), new_title=title)
         if row is None:
@@ -210,6 +224,26 @@ def _parties(turn: Turn) -> Unit[tuple[Conversation, Person] | None]:
     conversation = yield from one("conversation_by_id", id=turn.conversation_id)
     person = yield from one("person_by_id", id=turn.person_id)
     return (conversation_of(conversation), person_of(person)) if conversation and person else None
+
+
+def _reword(turn: Turn, text: str, notices: Sequence[NoticePart]) -> Unit[Reworded]:
+    message = message_of((yield from sure("message_by_id", id=turn.message_id)))
+    there_already = {part.code for part in message.parts if isinstance(part, NoticePart)}
+    if not there_already.isdisjoint(notice.code for notice in notices):
+        return Reworded(message=message)
+    parts = dump(storable_data((*message.parts, *notices), PARTS))
+    row = yield from sure("message_reword", of_message=message.id, new_text=storable(text), new_parts=parts)
+    reworded = message_of(row)
+    conversation = conversation_of((yield from sure("conversation_by_id", id=turn.conversation_id)))
+    title = _title(reworded.text, turn.attachments)
+    if conversation.title != _title(message.text, turn.attachments) or conversation.title == title:
+        return Reworded(message=reworded)
+    change = {"id": conversation.id, "new_title": title, "new_model": None, "reset": False}
+    return Reworded(message=reworded, retitled=conversation_of((yield from sure("conversation_change", **change))))
+
+
+def _title(text: str, attachments: Sequence[Attachment]) -> str:
+    return title_of(text or next((file.name for file in attachments), ""))
 
 
 # --- the answer ---------------------------------------------------------------------------------------------------

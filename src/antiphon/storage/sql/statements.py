@@ -142,6 +142,12 @@ MESSAGE_CONTEXT = (
     .limit(number("limit"))
     .offset(FIRST)
 )
+MESSAGE_REWORD = (
+    update(messages)
+    .where(messages.c.id == text_of("of_message"))
+    .values(text=text_of("new_text"), parts=text_of("new_parts"))
+    .returning(*_MESSAGE)
+)
 REPLY_OF_TURN = (
     select(*_MESSAGE, outbox.c.id)
     .select_from(messages.outerjoin(outbox, outbox.c.turn_id == messages.c.turn_id))

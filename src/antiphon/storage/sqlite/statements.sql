@@ -54,6 +54,9 @@ FROM messages JOIN conversations ON conversations.id = messages.conversation_id
 WHERE messages.conversation_id = :conversation_id AND messages.ticket > :after AND messages.ticket < :ticket AND messages.ticket >= conversations.context_from AND messages.in_context = 1 AND messages.role != 'system' ORDER BY messages.ticket DESC, messages.position DESC
  LIMIT :limit OFFSET 0
 
+-- name: message_reword
+UPDATE messages SET text=:new_text, parts=:new_parts WHERE messages.id = :of_message RETURNING id, conversation_id, position, ticket, role, text, turn_id, status, created_at, parts, person, in_context, attachments
+
 -- name: reply_of_turn
 SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, outbox.id AS id_1
 FROM messages LEFT OUTER JOIN outbox ON outbox.turn_id = messages.turn_id
