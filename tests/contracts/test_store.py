@@ -31,12 +31,14 @@ from antiphon.domain import (
     new_id,
     now,
 )
-from antiphon.errors import ResourceError, ServiceError, ValidationError
+from antiphon.errors import ProcessingError, ResourceError, ServiceError, ValidationError
 from antiphon.storage.base import Accepted, Chunk, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.files import KeptFile
 from antiphon.storage.open import open_store
 from antiphon.storage.spending import Amount, Payer
+from antiphon.storage.sql.approvals import SqlApprovals
+from antiphon.storage.sql.unit import Unit
 from tests.postgres import Databases
 
 Place = Callable[[], DatabaseSettings]
@@ -837,6 +839,50 @@ async def test_open_calls_are_listed_by_whose_they_are_and_by_when_they_are_over
     await store.conversations.delete(ours.conversation.id)
     assert await store.approvals.overdue(now()) == []
     assert await store.approvals.decide(late.approvals[0], "approved") is None
+
+
+async def spoil(store: Store, turn_id: str, data: str) -> None:
+    """Puts something else in the place of what a turn waits with."""
+
+    def change() -> Unit[None]:
+        yield "pause_change", {"of_turn": turn_id, "new_data": data}
+
+    assert isinstance(store.approvals, SqlApprovals)
+    await store.approvals._database.write(change)
+
+
+async def test_what_cannot_be_read_costs_itself_and_no_other(store: Store) -> None:
+    damaged, _ = await paused(store, "pay", place="damaged")
+    newer, _ = await paused(store, "pay", place="newer")
+    well, pause = await paused(store, "pay", place="well")
+    await spoil(store, damaged.turn.id, "{")
+    await spoil(store, newer.turn.id, '{"format":999,"value":{}}')
+    assert await store.approvals.asked() == list(pause.approvals)
+    assert await store.approvals.overdue(now() + timedelta(days=1)) == list(pause.approvals)
+    for asked in (damaged, newer):
+        assert await store.approvals.waiting(asked.conversation.id) == []
+    later = now() + timedelta(days=1)
+    assert await store.approvals.take_damaged(now(), newer=True) == []
+    both = await asyncio.gather(*(store.approvals.take_damaged(later, newer=False) for _ in range(4)))
+    [left] = [each for found in both for each in found]
+    assert (left.turn, left.state, left.record) == (damaged.turn, "running", BEGUN)
+    assert left.parts == (TextPart(text="Let me pay."),)
+    [left] = await store.approvals.take_damaged(later, newer=True)
+    assert left.turn == newer.turn
+    assert await store.approvals.take_damaged(later, newer=True) == []
+    assert len(await store.approvals.waiting(well.conversation.id)) == 1
+
+
+async def test_what_is_damaged_behind_the_answer_ends_with_a_sentence(store: Store) -> None:
+    asked, pause = await paused(store, "pay")
+    assert await store.approvals.decide(pause.approvals[0], "approved", by="ann") is not None
+    await spoil(store, asked.turn.id, "{")
+    with pytest.raises(ProcessingError, match="cannot be read any more"):
+        await store.approvals.take(asked.turn, decided=True)
+    ended = await store.inbox.finish(
+        asked.turn, BEGUN, TurnReply(id=new_id(), role="assistant", text="."), deliver=False
+    )
+    assert ended.message is not None
 
 
 async def test_others_are_answered_while_a_turn_waits_and_see_its_question(store: Store) -> None:

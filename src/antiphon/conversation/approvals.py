@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast
 
 from msgspec import structs
@@ -22,18 +22,21 @@ from antiphon.domain import (
     Person,
     ToolPart,
     Turn,
+    TurnRecord,
     Verdict,
     new_id,
     now,
 )
 from antiphon.errors import AntiphonError, NotFoundError, ValidationError
 from antiphon.runtime.tasks import Restart, Tasks
-from antiphon.storage.base import ApprovalStore, TurnReply, Unfinished, Waits
+from antiphon.storage.base import DAMAGED, ApprovalStore, TurnReply, Unfinished, Waits
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
 LOOK_SECONDS = 60.0
 """Between two looks for what nobody has answered in time, where nothing is known to be due before."""
+
+ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 REASON_LIMIT = 2_000
 """Characters of a reason that reach the model."""
@@ -75,6 +78,7 @@ class Approvals:
         self._tasks = Tasks()
         self._answering: set[asyncio.Task[Approval]] = set()
         self._news = asyncio.Event()
+        self._looked = False
         self._asked = (metrics or get_metrics()).counter(
             "antiphon_approvals_total", "Calls that a person had to allow, by what became of them.", ("verdict",)
         )
@@ -239,6 +243,7 @@ class Approvals:
         """Seconds until it is to be done again."""
         at = now()
         until = LOOK_SECONDS
+        await self._end_damaged(at)
         for approval in await self._store.overdue(at + timedelta(seconds=LOOK_SECONDS)):
             left = (approval.expires_at - at).total_seconds()
             if left > 0:
@@ -246,9 +251,22 @@ class Approvals:
                 continue
             try:
                 await self._deciding(approval, "expired", None, None)
-            except ValidationError as error:
+            except (ValidationError, NotFoundError) as error:
                 log.info("approval.answered_meanwhile", turn_id=approval.turn_id, error=str(error))
         return until
+
+    async def _end_damaged(self, at: datetime) -> None:
+        """What nobody can go on with ends: at the first look all of it, later what is due. Another process may still
+        understand what a newer version has written, until its time is up."""
+        damaged = await self._store.take_damaged(at if self._looked else ALWAYS, newer=False)
+        self._looked = True
+        for left in (*damaged, *await self._store.take_damaged(at, newer=True)):
+            log.warning("approval.damaged", turn_id=left.turn.id)
+            why = NoticePart(code="damaged", text=DAMAGED)
+            parts = (*(_dropped(part, why) for part in left.parts), why)
+            record = structs.replace(left.record or TurnRecord(outcome="interrupted"), reason=why.text)
+            reply = TurnReply(id=new_id(), role="assistant", text=text_of(parts) or why.text, parts=parts)
+            await self._ending.end(left.turn, structs.replace(record, outcome="interrupted"), reply)
 
 
 def choice_again(waited: Waits) -> Choice:

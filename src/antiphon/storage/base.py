@@ -275,6 +275,10 @@ class StateStore(Protocol):
         ...
 
 
+DAMAGED = "What this answer waited with cannot be read any more, so it ends here. Ask again if you still want to know."
+"""Why a turn ends that waited for people."""
+
+
 class ApprovalStore(Protocol):
     """Turns that wait for people. They are no process's matter meanwhile, and a restart does not touch them."""
 
@@ -295,6 +299,11 @@ class ApprovalStore(Protocol):
         """What nobody has answered and should have been by `at`."""
         ...
 
+    async def take_damaged(self, at: datetime, *, newer: bool) -> list[Unfinished]:
+        """Makes turns running whose time is up by `at` and that nobody can go on with, because what they wait with was
+        damaged, or with `newer` was written by a newer version; only one caller ever gets each."""
+        ...
+
     async def decide(
         self, approval: Approval, verdict: Verdict, *, reason: str | None = None, by: str | None = None
     ) -> Decided | None:
@@ -304,7 +313,8 @@ class ApprovalStore(Protocol):
 
     async def take(self, turn: Turn, *, decided: bool) -> Waits | None:
         """Makes a turn running: one that was `decided`, to go on with it, or one that waits, to end it. Only one caller
-        ever gets it, others None; a crash from here on leaves it interrupted."""
+        ever gets it, others None; a crash from here on leaves it interrupted. Raises `ProcessingError` for one that
+        cannot be read."""
         ...
 
 

@@ -1,12 +1,14 @@
 """Turns that wait for people, and what those answer."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from msgspec import structs
 
 from antiphon.domain import Approval, Pause, Turn, TurnRecord, Verdict
-from antiphon.storage.base import Chunk, Decided, Waits
+from antiphon.errors import ProcessingError, ServiceError
+from antiphon.storage.base import DAMAGED, Chunk, Decided, Unfinished, Waits
 from antiphon.storage.sql.inbox import append, unfinished_of
 from antiphon.storage.sql.records import (
     dump,
@@ -40,6 +42,10 @@ class SqlApprovals:
 
     async def overdue(self, at: datetime) -> list[Approval]:
         return await self._database.read(_overdue, at)
+
+    async def take_damaged(self, at: datetime, *, newer: bool) -> list[Unfinished]:
+        turn_ids = await self._database.read(_damaged, at, newer)
+        return [left for each in turn_ids for left in await self._database.write(_take_damaged, each, self._node)]
 
     async def decide(
         self, approval: Approval, verdict: Verdict, *, reason: str | None = None, by: str | None = None
@@ -79,9 +85,19 @@ def _waiting(conversation_id: str) -> Unit[list[Waits]]:
 
 
 def _whole(turn: Turn, record: str, data: str) -> Waits | None:
-    """None for what was damaged from outside."""
-    begun, pause = load_record(record, turn.id), load_pause(data, turn.id)
+    """None for what cannot be read: that costs itself, and no other turn."""
+    try:
+        begun, pause = load_record(record, turn.id), load_pause(data, turn.id)
+    except ServiceError:  # of a newer version
+        return None
     return Waits(turn=turn, record=begun, pause=pause) if begun and pause else None
+
+
+def _read(data: str, turn_id: str) -> Pause | None:
+    """As `_whole`, of the pause alone."""
+    with suppress(ServiceError):
+        return load_pause(data, turn_id)
+    return None
 
 
 def _asked(person_id: str) -> Unit[list[Approval]]:
@@ -93,14 +109,33 @@ def _overdue(at: datetime) -> Unit[list[Approval]]:
 
 
 def _unanswered(rows: Iterable[Row]) -> list[Approval]:
-    pauses = (load_pause(data, turn_id) for data, turn_id in rows)
+    pauses = (_read(data, turn_id) for data, turn_id in rows)
     return [each for pause in pauses if pause for each in pause.approvals if each.verdict is None]
+
+
+def _damaged(at: datetime, newer: bool) -> Unit[list[str]]:
+    found = []
+    for data, turn_id in (yield from many("pause_overdue", at=micros(at))):
+        try:
+            damaged = load_pause(data, turn_id) is None
+        except ServiceError:
+            damaged = newer
+        if damaged:
+            found.append(turn_id)
+    return found
+
+
+def _take_damaged(turn_id: str, node: str) -> Unit[list[Unfinished]]:
+    if (yield from one("turn_give_up", id=turn_id, node=node)) is None:
+        return []
+    yield from one("pause_drop", turn_id=turn_id)
+    return (yield from unfinished_of((yield from many("turn_open_by_id", id=turn_id, node=node))))
 
 
 def _decide(said: Approval, node: str) -> Unit[Decided | None]:
     yield "conversation_lock", {"id": said.conversation_id}
     row = yield from one("pause_lock", turn_id=said.turn_id)
-    pause = load_pause(row[0], said.turn_id) if row else None
+    pause = _read(row[0], said.turn_id) if row else None
     before = next((each for each in pause.approvals if each.id == said.id), None) if pause else None
     if pause is None or before is None:
         return None
@@ -128,4 +163,9 @@ def _take(turn: Turn, decided: bool, node: str) -> Unit[Waits | None]:
     if row is None:
         return None
     dropped = yield from one("pause_drop", turn_id=turn.id)
-    return _whole(turn, row[0], dropped[0]) if dropped else None
+    if dropped is None:
+        return None
+    whole = _whole(turn, row[0], dropped[0])
+    if whole is None:
+        raise ProcessingError(DAMAGED)
+    return whole
