@@ -34,6 +34,7 @@ from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ChannelMessage
 from antiphon.errors import ConfigError, ServiceError
+from antiphon.files.keeper import FileKeeper
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.stalls import handler_in
 from antiphon.runtime.clock import Clock, SystemClock
@@ -269,6 +270,8 @@ class Workspace:
             guardrails=of_the_house(self.config.assistants.guardrails),
             tools=self.config.tools,
             plugins=self.plugins,
+            files=FileKeeper(self.store.files, self.config.files),
+            bytes_per_token=self.config.assistants.bytes_per_token,
         )
         self.router, self.approvals = self._flow.build(self.config.server.drain_seconds, self._neighbours, self.metrics)
 

@@ -173,7 +173,7 @@ def test_every_file_of_settings_that_is_shown_is_accepted(
     assert len(shown) > 5
     for block in shown:
         (tmp_path / "antiphon.yaml").write_text(block.text)
-        assert Config.load(environ={}).files, block.at
+        assert Config.load(environ={}).read_from, block.at
 
 
 # --- commands -----------------------------------------------------------------------------------------------------

@@ -185,6 +185,8 @@ async def test_the_schema_describes_every_route(http: aiohttp.ClientSession) -> 
         "/api/v1/people/{person_id}/memory",
         "/api/v1/people/{person_id}/memory/{fact_id}",
         "/api/v1/search",
+        "/api/v1/files",
+        "/api/v1/files/{file_id}",
         "/api/v1/usage",
         "/api/v1/publish",
         "/api/v1/presence/{topic}",

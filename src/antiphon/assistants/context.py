@@ -7,6 +7,7 @@ from datetime import datetime
 from msgspec import structs
 
 from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.attachments import references
 from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.estimate import messages_size, tools_size
 from antiphon.assistants.history import Histories, History, newest
@@ -58,7 +59,7 @@ class ContextBuilder:
         )
         instructions = self._prompts.render(assistant.instructions, values)
         system = ChatMessage(role="system", text=instructions, keep=True)
-        question = ChatMessage(role="user", text=turn.text, notes=facts, keep=True)
+        question = ChatMessage(role="user", text=turn.text, notes=facts, files=references(turn.attachments), keep=True)
         room = self.windows.room(model, answer=assistant.max_tokens, tools=self._weight_of_tools(assistant))
         past = newest(history, room - messages_size((system, question)))
         if past:

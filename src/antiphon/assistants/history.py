@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from antiphon.assistants.answer import replay, text_of
+from antiphon.assistants.attachments import references
 from antiphon.assistants.estimate import messages_size
 from antiphon.domain import Conversation, Message, Turn
 from antiphon.providers.base import ChatMessage
@@ -129,7 +130,7 @@ def _past(message: Message) -> Past:
 def _forms(message: Message) -> Iterator[Form]:
     """The message as it was; then, for an answer with tools, only what was said."""
     if message.role == "user":
-        yield _form((ChatMessage(role="user", text=message.text),))
+        yield _form((ChatMessage(role="user", text=message.text, files=references(message.attachments)),))
         return
     whole = tuple(replay(message.parts)) if message.parts else _said(message.text)
     yield _form(whole)

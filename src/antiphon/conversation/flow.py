@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from antiphon.assistants.approvals import ApprovalRules
+from antiphon.assistants.attachments import AttachedFiles
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
@@ -15,6 +16,7 @@ from antiphon.commands.base import Commands
 from antiphon.conversation.approvals import Approvals
 from antiphon.conversation.asking import Asking
 from antiphon.conversation.ending import TurnEnding
+from antiphon.conversation.entrance import Entrance
 from antiphon.conversation.generation import Generation
 from antiphon.conversation.handler import MessageHandler
 from antiphon.conversation.hearing import Hearing
@@ -28,6 +30,7 @@ from antiphon.conversation.replay import Replay
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.telling import Telling
+from antiphon.files.keeper import FileKeeper
 from antiphon.plugins.house import Plugins
 from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.registry import ProviderRegistry
@@ -40,7 +43,8 @@ from antiphon.tools.config import ToolSettings
 @dataclass(frozen=True, kw_only=True)
 class Flow:
     """What the flow is made of. `facts` are lines for `/status` that only the workspace knows, `guardrails` what the
-    house lets nobody say, `tools` which calls people must allow and how long they have for that."""
+    house lets nobody say, `tools` which calls people must allow and how long they have for that, `files` takes in what
+    people attach."""
 
     store: Store
     sessions: SessionManager
@@ -59,11 +63,18 @@ class Flow:
     guardrails: tuple[Guardrail, ...] = ()
     tools: ToolSettings
     plugins: Plugins
+    files: FileKeeper
+    bytes_per_token: float
 
     @property
     def rules(self) -> ApprovalRules:
         """Which calls people must allow, where there are people."""
         return ApprovalRules(self.tools.approval)
+
+    @property
+    def attached(self) -> AttachedFiles:
+        """What models are given of files."""
+        return AttachedFiles(self.store.files, self.files.settings, self.bytes_per_token)
 
     def keeper(self, history: ConversationHistory, metrics: Metrics) -> ConversationKeeper:
         """Who keeps conversations that took place elsewhere."""
@@ -115,6 +126,7 @@ class Flow:
             assistants=self.assistants,
             context=self.context,
             facts=self.remembered,
+            files=self.attached,
             selector=self.selector,
             generation=Generation(
                 providers=self.providers,
@@ -133,7 +145,7 @@ class Flow:
             handler,
             ending,
             self.live,
-            default_assistant=lambda: self.assistants.default.name,
+            Entrance(self.files, self.store.people, lambda: self.assistants.default.name),
             drain_seconds=drain_seconds,
             others=others,
             metrics=metrics,

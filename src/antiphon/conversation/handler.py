@@ -6,6 +6,7 @@ from time import perf_counter
 
 from msgspec import structs
 
+from antiphon.assistants.attachments import AttachedFiles
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.memory.fitting import FittingFacts
@@ -39,6 +40,7 @@ class MessageHandler:
     assistants: Directory
     context: ContextBuilder
     facts: FittingFacts
+    files: AttachedFiles
     selector: ModelSelector
     generation: Generation
     ending: TurnEnding
@@ -101,6 +103,7 @@ class MessageHandler:
         facts = await self.facts.block(turn.person_id, turn.text)
         model = begun.choice.model
         context = self.context.build(turn, begun.assistant, conversation, session.person, history, model, facts)
+        context = await self.files.load(context)
         context = await hooks.context_built(begun.assistant.name, context)
         return structs.replace(begun, messages=context, hooks=hooks.of_run)
 

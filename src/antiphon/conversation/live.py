@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from antiphon.domain import Approval, Conversation, Message, Turn, TurnRecord
+from antiphon.domain import Approval, Attachment, Conversation, Message, Turn, TurnRecord
 
 FILE_URL = "/api/v1/files/"
 """Where a kept file is, in front of its id."""
@@ -48,10 +48,14 @@ def show_message(message: Message) -> dict[str, Any]:
     shape["parts"] = [part for part in shape["parts"] if part["type"] != "reasoning" or part["text"]]
     for part in shape["parts"]:
         part.pop("opaque", None)
-    for file in shape["attachments"]:
-        if file["id"] is not None:
-            file["url"] = FILE_URL + file["id"]
+    shape["attachments"] = [show_attachment(file) for file in message.attachments]
     return shape
+
+
+def show_attachment(file: Attachment) -> dict[str, Any]:
+    """The public shape of a file that a message names."""
+    shape: dict[str, Any] = msgspec.to_builtins(file)
+    return shape if file.id is None else shape | {"url": FILE_URL + file.id}
 
 
 def show_approval(approval: Approval) -> dict[str, Any]:

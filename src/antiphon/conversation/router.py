@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal, Protocol
 
@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from antiphon.adapters.base import Receipt
 from antiphon.assistants.answer import text_of
 from antiphon.conversation.ending import TurnEnding
+from antiphon.conversation.entrance import Entrance
 from antiphon.conversation.live import Live
 from antiphon.conversation.others import NoOthers, Others
 from antiphon.conversation.stream import CANCELLED, TurnStream, UnderWay
@@ -87,8 +88,8 @@ class MessageRouter:
         handler: Handler,
         ending: TurnEnding,
         live: Live,
+        entrance: Entrance,
         *,
-        default_assistant: Callable[[], str],
         drain_seconds: float = 5.0,
         others: Others | None = None,
         metrics: Metrics | None = None,
@@ -100,7 +101,7 @@ class MessageRouter:
         self._ending = ending
         self._live = live
         self._others = others or NoOthers()
-        self._default_assistant = default_assistant
+        self._entrance = entrance
         self._drain_seconds = self._patience = drain_seconds
         self._mailboxes: dict[str, Mailbox] = {}
         self._by_place: dict[tuple[str, str], Mailbox] = {}
@@ -130,10 +131,11 @@ class MessageRouter:
         """
         if not self.accepting:
             raise ServiceError("The server is stopping or has just started. Send the message again in a moment.")
-        if not message.text.strip() and not message.attachments:
+        if not message.text.strip() and not (message.attachments or message.uploads):
             raise ValidationError("An empty message has no answer. Write something.")
         if len(message.text) > TEXT_LIMIT:
             raise ValidationError(f"The message has {len(message.text):,} characters; {TEXT_LIMIT:,} are the most.")
+        message = await self._entrance.admit(message)
         place = message.adapter, message.place
         mailbox = self._by_place.get(place)
         if self._arriving[place] + (len(mailbox.waiting) if mailbox else 0) >= WAITING_LIMIT:
@@ -154,7 +156,8 @@ class MessageRouter:
             del self._arriving[place]
 
     async def _accept(self, message: ChannelMessage) -> Receipt:
-        accepted = await self._store.inbox.accept(message, assistant=self._default_assistant(), most=WAITING_LIMIT + 1)
+        assistant = self._entrance.default_assistant()
+        accepted = await self._store.inbox.accept(message, assistant=assistant, most=WAITING_LIMIT + 1)
         turn = accepted.turn
         if not accepted.duplicate:
             self._accepted.labels(message.adapter).inc()

@@ -15,6 +15,7 @@ from antiphon.providers.base import DEMO, Provider
 from antiphon.providers.chain import Chain, ModelLink, fallbacks
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, with_environment
 from antiphon.providers.reliability import Reliable
+from antiphon.providers.taking import Taking
 from antiphon.runtime.config import ServiceSettings
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.telemetry.metrics import get_metrics
@@ -103,7 +104,7 @@ class ProviderRegistry:
     def get(self, name: str) -> Provider:
         """The vendor, repeating what failed before its first word. Raises `ModuleError` for an unknown name."""
         if name not in self._made:
-            self._made[name] = Reliable(self._make(name), self._services)
+            self._made[name] = Reliable(Taking(self._make(name)), self._services)
         return self._made[name]
 
     def resting(self, name: str) -> float | None:

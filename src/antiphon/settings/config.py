@@ -20,6 +20,7 @@ from antiphon.assistants.memory.config import MemorySettings
 from antiphon.cache.config import CacheSettings, RedisSettings
 from antiphon.conversation.config import SessionSettings
 from antiphon.errors import ConfigError
+from antiphon.files.config import FileSettings
 from antiphon.plugins.config import PluginsSettings
 from antiphon.providers.config import ProvidersSettings
 from antiphon.realtime.brokers.config import ClusterSettings
@@ -97,6 +98,7 @@ class Config(BaseModel):
     budgets: BudgetSettings = BudgetSettings()
     memory: MemorySettings = MemorySettings()
     tools: ToolSettings = ToolSettings()
+    files: FileSettings = FileSettings()
     mcp: McpSettings = McpSettings()
     plugins: PluginsSettings = PluginsSettings()
     features: Features = Field(Features(), json_schema_extra=_LIVE)
@@ -129,7 +131,7 @@ class Config(BaseModel):
         return self._found.variables if self._found else {}
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def read_from(self) -> tuple[Path, ...]:
         """What it was read from, and what would have been read had it been there: a change of these changes it."""
         return self._found.files if self._found else ()
 

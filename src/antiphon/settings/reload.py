@@ -133,7 +133,7 @@ class ConfigReloader:
 def _stamps(config: Config) -> _Stamps:
     """What tells a file from the one that it was: time, size and inode (secrets are replaced, not written)."""
     stamps: _Stamps = {}
-    for path in config.files:
+    for path in config.read_from:
         try:
             found = path.stat()
             stamps[path] = (found.st_mtime_ns, found.st_size, found.st_ino)

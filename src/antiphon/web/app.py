@@ -14,7 +14,8 @@ from antiphon.web.static import Asset, StaticPage
 
 class WebApp:
     """What is no file of the page goes to FastAPI. What `mounted` serves comes before everything that could take the
-    body of a request (LP-19); each of `apps` serves the paths below its own, and bounds its bodies itself."""
+    body of a request (LP-19); each of `apps` serves the paths below its own, and bounds its bodies itself. `larger` has
+    the paths that take larger bodies than the others, with how many bytes."""
 
     def __init__(
         self,
@@ -22,13 +23,14 @@ class WebApp:
         api: FastAPI,
         *,
         max_body_bytes: int,
+        larger: Mapping[str, int] = MappingProxyType({}),
         mounted: PlainRequests | None = None,
         apps: Mapping[str, ASGIApp] = MappingProxyType({}),
     ) -> None:
         self._page = page
         self._mounted = mounted
         self._apps = tuple(apps.items())
-        self._api: ASGIApp = BodyLimit(api, max_body_bytes)
+        self._api: ASGIApp = BodyLimit(api, max_body_bytes, larger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -24,6 +24,7 @@ from antiphon.web import problems
 from antiphon.web.api.approvals import approval_routes
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
+from antiphon.web.api.files import FILES, file_routes
 from antiphon.web.api.memory import memory_routes
 from antiphon.web.api.plugins import plugin_routes
 from antiphon.web.api.realtime import realtime_routes
@@ -77,6 +78,7 @@ class Edge:
             StaticPage(),
             self._api(house),
             max_body_bytes=settings.max_body_bytes,
+            larger={FILES: self.flow.files.settings.max_bytes},
             mounted=self.phoenix.plain,
             apps=self._apps(settings.max_body_bytes),
         )
@@ -98,6 +100,7 @@ class Edge:
             search_routes(self.search, self.person),
             memory_routes(self.memory, self.person),
             catalogue_routes(self.flow.assistants.all, self.default_model, models.names, models.resting),
+            file_routes(self.flow.files, self.person),
             usage_routes(self.flow.budgets, self.person),
             plugin_routes(self.flow.plugins.states),
             publish_routes(self.phoenix, house, Idempotency(self.cache), self.person),

@@ -23,7 +23,8 @@ _REASONS: Mapping[int, str] = {
     403: "This host name is not ours, another site's page asked for a change, or it is not for everybody.",
     404: "There is nothing of this id, or not for this person.",
     409: "The Idempotency-Key came with another body before, or its first request is not answered yet.",
-    413: "The body is larger than `server.max_body_bytes`.",
+    413: "The body is larger than `server.max_body_bytes`, or a file than there is room for.",
+    415: "A file is something else than its type says.",
     422: "A parameter or the body is not acceptable; `errors` says which and why.",
     503: "The store, the cache or another node cannot be used now.",
 }
@@ -81,6 +82,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
                 {"name": "realtime", "description": "Publishing from outside, and who is connected: for operators."},
                 {"name": "approvals", "description": "Calls of tools that wait for a person."},
                 {"name": "memory", "description": "What is remembered of people."},
+                {"name": "files", "description": "What people attach to their messages."},
                 {"name": "usage", "description": "What models cost."},
                 {"name": "catalogue", "description": "Whom there is to talk to, and what answers."},
             ],

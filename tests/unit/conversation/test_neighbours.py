@@ -9,6 +9,7 @@ import pytest
 from antiphon.adapters.base import Capabilities, ChannelAdapter
 from antiphon.conversation import neighbours, watch
 from antiphon.conversation.ending import TurnEnding
+from antiphon.conversation.entrance import Entrance
 from antiphon.conversation.neighbours import Neighbours
 from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import WAITING_LIMIT, MessageRouter
@@ -16,6 +17,8 @@ from antiphon.conversation.stream import TurnStream
 from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import Message, Target, ToolPart, Turn, TurnRecord, new_id
 from antiphon.errors import ServiceError
+from antiphon.files.config import FileSettings
+from antiphon.files.keeper import FileKeeper
 from antiphon.realtime.brokers.memory import MemoryBroker, MemoryHub
 from antiphon.realtime.nodes.cluster import Cluster
 from antiphon.runtime.tasks import Restart
@@ -44,8 +47,9 @@ class Node:
         self.ending = TurnEnding(self.store.inbox, self.outbox, self.ear.live, metrics=metrics)
         self.neighbours = Neighbours(self.cluster, self.store.nodes)
         self.router = MessageRouter(
-            self.store, self, self.ending, self.ear.live, default_assistant=lambda: "guide", drain_seconds=0.2,
-            others=self.neighbours, metrics=metrics,
+            self.store, self, self.ending, self.ear.live,
+            Entrance(FileKeeper(self.store.files, FileSettings()), self.store.people, lambda: "guide"),
+            drain_seconds=0.2, others=self.neighbours, metrics=metrics,
         )  # fmt: skip
         self.watch = TurnWatch(self.store, self.router, self.outbox, self.cluster.node)
         self.neighbours.serve(self.router, self.watch)

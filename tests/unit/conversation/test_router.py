@@ -9,11 +9,14 @@ import pytest
 from antiphon.adapters.base import ChannelAdapter
 from antiphon.conversation import ending
 from antiphon.conversation.ending import TurnEnding
+from antiphon.conversation.entrance import Entrance
 from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import RECOVERED_AT_ONCE, WAITING_LIMIT, MessageRouter
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import Message, NoticePart, Target, Turn, TurnRecord, new_id
 from antiphon.errors import ProcessingError, ServiceError, ValidationError
+from antiphon.files.config import FileSettings
+from antiphon.files.keeper import FileKeeper
 from antiphon.storage.base import Chunk, Finished, Store, TurnReply
 from antiphon.telemetry.metrics import Metrics
 from tests.unit.conversation.conftest import Ear, Post, asked, letter
@@ -33,8 +36,9 @@ class House:
         self.outbox = Outbox(store.outbox, self.adapters, metrics=metrics)
         self.ending = TurnEnding(store.inbox, self.outbox, ear.live, metrics=metrics)
         self.router = MessageRouter(
-            store, self, self.ending, ear.live, default_assistant=lambda: "guide", drain_seconds=drain_seconds,
-            metrics=metrics,
+            store, self, self.ending, ear.live,
+            Entrance(FileKeeper(store.files, FileSettings()), store.people, lambda: "guide"),
+            drain_seconds=drain_seconds, metrics=metrics,
         )  # fmt: skip
 
     async def handle(self, turn: Turn, stream: TurnStream) -> None:

@@ -53,7 +53,7 @@ async def examine(path: Path | None) -> list[Finding]:
 
 
 def _settings(config: Config) -> Iterable[Finding]:
-    names = dict.fromkeys(str(file) for file in config.files if file.is_file())
+    names = dict.fromkeys(str(file) for file in config.read_from if file.is_file())
     yield Finding("ok", "Settings", f"{config.environment}, {', '.join(names) or 'nothing but defaults'}")
     for problem in config.problems():
         yield Finding("warn", "Settings", sentence(config, problem))

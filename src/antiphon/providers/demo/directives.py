@@ -9,6 +9,7 @@
     !429 [n]           too many requests. With n, the demo server refuses a request (same key, same body) n times and
                        then answers it. In process nothing is counted, because the model is a pure function: always.
     !quota             the paid quota is used up, which many vendors say with a 429 as well
+    !blind …           the vendor refuses a request with files, as for a model without eyes; without them it is answered
     !overload          the vendor is too busy, which some say with a 429 as well
     !noids …           calls of tools come without ids; on the wire only
     !split [n] …       the answer comes in writes of n bytes (1), names of tools in pieces; on the wire only
@@ -45,7 +46,7 @@ _DEFAULTS: Mapping[str, int] = {
     "sever": 100,
     "window": 1000,
 }
-_REFUSALS = ("401", "410", "429", "500", "503", "overload", "quota")
+_REFUSALS = ("401", "410", "429", "500", "503", "blind", "overload", "quota")
 NAMES = (
     *_REFUSALS, "cut", "echo", "error", "filter", "garbage", "hang", "long", "noids", "reason", "sever", "slow",
     "split", "tool", "window",

@@ -31,7 +31,7 @@ from antiphon.providers.demo.directives import NAMES, Directives, Fault, parse
 from antiphon.providers.demo.faults import Refusal, error_of, overlong
 from antiphon.providers.demo.forming import formed
 from antiphon.providers.demo.reading import Reading
-from antiphon.providers.demo.skills import limits, lookup, notes, other, past, sums, talk, times
+from antiphon.providers.demo.skills import attached, limits, lookup, notes, other, past, sums, talk, times
 from antiphon.providers.demo.skills.base import Plan, Skill
 from antiphon.providers.demo.words import count, tokens
 
@@ -90,6 +90,8 @@ def perform(request: ModelRequest, *, forgiven: bool = False) -> Script:
     asked = parse(reading.question)
     if forgiven and asked.fault is not None and asked.fault.kind == "refusal":
         asked = replace(asked, fault=None)
+    if asked.fault is not None and asked.fault.refusal == "blind" and not reading.with_files:
+        asked = replace(asked, fault=None)
     if asked.window is not None and (size := _size(request)) > asked.window:
         refused = overlong(size, asked.window)
         told = Error(refused.kind, "too long by directive", refused.public, excess=refused.excess)
@@ -127,7 +129,8 @@ def _directed(asked: Directives, reading: Reading) -> Utterance | None:
                 f"`{one.name}` {'failed' if one.failed else 'answered'}:\n\n{one.text}" for one in found if one
             )
         )
-    if asked.long is not None or (not asked.rest and asked.rest != reading.question):
+    silent = not asked.rest and asked.rest != reading.question
+    if asked.long is not None or (silent and attached.plan(reading) is None):
         return Utterance(text=_filler(_FILLER_WORDS if asked.long is None else asked.long))
     return None
 
@@ -168,6 +171,9 @@ def _formed(reply: Utterance, text: str, reading: Reading) -> Utterance:
 
 def _plans(text: str, reading: Reading) -> list[Plan]:
     """One plan for each sentence that is understood; what nobody understands is one question to look up."""
+    if (files := attached.plan(reading)) is not None:
+        more = _first_plan(text, reading) if text else None
+        return [files] if more is None or more.aside else [files, more]
     text = _GREETING.sub("", text)
     whole = _first_plan(text, reading) if _WHOLE.match(text) or len(text) > 1000 else None
     if whole:

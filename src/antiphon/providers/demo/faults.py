@@ -80,6 +80,13 @@ _REFUSALS: Mapping[str, Refusal] = {
         type="server_error",
         retryable=True,
     ),
+    "blind": Refusal(
+        status=400,
+        kind="invalid",
+        public="The demo model takes no files, as `!blind` asked. Ask again without.",
+        type="invalid_request_error",
+        code="invalid_image",
+    ),
     "503": Refusal(
         status=503,
         kind="overload",

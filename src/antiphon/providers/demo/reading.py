@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from antiphon.providers.base import ModelRequest, ToolSpec
+from antiphon.files.quoting import InWords, Quoted, in_words
+from antiphon.providers.base import File, ModelRequest, ToolSpec
 from antiphon.providers.demo.schema import conforms
 from antiphon.providers.protocols.asking import FORM_IN_WORDS
 
@@ -49,13 +50,38 @@ class Reading:
         return max((at for at, message in enumerate(self._messages) if message.role == "user"), default=-1)
 
     @cached_property
-    def question(self) -> str:
-        """The last message of the user, without the space around it and what the house remembers in front of it."""
+    def _parted(self) -> InWords:
         if self._asked_at < 0:
-            return ""
+            return InWords("")
         text = self._messages[self._asked_at].text
         noted = _NOTES.match(text)
-        return text[noted.end() if noted else 0 :][:ATTENTION].strip()
+        return in_words(text[noted.end() if noted else 0 :])
+
+    @cached_property
+    def question(self) -> str:
+        """The last message of the user, without the space around it, what the house remembers in front of it, and its
+        files in words."""
+        return self._parted.text[:ATTENTION].strip()
+
+    @property
+    def quoted(self) -> tuple[Quoted, ...]:
+        """The text files of that message."""
+        return self._parted.quoted
+
+    @property
+    def mentioned(self) -> tuple[str, ...]:
+        """Lines about files that came without anything to see."""
+        return self._parted.mentioned
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Its other files."""
+        return self._messages[self._asked_at].files if self._asked_at >= 0 else ()
+
+    @property
+    def with_files(self) -> bool:
+        """Whether any message comes with files that have to be seen or heard."""
+        return any(message.files for message in self._messages)
 
     @cached_property
     def earlier(self) -> tuple[str, ...]:

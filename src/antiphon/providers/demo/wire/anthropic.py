@@ -17,6 +17,7 @@ from antiphon.providers.base import (
     ChatMessage,
     Error,
     Event,
+    File,
     Finish,
     ModelRequest,
     ReasoningDelta,
@@ -31,6 +32,7 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.demo.faults import Refusal
 from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner, wanted_form
+from antiphon.providers.demo.wire.files import at, held
 from antiphon.providers.demo.wire.signing import is_signed, signature
 from antiphon.providers.demo.wire.sse import server_event
 
@@ -181,8 +183,18 @@ def _messages(turn: MessagesTurn) -> Iterator[ChatMessage]:
             content = block.get("content", "")
             said = content if isinstance(content, str) else "".join(_text(part) for part in content)
             yield ChatMessage(role="tool", text=said, call_id=block.get("tool_use_id"))
-    if text:
-        yield ChatMessage(role="user", text=text)
+    files = tuple(_file(block) for block in blocks if block.get("type") in {"image", "document"})
+    if text or files:
+        yield ChatMessage(role="user", text=text, files=files)
+
+
+def _file(block: _Block) -> File:
+    match block:
+        case {"source": {"type": "base64", "media_type": kind, "data": data}}:
+            return held(str(kind), data, str(block.get("title", "")))
+        case {"source": {"type": "url", "url": url}}:
+            return at(url)
+    raise ValidationError("The source of an image or a document is base64 or url.")
 
 
 def _text(block: _Block) -> str:

@@ -17,6 +17,7 @@ from antiphon.providers.base import (
     ChatMessage,
     Error,
     Event,
+    File,
     Finish,
     ModelRequest,
     ReasoningDelta,
@@ -31,6 +32,7 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.demo.faults import Refusal
 from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner, wanted_form
+from antiphon.providers.demo.wire.files import at, held
 from antiphon.providers.demo.wire.signing import is_signed, signature
 from antiphon.providers.demo.wire.sse import server_event
 from antiphon.providers.protocols.arguments import as_object
@@ -167,8 +169,17 @@ def _messages(content: GenerateContent) -> Iterator[ChatMessage]:
             response = part["functionResponse"]
             said = response["response"].get("output", response["response"].get("error", ""))
             yield ChatMessage(role="tool", text=said, call_id=response.get("id"), name=response["name"])
-    if text:
-        yield ChatMessage(role="user", text=text)
+    files = tuple(file for part in content.parts for file in _files(part))
+    if text or files:
+        yield ChatMessage(role="user", text=text, files=files)
+
+
+def _files(part: _Part) -> Iterator[File]:
+    match part:
+        case {"inlineData": {"mimeType": kind, "data": data}}:
+            yield held(str(kind), data)
+        case {"fileData": {"fileUri": url}}:
+            yield at(url)
 
 
 def _text(part: _Part) -> str:

@@ -30,6 +30,7 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.demo.faults import Refusal
 from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner, wanted_form
+from antiphon.providers.demo.wire.files import unnamed
 from antiphon.providers.protocols.arguments import as_object
 
 _REASONS: Mapping[str, str] = {"length": "length", "filtered": "content_filter"}
@@ -59,6 +60,7 @@ class TalkMessage(Struct, frozen=True):
     tool_calls: list[TalkTool] = []
     tool_name: str | None = None
     tool_call_id: str | None = None
+    images: list[str] = []
 
 
 class TalkOptions(Struct, frozen=True):
@@ -144,6 +146,7 @@ def _message(message: TalkMessage) -> ChatMessage:
         calls=tuple(calls),
         call_id=message.tool_call_id,
         name=message.tool_name,
+        files=tuple(unnamed(image) for image in message.images),
     )
 
 

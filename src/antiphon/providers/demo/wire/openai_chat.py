@@ -24,6 +24,7 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.demo.faults import Refusal
 from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner, wanted_form
+from antiphon.providers.demo.wire.files import of_openai
 from antiphon.providers.protocols.openai_chat.serving import Chunks, completion, error_body
 
 _encode = msgspec.json.Encoder().encode
@@ -150,6 +151,7 @@ def _message(message: BodyMessage) -> ChatMessage:
         call_id=message.tool_call_id,
         name=message.name,
         reasoning=message.reasoning_content,
+        files=tuple(of_openai(message.content)),
     )
 
 

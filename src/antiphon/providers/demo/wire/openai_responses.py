@@ -32,6 +32,7 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.demo.faults import Refusal
 from antiphon.providers.demo.wire.base import Asked, ErrorReply, Manner, wanted_form
+from antiphon.providers.demo.wire.files import of_openai
 from antiphon.providers.demo.wire.openai_chat import OpenAIChatWire
 from antiphon.providers.demo.wire.signing import is_signed, signature
 from antiphon.providers.demo.wire.sse import server_event
@@ -152,7 +153,8 @@ def _other(item: _Item, kind: str) -> ChatMessage:
         return ChatMessage(role="tool", text=_text(item.get("output")), call_id=item.get("call_id"))
     match item.get("role"):
         case "user" if kind == "message":
-            return ChatMessage(role="user", text=_text(item.get("content")))
+            content = item.get("content")
+            return ChatMessage(role="user", text=_text(content), files=tuple(of_openai(content)))
         case "system" | "developer" if kind == "message":
             return ChatMessage(role="system", text=_text(item.get("content")))
     raise ValidationError(f"Invalid item {kind[:50]!r} of {str(item.get('role'))[:50]!r}.")

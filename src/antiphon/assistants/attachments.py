@@ -1,0 +1,99 @@
+"""What a model is given of files: the newest of a conversation as they are, texts as quotations, the rest by name."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct, structs
+
+from antiphon.domain import Attachment
+from antiphon.files.config import FileSettings
+from antiphon.files.kinds import SHOWN, is_text, text_of
+from antiphon.files.quoting import mention, quotation
+from antiphon.providers.base import ChatMessage, File
+from antiphon.storage.files import FileStore
+
+_KEPT = "kept:"
+"""Begins the address of a file of this house, until its bytes are fetched."""
+
+
+def references(attachments: Sequence[Attachment]) -> tuple[File, ...]:
+    """The files of a message, still without their bytes; `AttachedFiles.load` fetches those."""
+    return tuple(
+        File(name=file.name, media_type=file.media_type, url=file.url if file.id is None else f"{_KEPT}{file.id}")
+        for file in attachments
+    )
+
+
+class _Room(Struct):
+    """What there is still room for in a prompt."""
+
+    files: int
+    file_bytes: int
+    text_bytes: int
+
+
+class AttachedFiles:
+    """Fetches what messages refer to, newest message first, as far as `settings` have room for it."""
+
+    def __init__(self, store: FileStore, settings: FileSettings, bytes_per_token: float) -> None:
+        self._store = store
+        self._settings = settings
+        self._text_bytes = int(settings.text_tokens * bytes_per_token)
+
+    async def load(self, messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+        """The messages, each with the files and the quotations that it gets."""
+        if not any(message.files for message in messages):
+            return messages
+        room = _Room(self._settings.prompt_files, self._settings.prompt_bytes, self._text_bytes)
+        loaded = [await self._loaded(message, room) if message.files else message for message in reversed(messages)]
+        return tuple(reversed(loaded))
+
+    async def _loaded(self, message: ChatMessage, room: _Room) -> ChatMessage:
+        given: list[File] = []
+        told: list[str] = []
+        for file in message.files:
+            got = await self._given(file, room)
+            given += [got] if isinstance(got, File) else []
+            told += [got] if isinstance(got, str) else []
+        return structs.replace(message, text="\n\n".join(filter(None, [message.text, *told])), files=tuple(given))
+
+    async def _given(self, file: File, room: _Room) -> File | str:
+        """The file with its bytes, or what is said instead of it."""
+        text = is_text(file.media_type)
+        if not text and not _may_be_seen(file.media_type):
+            return mention(file.name, file.media_type, "which cannot be read here")
+        if (room.text_bytes if text else room.files) <= 0:
+            return mention(file.name, file.media_type)
+        if file.data is None and not (file.url or "").startswith(_KEPT):
+            return self._elsewhere(file, room)
+        data = file.data if file.data is not None else await self._store.read((file.url or "").removeprefix(_KEPT))
+        if data is None:
+            return mention(file.name, file.media_type, "which was deleted")
+        if text:
+            return _quoted(file, data, room)
+        if len(data) > room.file_bytes:
+            return mention(file.name, file.media_type)
+        room.files, room.file_bytes = room.files - 1, room.file_bytes - len(data)
+        return structs.replace(file, data=data, url=None)
+
+    def _elsewhere(self, file: File, room: _Room) -> File | str:
+        if not self._settings.vendor_urls or file.media_type not in SHOWN:
+            return mention(file.name, file.media_type, "which is elsewhere and was not fetched")
+        room.files -= 1
+        return file
+
+
+def _may_be_seen(media_type: str) -> bool:
+    """Whether some vendor takes files of this type."""
+    return media_type in SHOWN or media_type == "application/pdf" or media_type.startswith("audio/")
+
+
+def _quoted(file: File, data: bytes, room: _Room) -> str:
+    text = text_of(data)
+    if text is None:
+        return mention(file.name, file.media_type, "which cannot be read here")
+    encoded = text.encode()
+    kept = encoded[: room.text_bytes]
+    room.text_bytes -= len(kept)
+    if len(kept) < len(encoded):
+        text = f"{kept.decode('utf-8', 'ignore')}\n[the rest is left out: {len(encoded):,} bytes in all]"
+    return quotation(file.name, file.media_type, text)

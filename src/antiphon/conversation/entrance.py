@@ -1,0 +1,41 @@
+"""What happens to a message before it is stored: its files are kept, and those that it names are looked up."""
+
+from collections.abc import Callable
+
+from msgspec import structs
+
+from antiphon.adapters.web import WebAdapter
+from antiphon.domain import Attachment, ChannelMessage
+from antiphon.errors import ValidationError
+from antiphon.files.keeper import FileKeeper
+from antiphon.storage.base import PeopleStore
+
+
+class Entrance:
+    """Makes the files of messages attachments of whoever sends them. `default_assistant` answers those that begin a
+    conversation."""
+
+    def __init__(self, keeper: FileKeeper, people: PeopleStore, default_assistant: Callable[[], str]) -> None:
+        self._keeper = keeper
+        self._people = people
+        self.default_assistant = default_assistant
+
+    async def admit(self, message: ChannelMessage) -> ChannelMessage:
+        """The message with files that are kept and its sender's. Raises `ValidationError` for those that are not, or
+        are too many, and `ResourceError` for those that are too large."""
+        if not message.attachments and not message.uploads:
+            return message
+        count, most = len(message.attachments) + len(message.uploads), self._keeper.settings.most_at_once
+        if count > most:
+            raise ValidationError(f"A message has at most {most} files, and this one has {count}.")
+        person = await self._people.by_account(message.adapter, message.account, name=message.sender)
+        attached = [await self._known(file, person.id, message.adapter) for file in message.attachments]
+        attached += [await self._keeper.keep(person.id, upload) for upload in message.uploads]
+        return structs.replace(message, attachments=tuple(attached), uploads=())
+
+    async def _known(self, file: Attachment, person_id: str, adapter: str) -> Attachment:
+        if file.id is not None:
+            return await self._keeper.named(person_id, file.id, file.name)
+        if adapter == WebAdapter.name or file.url is None or not file.url.startswith("https://"):
+            raise ValidationError("A file is named by the `id` that POST /api/v1/files gave, or comes with its bytes.")
+        return file

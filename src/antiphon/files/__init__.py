@@ -1,0 +1,1 @@
+"""Files: what people attach, what it really is, and how it is kept and quoted."""

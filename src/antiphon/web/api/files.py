@@ -1,0 +1,95 @@
+"""`/api/v1/files`: what people attach, taken in and given back to whoever may have it."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from antiphon.conversation.live import FILE_URL, show_attachment
+from antiphon.domain import Person, Upload
+from antiphon.errors import NotFoundError, ResourceError, ValidationError
+from antiphon.files.keeper import FileKeeper
+from antiphon.files.kinds import SHOWN
+from antiphon.web.api.shapes import ULID, AttachmentShape
+from antiphon.web.auth import CurrentPerson
+from antiphon.web.openapi import failures
+
+FILES = FILE_URL.rstrip("/")
+FileId = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
+
+_ANY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The file itself, as it is.",
+        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Its bytes.", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
+    304: {"description": "It is as the `If-None-Match` says."},
+}
+
+
+def file_routes(keeper: FileKeeper, current: CurrentPerson) -> APIRouter:
+    """Sending a file, and having it."""
+    routes = APIRouter(prefix="/files", tags=["files"], responses=failures(403, 422, 503))
+    Me = Annotated[Person, Depends(current)]  # noqa: N806 - a type
+
+    @routes.post("", status_code=201, response_model=AttachmentShape, responses=failures(413, 415), openapi_extra=_ANY)
+    async def send_file(
+        me: Me,
+        request: Request,
+        name: Annotated[str, Query(max_length=1_000, description="What it is called; a path is cut off.")] = "",
+    ) -> dict[str, Any] | Response:
+        """Keeps the body as a file of yours, which a message then names. The same bytes again are the same file."""
+        try:
+            data = await request.body()
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it, and half a file is none
+        if not data:
+            raise ValidationError("The body is empty. Send the file itself as the body, and its name as `?name=`.")
+        claimed = request.headers.get("content-type", "")
+        try:
+            kept = await keeper.keep(me.id, Upload(name=name, media_type=claimed, data=data))
+        except ResourceError as error:
+            raise HTTPException(413, error.public) from error
+        except ValidationError as error:
+            raise HTTPException(415, error.public) from error
+        return show_attachment(kept)
+
+    @routes.get("/{file_id}", response_class=Response, responses={**_BYTES, **failures(404)})
+    async def get_file(
+        me: Me, file_id: FileId, if_none_match: Annotated[str, Header(include_in_schema=False)] = ""
+    ) -> Response:
+        """Its bytes, for whoever gave it and the people of the conversations that name it."""
+        kept = await keeper.get(me.id, file_id)
+        etag = f'"{kept.digest}"'
+        headers = {
+            "etag": etag,
+            "cache-control": "private, max-age=31536000, immutable",
+            "content-disposition": _disposition(kept.name, shown=kept.media_type in SHOWN),
+            # Whatever it is, in a tab of its own it can do nothing and load nothing.
+            "content-security-policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+            "x-content-type-options": "nosniff",
+        }
+        if etag in if_none_match:
+            return Response(status_code=304, headers=headers)
+        data = await keeper.store.read(file_id)
+        if data is None:
+            raise NotFoundError("This file does not exist any more.")
+        return Response(data, media_type=_plain(kept.media_type), headers=headers)
+
+    return routes
+
+
+def _disposition(name: str, *, shown: bool) -> str:
+    """https://www.rfc-editor.org/rfc/rfc6266: a name for everybody, and the whole of it for who reads UTF-8."""
+    plain = "".join(sign if sign.isascii() and sign.isprintable() and sign not in '"\\%' else "_" for sign in name)
+    return f"{'inline' if shown else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _plain(media_type: str) -> str:
+    """Nothing that a browser would run: documents with scripts are given as text."""
+    return "text/plain" if media_type in {"text/html", "image/svg+xml"} or media_type.endswith("xml") else media_type
