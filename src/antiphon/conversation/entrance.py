@@ -11,7 +11,7 @@ from antiphon.files.keeper import FileKeeper
 from antiphon.storage.base import PeopleStore
 
 
-class Entrance:
+class MessageEntrance:
     """Makes the files of messages attachments of whoever sends them. `default_assistant` answers those that begin a
     conversation."""
 

@@ -16,7 +16,7 @@ from antiphon.commands.base import Commands
 from antiphon.conversation.approvals import Approvals
 from antiphon.conversation.asking import Asking
 from antiphon.conversation.ending import TurnEnding
-from antiphon.conversation.entrance import Entrance
+from antiphon.conversation.entrance import MessageEntrance
 from antiphon.conversation.generation import Generation
 from antiphon.conversation.handler import MessageHandler
 from antiphon.conversation.hearing import Hearing
@@ -145,7 +145,7 @@ class Flow:
             handler,
             ending,
             self.live,
-            Entrance(self.files, self.store.people, lambda: self.assistants.default.name),
+            MessageEntrance(self.files, self.store.people, lambda: self.assistants.default.name),
             drain_seconds=drain_seconds,
             others=others,
             metrics=metrics,

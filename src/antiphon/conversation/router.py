@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from antiphon.adapters.base import Receipt
 from antiphon.assistants.answer import text_of
 from antiphon.conversation.ending import TurnEnding
-from antiphon.conversation.entrance import Entrance
+from antiphon.conversation.entrance import MessageEntrance
 from antiphon.conversation.live import Live
 from antiphon.conversation.others import NoOthers, Others
 from antiphon.conversation.stream import CANCELLED, TurnStream, UnderWay
@@ -88,7 +88,7 @@ class MessageRouter:
         handler: Handler,
         ending: TurnEnding,
         live: Live,
-        entrance: Entrance,
+        entrance: MessageEntrance,
         *,
         drain_seconds: float = 5.0,
         others: Others | None = None,

@@ -9,7 +9,7 @@ import pytest
 from antiphon.adapters.base import Capabilities, ChannelAdapter
 from antiphon.conversation import neighbours, watch
 from antiphon.conversation.ending import TurnEnding
-from antiphon.conversation.entrance import Entrance
+from antiphon.conversation.entrance import MessageEntrance
 from antiphon.conversation.neighbours import Neighbours
 from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import WAITING_LIMIT, MessageRouter
@@ -48,7 +48,7 @@ class Node:
         self.neighbours = Neighbours(self.cluster, self.store.nodes)
         self.router = MessageRouter(
             self.store, self, self.ending, self.ear.live,
-            Entrance(FileKeeper(self.store.files, FileSettings()), self.store.people, lambda: "guide"),
+            MessageEntrance(FileKeeper(self.store.files, FileSettings()), self.store.people, lambda: "guide"),
             drain_seconds=0.2, others=self.neighbours, metrics=metrics,
         )  # fmt: skip
         self.watch = TurnWatch(self.store, self.router, self.outbox, self.cluster.node)

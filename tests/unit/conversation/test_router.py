@@ -9,7 +9,7 @@ import pytest
 from antiphon.adapters.base import ChannelAdapter
 from antiphon.conversation import ending
 from antiphon.conversation.ending import TurnEnding
-from antiphon.conversation.entrance import Entrance
+from antiphon.conversation.entrance import MessageEntrance
 from antiphon.conversation.outbox import Outbox
 from antiphon.conversation.router import RECOVERED_AT_ONCE, WAITING_LIMIT, MessageRouter
 from antiphon.conversation.stream import TurnStream
@@ -37,7 +37,7 @@ class House:
         self.ending = TurnEnding(store.inbox, self.outbox, ear.live, metrics=metrics)
         self.router = MessageRouter(
             store, self, self.ending, ear.live,
-            Entrance(FileKeeper(store.files, FileSettings()), store.people, lambda: "guide"),
+            MessageEntrance(FileKeeper(store.files, FileSettings()), store.people, lambda: "guide"),
             drain_seconds=drain_seconds, metrics=metrics,
         )  # fmt: skip
 

@@ -17,7 +17,7 @@ def registry(settings: dict[str, Any] | None = None, *points: EntryPoint, **envi
 
 
 def inner(providers: ProviderRegistry, name: str) -> Any:
-    return providers.get(name)._provider  # type: ignore[attr-defined]  # what it wraps is nobody else's business
+    return providers.get(name)._provider._provider  # type: ignore[attr-defined]  # what it wraps is nobody else's business
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ class Reading:
     def earlier(self) -> tuple[str, ...]:
         """What the user said before, oldest first, as far as the request holds it."""
         before = self._messages[: max(0, self._asked_at)]
-        return tuple(message.text[:ATTENTION] for message in before if message.role == "user")
+        return tuple(in_words(message.text).text[:ATTENTION] for message in before if message.role == "user")
 
     @cached_property
     def output(self) -> Mapping[str, Any] | None:
