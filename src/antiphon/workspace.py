@@ -34,7 +34,6 @@ from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.watch import TurnWatch
 from antiphon.domain import ChannelMessage
 from antiphon.errors import ConfigError, ServiceError
-from antiphon.files.keeper import FileKeeper
 from antiphon.realtime.phoenix import Phoenix
 from antiphon.realtime.stalls import handler_in
 from antiphon.runtime.clock import Clock, SystemClock
@@ -270,8 +269,7 @@ class Workspace:
             guardrails=of_the_house(self.config.assistants.guardrails),
             tools=self.config.tools,
             plugins=self.plugins,
-            files=FileKeeper(self.store.files, self.config.files),
-            bytes_per_token=self.config.assistants.bytes_per_token,
+            may_attach=self.config.files,
         )
         self.router, self.approvals = self._flow.build(self.config.server.drain_seconds, self._neighbours, self.metrics)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
+from antiphon.assistants.estimate import BYTES_PER_TOKEN
 from antiphon.domain import Attachment
 from antiphon.files.config import FileSettings
 from antiphon.files.kinds import SHOWN, is_text, text_of
@@ -34,10 +35,10 @@ class _Room(Struct):
 class AttachedFiles:
     """Fetches what messages refer to, newest message first, as far as `settings` have room for it."""
 
-    def __init__(self, store: FileStore, settings: FileSettings, bytes_per_token: float) -> None:
+    def __init__(self, store: FileStore, settings: FileSettings) -> None:
         self._store = store
         self._settings = settings
-        self._text_bytes = int(settings.text_tokens * bytes_per_token)
+        self._text_bytes = int(settings.text_tokens * BYTES_PER_TOKEN)
 
     async def load(self, messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
         """The messages, each with the files and the quotations that it gets."""

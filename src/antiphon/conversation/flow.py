@@ -30,6 +30,7 @@ from antiphon.conversation.replay import Replay
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.telling import Telling
+from antiphon.files.config import FileSettings
 from antiphon.files.keeper import FileKeeper
 from antiphon.plugins.house import Plugins
 from antiphon.providers.catalogue import Catalogue
@@ -43,7 +44,7 @@ from antiphon.tools.config import ToolSettings
 @dataclass(frozen=True, kw_only=True)
 class Flow:
     """What the flow is made of. `facts` are lines for `/status` that only the workspace knows, `guardrails` what the
-    house lets nobody say, `tools` which calls people must allow and how long they have for that, `files` takes in what
+    house lets nobody say, `tools` which calls people must allow and how long they have for that, `may_attach` what
     people attach."""
 
     store: Store
@@ -63,8 +64,7 @@ class Flow:
     guardrails: tuple[Guardrail, ...] = ()
     tools: ToolSettings
     plugins: Plugins
-    files: FileKeeper
-    bytes_per_token: float
+    may_attach: FileSettings
 
     @property
     def rules(self) -> ApprovalRules:
@@ -72,9 +72,14 @@ class Flow:
         return ApprovalRules(self.tools.approval)
 
     @property
+    def files(self) -> FileKeeper:
+        """Takes in what people attach."""
+        return FileKeeper(self.store.files, self.may_attach)
+
+    @property
     def attached(self) -> AttachedFiles:
-        """What models are given of files."""
-        return AttachedFiles(self.store.files, self.files.settings, self.bytes_per_token)
+        """What models are given of it."""
+        return AttachedFiles(self.store.files, self.may_attach)
 
     def keeper(self, history: ConversationHistory, metrics: Metrics) -> ConversationKeeper:
         """Who keeps conversations that took place elsewhere."""
@@ -90,7 +95,7 @@ class Flow:
             demands=self.tools.approval,
             budgets=self.budgets.settings,
         )
-        return Replay(self.store, self.assistants, self.context, self.remembered, trials)
+        return Replay(self.store, self.assistants, self.context, self.remembered, self.attached, trials)
 
     def build(self, drain_seconds: float, others: Others, metrics: Metrics) -> tuple[MessageRouter, Approvals]:
         """The way in to it, and that of answers to what it asks; not yet started. `others` are the processes that

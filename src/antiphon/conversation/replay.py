@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.attachments import AttachedFiles
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.memory.fitting import FittingFacts
@@ -46,12 +47,14 @@ class Replay:
         assistants: Directory,
         context: ContextBuilder,
         facts: FittingFacts,
+        files: AttachedFiles,
         trials: Trials,
     ) -> None:
         self._store = store
         self._assistants = assistants
         self._context = context
         self._facts = facts
+        self._files = files
         self.trials = trials
 
     async def find(self, name: str | None) -> PastTurn:
@@ -103,9 +106,8 @@ class Replay:
     async def run(self, original: Original, model: str | None = None, *, tools: ToolsOfTrial = "recorded") -> Trial:
         """The turn answered again, by `model` or the one that answered it then. Raises as `Trials.answer` does."""
         model = model or original.past.record.model or ""
-        return await self.trials.answer(
-            original.assistant, model, original.prompt(model), tools=tools, recorded=original.calls
-        )
+        prompt = await self._files.load(original.prompt(model))
+        return await self.trials.answer(original.assistant, model, prompt, tools=tools, recorded=original.calls)
 
     async def _messages(self, past: PastTurn, enough: int) -> list[Message]:
         """The turn's own messages and those before it, as many as a prompt may hold and more."""
