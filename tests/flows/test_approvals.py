@@ -10,6 +10,7 @@ import pytest
 from antiphon.adapters.base import Capabilities, Deliver
 from antiphon.assistants.assistant import Assistant
 from antiphon.domain import ChannelMessage, Message, Target
+from antiphon.providers.demo.reading import Reading
 from antiphon.realtime.client.push import PushError
 from antiphon.tools.base import tool
 from tests.flows.conftest import Serving
@@ -204,6 +205,27 @@ async def test_a_turn_that_waits_can_be_stopped(house: Serving, visitors: Visito
         answer = await visitor.answer(turn_id)
         assert (answer["status"], answer["parts"][-1]["code"]) == ("interrupted", "cancelled")
         assert till.paid == []
+
+
+async def test_calls_of_one_id_in_turns_that_wait_side_by_side_are_told_apart(
+    house: Serving, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some servers count the calls of each answer from 0."""
+    monkeypatch.setattr(Reading, "call_id", lambda _, at: f"call_{at}")
+    till = Till()
+    async with house(added=(till.cashier,)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        turns = [(await visitor.say(f'!tool pay {{"amount": {amount}}}'))["turn_id"] for amount in (500, 700)]
+        asked = [await visitor.until("approval", turn_id=turn_id) for turn_id in turns]
+        assert {each["call_id"] for each in asked} == {"call_0"}
+        with pytest.raises(PushError, match="Answer each by its `id`"):
+            await visitor.channel.push("approve", {"call_id": "call_0"})
+        await visitor.channel.push("approve", {"id": asked[1]["id"]})
+        await visitor.answer(turns[1])
+        assert till.paid == [700]
+        await visitor.channel.push("deny", {"call_id": "call_0"})
+        await visitor.answer(turns[0])
+        assert till.paid == [700]
 
 
 async def test_what_nobody_answers_is_not_done(house: Serving, visitors: Visitors) -> None:

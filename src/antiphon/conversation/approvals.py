@@ -184,12 +184,21 @@ class Approvals:
         return await self._store.asked(None if person.operator else person.id)
 
     async def find(self, person: Person, which: str, *, conversation_id: str | None = None) -> Approval:
-        """The open call of this id or code, or of this call id in the conversation. Raises `NotFoundError`."""
-        for approval in await self.asked(person):
-            here = conversation_id is None or approval.conversation_id == conversation_id
-            if (here and which in {approval.id, approval.call_id}) or which.upper() == approval.code:
-                return approval
-        raise NotFoundError("There is nothing to allow under this name any more: it was answered, or its time is up.")
+        """The open call of this id or code, or of this call id in the conversation. Raises `NotFoundError`, and
+        `ValidationError` when turns that wait side by side have calls of the same id: vendors count from 0."""
+        found = [
+            approval
+            for approval in await self.asked(person)
+            if (which in {approval.id, approval.call_id} and conversation_id in {None, approval.conversation_id})
+            or which.upper() == approval.code
+        ]
+        if not found:
+            raise NotFoundError(
+                "There is nothing to allow under this name any more: it was answered, or its time is up."
+            )
+        if len(found) > 1:
+            raise ValidationError("Several calls that wait have this name. Answer each by its `id`.")
+        return found[0]
 
     async def answer(
         self, person: Person, approval: Approval, verdict: Verdict, *, reason: str | None = None
@@ -200,6 +209,8 @@ class Approvals:
         when somebody was faster. A caller that gives up takes nothing back."""
         if approval.person_id != person.id and not person.operator:
             raise NotFoundError("There is nothing of yours to allow under this name.")
+        if approval.expires_at <= now():  # also where nobody has looked since, as in a house that was down
+            raise NotFoundError(f"The time to answer is up: {approval.name} is not carried out.")
         return await asyncio.shield(self._deciding(approval, verdict, reason, person.id))
 
     def _deciding(

@@ -71,9 +71,9 @@ def wanted_of(call: CommandCall, asked: Sequence[Approval]) -> tuple[Sequence[Ap
     Without a code it is the only one that was asked before it was written: of this conversation where there is one,
     else of all that are this person's. Raises `ValidationError` saying what could be meant."""
     first, _, rest = call.argument.partition(" ")
-    for approval in asked:
-        if first.upper() == approval.code:
-            return [approval], rest.strip()
+    named = [each for each in asked if first.upper() == each.code]
+    if len(named) == 1:
+        return named, rest.strip()
     known = [each for each in asked if each.asked_at < call.turn.created_at]
     here = [each for each in known if each.conversation_id == call.conversation.id]
     open_ones = here or [each for each in known if each.person_id == call.person.id]

@@ -24,5 +24,5 @@ def _portion(page: WebPage, start: int) -> str:
     if end < len(page.text):
         lines.append(f"\n[characters {start} to {end} of {len(page.text)}; more with start={end}]")
     elif not page.whole:
-        lines.append("\n[the page is longer than may be read]")
+        lines.append("\n[the page was not read to its end]")
     return "\n".join(lines)

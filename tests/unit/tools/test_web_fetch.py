@@ -18,7 +18,7 @@ async def test_a_long_page_is_given_in_portions(make_context: Callable[..., Tool
     assert first.text.startswith("Book (https://book.example/)\n\n000000\n000001\n")
     assert first.text.endswith("[characters 0 to 12000 of 14000; more with start=12000]")
     last = await web_fetch.call('{"url": "https://book.example/", "start": 13993}', context)
-    assert last.text.endswith("001999\n\n\n[the page is longer than may be read]")
+    assert last.text.endswith("001999\n\n\n[the page was not read to its end]")
 
 
 async def test_behind_the_end_there_is_nothing(make_context: Callable[..., ToolContext]) -> None:

@@ -6,7 +6,8 @@ from msgspec import Struct
 
 
 class WebPage(Struct, frozen=True, kw_only=True):
-    """A page as text. `url` is where it was found in the end; `whole` is false when it was too long to be read out."""
+    """A page as text. `url` is where it was found in the end; `whole` is false where its end is missing: it was
+    too long, or came cut off."""
 
     url: str
     title: str

@@ -24,6 +24,7 @@ from antiphon.tools.web.base import WebPage
 from antiphon.tools.web.text import Readable, readable
 
 _URL_LIMIT = 2_000
+_REASON_LIMIT = 60  # characters of what stands behind a status
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _TEXTS = ("text/", "application/json", "application/xml", "application/xhtml+xml", "application/rss+xml",
           "application/atom+xml", "application/ld+json", "application/javascript")  # fmt: skip
@@ -93,7 +94,8 @@ class Fetcher:
 
     async def _page(self, where: URL, response: aiohttp.ClientResponse) -> WebPage:
         if response.status >= 400:
-            raise ToolError(f"{where.host} answered {response.status} {response.reason or ''}".strip() + ".")
+            reason = (response.reason or "")[:_REASON_LIMIT]
+            raise ToolError(f"{where.host} answered {response.status} {reason}".strip() + ".")
         if not response.content_type.startswith(_TEXTS):
             raise ToolError(f"The page is {response.content_type[:100]}, which cannot be read as text.")
         body, whole = await _body(response, self._settings.max_bytes)
@@ -133,7 +135,7 @@ async def _body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bo
         body += inflate.decompress(chunk, limit + 1 - len(body)) if inflate else chunk
         if len(body) > limit:
             return bytes(body[:limit]), False
-    return bytes(body), True
+    return bytes(body), inflate is None or (inflate.eof and not inflate.unused_data)
 
 
 def _inflater(headers: Mapping[str, str]) -> "zlib._Decompress | None":
