@@ -6,12 +6,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from msgspec import structs
 
 from antiphon.adapters.base import Capabilities, Deliver
 from antiphon.assistants.assistant import Assistant
 from antiphon.domain import ChannelMessage, Message, Target
+from antiphon.errors import NotFoundError
 from antiphon.providers.demo.reading import Reading
 from antiphon.realtime.client.push import PushError
+from antiphon.storage.base import LOCAL_ACCOUNT
 from antiphon.tools.base import tool
 from tests.flows.conftest import Serving
 from tests.serving import LONGEST, Visitor, Visitors
@@ -236,6 +239,19 @@ async def test_what_nobody_answers_is_not_done(house: Serving, visitors: Visitor
         answer = await visitor.answer(turn_id)
         assert (answer["status"], tools_of(answer)) == ("answered", [("pay", "cancelled")])
         assert "expired" in {part.get("code") for part in answer["parts"]}
+        assert till.paid == []
+
+
+async def test_an_answer_that_comes_too_late_is_none(house: Serving, visitors: Visitors) -> None:
+    """Also before anybody has looked what is overdue, as in a house that was down meanwhile."""
+    till = Till()
+    async with house(added=(till.cashier,)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        await waits(visitor)
+        me = await workspace.store.people.by_account(*LOCAL_ACCOUNT, name="You")
+        [asked] = await workspace.approvals.asked(me)
+        with pytest.raises(NotFoundError, match="The time to answer is up: pay"):
+            await workspace.approvals.answer(me, structs.replace(asked, expires_at=asked.asked_at), "approved")
         assert till.paid == []
 
 

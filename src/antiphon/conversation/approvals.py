@@ -193,9 +193,7 @@ class Approvals:
             or which.upper() == approval.code
         ]
         if not found:
-            raise NotFoundError(
-                "There is nothing to allow under this name any more: it was answered, or its time is up."
-            )
+            raise NotFoundError("There is nothing to allow under this name: it was answered, or its time is up.")
         if len(found) > 1:
             raise ValidationError("Several calls that wait have this name. Answer each by its `id`.")
         return found[0]
