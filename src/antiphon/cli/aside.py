@@ -1,5 +1,6 @@
 """What trials are made with: a house beside the one that runs, which takes nothing over and delivers nothing."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from antiphon.workspace import Workspace
 
 
 def house_aside(path: Path | None, database: Callable[[DatabaseSettings], DatabaseSettings], debug: bool) -> Workspace:
-    """Of the settings, with another database; only warnings are logged."""
-    setup_logging("DEBUG" if debug else "WARNING", "console")
+    """Of the settings, with another database. What models do wrong is shown and not logged; the modules of the folder
+    can be named."""
+    sys.path.append(str(Path.cwd()))
+    setup_logging("DEBUG" if debug else "ERROR", "console")
     config = Config.load(path)
     return Workspace(config.model_copy(update={"database": database(config.database)}))
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from antiphon import __version__
-from antiphon.cli.options import AsJson, ConfigFile, Debug, ReplayOptions, taking
+from antiphon.cli.options import AsJson, ConfigFile, Debug, EvalOptions, ReplayOptions, taking
 from antiphon.errors import AntiphonError
 
 app = typer.Typer(
@@ -151,6 +151,15 @@ def migrate(
 def replay(options: ReplayOptions) -> None:
     """Answer a turn that was stored once more, and show both answers. Nothing is stored."""
     from antiphon.cli.replay import replay as run
+
+    run(options)
+
+
+@app.command("eval")
+@taking(EvalOptions)
+def evaluate(options: EvalOptions) -> None:
+    """Ask a set of questions of one model or several, and check the answers."""
+    from antiphon.cli.evaluate import evaluate as run
 
     run(options)
 

@@ -53,6 +53,32 @@ class ToolsAgain(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """Of `antiphon eval`."""
+
+    file: Annotated[Path, typer.Argument(help="Cases as JSONL.", show_default=False)]
+    models: Models = None
+    assistant: Annotated[str | None, typer.Option(help="Who is asked, by name or as module:name.")] = None
+    judge: Annotated[
+        str | None, typer.Option(help="Which model judges where a case names none; the default one when not given.")
+    ] = None
+    repeat: Annotated[int, typer.Option(min=1, max=1000, help="How often each case is asked.")] = 1
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Answers at the same time.")] = 4
+    out: Annotated[
+        Path | None, typer.Option(help="Where results go, as JSONL; what is there already is not asked again.")
+    ] = None
+    fail_under: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 when a model is right less often, from 0 to 1.")
+    ] = None
+    from_conversation: Annotated[
+        str | None, typer.Option(help="Ask nothing: write the turns of this conversation into the file, as cases.")
+    ] = None
+    as_json: AsJson = False
+    config: ConfigFile = None
+    debug: Debug = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplayOptions:
     """Of `antiphon replay`."""
 

@@ -8,6 +8,8 @@ from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.attachments import AttachedFiles
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
+from antiphon.assistants.evals.cases import EvalCase, EvalMessage
+from antiphon.assistants.evals.checks import Judge
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.prompts import Prompt
 from antiphon.assistants.trial import ToolsOfTrial, Trial, Trials
@@ -118,6 +120,19 @@ class Replay:
             if len(page) < _PAGE or sum(_may_be_seen(each) for each in read if each.ticket < turn.ticket) > enough:
                 return sorted(read, key=lambda each: (each.ticket, each.position))
             before = min(each.position for each in page)
+
+
+def as_case(original: Original) -> EvalCase:
+    """The turn as a case of an evaluation: a model judges whether another answer says the same."""
+    past, answer = original.past, original.answer
+    prompt = original.prompt(past.record.model or "")
+    said = [EvalMessage(role=each.role, content=each.text) for each in prompt[1:] if each.role in {"user", "assistant"}]
+    return EvalCase(
+        id=past.turn.id,
+        messages=tuple(each for each in said if each.content.strip()),
+        expected=answer.text if answer else None,
+        checks=(Judge(value="It says the same as what is expected, in whatever words."),) if answer else (),
+    )
 
 
 def _visible(messages: Sequence[Message], ticket: int, context_from: int) -> list[Message]:
