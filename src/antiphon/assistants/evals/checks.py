@@ -54,7 +54,7 @@ class Looked(Struct, frozen=True, kw_only=True):
         return repr(line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…")
 
 
-class Check(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
+class AnswerCheck(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
     """One of the kinds below. Its `problem` is why an answer does not keep it, None where it does, and raises
     `AntiphonError` when that cannot be told."""
 
@@ -63,7 +63,7 @@ class Check(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_
         return str(type(self).__struct_config__.tag)
 
 
-class Contains(Check, frozen=True, tag="contains"):
+class Contains(AnswerCheck, frozen=True, tag="contains"):
     """All of these texts are in the answer, in any case unless `exact`."""
 
     value: str | tuple[str, ...]
@@ -74,7 +74,7 @@ class Contains(Check, frozen=True, tag="contains"):
         return f"{missing[0]!r} is not in {answer.begins}" if missing else None
 
 
-class NotContains(Check, frozen=True, tag="not_contains"):
+class NotContains(AnswerCheck, frozen=True, tag="not_contains"):
     """None of these texts is in the answer."""
 
     value: str | tuple[str, ...]
@@ -85,7 +85,7 @@ class NotContains(Check, frozen=True, tag="not_contains"):
         return f"{found[0]!r} is in {answer.begins}" if found else None
 
 
-class Equals(Check, frozen=True, tag="equals"):
+class Equals(AnswerCheck, frozen=True, tag="equals"):
     """The answer is this text, or what is expected; spaces around it do not count."""
 
     value: str | None = None
@@ -95,7 +95,7 @@ class Equals(Check, frozen=True, tag="equals"):
         return None if answer.text.strip() == (wanted or "").strip() else f"{answer.begins} is not {wanted!r}"
 
 
-class Regex(Check, frozen=True, tag="regex"):
+class Regex(AnswerCheck, frozen=True, tag="regex"):
     """The expression is found in the answer."""
 
     value: str
@@ -110,7 +110,7 @@ class Regex(Check, frozen=True, tag="regex"):
         return None if re.search(self.value, answer.text) else f"{self.value!r} is not found in {answer.begins}"
 
 
-class JsonSchema(Check, frozen=True, tag="json_schema"):
+class HasForm(AnswerCheck, frozen=True, tag="json_schema"):
     """The answer is JSON of this form."""
 
     value: dict[str, Any]
@@ -123,7 +123,7 @@ class JsonSchema(Check, frozen=True, tag="json_schema"):
         return None
 
 
-class ToolCalled(Check, frozen=True, tag="tool_called"):
+class ToolCalled(AnswerCheck, frozen=True, tag="tool_called"):
     """The tool was called, with at least these arguments."""
 
     value: str
@@ -137,7 +137,7 @@ class ToolCalled(Check, frozen=True, tag="tool_called"):
         return f"{self.value} was not called so; called was {called}"
 
 
-class MaxTokens(Check, frozen=True, tag="max_tokens"):
+class MaxTokens(AnswerCheck, frozen=True, tag="max_tokens"):
     """The answer took no more tokens than this, as far as its vendor says."""
 
     value: int
@@ -147,7 +147,7 @@ class MaxTokens(Check, frozen=True, tag="max_tokens"):
         return None if took <= self.value else f"it took {took:,} tokens, more than {self.value:,}"
 
 
-class Judge(Check, frozen=True, tag="judge"):
+class Judge(AnswerCheck, frozen=True, tag="judge"):
     """A model finds that the answer meets the criterion in `value`."""
 
     value: str
@@ -167,7 +167,7 @@ class Judge(Check, frozen=True, tag="judge"):
         return None if verdict["passed"] else f"the judge says: {verdict['reason']}"
 
 
-class Python(Check, frozen=True, tag="python"):
+class Python(AnswerCheck, frozen=True, tag="python"):
     """A function (`module:function`) says of the answer's text and what is expected that it is right: by True or None;
     False or a sentence says that it is not. It may be async."""
 
@@ -189,7 +189,7 @@ class Python(Check, frozen=True, tag="python"):
         return f"{self.value} says no" if said is False else str(said)
 
 
-AnyCheck = Contains | NotContains | Equals | Regex | JsonSchema | ToolCalled | MaxTokens | Judge | Python
+AnyCheck = Contains | NotContains | Equals | Regex | HasForm | ToolCalled | MaxTokens | Judge | Python
 KINDS = ("contains", "not_contains", "equals", "regex", "json_schema", "tool_called", "max_tokens", "judge", "python")
 
 

@@ -20,7 +20,7 @@ from antiphon.runtime.tasks import gather_with_concurrency
 Key = tuple[str, str, int, str]
 
 
-class CheckResult(Struct, frozen=True, kw_only=True):
+class Checked(Struct, frozen=True, kw_only=True):
     type: str
     passed: bool
     reason: str | None = None
@@ -37,7 +37,7 @@ class EvalResult(Struct, frozen=True, kw_only=True):
     passed: bool
     status: Outcome
     text: str
-    checks: tuple[CheckResult, ...] = ()
+    checks: tuple[Checked, ...] = ()
     error: str | None = None
     tools: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -123,17 +123,17 @@ class Evaluation:
             elapsed_ms=trial.elapsed_ms,
         )
 
-    async def _check(self, case: EvalCase, trial: Trial) -> tuple[tuple[CheckResult, ...], str | None]:
+    async def _check(self, case: EvalCase, trial: Trial) -> tuple[tuple[Checked, ...], str | None]:
         looked = Looked(
             question=case.question, expected=case.expected, trial=trial, trials=self._trials, judge=self._judge
         )
-        results: list[CheckResult] = []
+        results: list[Checked] = []
         for check in case.all_checks:
             try:
                 problem = await _problem(check, looked)
             except AntiphonError as error:
                 return tuple(results), f"{check.kind}: {error.public}"
-            results.append(CheckResult(type=check.kind, passed=problem is None, reason=problem))
+            results.append(Checked(type=check.kind, passed=problem is None, reason=problem))
         return tuple(results), None
 
     def _digest(self, case: EvalCase) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.assistants.evals.evaluation import CheckResult, EvalResult
+from antiphon.assistants.evals.evaluation import Checked, EvalResult
 from antiphon.assistants.evals.summary import summaries, wilson
 
 
@@ -16,7 +16,7 @@ def result(passed: bool, **fields: Any) -> EvalResult:
 
 
 def test_a_model_has_its_share_its_checks_and_what_it_took() -> None:
-    checks = (CheckResult(type="contains", passed=True), CheckResult(type="regex", passed=False, reason="no"))
+    checks = (Checked(type="contains", passed=True), Checked(type="regex", passed=False, reason="no"))
     first, other = summaries(
         [
             result(True, checks=checks[:1], cost=0.5, elapsed_ms=100, input_tokens=10),
