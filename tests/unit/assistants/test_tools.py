@@ -9,16 +9,21 @@ import pytest
 from antiphon.assistants.assistant import AnyTool
 from antiphon.assistants.memory.base import Recollection
 from antiphon.assistants.memory.memory import Memory
-from antiphon.assistants.tools import NOTHING, forget, recall, remember, search_conversations
-from antiphon.domain import ChannelMessage
+from antiphon.assistants.tools import NONE, NOTHING, forget, read_file, recall, remember, search_conversations
+from antiphon.domain import ChannelMessage, Upload
+from antiphon.files.config import FileSettings
+from antiphon.files.keeper import FileKeeper
 from antiphon.runtime.container import ServiceContainer
 from antiphon.search.base import Search
 from antiphon.search.facts import FactFinder
 from antiphon.search.sources import open_search
-from antiphon.storage.base import Accepted, Store
+from antiphon.storage.base import Accepted, ConversationStore, Store
 from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.files import FileStore
 from antiphon.storage.open import open_store
 from antiphon.tools.base import ToolContext
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 
 
 @pytest.fixture
@@ -34,10 +39,12 @@ async def says(store: Store, account: str, place: str, text: str) -> Accepted:
     return await store.inbox.accept(inbound, assistant="guide")
 
 
-async def use(tool: AnyTool, store: Store, accepted: Accepted, **arguments: str | bool) -> str:
+async def use(tool: AnyTool, store: Store, accepted: Accepted, **arguments: str | bool | int) -> str:
     services = ServiceContainer()
     services.register_singleton(Recollection, Memory("database", facts=store.facts))
     services.register_singleton(Search, open_search(store, FactFinder(store.facts)))
+    services.register_singleton(ConversationStore, store.conversations)
+    services.register_singleton(FileStore, store.files)
     context = ToolContext(
         person_id=accepted.turn.person_id,
         conversation_id=accepted.conversation.id,
@@ -150,3 +157,39 @@ async def test_all_is_forgotten_when_all_is_meant_and_nobody_elses(store: Store)
 def test_forgetting_asks_whatever_it_is_to_forget() -> None:
     for arguments in ("{}", '{"text": "tea"}', '{"everything": true}'):
         assert forget.asks(arguments)
+
+
+REPORT = "".join(f"line {number}: {'x' * 40}\n" for number in range(500))
+
+
+async def attaches(store: Store, account: str, place: str, *uploads: Upload) -> Accepted:
+    accepted = await says(store, account, place, "Here.")
+    keeper = FileKeeper(store.files, FileSettings())
+    attachments = tuple([await keeper.keep(accepted.turn.person_id, upload) for upload in uploads])
+    inbound = ChannelMessage(
+        adapter="telegram", place=place, account=account, key="files", text="Read.", attachments=attachments
+    )
+    return await store.inbox.accept(inbound, assistant="guide")
+
+
+async def test_a_long_file_is_read_page_by_page(store: Store) -> None:
+    report = Upload(name="report.txt", media_type="text/plain", data=REPORT.encode())
+    asked = await attaches(store, "ada", "a", report, Upload(name="a.png", media_type="image/png", data=PNG))
+    assert await use(read_file, store, asked) == (
+        f"- report.txt (text/plain, {len(REPORT):,} bytes)\n- a.png (image/png, {len(PNG)} bytes)"
+    )
+    pages = [await use(read_file, store, asked, name="report.txt", page=page) for page in (1, 2, 3, 4)]
+    assert [page.partition("\n")[0] for page in pages] == [f"report.txt, page {number} of 4:" for number in range(1, 5)]
+    assert "".join(page.partition("\n")[2] for page in pages) == REPORT
+    assert await use(read_file, store, asked, name="report.txt", page=5) == "failed: report.txt has the pages 1 to 4."
+    assert await use(read_file, store, asked, name="a.png") == "failed: a.png has no text that can be read."
+    assert await use(read_file, store, asked, name="raport.txt") == (
+        "failed: This conversation has no file of that name. Did you mean report.txt?"
+    )
+
+
+async def test_files_of_another_conversation_are_not_read(store: Store) -> None:
+    await attaches(store, "ada", "a", Upload(name="diary.txt", media_type="text/plain", data=b"secret"))
+    elsewhere = await says(store, "ada", "b", "Read my diary.")
+    assert await use(read_file, store, elsewhere) == NONE
+    assert "secret" not in await use(read_file, store, elsewhere, name="diary.txt")
