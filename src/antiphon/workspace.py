@@ -382,12 +382,7 @@ class Workspace:
         await self.phoenix.drain()
 
     def _facts(self) -> Mapping[str, str]:
-        resting = ", ".join(self.providers.all_resting())
-        return {
-            "Default model": f"`{self.models.default}`. {self.models.reason}",
-            "Data": f"`{self.data}`",
-            **({"Left alone because they keep failing": resting} if resting else {}),
-        }
+        return {**self.models.facts(), "Data": f"`{self.data}`"}
 
     def _add_built_in(self) -> None:
         if not len(self.assistants):

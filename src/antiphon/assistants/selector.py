@@ -37,9 +37,9 @@ class ModelSelector:
     What people set goes before what an operator sets for a platform (`platform_models`, by adapter), that before
     the wish of whoever wrote the assistant, and the house's default comes last. A model that cannot be used is
     passed over and the reason noted, so that a setting gone stale costs nobody an answer; so is one whose provider is
-    `resting` (for how many seconds), as long as there is another. `fallbacks` are those of assistants that name none.
-    `providers` knows the names of the usable providers; `default` is asked each time, because it is found out at the
-    start. What a person chose counts for those of whom `may_choose` is true.
+    `resting` or whose rate limit is `exhausted` (for how many seconds), as long as there is another. `fallbacks` are
+    those of assistants that name none. `providers` knows the names of the usable providers; `default` is asked each
+    time, because it is found out at the start. What a person chose counts for those of whom `may_choose` is true.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class ModelSelector:
         *,
         fallbacks: Sequence[str] = (),
         resting: Callable[[str], float | None] = lambda _: None,
+        exhausted: Callable[[str], float | None] = lambda _: None,
     ) -> None:
         self._default = default
         self._providers = providers
@@ -58,6 +59,7 @@ class ModelSelector:
         self.may_choose = may_choose
         self._fallbacks = fallbacks
         self._resting = resting
+        self._exhausted = exhausted
 
     def choose(self, conversation: Conversation, person: Person, agent: Agent) -> Choice:
         """Raises `ConfigError` when no step gives a model that can be used."""
@@ -69,9 +71,9 @@ class ModelSelector:
             problem = self._problem(model) if model else NOT_SET
             if not model or problem is not None:
                 considered.append((step, f"{model}: {problem}" if model else NOT_SET))
-            elif (seconds := self._resting(_provider(model))) is not None:
+            elif (why := self._absent(model)) is not None:
                 resting = resting or (step, model)
-                considered.append((step, f"{model}: it keeps failing and is left alone for {seconds:.0f} s"))
+                considered.append((step, f"{model}: {why}"))
             elif resting is None or model != DEMO:  # rules do not stand in for a model that somebody chose
                 return _choice(step, model, considered, fallbacks)
         if resting is not None:
@@ -98,6 +100,14 @@ class ModelSelector:
             return f"there is no provider {provider} here"
         if not name and provider != DEMO:
             return f"it names no model; write {provider}:model"
+        return None
+
+    def _absent(self, model: str) -> str | None:
+        """Why a model that can be used is not to be asked now."""
+        if (seconds := self._resting(_provider(model))) is not None:
+            return f"it keeps failing and is left alone for {seconds:.0f} s"
+        if (seconds := self._exhausted(model)) is not None:
+            return f"its rate limit is used up for {seconds:.0f} s"
         return None
 
 

@@ -4,12 +4,14 @@ import asyncio
 import sys
 from contextlib import suppress
 
+from antiphon.providers.demo.limiting import DemoLimit
 from antiphon.providers.demo.server import DemoServer
 
 
-def demo_server(host: str, port: int, rate: float | None) -> None:
+def demo_server(host: str, port: int, rate: float | None, requests_per_minute: int | None) -> None:
+    limit = None if requests_per_minute is None else DemoLimit(requests_per_minute)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(DemoServer(host, port, rate=rate)))
+        asyncio.run(_serve(DemoServer(host, port, rate=rate, limit=limit)))
 
 
 async def _serve(server: DemoServer) -> None:

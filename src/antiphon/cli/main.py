@@ -171,11 +171,14 @@ def demo_server(
     rate: Annotated[
         float | None, typer.Option(min=0.1, help="Tokens a second; as fast as possible when not given.")
     ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Refuse a key beyond that, as vendors do; never when not given.")
+    ] = None,
 ) -> None:
     """Serve the demo model over the protocols of the vendors, for tests and experiments."""
     from antiphon.cli.demo_server import demo_server as run
 
-    run(host, port, rate)
+    run(host, port, rate, requests_per_minute)
 
 
 def main() -> None:

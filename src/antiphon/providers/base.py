@@ -189,7 +189,38 @@ class Remark(Struct, frozen=True):
     text: str
 
 
-Event = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | ToolCallEnd | UsageReport | Finish | Error | Remark
+LimitUnit = Literal["requests", "tokens", "input", "output"]
+
+
+class RateLimit(Struct, frozen=True):
+    """One limit of a vendor: `left` of `limit` requests or tokens, as it was when the request came; `reset` is in how
+    many seconds it is whole again."""
+
+    name: str
+    unit: LimitUnit
+    limit: float
+    left: float
+    reset: float
+
+
+class RateReport(Struct, frozen=True):
+    """What the vendor says it will still take. It comes before everything else, and `Reliable` keeps it to itself."""
+
+    limits: tuple[RateLimit, ...]
+
+
+Event = (
+    TextDelta
+    | ReasoningDelta
+    | ToolCallStart
+    | ToolCallDelta
+    | ToolCallEnd
+    | UsageReport
+    | Finish
+    | Error
+    | Remark
+    | RateReport
+)
 
 # --- the contract -------------------------------------------------------------------------------------------------
 

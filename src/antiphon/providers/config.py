@@ -58,6 +58,10 @@ class ProviderSettings(BaseModel):
     api_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] | None = None
     body: dict[str, Any] = Field(default={}, description="further fields of every request, in the vendor's words")
     timeouts: Timeouts = Timeouts()
+    requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000, description="of this process")
+    tokens_per_minute: int | None = Field(default=None, ge=1, description="of this process, prompts and answers")
+    concurrency: int | None = Field(default=None, ge=1, description="answers under way at once")
+    longest_wait: float = Field(default=10.0, ge=0, le=600, description="seconds for which a limit is waited for")
     connections: int = Field(default=256, ge=1, le=10_000, description="at once, to one host")
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from antiphon.domain import now
 from antiphon.providers.base import Error, ErrorKind
+from antiphon.providers.limit_headers import read_limits
 from antiphon.providers.overlong import excess_of, is_overlong
 from antiphon.telemetry.redaction import MASK, redact_text
 
@@ -156,7 +157,10 @@ class Failures:
         """The error of an HTTP answer that is not 2xx, whatever its body is."""
         if 300 <= status < 400:
             return self.of("protocol", f"HTTP {status} redirects elsewhere, and a key is never sent after it")
-        return self.of_object(_decoded(body), status=status, wait=retry_after(headers))
+        wait = retry_after(headers)
+        if wait is None and status == 429:
+            wait = max((limit.reset for limit in read_limits(headers) if limit.left < 1), default=None)
+        return self.of_object(_decoded(body), status=status, wait=wait)
 
     def of_object(self, error: Any, *, status: int | None = None, wait: float | None = None) -> Error:
         """The error of an object inside an answer, in any of the shapes that vendors give it."""

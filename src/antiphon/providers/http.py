@@ -11,9 +11,11 @@ import aiohttp
 import msgspec
 
 from antiphon.errors import ConfigError, ProviderError
-from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest
+from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest, RateReport
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.failures import Failures, retry_after
+from antiphon.providers.limit_headers import read_limits
+from antiphon.providers.limits import Manner
 from antiphon.providers.patience import Patience
 from antiphon.providers.protocols.base import Codec, Decoder
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
@@ -45,6 +47,7 @@ class HttpProvider:
     default_url: ClassVar[str | None] = None
     codec: Codec = OpenAIChat()
     own_settings: ClassVar[frozenset[str]] = frozenset()  # of those that not every vendor has
+    counts: ClassVar[Manner] = Manner()  # at `default_url`: a gateway has its own way
     retired: ClassVar[str | None] = None
     aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})  # short names of models, at `default_url` only
 
@@ -58,6 +61,7 @@ class HttpProvider:
         key = settings.api_key.get_secret_value() if settings.api_key else None
         self.name = name
         self.base_url = url
+        self.manner = self.counts if url == self.default_url else Manner()
         self._settings = settings
         self._timeouts = settings.timeouts
         self._failures = Failures(name, key, self.retired)
@@ -83,6 +87,8 @@ class HttpProvider:
         decoder = self.codec.decoder(self._failures, payload, wait=retry_after(response.headers))
         patience = Patience(response.content)
         try:
+            if limits := read_limits(response.headers):
+                yield RateReport(limits)
             while not decoder.done:
                 for event in await self._read(patience, decoder, min(deadline, latest)):
                     yield event

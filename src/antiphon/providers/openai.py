@@ -1,6 +1,7 @@
 """OpenAI."""
 
 from antiphon.providers.compatible import CompatibleProvider
+from antiphon.providers.limits import Manner
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
 
@@ -10,4 +11,5 @@ class OpenAIProvider(CompatibleProvider):
 
     default_url = "https://api.openai.com/v1"
     api = "responses"
+    counts = Manner(refills=True)
     chat = OpenAIChat(Quirks(max_tokens="max_completion_tokens", cache_key="prompt_cache_key"))

@@ -14,6 +14,7 @@ from antiphon.errors import ConfigError, ModuleError, ValidationError
 from antiphon.providers.base import DEMO, Provider
 from antiphon.providers.chain import Chain, ModelLink, fallbacks
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, with_environment
+from antiphon.providers.limits import Counting, Limits
 from antiphon.providers.reliability import Reliable
 from antiphon.providers.taking import Taking
 from antiphon.runtime.config import ServiceSettings
@@ -104,7 +105,9 @@ class ProviderRegistry:
     def get(self, name: str) -> Provider:
         """The vendor, repeating what failed before its first word. Raises `ModuleError` for an unknown name."""
         if name not in self._made:
-            self._made[name] = Reliable(Taking(self._make(name)), self._services)
+            made = self._make(name)
+            limits = Limits(name, self.section(name), made.manner if isinstance(made, Counting) else None)
+            self._made[name] = Reliable(Taking(made), self._services, limits=limits)
         return self._made[name]
 
     def resting(self, name: str) -> float | None:
@@ -114,6 +117,17 @@ class ProviderRegistry:
     def all_resting(self) -> tuple[str, ...]:
         """The names of the vendors that are left alone now."""
         return tuple(name for name in self._made if self.resting(name) is not None)
+
+    def exhausted(self, model: str) -> float | None:
+        """The seconds until the rate limits allow a model of ours, where that is too long to wait, else None."""
+        name, _, rest = model.partition(":")
+        return self._made[name].limits.wait(rest) if name in self._made else None
+
+    def all_exhausted(self) -> Mapping[str, float]:
+        """The models that their rate limits do not allow for a while, or their vendors where all are meant, with the
+        seconds."""
+        waits = ((name, model, wait) for name, made in self._made.items() for model, wait in made.limits.exhausted())
+        return {f"{name}:{model}" if model else name: wait for name, model, wait in waits}
 
     def chain(self, models: Sequence[str]) -> Chain:
         """Who answers a turn: the first of `models` that can. Raises as `resolve` does."""

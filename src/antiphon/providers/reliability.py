@@ -9,8 +9,9 @@ from time import perf_counter
 from typing import cast
 
 from antiphon.errors import ServiceError
-from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest, Provider
+from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest, Provider, RateReport
 from antiphon.providers.failures import Failures
+from antiphon.providers.limits import Limits, Permit
 from antiphon.runtime.breaker import CircuitBreaker, State
 from antiphon.runtime.clock import Clock
 from antiphon.runtime.config import ServiceSettings
@@ -41,7 +42,8 @@ class Reliable:
 
     It waits as long as the vendor asks, or half a second, which grows with each try, with jitter. A vendor that asks
     for more time than there is in all is not waited for: its error goes on to the caller, who may ask another one. One
-    that fails `services.breaker_failures` times in a row is left alone for `services.breaker_seconds`.
+    that fails `services.breaker_failures` times in a row is left alone for `services.breaker_seconds`. What would be
+    beyond its `limits` is held back.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Reliable:
         provider: Provider,
         settings: ServiceSettings | None = None,
         *,
+        limits: Limits | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
         clock: Clock | None = None,
@@ -60,6 +63,7 @@ class Reliable:
         self._sleep = sleep
         self._jitter = jitter
         metrics = metrics or get_metrics()
+        self.limits = limits or Limits(provider.name, clock=clock, metrics=metrics)
         self._times = _Times(provider.name, metrics)
         self._failures = Failures(provider.name)
         self._resting = metrics.gauge(
@@ -82,34 +86,52 @@ class Reliable:
         """The answer to `request`; of failures before the first event only the last one is seen."""
         began_asking = perf_counter()
         for attempt in range(self._settings.retry_attempts):
+            permit = await self._admitted(request)
+            if isinstance(permit, Error):
+                yield permit
+                return
             asked = perf_counter()
             # Providers are async generators: the contract promises `aclose`, its type does not.
-            events = cast("AsyncGenerator[Event, None]", self._provider.stream(request))
-            async with aclosing(events):
-                first = await self._first(events)
-                wait = self._wait(first, attempt, asked - began_asking)
-                if isinstance(first, Error) and wait is None:
-                    yield first
-                    return
-                if wait is None:
-                    began, count = perf_counter(), 0
-                    yield first
-                    async for event in events:
-                        count += 1
-                        yield event
-                    self._times.tell(asked, began, count)
-                    return
+            events = permit.watched(cast("AsyncGenerator[Event, None]", self._provider.stream(request)))
+            with permit:
+                async with aclosing(events):
+                    first = await self._first(events, permit)
+                    wait = self._wait(first, attempt, asked - began_asking)
+                    if isinstance(first, Error) and wait is None:
+                        yield first
+                        return
+                    if wait is None:
+                        began, count = perf_counter(), 0
+                        yield first
+                        async for event in events:
+                            count += 1
+                            yield event
+                        self._times.tell(asked, began, count)
+                        return
             log.info("provider.retry", provider=self.name, reason=cast("Error", first).kind, wait=round(wait, 3))
             await self._sleep(wait)
 
-    async def _first(self, events: AsyncGenerator[Event, None]) -> Event:
+    async def _admitted(self, request: ModelRequest) -> Permit | Error:
+        """Leave to ask, once the limits allow it; the error where that is too long to wait, or it is left alone."""
+        if (left_alone := self.resting()) is not None:
+            return self._failures.of("resting", "left alone", wait=left_alone)
+        permit = await self.limits.admit(request)
+        if isinstance(permit, Permit):
+            return permit
+        # Not repeated: it was waited for as long as anybody waits.
+        return self._failures.of("rate", "held back", wait=permit, retryable=False)
+
+    async def _first(self, events: AsyncGenerator[Event, None], permit: Permit) -> Event:
         """The first event, which is what the breaker judges by: a vendor that begins an answer is there."""
         try:
-            return await self._breaker.call(_begin, events)
+            first = await self._breaker.call(_begin, events, permit)
         except _BrokenError as broken:
             return broken.error
         except ServiceError as error:
             return self._failures.of("resting", "left alone", wait=error.retry_after)
+        if isinstance(first, Error) and first.kind == "rate" and first.retry_after is not None:
+            permit.refused(first.retry_after)
+        return first
 
     def _tell(self, state: State) -> None:
         self._resting.set(state == "open")
@@ -133,8 +155,11 @@ class Reliable:
         return wait if spent + wait <= self._settings.timeout else None
 
 
-async def _begin(events: AsyncGenerator[Event, None]) -> Event:
+async def _begin(events: AsyncGenerator[Event, None], permit: Permit) -> Event:
     first = await anext(events)
+    while isinstance(first, RateReport):
+        permit.learn(first)
+        first = await anext(events)
     if isinstance(first, Error) and first.kind in _BROKEN:
         raise _BrokenError(first)
     return first

@@ -1,6 +1,6 @@
 """Which models this house has, and which of them answers, as the settings want it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.windows import Windows
@@ -28,6 +28,7 @@ class Models:
             lambda person: config().features.enabled("choose_model", person.id),
             fallbacks=first.assistants.fallback_models,
             resting=self.providers.resting,
+            exhausted=self.providers.exhausted,
         )
 
     @property
@@ -48,6 +49,17 @@ class Models:
     async def stop(self) -> None:
         """Closes every connection to a vendor."""
         await self.providers.stop()
+
+    def facts(self) -> Mapping[str, str]:
+        """For `/status`: the default model, who is left alone, and whose rate limit is used up."""
+        resting = ", ".join(self.providers.all_resting())
+        exhausted = self.providers.all_exhausted().items()
+        used_up = ", ".join(f"{model} for {seconds:.0f} s" for model, seconds in exhausted)
+        return {
+            "Default model": f"`{self.default}`. {self.reason}",
+            **({"Left alone because they keep failing": resting} if resting else {}),
+            **({"Rate limit used up": used_up} if used_up else {}),
+        }
 
     def check(self) -> None:
         """Raises `ConfigError` for a model in the settings that nobody here can ask."""

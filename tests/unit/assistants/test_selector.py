@@ -95,3 +95,11 @@ def test_rules_do_not_stand_in_for_a_model_that_somebody_chose() -> None:
 def test_fallbacks_that_rest_are_asked_last() -> None:
     choice = with_resting({"one": 8.0}, "one:a", "one:b", "two:a", "two:b")
     assert (choice.model, choice.fallbacks) == ("two:a", ("two:b", "one:b"))
+
+
+def test_a_model_whose_rate_limit_is_used_up_is_passed_over_as_long_as_there_is_another() -> None:
+    selector = ModelSelector(lambda: "demo", PROVIDERS, exhausted={"one:a": 42.0}.get)
+    choice = selector.choose(CONVERSATION, PERSON, Assistant("guide", model=("one:a", "one:b")))
+    assert (choice.model, choice.chosen_by) == ("one:b", "fallback")
+    assert ("assistant", "one:a: its rate limit is used up for 42 s") in choice.considered
+    assert selector.choose(CONVERSATION, PERSON, Assistant("guide", model="one:a")).model == "one:a"

@@ -47,12 +47,14 @@ async def run(
     provider: Scripted, jitter: float = 0.0, settings: ServiceSettings | None = None
 ) -> tuple[list[Event], list[float]]:
     waits: list[float] = []
+    clock = ManualClock()
 
     async def sleep(seconds: float) -> None:
         assert provider.closed == provider.asked, "a failed stream is closed before the wait"
         waits.append(seconds)
+        await clock.advance(seconds)
 
-    retrying = Reliable(provider, settings, sleep=sleep, jitter=lambda: jitter)
+    retrying = Reliable(provider, settings, sleep=sleep, jitter=lambda: jitter, clock=clock)
     events = [event async for event in retrying.stream(REQUEST)]
     assert provider.closed == provider.asked
     return events, waits

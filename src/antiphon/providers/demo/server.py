@@ -6,6 +6,7 @@ bytes that are no JSON, silence.
 
 import asyncio
 import hmac
+import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from hashlib import blake2s
@@ -18,6 +19,7 @@ from antiphon.providers.base import DEMO, Event, ReasoningDelta, TextDelta, Tool
 from antiphon.providers.demo.directives import Fault
 from antiphon.providers.demo.engine import Script, perform
 from antiphon.providers.demo.faults import UNAUTHORIZED, Refusal, invalid, refusal
+from antiphon.providers.demo.limiting import DemoLimit, Limiter
 from antiphon.providers.demo.pace import Pace, period_of
 from antiphon.providers.demo.wire.anthropic import AnthropicWire
 from antiphon.providers.demo.wire.base import Asked, Encoder, Wire
@@ -35,6 +37,9 @@ _LARGEST_BODY = 64 * 1024 * 1024
 _BATCH = 32_768
 """Bytes gathered before a write where nothing paces the stream."""
 
+_LIMITS = web.RequestKey("limits", dict[str, str])
+"""Where a request keeps the headers of its answer that tell what is left."""
+
 _REMEMBERED = 1_000
 """Requests whose refusals are counted for `!429 n`; the oldest is forgotten first."""
 
@@ -45,15 +50,22 @@ class DemoServer:
     """Serves every protocol of `WIRES` on `host`; port 0 takes a free one.
 
     `rate` is in tokens a second, None or 0 for as fast as the client reads. With `api_key` every request needs it.
+    Beyond `limit` a key is refused.
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, rate: float | None = None, api_key: str | None = None
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        rate: float | None = None,
+        api_key: str | None = None,
+        limit: DemoLimit | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._rate = rate
         self._api_key = api_key
+        self._limiter = None if limit is None else Limiter(limit)
         self._runner: web.AppRunner | None = None
         self._refused: OrderedDict[bytes, int] = OrderedDict()
         self._active = 0
@@ -83,6 +95,7 @@ class DemoServer:
             app.router.add_post(path, self._by_protocol(self._chat, [w for w in WIRES if path in w.manner.asks]))
         for path in dict.fromkeys(path for wire in WIRES for path in wire.manner.lists):
             app.router.add_get(path, self._by_protocol(self._models, [w for w in WIRES if path in w.manner.lists]))
+        app.on_response_prepare.append(_tell_limits)
         # A client that goes away cancels its handler: a stream nobody reads must not go on.
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
@@ -122,6 +135,8 @@ class DemoServer:
         if asked.request.model != DEMO:
             message = f"The model `{asked.request.model[:100]}` does not exist. This server has `{DEMO}`."
             return _refuse(wire, invalid(message, 404, "model_not_found"))
+        if not self._within_limit(request, wire):
+            return _refuse(wire, refusal("429"))
         self._active += 1
         try:
             return await self._answer(request, raw, wire, asked)
@@ -142,6 +157,17 @@ class DemoServer:
         if script.without_ids:
             script = replace(script, events=tuple(_without_ids(script.events)))
         return await (self._stream if asked.stream else self._whole)(request, wire, asked, script)
+
+    def _within_limit(self, request: web.Request, wire: Wire) -> bool:
+        if self._limiter is None:
+            return True
+        admitted, left, reset = self._limiter.take(_key(request.headers, wire))
+        headers = dict(self._limiter.headers(left, reset, anthropic=wire.manner.anthropic_limits))
+        if not admitted:
+            wait = self._limiter.retry_after(left, reset)
+            headers |= {"retry-after": f"{math.ceil(wait)}", "retry-after-ms": f"{math.ceil(wait * 1000)}"}
+        request[_LIMITS] = headers
+        return admitted
 
     def _refuses(self, key: str, raw: bytes, fault: Fault) -> bool:
         """Counts `!429 n` by key and body: a retry of the same request is answered after n refusals."""
@@ -236,6 +262,10 @@ class _Out:
             await self._response.write(data[at : at + step])
             if self._split:
                 await asyncio.sleep(0)
+
+
+async def _tell_limits(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(request.get(_LIMITS, {}))
 
 
 def _key(headers: Mapping[str, str], wire: Wire) -> str:

@@ -20,6 +20,7 @@ from antiphon.providers.base import (
     File,
     Finish,
     ModelRequest,
+    RateReport,
     ReasoningDelta,
     Remark,
     TextDelta,
@@ -90,7 +91,9 @@ _decoder = msgspec.json.Decoder(MessagesBody)
 class AnthropicWire:
     """Messages."""
 
-    manner = Manner(asks=("/v1/messages",), lists=("/v1/models",), key_header="x-api-key", key_prefix="")
+    manner = Manner(
+        asks=("/v1/messages",), lists=("/v1/models",), key_header="x-api-key", key_prefix="", anthropic_limits=True
+    )
 
     def read(self, body: bytes, _: Mapping[str, str]) -> Asked:
         try:
@@ -250,7 +253,7 @@ class MessagesEncoder:
                 delta = {"stop_reason": _STOPS[reason], "stop_sequence": None}
                 last = {"type": "message_delta", "delta": delta, "usage": _usage_body(self._usage)}
                 return self._shut() + _named(last) + _named({"type": "message_stop"})
-            case Remark():
+            case Remark() | RateReport():
                 return b""
             case Error():
                 return _named(_error("api_error", event.public))

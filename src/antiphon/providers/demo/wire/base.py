@@ -21,7 +21,8 @@ class Manner(Struct, frozen=True, kw_only=True):
     `asks` are the paths that take a request by POST, `lists` the ones that say which models there are, by GET; a path
     may hold aiohttp's `{name}`, given to `Wire.read`. Several protocols may share a path: there a request belongs to
     the one whose `key_header` it carries, else to the first of `demo.server.WIRES`. `names_in_pieces` is whether a
-    server of this protocol may send the name of a tool in several pieces.
+    server of this protocol may send the name of a tool in several pieces,
+    `anthropic_limits` whether it tells of its limits as Anthropic does.
     """
 
     asks: tuple[str, ...]
@@ -30,6 +31,7 @@ class Manner(Struct, frozen=True, kw_only=True):
     key_prefix: str = "Bearer "
     content_type: str = "text/event-stream"
     names_in_pieces: bool = False
+    anthropic_limits: bool = False
 
 
 class Asked(Struct, frozen=True, kw_only=True):

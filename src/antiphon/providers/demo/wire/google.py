@@ -20,6 +20,7 @@ from antiphon.providers.base import (
     File,
     Finish,
     ModelRequest,
+    RateReport,
     ReasoningDelta,
     Remark,
     TextDelta,
@@ -235,7 +236,7 @@ class GenerateEncoder:
                 signed = {} if self._signed else {"thoughtSignature": signature(call.name)}
                 self._signed = True
                 return {"functionCall": called} | signed
-            case ToolCallStart() | ToolCallDelta() | UsageReport() | Finish() | Error() | Remark():
+            case ToolCallStart() | ToolCallDelta() | UsageReport() | Finish() | Error() | Remark() | RateReport():
                 return None
 
 

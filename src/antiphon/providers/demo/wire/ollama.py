@@ -18,6 +18,7 @@ from antiphon.providers.base import (
     Event,
     Finish,
     ModelRequest,
+    RateReport,
     ReasoningDelta,
     Remark,
     TextDelta,
@@ -177,7 +178,7 @@ class LinesEncoder:
                 return self._line({"content": "", "thinking": text})
             case ToolCallEnd():
                 return self._line({"content": "", "tool_calls": [_called(event)]})
-            case ToolCallStart() | ToolCallDelta() | Remark():
+            case ToolCallStart() | ToolCallDelta() | Remark() | RateReport():
                 return b""
             case UsageReport(usage):
                 self._usage = usage

@@ -20,6 +20,7 @@ from antiphon.providers.base import (
     Finish,
     ModelRequest,
     OutputSchema,
+    RateReport,
     ReasoningDelta,
     Remark,
     TextDelta,
@@ -212,7 +213,7 @@ class ResponsesEncoder:
                 return b""
             case Finish(reason):
                 return self._finish(reason)
-            case Remark():
+            case Remark() | RateReport():
                 return b""
             case Error():
                 return self._event("error", code="server_error", message=event.public, param=None)

@@ -14,6 +14,7 @@ from antiphon.providers.base import (
     Error,
     Event,
     Finish,
+    RateReport,
     ReasoningDelta,
     Remark,
     TextDelta,
@@ -68,7 +69,7 @@ class Chunks:
                 return self._finish(_FINISH.get(reason, reason))
             case Error():
                 return b"data: " + _encode({"error": error_body(event.public, "server_error", None)}) + b"\n\n"
-            case ToolCallEnd() | Remark():
+            case ToolCallEnd() | Remark() | RateReport():
                 return b""
 
     def _call(self, call: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,314 @@
+"""Holds back what a vendor would refuse: by what it says is left, and by what the settings allow.
+
+Each process knows what its own answers told it. Processes with the same key do not tell each other: they notice each
+other by what the vendor says is left, which may be too late for a request or two. Those are refused and tried again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from msgspec import Struct
+
+from antiphon.providers.allowance import Allowance, Count, Window
+from antiphon.providers.base import Event, LimitUnit, ModelRequest, RateLimit, RateReport, UsageReport
+from antiphon.providers.config import ProviderSettings
+from antiphon.runtime.clock import Clock, SystemClock
+from antiphon.telemetry.metrics import Metrics, get_metrics
+
+_MOST_WAITING = 1_000
+_BYTES_A_TOKEN = 4
+_LONGEST_BLOCK = 3_600.0
+_SHORTEST = 0.001
+"""Seconds. By less than that no clock is sure to move on."""
+
+_TOKENS = ("tokens", "input")
+
+
+class Manner(Struct, frozen=True):
+    """How a vendor counts: for each model or for the whole key; refilling its limits all the time or at once."""
+
+    by_model: bool = True
+    refills: bool = False
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A provider whose vendor has a manner of its own."""
+
+    @property
+    def manner(self) -> Manner: ...
+
+
+class Amount(Struct, frozen=True):
+    """What a request takes: itself, and about so many tokens of its prompt."""
+
+    requests: int = 1
+    tokens: int = 0
+
+    def of(self, unit: LimitUnit) -> int:
+        # How much will be written nobody knows before; one is asked for, so that there is something left.
+        return self.tokens if unit in _TOKENS else self.requests
+
+
+class Limits:
+    """What one key may still ask for.
+
+    Who would be refused waits in line, first come, first served, for `providers.<name>.longest_wait` seconds at most.
+    Whoever would have to wait longer is told so at once. For one event loop.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: ProviderSettings | None = None,
+        manner: Manner | None = None,
+        *,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        settings = settings or ProviderSettings()
+        self._manner = manner or Manner()
+        self._longest = settings.longest_wait
+        self._places = settings.concurrency
+        self._requests = Window(settings.requests_per_minute) if settings.requests_per_minute else None
+        self._tokens = Window(settings.tokens_per_minute) if settings.tokens_per_minute else None
+        self._now = (clock or SystemClock()).monotonic
+        self._scopes: dict[str, _Scope] = {}
+        self._running = 0
+        metrics = metrics or get_metrics()
+        limited = metrics.counter(
+            "antiphon_provider_limited_total",
+            "Requests that the limits of a provider held back, by what became of them: asked later, or given up.",
+            ("provider", "outcome"),
+        )
+        self._later, self._given_up = limited.labels(name, "waited"), limited.labels(name, "given_up")
+        self._waiting = metrics.gauge(
+            "antiphon_provider_waiting", "Requests that wait because a provider takes no more now.", ("provider",)
+        ).labels(name)
+
+    def wait(self, model: str) -> float | None:
+        """The seconds until a model may be asked where that is longer than anybody waits, else None."""
+        scope = self._scope(model)
+        wait = self._wait(scope, scope.with_line(Amount()), self._now())
+        return wait if wait > self._longest else None
+
+    def exhausted(self) -> list[tuple[str, float]]:
+        """The models that are not to be asked for longer than anybody waits, with the seconds; "" stands for all."""
+        waits = ((model, self.wait(model)) for model in self._scopes)
+        return [(model, seconds) for model, seconds in waits if seconds is not None]
+
+    async def admit(self, request: ModelRequest) -> "Permit | float":
+        """Leave to ask, to be closed after the answer; or in how many seconds it makes sense to come back."""
+        scope = self._scope(request.model)
+        amount = Amount(1, _weight(request))
+        if not scope.line and not self._full() and self._wait(scope, amount, self._now()) <= 0:
+            return self._let_in(scope, amount)
+        self._waiting.inc()
+        try:
+            permit = await self._queue(scope, amount)
+        finally:
+            self._waiting.dec()
+        (self._given_up if isinstance(permit, float) else self._later).inc()
+        return permit
+
+    async def _queue(self, scope: "_Scope", amount: Amount) -> "Permit | float":
+        began = self._now()
+        wait = self._wait(scope, scope.with_line(amount), began)
+        if wait > self._longest or len(scope.line) >= _MOST_WAITING:
+            return max(1.0, wait)
+        mine = _Waiting(amount)
+        scope.line.append(mine)
+        try:
+            while True:
+                now = self._now()
+                left = began + self._longest - now
+                wait = self._wait(scope, amount, now)
+                first = scope.line[0] is mine
+                if first and wait <= 0 and not self._full():
+                    return self._let_in(scope, amount)
+                if wait > left or left <= 0:
+                    return max(1.0, wait)
+                await mine.sleep(max(wait, _SHORTEST) if first and wait > 0 else left)
+        finally:
+            scope.line.remove(mine)
+            scope.wake()
+
+    def _let_in(self, scope: "_Scope", amount: Amount) -> "Permit":
+        now = self._now()
+        self._running += 1
+        if self._requests is not None:
+            self._requests.take(1, now)
+        if self._tokens is not None:
+            self._tokens.take(amount.tokens, now)
+        return Permit(self, scope, amount, now)
+
+    def _wait(self, scope: "_Scope", amount: Amount, now: float) -> float:
+        wait = scope.wait(amount, now)
+        if self._requests is not None:
+            wait = max(wait, self._requests.wait(amount.requests, now))
+        if self._tokens is not None:
+            wait = max(wait, self._tokens.wait(amount.tokens, now))
+        return wait
+
+    def _full(self) -> bool:
+        return self._places is not None and self._running >= self._places
+
+    def _scope(self, model: str) -> "_Scope":
+        key = model if self._manner.by_model else ""
+        if key not in self._scopes:
+            self._scopes[key] = _Scope(refills=self._manner.refills)
+        return self._scopes[key]
+
+    def leave(self) -> None:
+        """One answer less is under way."""
+        self._running -= 1
+        if self._places is not None:
+            for scope in self._scopes.values():
+                scope.wake()
+
+    @property
+    def settles(self) -> bool:
+        """Whether what an answer cost has to be told to `settle`."""
+        return self._tokens is not None
+
+    def settle(self, tokens: int) -> None:
+        """An answer cost so many tokens more than it was let in for."""
+        if self._tokens is not None:
+            self._tokens.take(tokens, self._now())
+
+    def now(self) -> float:
+        return self._now()
+
+
+class Permit:
+    """Leave to ask once. It is closed when the answer has been read, or was not to be had."""
+
+    __slots__ = ("_amount", "_answered", "_at", "_before", "_limits", "_scope")
+
+    def __init__(self, limits: Limits, scope: "_Scope", amount: Amount, now: float) -> None:
+        self._limits = limits
+        self._scope = scope
+        self._amount = amount
+        self._at = now
+        self._before = scope.take(amount, now)
+        self._answered = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
+    ) -> None:
+        self._answer()
+        self._limits.leave()
+
+    def learn(self, report: RateReport) -> None:
+        """The vendor says what is left."""
+        self._answer()
+        self._scope.learn(report, self._amount, self._before, self._at, self._limits.now())
+
+    def refused(self, seconds: float) -> None:
+        """The vendor wants nobody to come back before."""
+        self._scope.block(self._limits.now() + min(seconds, _LONGEST_BLOCK))
+
+    def watched(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """The same events; what they cost is settled, where that matters."""
+        return self._settled(events) if self._limits.settles else events
+
+    async def _settled(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, UsageReport):
+                    spent = event.usage.input_tokens + event.usage.output_tokens
+                    self._limits.settle(spent - self._amount.tokens)
+                yield event
+
+    def _answer(self) -> None:
+        if not self._answered:
+            self._answered = True
+            self._scope.answered(self._amount)
+
+
+class _Waiting:
+    """One in line."""
+
+    __slots__ = ("_woken", "amount")
+
+    def __init__(self, amount: Amount) -> None:
+        self.amount = amount
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        self._woken.clear()
+
+
+class _Scope:
+    """What is counted together, a model or a whole key, and who waits for it."""
+
+    def __init__(self, *, refills: bool) -> None:
+        self.line: deque[_Waiting] = deque()
+        self._refills = refills
+        self._requests, self._tokens = Count(), Count()
+        self._allowances: dict[str, tuple[LimitUnit, Allowance]] = {}
+        self._blocked = 0.0
+
+    def with_line(self, amount: Amount) -> Amount:
+        """What is to be taken until `amount` has been, by one who comes now."""
+        tokens = sum(each.amount.tokens for each in self.line)
+        return Amount(amount.requests + len(self.line), amount.tokens + tokens)
+
+    def wait(self, amount: Amount, now: float) -> float:
+        wait = max(0.0, self._blocked - now)
+        for unit, allowance in self._allowances.values():
+            wait = max(wait, allowance.wait(amount.of(unit), now))
+        return wait
+
+    def take(self, amount: Amount, now: float) -> Amount:
+        """Takes it, and gives what had been answered until then, which `learn` wants to know."""
+        for unit, allowance in self._allowances.values():
+            allowance.take(amount.of(unit), now)
+        self._requests.taken += amount.requests
+        self._tokens.taken += amount.tokens
+        return Amount(self._requests.answered, self._tokens.answered)
+
+    def answered(self, amount: Amount) -> None:
+        self._requests.answered += amount.requests
+        self._tokens.answered += amount.tokens
+
+    def learn(self, report: RateReport, amount: Amount, answered: Amount, began: float, now: float) -> None:
+        """From the answer to the request that took `amount` at `began`."""
+        for told in report.limits:
+            unit, allowance = self._allowances.get(told.name) or self._new(told)
+            allowance.learn(told, amount.of(unit), answered.of(unit), now - began, now)
+        self.wake()
+
+    def _new(self, told: RateLimit) -> tuple[LimitUnit, Allowance]:
+        count = self._tokens if told.unit in _TOKENS else self._requests
+        made = self._allowances[told.name] = (told.unit, Allowance(count, refills=self._refills))
+        return made
+
+    def block(self, until: float) -> None:
+        """Nobody asks before."""
+        self._blocked = max(self._blocked, until)
+        for _, allowance in self._allowances.values():
+            allowance.doubt()
+
+    def wake(self) -> None:
+        """Whoever is first looks again."""
+        if self.line:
+            self.line[0].wake()
+
+
+def _weight(request: ModelRequest) -> int:
+    """About how many tokens the prompt has."""
+    return sum(len(message.text) for message in request.messages) // _BYTES_A_TOKEN + 4 * len(request.messages)
