@@ -9,7 +9,7 @@ from msgspec import structs
 
 from antiphon.files.quoting import mention
 from antiphon.providers.abilities import Kind, abilities, kind_of
-from antiphon.providers.base import ChatMessage, Error, Event, File, ModelInfo, ModelRequest, Provider, Remark
+from antiphon.providers.base import ChatMessage, Error, Event, File, ModelInfo, ModelRequest, Provider, RateReport, Remark
 from antiphon.telemetry.logs import get_logger
 
 REMEMBERED = 256
@@ -74,6 +74,9 @@ async def _told(
     first: Event, events: AsyncGenerator[Event, None], left_out: tuple[File, ...]
 ) -> AsyncGenerator[Event, None]:
     """An answer, with a sentence about what its model was not given."""
+    while isinstance(first, RateReport):
+        yield first
+        first = await anext(events)
     if left_out and not isinstance(first, Error):
         names = ", ".join(file.name for file in left_out)
         yield Remark("attachments", f"This model cannot take {names}: it was only told that there is such a file.")

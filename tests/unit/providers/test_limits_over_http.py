@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from antiphon.providers.anthropic import AnthropicProvider
-from antiphon.providers.base import ChatMessage, Error, Finish, ModelRequest
+from antiphon.providers.base import ChatMessage, Error, File, Finish, ModelRequest, RateReport, Remark
 from antiphon.providers.compatible import CompatibleProvider
 from antiphon.providers.config import ProvidersSettings
 from antiphon.providers.demo.limiting import DemoLimit
@@ -16,6 +16,7 @@ from antiphon.providers.http import HttpProvider
 from antiphon.providers.limits import Limits, Manner
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.providers.reliability import Reliable
+from antiphon.providers.taking import Taking
 from antiphon.runtime.config import ServiceSettings
 from antiphon.telemetry.metrics import Metrics
 
@@ -119,6 +120,23 @@ async def test_who_stops_reading_gives_the_place_back() -> None:
         with pytest.raises(asyncio.CancelledError):
             await gone
         assert await ending(provider) == "stop"
+    finally:
+        await provider.stop()
+        await server.stop()
+
+
+async def test_what_is_said_about_files_comes_behind_the_limits() -> None:
+    server = DemoServer(limit=DemoLimit(1, seconds=60))
+    await server.start()
+    provider = made(server, CompatibleProvider, Manner())
+    taking = Reliable(Taking(provider._provider), ONCE, limits=provider.limits)
+    film = File(name="film.mp4", media_type="video/mp4", data=b"x")
+    try:
+        message = ChatMessage(role="user", text="!echo hi", files=(film,))
+        events = [event async for event in taking.stream(ModelRequest(model="demo", messages=(message,)))]
+        assert isinstance(events[0], Remark)
+        assert not any(isinstance(event, RateReport) for event in events)
+        assert taking.limits.wait("demo") is not None
     finally:
         await provider.stop()
         await server.stop()
