@@ -9,7 +9,17 @@ from msgspec import structs
 
 from antiphon.files.quoting import mention
 from antiphon.providers.abilities import Kind, abilities, kind_of
-from antiphon.providers.base import ChatMessage, Error, Event, File, ModelInfo, ModelRequest, Provider, RateReport, Remark
+from antiphon.providers.base import (
+    ChatMessage,
+    Error,
+    Event,
+    File,
+    ModelInfo,
+    ModelRequest,
+    Provider,
+    RateReport,
+    Remark,
+)
 from antiphon.telemetry.logs import get_logger
 
 REMEMBERED = 256
