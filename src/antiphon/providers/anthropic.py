@@ -2,7 +2,7 @@
 
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.http import HttpProvider
-from antiphon.providers.limits import Manner
+from antiphon.providers.limits import LimitManner
 from antiphon.providers.protocols.anthropic.codec import AnthropicMessages
 
 
@@ -11,7 +11,7 @@ class AnthropicProvider(HttpProvider):
 
     default_url = "https://api.anthropic.com"
     codec = AnthropicMessages()
-    counts = Manner(refills=True)
+    counts = LimitManner(refills=True)
 
     def __init__(self, name: str, settings: ProviderSettings) -> None:
         super().__init__(name, settings)

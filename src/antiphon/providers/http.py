@@ -15,7 +15,7 @@ from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelReq
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.failures import Failures, retry_after
 from antiphon.providers.limit_headers import read_limits
-from antiphon.providers.limits import Manner
+from antiphon.providers.limits import LimitManner
 from antiphon.providers.patience import Patience
 from antiphon.providers.protocols.base import Codec, Decoder
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
@@ -47,7 +47,7 @@ class HttpProvider:
     default_url: ClassVar[str | None] = None
     codec: Codec = OpenAIChat()
     own_settings: ClassVar[frozenset[str]] = frozenset()  # of those that not every vendor has
-    counts: ClassVar[Manner] = Manner()  # at `default_url`: a gateway has its own way
+    counts: ClassVar[LimitManner] = LimitManner()  # at `default_url`: a gateway has its own way
     retired: ClassVar[str | None] = None
     aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})  # short names of models, at `default_url` only
 
@@ -61,7 +61,7 @@ class HttpProvider:
         key = settings.api_key.get_secret_value() if settings.api_key else None
         self.name = name
         self.base_url = url
-        self.manner = self.counts if url == self.default_url else Manner()
+        self.manner = self.counts if url == self.default_url else LimitManner()
         self._settings = settings
         self._timeouts = settings.timeouts
         self._failures = Failures(name, key, self.retired)

@@ -13,9 +13,9 @@ from typing import Protocol, Self, runtime_checkable
 
 from msgspec import Struct
 
-from antiphon.providers.allowance import Allowance, Count, Window
 from antiphon.providers.base import Event, LimitUnit, ModelRequest, RateLimit, RateReport, UsageReport
 from antiphon.providers.config import ProviderSettings
+from antiphon.providers.remainder import Count, MinuteWindow, Remainder
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
@@ -28,7 +28,7 @@ _SHORTEST = 0.001
 _TOKENS = ("tokens", "input")
 
 
-class Manner(Struct, frozen=True):
+class LimitManner(Struct, frozen=True):
     """How a vendor counts: for each model or for the whole key; refilling its limits all the time or at once."""
 
     by_model: bool = True
@@ -40,10 +40,10 @@ class Counting(Protocol):
     """A provider whose vendor has a manner of its own."""
 
     @property
-    def manner(self) -> Manner: ...
+    def manner(self) -> LimitManner: ...
 
 
-class Amount(Struct, frozen=True):
+class Load(Struct, frozen=True):
     """What a request takes: itself, and about so many tokens of its prompt."""
 
     requests: int = 1
@@ -65,17 +65,17 @@ class Limits:
         self,
         name: str,
         settings: ProviderSettings | None = None,
-        manner: Manner | None = None,
+        manner: LimitManner | None = None,
         *,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         settings = settings or ProviderSettings()
-        self._manner = manner or Manner()
+        self._manner = manner or LimitManner()
         self._longest = settings.longest_wait
         self._places = settings.concurrency
-        self._requests = Window(settings.requests_per_minute) if settings.requests_per_minute else None
-        self._tokens = Window(settings.tokens_per_minute) if settings.tokens_per_minute else None
+        self._requests = MinuteWindow(settings.requests_per_minute) if settings.requests_per_minute else None
+        self._tokens = MinuteWindow(settings.tokens_per_minute) if settings.tokens_per_minute else None
         self._now = (clock or SystemClock()).monotonic
         self._scopes: dict[str, _Scope] = {}
         self._running = 0
@@ -93,7 +93,7 @@ class Limits:
     def wait(self, model: str) -> float | None:
         """The seconds until a model may be asked where that is longer than anybody waits, else None."""
         scope = self._scope(model)
-        wait = self._wait(scope, scope.with_line(Amount()), self._now())
+        wait = self._wait(scope, scope.with_line(Load()), self._now())
         return wait if wait > self._longest else None
 
     def exhausted(self) -> list[tuple[str, float]]:
@@ -104,7 +104,7 @@ class Limits:
     async def admit(self, request: ModelRequest) -> "Permit | float":
         """Leave to ask, to be closed after the answer; or in how many seconds it makes sense to come back."""
         scope = self._scope(request.model)
-        amount = Amount(1, _weight(request))
+        amount = Load(1, _weight(request))
         if not scope.line and not self._full() and self._wait(scope, amount, self._now()) <= 0:
             return self._let_in(scope, amount)
         self._waiting.inc()
@@ -115,7 +115,7 @@ class Limits:
         (self._given_up if isinstance(permit, float) else self._later).inc()
         return permit
 
-    async def _queue(self, scope: "_Scope", amount: Amount) -> "Permit | float":
+    async def _queue(self, scope: "_Scope", amount: Load) -> "Permit | float":
         began = self._now()
         wait = self._wait(scope, scope.with_line(amount), began)
         if wait > self._longest or len(scope.line) >= _MOST_WAITING:
@@ -137,7 +137,7 @@ class Limits:
             scope.line.remove(mine)
             scope.wake()
 
-    def _let_in(self, scope: "_Scope", amount: Amount) -> "Permit":
+    def _let_in(self, scope: "_Scope", amount: Load) -> "Permit":
         now = self._now()
         self._running += 1
         if self._requests is not None:
@@ -146,7 +146,7 @@ class Limits:
             self._tokens.take(amount.tokens, now)
         return Permit(self, scope, amount, now)
 
-    def _wait(self, scope: "_Scope", amount: Amount, now: float) -> float:
+    def _wait(self, scope: "_Scope", amount: Load, now: float) -> float:
         wait = scope.wait(amount, now)
         if self._requests is not None:
             wait = max(wait, self._requests.wait(amount.requests, now))
@@ -189,7 +189,7 @@ class Permit:
 
     __slots__ = ("_amount", "_answered", "_at", "_before", "_limits", "_scope")
 
-    def __init__(self, limits: Limits, scope: "_Scope", amount: Amount, now: float) -> None:
+    def __init__(self, limits: Limits, scope: "_Scope", amount: Load, now: float) -> None:
         self._limits = limits
         self._scope = scope
         self._amount = amount
@@ -238,7 +238,7 @@ class _Waiting:
 
     __slots__ = ("_woken", "amount")
 
-    def __init__(self, amount: Amount) -> None:
+    def __init__(self, amount: Load) -> None:
         self.amount = amount
         self._woken = asyncio.Event()
 
@@ -259,49 +259,49 @@ class _Scope:
         self.line: deque[_Waiting] = deque()
         self._refills = refills
         self._requests, self._tokens = Count(), Count()
-        self._allowances: dict[str, tuple[LimitUnit, Allowance]] = {}
+        self._remainders: dict[str, tuple[LimitUnit, Remainder]] = {}
         self._blocked = 0.0
 
-    def with_line(self, amount: Amount) -> Amount:
+    def with_line(self, amount: Load) -> Load:
         """What is to be taken until `amount` has been, by one who comes now."""
         tokens = sum(each.amount.tokens for each in self.line)
-        return Amount(amount.requests + len(self.line), amount.tokens + tokens)
+        return Load(amount.requests + len(self.line), amount.tokens + tokens)
 
-    def wait(self, amount: Amount, now: float) -> float:
+    def wait(self, amount: Load, now: float) -> float:
         wait = max(0.0, self._blocked - now)
-        for unit, allowance in self._allowances.values():
-            wait = max(wait, allowance.wait(amount.of(unit), now))
+        for unit, remainder in self._remainders.values():
+            wait = max(wait, remainder.wait(amount.of(unit), now))
         return wait
 
-    def take(self, amount: Amount, now: float) -> Amount:
+    def take(self, amount: Load, now: float) -> Load:
         """Takes it, and gives what had been answered until then, which `learn` wants to know."""
-        for unit, allowance in self._allowances.values():
-            allowance.take(amount.of(unit), now)
+        for unit, remainder in self._remainders.values():
+            remainder.take(amount.of(unit), now)
         self._requests.taken += amount.requests
         self._tokens.taken += amount.tokens
-        return Amount(self._requests.answered, self._tokens.answered)
+        return Load(self._requests.answered, self._tokens.answered)
 
-    def answered(self, amount: Amount) -> None:
+    def answered(self, amount: Load) -> None:
         self._requests.answered += amount.requests
         self._tokens.answered += amount.tokens
 
-    def learn(self, report: RateReport, amount: Amount, answered: Amount, began: float, now: float) -> None:
+    def learn(self, report: RateReport, amount: Load, answered: Load, began: float, now: float) -> None:
         """From the answer to the request that took `amount` at `began`."""
         for told in report.limits:
-            unit, allowance = self._allowances.get(told.name) or self._new(told)
-            allowance.learn(told, amount.of(unit), answered.of(unit), now - began, now)
+            unit, remainder = self._remainders.get(told.name) or self._new(told)
+            remainder.learn(told, amount.of(unit), answered.of(unit), now - began, now)
         self.wake()
 
-    def _new(self, told: RateLimit) -> tuple[LimitUnit, Allowance]:
+    def _new(self, told: RateLimit) -> tuple[LimitUnit, Remainder]:
         count = self._tokens if told.unit in _TOKENS else self._requests
-        made = self._allowances[told.name] = (told.unit, Allowance(count, refills=self._refills))
+        made = self._remainders[told.name] = (told.unit, Remainder(count, refills=self._refills))
         return made
 
     def block(self, until: float) -> None:
         """Nobody asks before."""
         self._blocked = max(self._blocked, until)
-        for _, allowance in self._allowances.values():
-            allowance.doubt()
+        for _, remainder in self._remainders.values():
+            remainder.doubt()
 
     def wake(self) -> None:
         """Whoever is first looks again."""

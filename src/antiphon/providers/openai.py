@@ -1,7 +1,7 @@
 """OpenAI."""
 
 from antiphon.providers.compatible import CompatibleProvider
-from antiphon.providers.limits import Manner
+from antiphon.providers.limits import LimitManner
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
 
@@ -11,5 +11,5 @@ class OpenAIProvider(CompatibleProvider):
 
     default_url = "https://api.openai.com/v1"
     api = "responses"
-    counts = Manner(refills=True)
+    counts = LimitManner(refills=True)
     chat = OpenAIChat(Quirks(max_tokens="max_completion_tokens", cache_key="prompt_cache_key"))

@@ -1,7 +1,7 @@
 """OpenRouter."""
 
 from antiphon.providers.compatible import CompatibleProvider
-from antiphon.providers.limits import Manner
+from antiphon.providers.limits import LimitManner
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
 
@@ -10,7 +10,7 @@ class OpenRouterProvider(CompatibleProvider):
     """https://openrouter.ai: many vendors behind one key. It reports what each answer cost."""
 
     default_url = "https://openrouter.ai/api/v1"
-    counts = Manner(by_model=False)
+    counts = LimitManner(by_model=False)
     chat = OpenAIChat(
         Quirks(
             reports_cost=True,

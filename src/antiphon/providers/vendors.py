@@ -3,7 +3,7 @@
 from types import MappingProxyType
 
 from antiphon.providers.compatible import CompatibleProvider
-from antiphon.providers.limits import Manner
+from antiphon.providers.limits import LimitManner
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
 from antiphon.providers.protocols.openai_responses.codec import OpenAIResponses
@@ -13,7 +13,7 @@ class GroqProvider(CompatibleProvider):
     """https://groq.com. Few of its models know schemas, and none JSON together with tools."""
 
     default_url = "https://api.groq.com/openai/v1"
-    counts = Manner(refills=True)
+    counts = LimitManner(refills=True)
     chat = OpenAIChat(Quirks(max_tokens="max_completion_tokens", output="object", output_with_tools=False))
     responses = OpenAIResponses(summaries=False)
 
@@ -61,6 +61,6 @@ class FireworksProvider(CompatibleProvider):
     """https://fireworks.ai. Requests of one `user` go to one machine, and find its cache."""
 
     default_url = "https://api.fireworks.ai/inference/v1"
-    counts = Manner(by_model=False)
+    counts = LimitManner(by_model=False)
     chat = OpenAIChat(Quirks(reasoning_back="given", cache_key="user"))
     responses = OpenAIResponses(summaries=False)

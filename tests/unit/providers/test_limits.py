@@ -14,7 +14,7 @@ from antiphon.domain import Usage
 from antiphon.providers.base import ChatMessage, Finish, ModelRequest, RateLimit, RateReport, UsageReport
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.demo.limiting import DemoLimit, Limiter
-from antiphon.providers.limits import Limits, Manner, Permit
+from antiphon.providers.limits import LimitManner, Limits, Permit
 from antiphon.telemetry.metrics import Metrics
 
 
@@ -58,7 +58,7 @@ def request(model: str = "m", text: str = "hi") -> ModelRequest:
     return ModelRequest(model=model, messages=(ChatMessage(role="user", text=text),))
 
 
-def limits(manner: Manner | None = None, metrics: Metrics | None = None, **section: Any) -> Limits:
+def limits(manner: LimitManner | None = None, metrics: Metrics | None = None, **section: Any) -> Limits:
     return Limits("acme", ProviderSettings(**section), manner, clock=clock(), metrics=metrics or Metrics())
 
 
@@ -94,7 +94,7 @@ def test_who_would_be_refused_waits_until_the_limit_is_whole_again() -> None:
 
 def test_a_limit_that_refills_gives_one_after_the_other() -> None:
     async def work() -> None:
-        limited, began = limits(Manner(refills=True)), clock().time()
+        limited, began = limits(LimitManner(refills=True)), clock().time()
         await heard(limited, told(0, limit=11, reset=20))  # there may be nearly one more than is told
         for nth in (1, 2, 3):
             await admitted(limited)
@@ -126,7 +126,7 @@ def test_whoever_would_wait_too_long_is_told_so_at_once() -> None:
 @pytest.mark.parametrize("by_model", [True, False])
 def test_models_are_counted_each_or_together(by_model: bool) -> None:
     async def work() -> None:
-        limited = limits(Manner(by_model=by_model))
+        limited = limits(LimitManner(by_model=by_model))
         await heard(limited, told(0, reset=99), "a")
         assert isinstance(await limited.admit(request("b")), Permit) == by_model
         assert limited.wait("b") == (None if by_model else 99)
@@ -328,7 +328,7 @@ def test_nothing_is_refused_after_the_first_answer_and_little_is_left_unused(
 ) -> None:
     async def work() -> None:
         vendor = Strict(DemoLimit(most, seconds, refills), random.Random(seed))
-        limited = limits(Manner(refills=refills), longest_wait=600)
+        limited = limits(LimitManner(refills=refills), longest_wait=600)
         await vendor.ask(limited)
         end = clock().time() + 5 * seconds
 

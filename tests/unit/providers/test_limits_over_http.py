@@ -13,7 +13,7 @@ from antiphon.providers.config import ProvidersSettings
 from antiphon.providers.demo.limiting import DemoLimit
 from antiphon.providers.demo.server import DemoServer
 from antiphon.providers.http import HttpProvider
-from antiphon.providers.limits import Limits, Manner
+from antiphon.providers.limits import LimitManner, Limits
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.providers.reliability import Reliable
 from antiphon.providers.taking import Taking
@@ -30,7 +30,7 @@ async def ending(provider: Reliable) -> str:
     return events[-1].kind if isinstance(events[-1], Error) else events[-1].reason
 
 
-def made(server: DemoServer, vendor: type[HttpProvider], manner: Manner, **section: object) -> Reliable:
+def made(server: DemoServer, vendor: type[HttpProvider], manner: LimitManner, **section: object) -> Reliable:
     settings = ProvidersSettings.model_validate({"acme": {"base_url": server.url, "api_key": "k", **section}})
     acme = settings.named("acme")
     assert acme is not None
@@ -43,7 +43,7 @@ def made(server: DemoServer, vendor: type[HttpProvider], manner: Manner, **secti
 async def test_nothing_is_refused_once_a_vendor_has_told_its_limit(vendor: type[HttpProvider], refills: bool) -> None:
     server = DemoServer(limit=DemoLimit(12, seconds=2.0, refills=refills))
     await server.start()
-    provider = made(server, vendor, Manner(refills=refills))
+    provider = made(server, vendor, LimitManner(refills=refills))
     try:
         began = time.monotonic()
         assert await ending(provider) == "stop"
@@ -91,7 +91,7 @@ async def test_a_refusal_without_a_time_is_read_from_the_limits_that_come_with_i
     server = DemoServer(limit=DemoLimit(1, seconds=60))
     await server.start()
     # Two processes with one key: the second learns by being refused.
-    first, second = made(server, CompatibleProvider, Manner()), made(server, CompatibleProvider, Manner())
+    first, second = made(server, CompatibleProvider, LimitManner()), made(server, CompatibleProvider, LimitManner())
     try:
         assert await ending(first) == "stop"
         assert await ending(second) == "rate"
@@ -105,7 +105,7 @@ async def test_a_refusal_without_a_time_is_read_from_the_limits_that_come_with_i
 async def test_who_stops_reading_gives_the_place_back() -> None:
     server = DemoServer(rate=5)
     await server.start()
-    provider = made(server, CompatibleProvider, Manner(), concurrency=1, longest_wait=5)
+    provider = made(server, CompatibleProvider, LimitManner(), concurrency=1, longest_wait=5)
     try:
         slow = provider.stream(ModelRequest(model="demo", messages=(ChatMessage(role="user", text="!long 500"),)))
         await anext(slow)
@@ -128,7 +128,7 @@ async def test_who_stops_reading_gives_the_place_back() -> None:
 async def test_what_is_said_about_files_comes_behind_the_limits() -> None:
     server = DemoServer(limit=DemoLimit(1, seconds=60))
     await server.start()
-    provider = made(server, CompatibleProvider, Manner())
+    provider = made(server, CompatibleProvider, LimitManner())
     taking = Reliable(Taking(provider._provider), ONCE, limits=provider.limits)
     film = File(name="film.mp4", media_type="video/mp4", data=b"x")
     try:

@@ -20,7 +20,7 @@ class Count:
         self.answered = 0
 
 
-class Allowance:
+class Remainder:
     """What is left of a limit that a vendor tells of, as nearly as can be known from here.
 
     An answer tells what was left when its request was looked at, not which of the requests under way were looked at
@@ -83,7 +83,7 @@ class Allowance:
         return min(until, missing / self._rate) if self._rate else until
 
 
-class Window:
+class MinuteWindow:
     """So much in any minute: what the settings allow, whatever kind of minute the vendor counts in."""
 
     def __init__(self, most: int) -> None:
