@@ -7,6 +7,7 @@ import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/sidebar.css";
 import "./styles/composer.css";
+import "./styles/attachments.css";
 import "./styles/overlays.css";
 
 restoreTheme();

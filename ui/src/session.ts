@@ -19,6 +19,7 @@ import { toast } from "./state/toasts";
 import type {
   Accepted,
   Approval,
+  Attachment,
   Conversation,
   Delta,
   HistoryReply,
@@ -65,15 +66,16 @@ export class Session {
     return this.write(turnId).shown;
   }
 
-  send(text: string): void {
-    const entry: Pending = { clientId: crypto.randomUUID(), text, at: new Date().toISOString(), state: "sending" };
+  send(text: string, attachments: Attachment[] = []): void {
+    const entry: Pending = { clientId: crypto.randomUUID(), text, attachments, at: new Date().toISOString(), state: "sending" };
     this.change(threads.sent(this.thread.value, entry));
     if (this.id.value === null) void this.create();
     else this.deliver();
   }
 
   retry(entry: Pending): void {
-    this.change(threads.sent(this.thread.value, { clientId: entry.clientId, text: entry.text, at: entry.at, state: "sending" }));
+    const { clientId, text, attachments, at } = entry;
+    this.change(threads.sent(this.thread.value, { clientId, text, attachments, at, state: "sending" }));
     this.deliver();
   }
 
@@ -223,9 +225,11 @@ export class Session {
     }
   }
 
-  private async push(channel: Channel, { clientId, text }: Pending): Promise<void> {
+  private async push(channel: Channel, { clientId, text, attachments }: Pending): Promise<void> {
     this.inFlight.add(clientId);
-    const reply = replyTo<Accepted>(channel.push("message", { text: whole(text), client_id: clientId }));
+    const named = attachments.map(({ id, name }) => ({ id, name }));
+    const message = { text: whole(text), client_id: clientId, ...(named.length > 0 && { attachments: named }) };
+    const reply = replyTo<Accepted>(channel.push("message", message));
     const outcome = await reply.catch((error: Error) => error);
     this.inFlight.delete(clientId);
     if (outcome instanceof NoAnswer) this.deliver();
@@ -255,7 +259,9 @@ export class Session {
   private restoreOutbox(id: string): void {
     const stored = outboxOf(id);
     if (stored !== null) {
-      for (const entry of JSON.parse(stored) as Pending[]) this.thread.value = threads.sent(this.thread.value, entry);
+      for (const entry of JSON.parse(stored) as Pending[]) {
+        this.thread.value = threads.sent(this.thread.value, { ...entry, attachments: entry.attachments ?? [] });
+      }
     }
     this.storeOutbox(id);
   }

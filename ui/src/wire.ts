@@ -52,12 +52,22 @@ export interface Approval {
 
 export type Part = TextPart | ReasoningPart | ToolPart | NoticePart;
 
+/** A file that a message names; `id` is null for one that stays where it came from. */
+export interface Attachment {
+  id: string | null;
+  name: string;
+  media_type: string;
+  size: number;
+  url: string | null;
+}
+
 export interface Message {
   id: string;
   conversation_id: string;
   role: Role;
   text: string;
   parts: Part[];
+  attachments: Attachment[];
   person: string | null;
   turn_id: string;
   status: "accepted" | "waiting" | Outcome;

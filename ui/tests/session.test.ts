@@ -103,6 +103,7 @@ const QUESTION: Message = {
   role: "user",
   text: "hi",
   parts: [],
+  attachments: [],
   person: "p",
   turn_id: "t1",
   status: "accepted",

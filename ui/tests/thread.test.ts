@@ -16,6 +16,7 @@ function message(position: number, change: Partial<Message> = {}): Message {
     role: "user",
     text: `text ${position}`,
     parts: [],
+    attachments: [],
     person: null,
     turn_id: `t${position}`,
     status: "accepted",
@@ -155,7 +156,7 @@ describe("joining again", () => {
 });
 
 describe("what this person sends", () => {
-  const entry = { clientId: "k", text: "text 1", at: "", state: "sending" as const };
+  const entry = { clientId: "k", text: "text 1", attachments: [], at: "", state: "sending" as const };
   const sending = threads.sent(joined([]), entry);
   const keys = (thread: Thread): string[] => rowsOf(thread).map(({ key }) => key);
 

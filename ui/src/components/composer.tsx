@@ -1,10 +1,13 @@
 import { useSignal } from "@preact/signals";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Desk } from "../desk";
 import type { Session } from "../session";
 import { completions } from "../state/slash";
 import type { Completion } from "../state/slash";
 import { draftOf, keepDraft } from "../state/storage";
+import { Uploads } from "../state/uploads";
+import { AttachButton, useDropped } from "./attach";
+import { UploadList } from "./attachments";
 import { Send, Stop } from "./icons";
 import { SlashMenu } from "./slash-menu";
 
@@ -51,12 +54,16 @@ export function Composer({ desk, session }: { desk: Desk; session: Session }) {
     keepDraft(session.id.peek(), next);
   };
   const slash = useSlash(text.value, desk, (item) => change(item.text));
+  const uploads = useMemo(() => new Uploads(), []);
+  const dropped = useDropped(uploads);
+  const something = text.value.trim() !== "" || uploads.items.value.length > 0;
+  const focus = (): void => field.current?.focus();
   const send = (): void => {
+    if (!something || !uploads.ready) return;
     const message = text.value.trim();
-    if (!message) return;
     change("");
-    session.send(message);
-    field.current?.focus();
+    session.send(message, uploads.take());
+    focus();
   };
   const onKey = (event: KeyboardEvent): void => {
     if (event.isComposing || slash.onKey(event)) return;
@@ -72,7 +79,9 @@ export function Composer({ desk, session }: { desk: Desk; session: Session }) {
   return (
     <form class="composer" onSubmit={(event) => (event.preventDefault(), send())}>
       {menuOpen && <SlashMenu items={slash.items} chosen={slash.at} onPoint={slash.choose} onAccept={(item) => change(item.text)} />}
-      <div class="composer-box">
+      <UploadList uploads={uploads} onRemoved={focus} />
+      <div class={dropped.over ? "composer-box dropping" : "composer-box"}>
+        <AttachButton uploads={uploads} onChosen={focus} />
         <textarea
           ref={field}
           id="composer"
@@ -88,14 +97,15 @@ export function Composer({ desk, session }: { desk: Desk; session: Session }) {
           data-testid="composer"
           onInput={onInput}
           onKeyDown={onKey}
+          onPaste={dropped.onPaste}
         />
         {turn && (
           <button type="button" class="round-button stop" aria-label="Stop the answer" title="Stop (Esc)" data-testid="stop" onClick={() => session.cancel(turn.turn_id)}>
             <Stop />
           </button>
         )}
-        {(!turn || text.value.trim()) && (
-          <button type="submit" class="round-button" aria-label="Send" disabled={!text.value.trim()} data-testid="send">
+        {(!turn || something) && (
+          <button type="submit" class="round-button" aria-label="Send" disabled={!something || !uploads.ready} data-testid="send">
             <Send />
           </button>
         )}

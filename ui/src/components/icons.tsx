@@ -12,6 +12,8 @@ function icon(children: ComponentChildren) {
   };
 }
 
+export const Clip = icon(<path d="m20 11-8.4 8.4a5 5 0 0 1-7-7L13 4a3.4 3.4 0 0 1 4.8 4.8l-8.3 8.3a1.7 1.7 0 0 1-2.4-2.4L14.5 7" />);
+export const Paper = icon(<path d="M7 3.5h7l4.5 4.5v12.5H5.5V3.5H7M14 3.5V8h4.5" />);
 export const Plus = icon(<path d="M12 5v14M5 12h14" />);
 export const Search = icon(<path d="m20 20-4.2-4.2M17.5 10.75a6.75 6.75 0 1 1-13.5 0 6.75 6.75 0 0 1 13.5 0Z" />);
 export const Menu = icon(<path d="M4 7h16M4 12h16M4 17h10" />);

@@ -1,15 +1,19 @@
 import { clock } from "../format";
 import type { Session } from "../session";
 import type { Pending } from "../state/thread";
+import { Attachments } from "./attachments";
 import type { PendingRow, QuestionRow } from "../state/rows";
 
 export function Question({ row }: { row: QuestionRow }) {
   const { message, queued, note } = row;
   return (
     <article class="question" aria-label="You said" data-testid="message-user" data-state={queued ? "queued" : "stored"} data-id={message.id}>
-      <div class="bubble" dir="auto" title={clock(message.created_at)}>
-        {message.text}
-      </div>
+      <Attachments files={message.attachments} />
+      {message.text && (
+        <div class="bubble" dir="auto" title={clock(message.created_at)}>
+          {message.text}
+        </div>
+      )}
       {queued && <p class="question-note">Queued: answered after the current one</p>}
       {note && <p class="question-note">{note}</p>}
     </article>
@@ -34,7 +38,8 @@ export function PendingQuestion({ row, session }: { row: PendingRow; session: Se
   const { entry } = row;
   return (
     <article class="question pending" aria-label="You said" data-testid="message-user" data-state={entry.state}>
-      <div class="bubble" dir="auto">{entry.text}</div>
+      <Attachments files={entry.attachments} />
+      {entry.text && <div class="bubble" dir="auto">{entry.text}</div>}
       {entry.state === "failed" && <Failed entry={entry} session={session} />}
     </article>
   );

@@ -7,6 +7,7 @@
 import type {
   Accepted,
   Approval,
+  Attachment,
   Conversation,
   HistoryReply,
   JoinReply,
@@ -23,6 +24,7 @@ import type {
 export interface Pending {
   clientId: string;
   text: string;
+  attachments: Attachment[];
   at: string;
   state: "sending" | "failed";
   reason?: string;
