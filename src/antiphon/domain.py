@@ -29,6 +29,9 @@ every message of the turn carries its outcome."""
 Verdict = Literal["approved", "denied", "expired"]
 """What became of the question whether a call may be carried out."""
 
+Thumb = Literal["up", "down"]
+"""What a person thinks of an answer."""
+
 
 class Value(Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of the domain structs: immutable, keyword-only, compared by value."""
@@ -125,13 +128,22 @@ class Conversation(Value, frozen=True):
     context_from: int = 0
 
 
+class Feedback(Value, frozen=True):
+    """What the person of a conversation says about an answer; their last word counts. The comment is theirs: it goes
+    with the conversation, and into no log."""
+
+    verdict: Thumb
+    comment: str | None
+    given_at: datetime
+
+
 class Message(Value, frozen=True):
     """One message of a conversation.
 
     `position` numbers the messages of a conversation in the order in which they were stored (from 1, without
     gaps). `ticket` is the position of the user's message that began the turn: sorting by (ticket, position)
-    puts every answer behind its question, whatever arrived meanwhile. `record` tells how an answer was made, where the
-    message was read for people.
+    puts every answer behind its question, whatever arrived meanwhile. `record` tells how an answer was made and
+    `feedback` what its person said about it, where the message was read for people.
     """
 
     id: str
@@ -148,6 +160,7 @@ class Message(Value, frozen=True):
     in_context: bool = True
     record: "TurnRecord | None" = None
     attachments: tuple[Attachment, ...] = ()
+    feedback: Feedback | None = None
 
 
 class Target(Value, frozen=True):
@@ -221,6 +234,13 @@ class Usage(Value, frozen=True):
         )
 
 
+class Trial(Value, frozen=True):
+    """Which variant of which experiment an answer was made with."""
+
+    experiment: str
+    variant: str
+
+
 class TurnRecord(Value, frozen=True):
     """What is remembered of a finished turn besides its messages: which model answered, why that one, at what price."""
 
@@ -232,6 +252,7 @@ class TurnRecord(Value, frozen=True):
     reason: str | None = None
     usage: Usage = field(default_factory=Usage)
     elapsed_ms: float | None = None
+    trial: Trial | None = None
 
 
 class Approval(Value, frozen=True):

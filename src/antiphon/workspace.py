@@ -16,6 +16,7 @@ from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory, built_in, chosen
 from antiphon.assistants.equipment import Equipment
+from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.factory import configured
 from antiphon.assistants.memory.base import Recollection
 from antiphon.assistants.memory.fitting import FittingFacts
@@ -23,7 +24,7 @@ from antiphon.assistants.memory.memory import open_memory
 from antiphon.assistants.private import of_the_house
 from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.tools import OF_ASSISTANTS
-from antiphon.commands.base import all_commands
+from antiphon.commands.base import Judging, all_commands
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import Live
@@ -51,9 +52,7 @@ from antiphon.settings.config import Config
 from antiphon.settings.models import Models
 from antiphon.settings.processes import SharedCache, cluster_of, topic_logs
 from antiphon.settings.reload import ConfigReloader
-from antiphon.storage.base import ConversationStore, InboxStore, OutboxStore, PeopleStore, StateStore, Store
-from antiphon.storage.facts import FactStore
-from antiphon.storage.files import FileStore
+from antiphon.storage.base import parts_of
 from antiphon.storage.open import open_claim, open_store
 from antiphon.telemetry.logs import get_logger, setup_logging
 from antiphon.telemetry.monitoring import MonitoringService
@@ -119,6 +118,8 @@ class Workspace:
         self.prompts = PromptManager()
         self.tools: Registry[AnyTool] = tool_registry()
         self.assistants = Directory(configured(self.config.assistants))
+        named = self.config.assistants.experiments
+        self.experiments = Experiments(self.prompts, self.assistants, self.store.experiments, named)
         self._built_in: Assistant | None = None
         self._equipment = Equipment(self.assistants, self.config.mcp, self.config.tools.approval)
 
@@ -239,6 +240,7 @@ class Workspace:
         if self._built_in is not None:
             self._built_in = built_in(config.assistants, self._built_in.tools).in_place_of(self._built_in)
             self._equipment.renew(self._built_in)
+        self.experiments.take(config.assistants.experiments)
 
     @property
     def greeting(self) -> str:
@@ -256,6 +258,7 @@ class Workspace:
             sessions=self.sessions,
             commands=self.commands,
             assistants=self.assistants,
+            experiments=self.experiments,
             context=ContextBuilder(self.prompts, self.config.assistants, self.models.windows),
             remembered=FittingFacts(self.memory.finder, self.config.memory, self.config.assistants),
             selector=self.models.selector,
@@ -310,20 +313,14 @@ class Workspace:
         contracts: dict[Any, object] = {
             Config: self.config,
             Clock: SystemClock(),
-            Store: self.store,
-            ConversationStore: self.store.conversations,
-            InboxStore: self.store.inbox,
-            OutboxStore: self.store.outbox,
-            PeopleStore: self.store.people,
-            FactStore: self.store.facts,
-            FileStore: self.store.files,
-            StateStore: self.store.states,
+            **parts_of(self.store),
             Search: self.search,
             Recollection: self.memory,
+            Judging: self._flow.feedback,
             WebReader: Fetcher(self.config.tools.web_fetch),
         }
         house = (self.metrics, self.health, self.profiler, self.monitoring, self.pubsub, self.phoenix, self.cache)
-        flow = (self.providers, self.prompts, self.assistants, self.sessions, self.router)
+        flow = (self.providers, self.prompts, self.assistants, self.experiments, self.sessions, self.router)
         for kind, part in (*contracts.items(), *((type(part), part) for part in (*house, *flow))):
             self.services.register_singleton(kind, part)
 
@@ -371,6 +368,7 @@ class Workspace:
     async def _start_assistants(self) -> None:
         self.assistants.check(self.prompts, self.services, self.providers.resolve)
         self._equipment.check_demands((*self.tools.names(), *(each.name for each in OF_ASSISTANTS)))
+        self.experiments.check()
         self.models.check()
         await self.assistants.start(self.services)
 

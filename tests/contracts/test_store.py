@@ -19,6 +19,7 @@ from antiphon.domain import (
     Attachment,
     ChannelMessage,
     Conversation,
+    Feedback,
     NoticePart,
     Outcome,
     Pause,
@@ -26,6 +27,7 @@ from antiphon.domain import (
     ReasoningPart,
     TextPart,
     ToolPart,
+    Trial,
     TurnRecord,
     Usage,
     new_id,
@@ -1185,3 +1187,136 @@ async def test_past_turns_come_in_pages_oldest_first(store: Store) -> None:
     since = await store.turns.page(since=asked[3].turn.created_at)
     assert [past.turn.id for past in since] == ids[3:]
     assert await store.turns.page(since=now() + timedelta(hours=1)) == []
+
+
+# --- experiments, and what people say of answers ----------------------------------------------------------------------
+
+BRIEF = structs.replace(ANSWERED, trial=Trial(experiment="tone", variant="brief"), elapsed_ms=120.4)
+PRICED = structs.replace(BRIEF, usage=Usage(input_tokens=7, output_tokens=3, cost=0.25), elapsed_ms=40)
+GOOD = Feedback(verdict="up", comment="Short, and right.", given_at=now())
+
+
+async def tried(store: Store, record: TurnRecord, *, place: str = "room") -> str:
+    """A turn that ended so; the id of its answer."""
+    asked = await ask(store, place=place)
+    stored = await store.inbox.finish(asked.turn, record, reply())
+    assert stored.message is not None
+    return stored.message.id
+
+
+async def test_a_turn_is_counted_with_its_outcome_and_the_person_keeps_the_variant(store: Store) -> None:
+    asked = await ask(store)
+    ann = asked.turn.person_id
+    await store.inbox.begin(asked.turn, BRIEF, context=1)
+    assert await store.experiments.assigned("tone", ann) is None  # nothing is kept of what never gets an answer
+    assert await store.experiments.names() == await store.experiments.tallies("tone") == []
+    for _ in range(2):  # a commit that nobody saw is made again
+        await store.inbox.finish(asked.turn, BRIEF, reply())
+    assert await store.experiments.assigned("tone", ann) == "brief"
+    other = structs.replace(BRIEF, trial=Trial(experiment="tone", variant="warm"), outcome="interrupted")
+    interrupted = await ask(store)
+    await store.inbox.finish(interrupted.turn, other, None)
+    assert await store.experiments.assigned("tone", ann) == "brief"  # the first one counts
+    assert await store.experiments.names() == ["tone"]
+    brief, warm = await store.experiments.tallies("tone")
+    assert (brief.variant, brief.people, brief.turns, brief.answered, brief.unpriced) == ("brief", 1, 1, 1, 1)
+    assert (warm.turns, warm.answered, warm.interrupted, warm.mean_ms, warm.median_ms) == (1, 0, 1, None, None)
+
+
+async def test_times_tokens_and_costs_are_those_of_all_turns(store: Store) -> None:
+    for record in (
+        PRICED,
+        BRIEF,
+        structs.replace(PRICED, elapsed_ms=1_000),
+        structs.replace(PRICED, outcome="refused"),
+    ):
+        await tried(store, record)
+    (brief,) = await store.experiments.tallies("tone")
+    assert (brief.turns, brief.answered, brief.refused) == (4, 3, 1)
+    assert (brief.input_tokens, brief.output_tokens, brief.nanos, brief.unpriced) == (21, 9, 750_000_000, 1)
+    assert brief.median_ms == 120
+    assert brief.mean_ms == pytest.approx((40 + 120 + 1_000) / 3)
+    await tried(store, PRICED)
+    assert (await store.experiments.tallies("tone"))[0].median_ms == 80
+
+
+async def test_the_last_word_on_an_answer_counts_and_can_be_taken_back(store: Store) -> None:
+    answered = await tried(store, BRIEF)
+    assert await store.feedback.put(answered, GOOD)
+    found = await store.feedback.find(answered)
+    assert found is not None
+    message, held = found
+    assert message.feedback == GOOD
+    assert [each.feedback for each in await store.conversations.messages(held.id)] == [None, GOOD]
+    bad = structs.replace(GOOD, verdict="down", comment=None)
+    assert await store.feedback.put(answered, bad)
+    assert (tally := (await store.experiments.tallies("tone"))[0]).down == tally.judges == 1
+    assert tally.up == 0
+    for _ in range(2):
+        assert await store.feedback.put(answered, None)
+    assert (await store.experiments.tallies("tone"))[0].judges == 0
+    latest = await store.feedback.latest(held.id, before=99)
+    assert latest is not None
+    assert (latest.id, latest.feedback) == (answered, None)
+    assert await store.feedback.latest(held.id, before=message.ticket) is None
+
+
+async def test_only_answers_are_judged(store: Store) -> None:
+    asked = await ask(store)
+    for impossible in (asked.message.id, new_id(), ""):
+        for word in (GOOD, None):
+            assert not await store.feedback.put(impossible, word)
+    assert await store.feedback.find(new_id()) is None
+
+
+async def test_two_words_at_once_are_one(store: Store) -> None:
+    answered = await tried(store, BRIEF)
+    words = [structs.replace(GOOD, verdict="up" if number % 2 else "down") for number in range(20)]
+    assert all(await asyncio.gather(*(store.feedback.put(answered, word) for word in words)))
+    (tally,) = await store.experiments.tallies("tone")
+    assert tally.up + tally.down == tally.judges == 1
+
+
+async def test_what_people_differ_in_is_counted_by_person(store: Store) -> None:
+    for place, words in (("a", (True, True, False)), ("b", (True,))):
+        for up in words:
+            asked = await store.inbox.accept(structs.replace(inbound(place=place), account=place), assistant="guide")
+            stored = await store.inbox.finish(asked.turn, BRIEF, reply())
+            assert stored.message is not None
+            await store.feedback.put(stored.message.id, structs.replace(GOOD, verdict="up" if up else "down"))
+    (tally,) = await store.experiments.tallies("tone")
+    assert (tally.people, tally.judges, tally.up, tally.down) == (2, 2, 3, 1)
+    assert (tally.up_up, tally.up_all, tally.all_all) == (2 * 2 + 1, 2 * 3 + 1, 3 * 3 + 1)
+
+
+async def test_results_and_feedback_go_with_their_conversation(store: Store) -> None:
+    answered = await tried(store, BRIEF)
+    await store.feedback.put(answered, GOOD)
+    found = await store.feedback.find(answered)
+    assert found is not None
+    assert await store.conversations.delete(found[1].id)
+    assert await store.experiments.tallies("tone") == []
+    assert await store.feedback.find(answered) is None
+    assert not await store.feedback.put(answered, GOOD)
+
+
+async def test_a_variant_that_is_gone_is_let_go_of_once(store: Store) -> None:
+    await tried(store, BRIEF)
+    found = await store.people.by_account("telegram", "ann")
+    await store.experiments.release("tone", found.id, "warm")
+    assert await store.experiments.assigned("tone", found.id) == "brief"
+    await store.experiments.release("tone", found.id, "brief")
+    assert await store.experiments.assigned("tone", found.id) is None
+
+
+@pytest.mark.parametrize("place", KEEPING, indirect=True)
+async def test_a_variant_is_kept_over_a_restart_and_in_every_process(place: Place) -> None:
+    settings = place()
+    stores = [open_store(settings) for _ in range(2)]
+    await stores[0].start()
+    await tried(stores[0], BRIEF)
+    await stores[1].start()
+    ann = await stores[1].people.by_account("telegram", "ann")
+    assert await stores[1].experiments.assigned("tone", ann.id) == "brief"
+    for made in stores:
+        await made.stop()

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from antiphon.assistants.events import Events, LifeEvent, TurnEventName
 from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.output import AnswerForm
-from antiphon.assistants.prompts import Prompt
+from antiphon.assistants.prompts import Instructions, Prompt
 from antiphon.assistants.strategies import ResponseStrategy, strategy_of
 from antiphon.assistants.teams import ask_tool
 from antiphon.errors import ConfigError
@@ -52,14 +52,14 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # people type it behind an @
 class Assistant:
     """Who answers, and how.
 
-    `instructions` is the system prompt as it stands, or a `Prompt` that names a template with variables. `model`
-    is a wish, as `provider:model`; a conversation, a person or a platform may decide otherwise. Of several models the
-    others answer, one after the other, when the chosen one fails before it says anything. `tools` are tools or plain
-    functions, which become tools. Raises `ConfigError` naming what is wrong.
+    `instructions` is the system prompt as it stands, a `Prompt` that names a template with variables, or an
+    `Experiment` with several. `model` is a wish, as `provider:model`; a conversation, a person or a platform may decide
+    otherwise. Of several models the others answer, one after the other, when the chosen one fails before it says
+    anything. `tools` are tools or plain functions, which become tools. Raises `ConfigError` naming what is wrong.
     """
 
     name: str
-    instructions: str | Prompt
+    instructions: Instructions
     model: str | None
     fallbacks: tuple[str, ...]
     tools: tuple[AnyTool, ...]
@@ -80,7 +80,7 @@ class Assistant:
         self,
         name: str,
         *,
-        instructions: str | Prompt = "",
+        instructions: Instructions = "",
         model: str | Sequence[str] | None = None,
         tools: Sequence[AnyTool | Callable[..., Any]] = (),
         description: str = "",
@@ -122,7 +122,7 @@ class Assistant:
         return self.changed(tools=tuple(by_name.values()))
 
     def changed(
-        self, *, instructions: str | Prompt | None = None, tools: Sequence[AnyTool] | None = None
+        self, *, instructions: Instructions | None = None, tools: Sequence[AnyTool] | None = None
     ) -> "Assistant":
         """The same with other instructions, or with these tools and no others."""
         by_name = self._by_name if tools is None else {each.name: each for each in tools}

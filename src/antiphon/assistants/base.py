@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from antiphon.assistants.prompts import Prompt
+from antiphon.assistants.prompts import Instructions
 from antiphon.tools.base import Tool
 
 
@@ -25,7 +25,7 @@ class Agent(Protocol):
         ...
 
     @property
-    def instructions(self) -> str | Prompt: ...
+    def instructions(self) -> Instructions: ...
 
     @property
     def model(self) -> str | None:

@@ -26,14 +26,12 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.chain import Chain
 from antiphon.providers.prices import Prices
-from antiphon.storage.spending import NO_LIMIT, Amount, LedgerStore, Payer, Scope, Spent
+from antiphon.storage.spending import NANOS, NO_LIMIT, Amount, LedgerStore, Payer, Scope, Spent
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
 EXPECTED_OUTPUT = 500
 """Tokens that a call is taken to write, where nothing bounds it; the difference is given back right after it."""
-
-NANOS = 1_000_000_000
 
 log = get_logger(__name__)
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from antiphon.assistants.assistant import MAX_STEPS
@@ -31,6 +31,31 @@ class AssistantSection(BaseModel):
     max_steps: int | None = None
     strategy: str = Field("plain", description="plain, formal or brief.")
     options: dict[str, Any] = Field({}, description="What its own factory wants to know besides.")
+
+
+class VariantSection(BaseModel):
+    """One of the prompts of an experiment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field("", description="The system prompt as it stands; empty: that of `prompt`.")
+    prompt: str = Field("helpful", description="Name of a template.")
+    version: int | None = Field(None, description="Of the template; the newest when not set.")
+    weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="Its share of the people, beside the others'.")
+
+
+class ExperimentSection(BaseModel):
+    """An experiment with the instructions of an assistant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    assistant: str = Field("", description="Whose instructions; empty: the default assistant's.")
+    variants: dict[str, VariantSection] = Field(
+        {}, description="Prompts by name, the one to compare with first; none for an experiment of the program."
+    )
+    paused: bool = Field(False, description="Everybody has the first variant, and nothing is counted.")
+    until: AwareDatetime | None = Field(None, description="When it ends; from then on it is as if it were paused.")
+    winner: str | None = Field(None, description="The variant that everybody has from now on.")
 
 
 HouseAction = Literal["off", "warn", "mask", "refuse"]
@@ -95,6 +120,9 @@ class AssistantSettings(BaseModel):
     )
     named: dict[str, AssistantSection] = Field(
         {}, description="Further assistants by their name. Where there are some, there is no built-in one."
+    )
+    experiments: dict[str, ExperimentSection] = Field(
+        {}, description="Prompts that are compared, by the name of the experiment.", json_schema_extra=_LIVE
     )
     platform_models: dict[str, str] = Field(
         {}, description="Which model answers on a platform, as `telegram: provider:model`."

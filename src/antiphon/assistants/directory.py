@@ -7,7 +7,7 @@ from typing import Any
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.dialogue import AssistantReply, Dialogue
-from antiphon.assistants.prompts import Prompt, PromptManager
+from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.state import StatesInMemory, TurnStates
 from antiphon.assistants.turn import TurnServices
 from antiphon.errors import ConfigError
@@ -67,8 +67,7 @@ class Directory:
         """What would fail in every turn fails here: raises what prompts, tools and models raise that do not exist."""
         of_a_turn = TurnServices(services, TurnStates(StatesInMemory(), ""), {})
         for assistant in _with_teams(self._assistants.values()):
-            if isinstance(assistant.instructions, Prompt):
-                prompts.find(assistant.instructions)
+            prompts.check(assistant.instructions)
             for item in assistant.tools:
                 item.check(of_a_turn)
             for model in filter(None, (assistant.model, *assistant.fallbacks)):

@@ -1,8 +1,11 @@
-"""System prompts by name: templates with a closed list of variables, kept in versions."""
+"""System prompts by name: templates with a closed list of variables, kept in versions, and experiments with them."""
 
+import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from math import isfinite
 from string import Formatter
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -37,6 +40,58 @@ class Prompt(Struct, frozen=True):
     version: int | None = None
 
 
+class Variant(Struct, frozen=True, kw_only=True):
+    """One of the prompts of an experiment. Of two with the weights 3 and 1, the first is for three people in four."""
+
+    name: str
+    prompt: str | Prompt
+    weight: float = 1.0
+
+
+class Experiment(Struct, frozen=True, kw_only=True):
+    """Prompts of which each person is given one, always the same; the others are compared with the first.
+
+    While it is `paused`, from `until` on, and as soon as there is a `winner`, everybody is given that one, else the
+    first, and nothing is counted. Raises `ConfigError` naming what is wrong.
+    """
+
+    name: str
+    variants: tuple[Variant, ...]
+    paused: bool = False
+    until: datetime | None = None
+    winner: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [variant.name for variant in self.variants]
+        for name in (self.name, *names):
+            if not _NAME.fullmatch(name):
+                raise ConfigError(f"Experiment {self.name[:80]!r}: {name[:80]!r} is no name; use {_NAME_RULE}.")
+        if len(set(names)) < 2:
+            raise ConfigError(f"Experiment {self.name}: name two variants or more.")
+        weights = [variant.weight for variant in self.variants]
+        if not all(isfinite(weight) and weight >= 0 for weight in weights) or not sum(weights):
+            raise ConfigError(f"Experiment {self.name}: weights are numbers from 0 on, and one of them is above 0.")
+        if self.winner is not None and self.winner not in names:
+            raise ConfigError(f"Experiment {self.name}: the winner is no variant.{_did_you_mean(self.winner, names)}")
+        if self.until is not None and self.until.tzinfo is None:
+            raise ConfigError(f"Experiment {self.name}: `until` needs a time zone, as in 2026-12-24T12:00:00Z.")
+
+    def variant(self, name: str | None) -> Variant | None:
+        return next((variant for variant in self.variants if variant.name == name), None)
+
+    def settled(self, at: datetime) -> Variant | None:
+        """The one that everybody is given; None while it runs."""
+        over = self.paused or (self.until is not None and at >= self.until)
+        return self.variant(self.winner) or (self.variants[0] if over else None)
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")  # they stand in addresses and are typed by people
+_NAME_RULE = "up to 63 letters, digits, _, . and -"
+
+Instructions = str | Prompt | Experiment
+"""What an assistant is told: a text as it stands, a template, or one of several."""
+
+
 class PromptValues(Struct, frozen=True, kw_only=True):
     """The variables of a template. Names and titles come from people, so they are cut to one short line."""
 
@@ -69,10 +124,11 @@ class Template:
 
 
 class PromptManager:
-    """The templates of a workspace. One called `helpful` is always there."""
+    """The templates of a workspace, and the experiments of its program. A template called `helpful` is always there."""
 
     def __init__(self) -> None:
         self._versions: dict[str, list[Template]] = {DEFAULT: [Template(DEFAULT, _HELPFUL)]}
+        self._experiments: dict[str, Experiment] = {}
 
     def register(self, name: str, text: str) -> Prompt:
         """Adds a template, or a newer version of it, and returns the reference to exactly this one."""
@@ -80,9 +136,49 @@ class PromptManager:
         versions.append(Template(name, text))
         return Prompt(name, len(versions))
 
-    def render(self, prompt: str | Prompt, values: PromptValues) -> str:
-        """The text for a model. A plain string is given back unchanged, braces and all."""
-        return prompt if isinstance(prompt, str) else self.find(prompt).render(values)
+    def experiment(
+        self,
+        name: str,
+        variants: Mapping[str, str | Prompt],
+        *,
+        weights: Mapping[str, float] = MappingProxyType({}),
+        paused: bool = False,
+        until: datetime | None = None,
+        winner: str | None = None,
+    ) -> Experiment:
+        """An experiment with the prompts of two variants or more, to be the `instructions` of an assistant; the first
+        one is what the others are compared with, and a variant without a weight has the weight 1.
+
+        Raises `ConfigError` naming what is wrong."""
+        if name in self._experiments:
+            raise ConfigError(f"There is an experiment called {name} already; give this one another name.")
+        if unknown := weights.keys() - variants.keys():
+            wrong = min(unknown)
+            raise ConfigError(f"Experiment {name}: {wrong} has a weight only.{_did_you_mean(wrong, variants)}")
+        made = tuple(Variant(name=each, prompt=text, weight=weights.get(each, 1.0)) for each, text in variants.items())
+        experiment = Experiment(name=name, variants=made, paused=paused, until=until, winner=winner)
+        self.check(experiment)
+        self._experiments[name] = experiment
+        return experiment
+
+    @property
+    def experiments(self) -> Mapping[str, Experiment]:
+        return MappingProxyType(self._experiments)
+
+    def render(self, instructions: Instructions, values: PromptValues) -> str:
+        """The text for a model. A plain string is given back unchanged, braces and all; an experiment speaks with the
+        voice that everybody hears, or would hear if it were paused."""
+        if isinstance(instructions, Experiment):
+            given = instructions.variant(instructions.winner) or instructions.variants[0]
+            return self.render(given.prompt, values)
+        return instructions if isinstance(instructions, str) else self.find(instructions).render(values)
+
+    def check(self, instructions: Instructions) -> None:
+        """Raises `ConfigError` where a template does not exist."""
+        for variant in instructions.variants if isinstance(instructions, Experiment) else ():
+            self.check(variant.prompt)
+        if isinstance(instructions, Prompt):
+            self.find(instructions)
 
     def find(self, prompt: Prompt) -> Template:
         """Raises `ConfigError` with the nearest name, or the versions there are."""

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct, structs
 
-from antiphon.domain import Conversation, Person, Turn, TurnRecord
+from antiphon.domain import Conversation, Person, Thumb, Turn, TurnRecord
 from antiphon.errors import ConfigError
 from antiphon.runtime.base import Services
 from antiphon.runtime.registry import Registry
@@ -50,6 +50,17 @@ class CommandHouse(Protocol):
 
     async def status(self) -> Mapping[str, str]:
         """Facts about the running house for people, in the order in which to show them."""
+        ...
+
+
+class Judging(Protocol):
+    """Takes what people say of answers; a service for commands."""
+
+    async def judge_latest(
+        self, person: Person, conversation_id: str, *, before: int, verdict: Thumb | None, comment: str | None = None
+    ) -> None:
+        """On the last answer to a question whose ticket is less than `before`; without a verdict it is taken back. Raises
+        `NotFoundError` when there is none, and `ValidationError` for a comment that is too long."""
         ...
 
 

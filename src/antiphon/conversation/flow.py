@@ -8,6 +8,7 @@ from antiphon.assistants.attachments import AttachedFiles
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
+from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.selector import ModelSelector
@@ -17,6 +18,7 @@ from antiphon.conversation.approvals import Approvals
 from antiphon.conversation.asking import Asking
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.entrance import MessageEntrance
+from antiphon.conversation.feedback import AnswerFeedback
 from antiphon.conversation.generation import Generation
 from antiphon.conversation.handler import MessageHandler
 from antiphon.conversation.hearing import Hearing
@@ -51,6 +53,7 @@ class Flow:
     sessions: SessionManager
     commands: Commands
     assistants: Directory
+    experiments: Experiments
     context: ContextBuilder
     remembered: FittingFacts
     selector: ModelSelector
@@ -80,6 +83,11 @@ class Flow:
     def attached(self) -> AttachedFiles:
         """What models are given of it."""
         return AttachedFiles(self.store.files, self.may_attach)
+
+    @property
+    def feedback(self) -> AnswerFeedback:
+        """What people say of answers."""
+        return AnswerFeedback(self.store.feedback, self.live)
 
     def keeper(self, history: ConversationHistory, metrics: Metrics) -> ConversationKeeper:
         """Who keeps conversations that took place elsewhere."""
@@ -129,6 +137,7 @@ class Flow:
             commands=self.commands,
             house=house,
             assistants=self.assistants,
+            experiments=self.experiments,
             context=self.context,
             facts=self.remembered,
             files=self.attached,

@@ -18,7 +18,7 @@ from antiphon.assistants.selector import Choice
 from antiphon.assistants.state import TurnStates
 from antiphon.assistants.teamwork import Teamwork
 from antiphon.conversation.stream import TurnStream
-from antiphon.domain import Pause, TurnRecord
+from antiphon.domain import Pause, Trial, TurnRecord
 from antiphon.providers.base import ChatMessage, Provider
 from antiphon.providers.chain import Chain
 from antiphon.providers.registry import ProviderRegistry
@@ -27,7 +27,7 @@ from antiphon.storage.base import StateStore
 from antiphon.tools.base import ToolContext
 
 
-def record_of(assistant: Assistant, choice: Choice) -> TurnRecord:
+def record_of(assistant: Assistant, choice: Choice, trial: Trial | None = None) -> TurnRecord:
     """What is known of an answer before it begins, and all that is left to say when nothing more is heard of it."""
     return TurnRecord(
         outcome="interrupted",
@@ -35,6 +35,7 @@ def record_of(assistant: Assistant, choice: Choice) -> TurnRecord:
         model=choice.model,
         chosen_by=choice.chosen_by,
         considered=choice.considered,
+        trial=trial,
     )
 
 
@@ -63,17 +64,19 @@ class HeldBack(Struct, frozen=True, kw_only=True):
 
 
 class Begun(Struct, frozen=True, kw_only=True):
-    """Who answers what, how far an answer had come that has waited for people, and which hooks it has to ask."""
+    """Who answers what, how far an answer had come that has waited for people, which hooks it has to ask, and for what
+    it is counted."""
 
     assistant: Assistant
     choice: Choice
     messages: tuple[ChatMessage, ...]
     pause: Pause | None = None
     hooks: RunHooks | None = None
+    trial: Trial | None = None
 
     @property
     def record(self) -> TurnRecord:
-        return record_of(self.assistant, self.choice)
+        return record_of(self.assistant, self.choice, self.trial)
 
     @property
     def earlier(self) -> Earlier | None:

@@ -9,6 +9,7 @@ from msgspec import structs
 from antiphon.assistants.attachments import AttachedFiles
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
+from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.selector import ModelSelector
 from antiphon.commands.base import CommandCall, CommandHouse, CommandOutcome, Commands
@@ -38,6 +39,7 @@ class MessageHandler:
     commands: Commands
     house: CommandHouse
     assistants: Directory
+    experiments: Experiments
     context: ContextBuilder
     facts: FittingFacts
     files: AttachedFiles
@@ -79,15 +81,19 @@ class MessageHandler:
         conversation = session.conversation
         assistant = self.assistants.serving(conversation.assistant)
         choice = self.selector.choose(conversation, session.person, assistant)
-        return await self._with_context(turn, session, hooks, Begun(assistant=assistant, choice=choice, messages=()))
+        assistant, trial = await self.experiments.serving(assistant, turn.person_id)
+        begun = Begun(assistant=assistant, choice=choice, messages=(), trial=trial)
+        return await self._with_context(turn, session, hooks, begun)
 
     async def _begin_again(self, turn: Turn, session: Session, hooks: TurnHooks) -> Begun | None:
         """As `_begin`, of a turn that has waited for people: it goes on with the model that it began with."""
         waited = await self.approvals.take(turn)
         if waited is None:
             return None
-        assistant = self.assistants.serving(waited.record.assistant or session.conversation.assistant)
-        begun = Begun(assistant=assistant, choice=choice_again(waited), messages=(), pause=waited.pause)
+        trial = waited.record.trial
+        named = self.assistants.serving(waited.record.assistant or session.conversation.assistant)
+        assistant = self.experiments.again(named, trial)
+        begun = Begun(assistant=assistant, choice=choice_again(waited), messages=(), pause=waited.pause, trial=trial)
         return await self._with_context(turn, session, hooks, begun)
 
     async def _with_context(self, turn: Turn, session: Session, hooks: TurnHooks, begun: Begun) -> Begun | None:

@@ -93,6 +93,11 @@ class Live:
         """A call that a person is to allow, or what they answered."""
         self.broadcast(topic_of(approval.conversation_id), "approval", show_approval(approval))
 
+    def feedback(self, message: Message) -> None:
+        """What the person of a conversation says of an answer now; `feedback` is null when they took it back."""
+        said = msgspec.to_builtins(message.feedback)
+        self.broadcast(topic_of(message.conversation_id), "feedback", {"message_id": message.id, "feedback": said})
+
     def conversation(self, what: Literal["created", "updated", "deleted"], conversation: Conversation) -> None:
         payload = {"id": conversation.id} if what == "deleted" else {"conversation": show_conversation(conversation)}
         self._publish(person_topic(conversation.person_id), (what, payload))

@@ -6,9 +6,9 @@ entirely when it returns, or not at all when it raises `ServiceError` (disk full
 waits is still carried out.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -26,6 +26,7 @@ from antiphon.domain import (
     TurnRecord,
     Verdict,
 )
+from antiphon.storage.experiments import ExperimentStore, FeedbackStore
 from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.files import FileStore
 from antiphon.storage.spending import LedgerStore
@@ -357,6 +358,8 @@ class Store(Protocol):
     states: StateStore
     ledger: LedgerStore
     files: FileStore
+    experiments: ExperimentStore
+    feedback: FeedbackStore
     approvals: ApprovalStore
     nodes: NodeStore
     turns: TurnStore
@@ -368,3 +371,17 @@ class Store(Protocol):
     async def check(self) -> str:
         """Proves that it reads and writes and says on what; raises `ServiceError` with what to do otherwise."""
         ...
+
+
+def parts_of(store: Store) -> Mapping[Any, object]:
+    """The store and what programs may ask for of it, by the contracts."""
+    return {
+        Store: store,
+        ConversationStore: store.conversations,
+        InboxStore: store.inbox,
+        OutboxStore: store.outbox,
+        PeopleStore: store.people,
+        FactStore: store.facts,
+        FileStore: store.files,
+        StateStore: store.states,
+    }

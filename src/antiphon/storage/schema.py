@@ -196,6 +196,41 @@ spending = Table(
     sqlite_with_rowid=False,
 )
 
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("experiment", Text, primary_key=True),
+    Column("person_id", Text, ForeignKey("people.id", ondelete="CASCADE"), primary_key=True),
+    Column("variant", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("turn_id", Text, ForeignKey("inbox.id", ondelete="CASCADE"), primary_key=True),
+    Column("experiment", Text, nullable=False),
+    Column("variant", Text, nullable=False),
+    Column("person_id", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("elapsed_ms", BigInteger),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("nanos", BigInteger),
+    Index("trials_of_experiment", "experiment", "variant"),
+    sqlite_with_rowid=False,
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("turn_id", Text, ForeignKey("inbox.id", ondelete="CASCADE"), primary_key=True),
+    Column("verdict", Text, nullable=False),
+    Column("comment", Text),
+    Column("given_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 facts = Table(
     "facts",
     metadata,

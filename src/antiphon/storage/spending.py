@@ -10,6 +10,9 @@ Scope = Literal["house", "platform", "person", "conversation", "model"]
 
 NO_LIMIT = 2**62
 
+NANOS = 1_000_000_000
+"""Of a dollar."""
+
 
 class Amount(Struct, frozen=True, kw_only=True):
     """Model calls and what they cost; `nanos` are billionths of a dollar. Of `unpriced` calls no price is known."""

@@ -24,6 +24,8 @@ from antiphon.web import problems
 from antiphon.web.api.approvals import approval_routes
 from antiphon.web.api.catalogue import catalogue_routes
 from antiphon.web.api.conversations import conversation_routes
+from antiphon.web.api.experiments import experiment_routes
+from antiphon.web.api.feedback import feedback_routes
 from antiphon.web.api.files import FILES, file_routes
 from antiphon.web.api.memory import memory_routes
 from antiphon.web.api.plugins import plugin_routes
@@ -101,6 +103,8 @@ class Edge:
             memory_routes(self.memory, self.person),
             catalogue_routes(self.flow.assistants.all, self.default_model, models.names, models.resting),
             file_routes(self.flow.files, self.person),
+            feedback_routes(self.flow.feedback, self.person),
+            experiment_routes(self.flow.experiments, self.person),
             usage_routes(self.flow.budgets, self.person),
             plugin_routes(self.flow.plugins.states),
             publish_routes(self.phoenix, house, Idempotency(self.cache), self.person),
@@ -134,7 +138,7 @@ class Edge:
         channels: Mapping[str, Callable[[], Channel]] = {
             "conversation:new": lambda: NewConversationChannel(self.history, self.flow.assistants),
             "conversation:*": lambda: recall.watched(
-                ConversationChannel(self.history, self.router, self.approvals, self.adapter)
+                ConversationChannel(self.history, self.router, self.approvals, self.flow.feedback, self.adapter)
             ),
             "conversations": lambda: recall.watched(ConversationsChannel(self.history)),
             TOPIC: lambda: AdminChannel(feed),

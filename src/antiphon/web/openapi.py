@@ -83,6 +83,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
                 {"name": "approvals", "description": "Calls of tools that wait for a person."},
                 {"name": "memory", "description": "What is remembered of people."},
                 {"name": "files", "description": "What people attach to their messages."},
+                {"name": "experiments", "description": "Prompts that are compared: for operators."},
                 {"name": "usage", "description": "What models cost."},
                 {"name": "catalogue", "description": "Whom there is to talk to, and what answers."},
             ],

@@ -78,3 +78,42 @@ def test_the_default_prompt_names_who_talks_and_the_day() -> None:
     assert "Ada" in text
     assert "Sunday, 1 March 2026" in text
     assert "\\" not in text
+
+
+# --- experiments ----------------------------------------------------------------------------------------------------
+
+
+def test_an_experiment_speaks_with_the_voice_that_everybody_hears() -> None:
+    prompts = PromptManager()
+    hello = prompts.register("hello", "Hello {person}")
+    tone = prompts.experiment("tone", {"plain": hello, "warm": "Be {warm}"}, weights={"warm": 2})
+    assert [variant.weight for variant in tone.variants] == [1, 2]
+    assert prompts.experiments == {"tone": tone}
+    assert prompts.render(tone, values()) == "Hello Ada"
+    decided = prompts.experiment("size", {"plain": hello, "warm": "Be {warm}"}, winner="warm")
+    assert prompts.render(decided, values()) == "Be {warm}"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"variants": {"plain": "a"}}, "name two variants or more"),
+        ({"weights": {"wram": 1}}, "wram has a weight only. Did you mean warm?"),
+        ({"weights": {"warm": -1}}, "weights are numbers from 0 on"),
+        ({"weights": {"warm": float("nan")}}, "weights are numbers from 0 on"),
+        ({"weights": {"warm": float("inf")}}, "weights are numbers from 0 on"),
+        ({"until": datetime(2026, 12, 24)}, "needs a time zone"),  # noqa: DTZ001 - that is what is wrong
+        ({"winner": "hot"}, "the winner is no variant"),
+        ({"variants": {"plain": Prompt("nobody"), "warm": "b"}}, "There is no prompt 'nobody'"),
+        ({"name": "to ne"}, "is no name"),
+        ({"name": "taken"}, "already"),
+    ],
+)
+def test_an_experiment_that_cannot_be_is_refused(wrong: dict[str, Any], said: str) -> None:
+    prompts = PromptManager()
+    prompts.experiment("taken", {"a": "A", "b": "B"})
+    given = {"name": "tone", "variants": {"plain": "a", "warm": "b"}} | wrong
+    with pytest.raises(ConfigError) as caught:
+        prompts.experiment(given.pop("name"), given.pop("variants"), **given)
+    assert said in str(caught.value)
+    assert [*prompts.experiments] == ["taken"]

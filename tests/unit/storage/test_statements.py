@@ -15,6 +15,7 @@ from antiphon.storage.sql import (
     approvals,
     catalogue,
     conversations,
+    experiments,
     facts,
     files,
     generate,
@@ -30,7 +31,20 @@ from antiphon.storage.sqlite import store
 
 SQLITE = catalogue.statements("antiphon.storage.sqlite", "statements.sql", "nodes.sql", "search.sql")
 POSTGRES = postgres_catalogue(similar=True)
-STORES = (approvals, conversations, facts, files, inbox, nodes, outbox, people, spending, states, vectors)
+STORES = (
+    approvals,
+    conversations,
+    experiments,
+    facts,
+    files,
+    inbox,
+    nodes,
+    outbox,
+    people,
+    spending,
+    states,
+    vectors,
+)
 USERS: list[ModuleType] = [*STORES, store, postgres_store]
 
 FREQUENT = [
@@ -47,6 +61,9 @@ FREQUENT = [
     "fact_count",
     "fact_drop",
     "fact_list",
+    "answer_latest",
+    "assignment_of",
+    "feedback_of",
     "message_context",
     "message_page",
     "message_settle",

@@ -327,3 +327,40 @@ UPDATE messages SET attachments = (SELECT inbox.attachments FROM inbox WHERE inb
 ALTER TABLE inbox DROP COLUMN attachments;
 
 UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';
+
+-- Running upgrade 0008 -> 0009
+
+CREATE TABLE assignments (
+    experiment TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    variant TEXT NOT NULL,
+    PRIMARY KEY (experiment, person_id),
+    FOREIGN KEY(person_id) REFERENCES people (id) ON DELETE CASCADE
+);
+
+CREATE TABLE trials (
+    turn_id TEXT NOT NULL,
+    experiment TEXT NOT NULL,
+    variant TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    elapsed_ms BIGINT,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    nanos BIGINT,
+    PRIMARY KEY (turn_id),
+    FOREIGN KEY(turn_id) REFERENCES inbox (id) ON DELETE CASCADE
+);
+
+CREATE INDEX trials_of_experiment ON trials (experiment, variant);
+
+CREATE TABLE feedback (
+    turn_id TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    comment TEXT,
+    given_at BIGINT NOT NULL,
+    PRIMARY KEY (turn_id),
+    FOREIGN KEY(turn_id) REFERENCES inbox (id) ON DELETE CASCADE
+);
+
+UPDATE alembic_version SET version_num='0009' WHERE alembic_version.version_num = '0008';

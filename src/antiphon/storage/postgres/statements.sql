@@ -55,8 +55,8 @@ WHERE messages.id = $1::VARCHAR
 
 -- name: message_page
 -- parameters: conversation_id after before limit
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, inbox.record
-FROM messages LEFT OUTER JOIN inbox ON inbox.id = messages.turn_id AND messages.role = 'assistant'
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, inbox.record, feedback.verdict, feedback.comment, feedback.given_at
+FROM messages LEFT OUTER JOIN inbox ON inbox.id = messages.turn_id AND messages.role = 'assistant' LEFT OUTER JOIN feedback ON feedback.turn_id = inbox.id
 WHERE messages.conversation_id = $1::VARCHAR AND messages.position > $2::BIGINT AND messages.position < $3::BIGINT ORDER BY messages.position DESC
  LIMIT $4::BIGINT OFFSET 0
 
@@ -572,3 +572,78 @@ SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.pe
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL AND inbox.id > $1::VARCHAR AND inbox.created_at >= $2::BIGINT AND inbox.conversation_id = $3::VARCHAR ORDER BY inbox.id
  LIMIT $4::BIGINT OFFSET 0
+
+-- name: assignment_of
+-- parameters: experiment person_id
+SELECT assignments.variant
+FROM assignments
+WHERE assignments.experiment = $1::VARCHAR AND assignments.person_id = $2::VARCHAR
+
+-- name: assignment_keep
+-- parameters: experiment person_id variant
+INSERT INTO assignments (experiment, person_id, variant) VALUES ($1, $2, $3) ON CONFLICT (experiment, person_id) DO NOTHING
+
+-- name: assignment_drop
+-- parameters: experiment person_id variant
+DELETE FROM assignments WHERE experiment = $1 AND person_id = $2 AND variant = $3
+
+-- name: trial_add
+-- parameters: turn_id experiment variant person_id outcome elapsed_ms input_tokens output_tokens nanos
+INSERT INTO trials (turn_id, experiment, variant, person_id, outcome, elapsed_ms, input_tokens, output_tokens, nanos) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT, $8::BIGINT, $9::BIGINT)
+
+-- name: trial_experiments
+-- parameters: limit
+SELECT DISTINCT trials.experiment
+FROM trials ORDER BY trials.experiment
+ LIMIT $1::BIGINT OFFSET 0
+
+-- name: trial_tallies
+-- parameters: experiment
+WITH of_person AS (
+    SELECT trials.variant, trials.person_id, COUNT(*) AS turns,
+        SUM(CASE WHEN trials.outcome = 'answered' THEN 1 ELSE 0 END) AS answered,
+        SUM(CASE WHEN trials.outcome = 'refused' THEN 1 ELSE 0 END) AS refused,
+        SUM(CASE WHEN trials.outcome = 'interrupted' THEN 1 ELSE 0 END) AS interrupted,
+        SUM(CASE WHEN feedback.verdict = 'up' THEN 1 ELSE 0 END) AS up,
+        SUM(CASE WHEN feedback.verdict = 'down' THEN 1 ELSE 0 END) AS down,
+        SUM(trials.input_tokens) AS input_tokens, SUM(trials.output_tokens) AS output_tokens,
+        SUM(COALESCE(trials.nanos, 0)) AS nanos, SUM(CASE WHEN trials.nanos IS NULL THEN 1 ELSE 0 END) AS unpriced
+    FROM trials LEFT JOIN feedback ON feedback.turn_id = trials.turn_id
+    WHERE trials.experiment = $1
+    GROUP BY trials.variant, trials.person_id
+)
+SELECT variant, COUNT(*) AS people, SUM(turns), SUM(answered), SUM(refused), SUM(interrupted), SUM(up), SUM(down),
+    SUM(CASE WHEN up + down > 0 THEN 1 ELSE 0 END), SUM(up * up), SUM(up * (up + down)),
+    SUM((up + down) * (up + down)), SUM(input_tokens), SUM(output_tokens), SUM(nanos), SUM(unpriced)
+FROM of_person GROUP BY variant ORDER BY variant
+
+-- name: trial_times
+-- parameters: experiment
+WITH ranked AS (
+    SELECT variant, elapsed_ms, ROW_NUMBER() OVER (PARTITION BY variant ORDER BY elapsed_ms) AS place,
+        COUNT(*) OVER (PARTITION BY variant) AS turns
+    FROM trials WHERE experiment = $1 AND outcome = 'answered' AND elapsed_ms IS NOT NULL
+)
+SELECT variant, AVG(elapsed_ms), AVG(CASE WHEN place IN ((turns + 1) / 2, (turns + 2) / 2) THEN elapsed_ms END)
+FROM ranked GROUP BY variant
+
+-- name: feedback_put
+-- parameters: verdict comment at message
+INSERT INTO feedback (turn_id, verdict, comment, given_at) SELECT turn_id, CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS BIGINT) FROM messages WHERE id = $4 AND role = 'assistant' ON CONFLICT (turn_id) DO UPDATE SET verdict = excluded.verdict, comment = excluded.comment, given_at = excluded.given_at RETURNING turn_id
+
+-- name: feedback_drop
+-- parameters: turn_id
+DELETE FROM feedback WHERE turn_id = $1
+
+-- name: feedback_of
+-- parameters: turn_id
+SELECT feedback.verdict, feedback.comment, feedback.given_at
+FROM feedback
+WHERE feedback.turn_id = $1::VARCHAR
+
+-- name: answer_latest
+-- parameters: conversation_id before
+SELECT messages.id
+FROM messages
+WHERE messages.conversation_id = $1::VARCHAR AND messages.ticket < $2::BIGINT AND messages.role = 'assistant' ORDER BY messages.ticket DESC, messages.position DESC
+ LIMIT 1 OFFSET 0

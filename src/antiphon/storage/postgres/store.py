@@ -14,6 +14,7 @@ from antiphon.storage.base import (
     StateStore,
 )
 from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.experiments import ExperimentStore, FeedbackStore
 from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.files import FileStore
 from antiphon.storage.meter import Meter
@@ -26,6 +27,7 @@ from antiphon.storage.postgres.transaction import perform
 from antiphon.storage.spending import LedgerStore
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.conversations import SqlConversations
+from antiphon.storage.sql.experiments import SqlExperiments, SqlFeedback
 from antiphon.storage.sql.facts import SqlFacts
 from antiphon.storage.sql.files import SqlFiles
 from antiphon.storage.sql.inbox import SqlInbox
@@ -60,6 +62,8 @@ class PostgresStore:
     states: StateStore
     ledger: LedgerStore
     files: FileStore
+    experiments: ExperimentStore
+    feedback: FeedbackStore
     approvals: ApprovalStore
     nodes: NodeStore
     turns: TurnStore
@@ -93,6 +97,8 @@ class PostgresStore:
         self.states = SqlStates(self)
         self.ledger = SqlLedger(self)
         self.files = SqlFiles(self)
+        self.experiments = SqlExperiments(self)
+        self.feedback = SqlFeedback(self)
         self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)
         self.turns = SqlTurns(self)

@@ -106,7 +106,7 @@ def _delete(conversation_id: str) -> Unit[bool]:
 def _page(conversation_id: str, after: int, before: int | None, limit: int) -> Unit[list[Message]]:
     until = _EVER if before is None else before
     rows = yield from many("message_page", conversation_id=conversation_id, after=after, before=until, limit=limit)
-    messages = [message_of(row, row[-1]) for row in rows]
+    messages = [message_of(row, row[-4], row[-3:]) for row in rows]
     return sorted(messages, key=lambda message: (message.ticket, message.position))
 
 

@@ -19,6 +19,7 @@ from antiphon.storage.migrations.current import revisions
 from antiphon.storage.migrations.upgrade import run_migrations, sql_of_migrations
 from antiphon.storage.sql import (
     statements,
+    statements_of_experiments,
     statements_of_files,
     statements_of_memory,
     statements_of_pauses,
@@ -54,7 +55,7 @@ def _tidy(text: str) -> str:
 
 def _compiled(dialect: Dialect) -> Iterator[tuple[str, Compiled]]:
     of_parts = vars(statements_of_pauses) | vars(statements_of_memory) | vars(statements_of_spending)
-    of_parts |= vars(statements_of_files) | vars(statements_of_turns)
+    of_parts |= vars(statements_of_files) | vars(statements_of_turns) | vars(statements_of_experiments)
     for name, value in (vars(statements) | of_parts).items():
         if not name.isupper() or name.startswith("_"):
             continue

@@ -20,6 +20,7 @@ from antiphon.domain import (
 from antiphon.errors import ServiceError, ValidationError
 from antiphon.storage.base import Accepted, Chunk, Finished, Reworded, TurnReply, Unfinished
 from antiphon.storage.sql.conversations import conversation_values
+from antiphon.storage.sql.experiments import trial_steps
 from antiphon.storage.sql.people import known_person
 from antiphon.storage.sql.records import (
     ATTACHMENTS,
@@ -293,11 +294,13 @@ def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None, deliver: bo
     visible = reply is None or reply.in_context
     settle = "message_settle", {"of_message": turn.message_id, "outcome": record.outcome, "visible": visible}
     drop = "chunk_drop", {"turn_id": turn.id}
+    counted = () if record.trial is None else trial_steps(turn, record, record.trial)
     if reply is None:
-        rows = yield from together(settle, drop, ("conversation_touch", {"id": turn.conversation_id, "at": at}))
+        touch = "conversation_touch", {"id": turn.conversation_id, "at": at}
+        rows = yield from together(settle, drop, *counted, touch)
         return Finished(message=None, conversation=conversation_of(there(rows)), delivery_id=None)
     grow = "conversation_grow", {"id": turn.conversation_id, "at": at, "new_title": ""}
-    rows = yield from together(settle, drop, grow)
+    rows = yield from together(settle, drop, *counted, grow)
     return (yield from _answer(turn, record, reply, there(rows), deliver))
 
 

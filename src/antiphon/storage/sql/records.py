@@ -11,6 +11,7 @@ from antiphon.domain import (
     AnyPart,
     Attachment,
     Conversation,
+    Feedback,
     Message,
     Pause,
     Person,
@@ -156,7 +157,8 @@ def conversation_of(row: Row) -> Conversation:
     )
 
 
-def message_of(row: Row, record: str | None = None) -> Message:
+def message_of(row: Row, record: str | None = None, said: Row = ()) -> Message:
+    """From the columns of a message; `said` are those of what people say of it, with a verdict where they do."""
     return Message(
         id=row[0],
         conversation_id=row[1],
@@ -172,7 +174,12 @@ def message_of(row: Row, record: str | None = None) -> Message:
         in_context=bool(row[11]),
         record=load_record(record, row[6]) if record else None,
         attachments=_attached(row[12], row[0]),
+        feedback=feedback_of(said) if said and said[0] else None,
     )
+
+
+def feedback_of(row: Row) -> Feedback:
+    return Feedback(verdict=row[0], comment=row[1], given_at=moment(row[2]))
 
 
 def message_values(message: Message) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from antiphon.storage.schema import (
     accounts,
     chunks,
     conversations,
+    feedback,
     inbox,
     messages,
     outbox,
@@ -114,9 +115,11 @@ CONVERSATION_DELETE = delete(conversations).where(conversations.c.id == text_of(
 MESSAGE_ADD = InsertRow(messages)
 MESSAGE_BY_ID = select(*_MESSAGE).where(messages.c.id == text_of("id"))
 MESSAGE_PAGE = (
-    select(*_MESSAGE, inbox.c.record)
+    select(*_MESSAGE, inbox.c.record, *columns(feedback, "verdict comment given_at"))
     .select_from(
-        messages.outerjoin(inbox, and_(inbox.c.id == messages.c.turn_id, messages.c.role == word("assistant")))
+        messages.outerjoin(
+            inbox, and_(inbox.c.id == messages.c.turn_id, messages.c.role == word("assistant"))
+        ).outerjoin(feedback, feedback.c.turn_id == inbox.c.id)
     )
     .where(
         messages.c.conversation_id == text_of("conversation_id"),

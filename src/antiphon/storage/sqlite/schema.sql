@@ -264,4 +264,40 @@ CREATE TABLE file_uses (
 
 CREATE INDEX file_uses_of_conversation ON file_uses (conversation_id);
 
-INSERT INTO alembic_version VALUES ('0008');
+CREATE TABLE assignments (
+    experiment TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    variant TEXT NOT NULL,
+    PRIMARY KEY (experiment, person_id),
+    FOREIGN KEY(person_id) REFERENCES people (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE TABLE trials (
+    turn_id TEXT NOT NULL,
+    experiment TEXT NOT NULL,
+    variant TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    elapsed_ms BIGINT,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    nanos BIGINT,
+    PRIMARY KEY (turn_id),
+    FOREIGN KEY(turn_id) REFERENCES inbox (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE INDEX trials_of_experiment ON trials (experiment, variant);
+
+CREATE TABLE feedback (
+    turn_id TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    comment TEXT,
+    given_at BIGINT NOT NULL,
+    PRIMARY KEY (turn_id),
+    FOREIGN KEY(turn_id) REFERENCES inbox (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+INSERT INTO alembic_version VALUES ('0009');

@@ -43,8 +43,8 @@ FROM messages
 WHERE messages.id = :id
 
 -- name: message_page
-SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, inbox.record
-FROM messages LEFT OUTER JOIN inbox ON inbox.id = messages.turn_id AND messages.role = 'assistant'
+SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments, inbox.record, feedback.verdict, feedback.comment, feedback.given_at
+FROM messages LEFT OUTER JOIN inbox ON inbox.id = messages.turn_id AND messages.role = 'assistant' LEFT OUTER JOIN feedback ON feedback.turn_id = inbox.id
 WHERE messages.conversation_id = :conversation_id AND messages.position > :after AND messages.position < :before ORDER BY messages.position DESC
  LIMIT :limit OFFSET 0
 
@@ -471,3 +471,67 @@ SELECT inbox.id, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.pe
 FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.state = 'ended' AND inbox.model IS NOT NULL AND inbox.id > :after AND inbox.created_at >= :since AND inbox.conversation_id = :conversation_id ORDER BY inbox.id
  LIMIT :limit OFFSET 0
+
+-- name: assignment_of
+SELECT assignments.variant
+FROM assignments
+WHERE assignments.experiment = :experiment AND assignments.person_id = :person_id
+
+-- name: assignment_keep
+INSERT INTO assignments (experiment, person_id, variant) VALUES (:experiment, :person_id, :variant) ON CONFLICT (experiment, person_id) DO NOTHING
+
+-- name: assignment_drop
+DELETE FROM assignments WHERE experiment = :experiment AND person_id = :person_id AND variant = :variant
+
+-- name: trial_add
+INSERT INTO trials (turn_id, experiment, variant, person_id, outcome, elapsed_ms, input_tokens, output_tokens, nanos) VALUES (:turn_id, :experiment, :variant, :person_id, :outcome, :elapsed_ms, :input_tokens, :output_tokens, :nanos)
+
+-- name: trial_experiments
+SELECT DISTINCT trials.experiment
+FROM trials ORDER BY trials.experiment
+ LIMIT :limit OFFSET 0
+
+-- name: trial_tallies
+WITH of_person AS (
+    SELECT trials.variant, trials.person_id, COUNT(*) AS turns,
+        SUM(CASE WHEN trials.outcome = 'answered' THEN 1 ELSE 0 END) AS answered,
+        SUM(CASE WHEN trials.outcome = 'refused' THEN 1 ELSE 0 END) AS refused,
+        SUM(CASE WHEN trials.outcome = 'interrupted' THEN 1 ELSE 0 END) AS interrupted,
+        SUM(CASE WHEN feedback.verdict = 'up' THEN 1 ELSE 0 END) AS up,
+        SUM(CASE WHEN feedback.verdict = 'down' THEN 1 ELSE 0 END) AS down,
+        SUM(trials.input_tokens) AS input_tokens, SUM(trials.output_tokens) AS output_tokens,
+        SUM(COALESCE(trials.nanos, 0)) AS nanos, SUM(CASE WHEN trials.nanos IS NULL THEN 1 ELSE 0 END) AS unpriced
+    FROM trials LEFT JOIN feedback ON feedback.turn_id = trials.turn_id
+    WHERE trials.experiment = :experiment
+    GROUP BY trials.variant, trials.person_id
+)
+SELECT variant, COUNT(*) AS people, SUM(turns), SUM(answered), SUM(refused), SUM(interrupted), SUM(up), SUM(down),
+    SUM(CASE WHEN up + down > 0 THEN 1 ELSE 0 END), SUM(up * up), SUM(up * (up + down)),
+    SUM((up + down) * (up + down)), SUM(input_tokens), SUM(output_tokens), SUM(nanos), SUM(unpriced)
+FROM of_person GROUP BY variant ORDER BY variant
+
+-- name: trial_times
+WITH ranked AS (
+    SELECT variant, elapsed_ms, ROW_NUMBER() OVER (PARTITION BY variant ORDER BY elapsed_ms) AS place,
+        COUNT(*) OVER (PARTITION BY variant) AS turns
+    FROM trials WHERE experiment = :experiment AND outcome = 'answered' AND elapsed_ms IS NOT NULL
+)
+SELECT variant, AVG(elapsed_ms), AVG(CASE WHEN place IN ((turns + 1) / 2, (turns + 2) / 2) THEN elapsed_ms END)
+FROM ranked GROUP BY variant
+
+-- name: feedback_put
+INSERT INTO feedback (turn_id, verdict, comment, given_at) SELECT turn_id, CAST(:verdict AS TEXT), CAST(:comment AS TEXT), CAST(:at AS BIGINT) FROM messages WHERE id = :message AND role = 'assistant' ON CONFLICT (turn_id) DO UPDATE SET verdict = excluded.verdict, comment = excluded.comment, given_at = excluded.given_at RETURNING turn_id
+
+-- name: feedback_drop
+DELETE FROM feedback WHERE turn_id = :turn_id
+
+-- name: feedback_of
+SELECT feedback.verdict, feedback.comment, feedback.given_at
+FROM feedback
+WHERE feedback.turn_id = :turn_id
+
+-- name: answer_latest
+SELECT messages.id
+FROM messages
+WHERE messages.conversation_id = :conversation_id AND messages.ticket < :before AND messages.role = 'assistant' ORDER BY messages.ticket DESC, messages.position DESC
+ LIMIT 1 OFFSET 0

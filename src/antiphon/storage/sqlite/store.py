@@ -18,6 +18,7 @@ from antiphon.storage.base import (
     StateStore,
 )
 from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.experiments import ExperimentStore, FeedbackStore
 from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.files import FileStore
 from antiphon.storage.migrations.current import bring_up_to_date, version
@@ -25,6 +26,7 @@ from antiphon.storage.spending import LedgerStore
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.catalogue import statements
 from antiphon.storage.sql.conversations import SqlConversations
+from antiphon.storage.sql.experiments import SqlExperiments, SqlFeedback
 from antiphon.storage.sql.facts import SqlFacts
 from antiphon.storage.sql.files import SqlFiles
 from antiphon.storage.sql.inbox import SqlInbox
@@ -64,6 +66,8 @@ class SqliteStore:
     states: StateStore
     ledger: LedgerStore
     files: FileStore
+    experiments: ExperimentStore
+    feedback: FeedbackStore
     approvals: ApprovalStore
     nodes: NodeStore
     turns: TurnStore
@@ -95,6 +99,8 @@ class SqliteStore:
         self.states = SqlStates(self)
         self.ledger = SqlLedger(self)
         self.files = SqlFiles(self)
+        self.experiments = SqlExperiments(self)
+        self.feedback = SqlFeedback(self)
         self.approvals = SqlApprovals(self, node)
         self.nodes = SqlNodes(self, node)
         self.turns = SqlTurns(self)

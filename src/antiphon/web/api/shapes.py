@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from antiphon.domain import MessageStatus, Role, Verdict
+from antiphon.domain import MessageStatus, Role, Thumb, Verdict
 
 ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 """https://github.com/ulid/spec: 128 bits in Crockford's base 32, upper case as we write it."""
@@ -94,6 +94,14 @@ class AttachmentShape(Shape):
     url: str | None = Field(description="Where its bytes are.", examples=["/api/v1/files/01M7YTFAF3A5C20VBDC381VVAW"])
 
 
+class FeedbackShape(Shape):
+    """What the person of a conversation says of an answer."""
+
+    verdict: Thumb
+    comment: str | None
+    given_at: datetime
+
+
 class MessageShape(Shape):
     """One message. Sorted by (`ticket`, `position`), every answer stands behind its question."""
 
@@ -113,6 +121,7 @@ class MessageShape(Shape):
     model: str | None
     usage: UsageShape | None
     elapsed_ms: Elapsed | None
+    feedback: FeedbackShape | None = Field(description="Null while nobody has judged it.")
 
 
 class ApprovalShape(Shape):

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BeforeValidator, Field
 
-from antiphon.assistants.budgets import NANOS, Budgets
+from antiphon.assistants.budgets import Budgets
 from antiphon.domain import Person
-from antiphon.storage.spending import Spent
+from antiphon.storage.spending import NANOS, Spent
 from antiphon.web.api.shapes import Count, Shape
 from antiphon.web.auth import CurrentPerson, is_operator
 from antiphon.web.openapi import failures

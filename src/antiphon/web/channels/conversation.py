@@ -5,6 +5,7 @@ from typing import Any
 from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.directory import Directory
 from antiphon.conversation.approvals import REASON_LIMIT, Approvals
+from antiphon.conversation.feedback import AnswerFeedback
 from antiphon.conversation.history import PAGE, ConversationHistory
 from antiphon.conversation.live import show_approval, show_conversation, show_message
 from antiphon.conversation.router import MessageRouter
@@ -21,11 +22,17 @@ class ConversationChannel(RecalledChannel):
     """One conversation on one socket. `socket.assigns["person"]` is who is there."""
 
     def __init__(
-        self, history: ConversationHistory, router: MessageRouter, approvals: Approvals, adapter: WebAdapter
+        self,
+        history: ConversationHistory,
+        router: MessageRouter,
+        approvals: Approvals,
+        feedback: AnswerFeedback,
+        adapter: WebAdapter,
     ) -> None:
         self._history = history
         self._router = router
         self._approvals = approvals
+        self._feedback = feedback
         self._adapter = adapter
         self._under_way: list[UnderWay] = []
 
@@ -105,6 +112,20 @@ class ConversationChannel(RecalledChannel):
             approval = await self._approvals.find(self._person, which, conversation_id=self._conversation_id)
             reason = reason[:REASON_LIMIT] if reason else None
             return show_approval(await self._approvals.answer(self._person, approval, verdict, reason=reason))
+
+    @Channel.on("feedback")
+    async def judge(self, payload: Any, socket: Socket) -> dict[str, Any]:
+        """`{message_id, verdict, comment?}`: what this person says of an answer; `verdict` null takes it back."""
+        fields = _fields(payload)
+        which, verdict, comment = fields.get("message_id"), fields.get("verdict"), fields.get("comment")
+        with _spoken():
+            if verdict not in (None, "up", "down") or not isinstance(which, str):
+                raise ValidationError("`message_id` must be a text, and `verdict` `up`, `down` or null.")
+            if not (comment is None or isinstance(comment, str)):
+                raise ValidationError("`comment` must be a text, or left out.")
+            here = self._conversation_id
+            message = await self._feedback.judge(self._person, which, verdict, comment=comment, conversation_id=here)
+        return {"feedback": show_message(message)["feedback"]}
 
     @Channel.on("history")
     async def page(self, payload: Any, socket: Socket) -> dict[str, Any]:
