@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from antiphon.assistants.events import TurnEvent
     from antiphon.assistants.factory import AssistantFactory
     from antiphon.assistants.memory.memory import Memory
-    from antiphon.assistants.prompts import Experiment, PromptManager
+    from antiphon.assistants.prompts import PromptManager
     from antiphon.assistants.selector import ModelSelector
     from antiphon.assistants.state import State
     from antiphon.assistants.strategies import ResponseContext, ResponseStrategy
@@ -118,7 +118,6 @@ _HOMES = {
     "ConnectionLostError": "realtime.client.push",
     "ContextBuilder": "assistants.context",
     "ErrorHandler": "runtime.retry",
-    "Experiment": "assistants.prompts",
     "GitHubModelsClient": "providers.github",
     "IntentClassifier": "workflows.pipeline",
     "LoggingMiddleware": "realtime.members.middleware",
@@ -214,7 +213,6 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ConnectionLostError",
     "ContextBuilder",
     "ErrorHandler",
-    "Experiment",
     "GitHubModelsClient",
     "IntentClassifier",
     "LoggingMiddleware",

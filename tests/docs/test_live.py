@@ -93,6 +93,7 @@ async def test_the_events_in_the_tables(page: Any, visitor: Visitor) -> None:
     assert sent == set(ConversationChannel.handlers)
     told = {row[0].strip("`") for row in page(LIVE).table("What the server sends")}
     await visitor.ask("What is 2 + 2?")
+    await visitor.ask("/good")
     assert set(visitor.heard) | {"typing", "approval"} == told
 
 

@@ -59,8 +59,8 @@ class Judging(Protocol):
     async def judge_latest(
         self, person: Person, conversation_id: str, *, before: int, verdict: Thumb | None, comment: str | None = None
     ) -> None:
-        """On the last answer to a question whose ticket is less than `before`; without a verdict it is taken back. Raises
-        `NotFoundError` when there is none, and `ValidationError` for a comment that is too long."""
+        """On the last answer to a question whose ticket is less than `before`; without a verdict theirs is taken back.
+        Raises `NotFoundError` when there is none, and `ValidationError` for a comment that is too long."""
         ...
 
 
