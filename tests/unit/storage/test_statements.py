@@ -25,6 +25,7 @@ from antiphon.storage.sql import (
     people,
     spending,
     states,
+    turns,
     vectors,
 )
 from antiphon.storage.sqlite import store
@@ -43,6 +44,7 @@ STORES = (
     people,
     spending,
     states,
+    turns,
     vectors,
 )
 USERS: list[ModuleType] = [*STORES, store, postgres_store]
