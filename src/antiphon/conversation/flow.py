@@ -142,15 +142,7 @@ class Flow:
             facts=self.remembered,
             files=self.attached,
             selector=self.selector,
-            generation=Generation(
-                providers=self.providers,
-                services=self.services,
-                states=self.store.states,
-                budgets=self.budgets,
-                instructions=self.context.instructions,
-                guardrails=self.guardrails,
-                rules=self.rules,
-            ),
+            generation=self._generation(),
             ending=ending,
             approvals=approvals,
         )
@@ -166,3 +158,14 @@ class Flow:
         )
         approvals.serve(router.go_on)
         return router, approvals
+
+    def _generation(self) -> Generation:
+        return Generation(
+            providers=self.providers,
+            services=self.services,
+            states=self.store.states,
+            budgets=self.budgets,
+            instructions=self.context.instructions,
+            guardrails=self.guardrails,
+            rules=self.rules,
+        )
