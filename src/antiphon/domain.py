@@ -234,7 +234,7 @@ class Usage(Value, frozen=True):
         )
 
 
-class Trial(Value, frozen=True):
+class Assignment(Value, frozen=True):
     """Which variant of which experiment an answer was made with."""
 
     experiment: str
@@ -252,7 +252,7 @@ class TurnRecord(Value, frozen=True):
     reason: str | None = None
     usage: Usage = field(default_factory=Usage)
     elapsed_ms: float | None = None
-    trial: Trial | None = None
+    assignment: Assignment | None = None
 
 
 class Approval(Value, frozen=True):

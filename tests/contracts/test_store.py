@@ -16,6 +16,7 @@ from msgspec import structs
 from antiphon.domain import (
     AnyPart,
     Approval,
+    Assignment,
     Attachment,
     ChannelMessage,
     Conversation,
@@ -27,7 +28,6 @@ from antiphon.domain import (
     ReasoningPart,
     TextPart,
     ToolPart,
-    Trial,
     TurnRecord,
     Usage,
     new_id,
@@ -1191,7 +1191,7 @@ async def test_past_turns_come_in_pages_oldest_first(store: Store) -> None:
 
 # --- experiments, and what people say of answers ----------------------------------------------------------------------
 
-BRIEF = structs.replace(ANSWERED, trial=Trial(experiment="tone", variant="brief"), elapsed_ms=120.4)
+BRIEF = structs.replace(ANSWERED, assignment=Assignment(experiment="tone", variant="brief"), elapsed_ms=120.4)
 PRICED = structs.replace(BRIEF, usage=Usage(input_tokens=7, output_tokens=3, cost=0.25), elapsed_ms=40)
 GOOD = Feedback(verdict="up", comment="Short, and right.", given_at=now())
 
@@ -1214,7 +1214,7 @@ async def test_a_turn_is_counted_with_its_outcome_and_the_person_keeps_the_varia
     for _ in range(2):  # a commit that nobody saw is made again
         await store.inbox.finish(asked.turn, BRIEF, reply())
     assert await store.experiments.assigned("tone", ann) == "brief"
-    other = structs.replace(BRIEF, trial=Trial(experiment="tone", variant="warm"), outcome="interrupted")
+    other = structs.replace(BRIEF, assignment=Assignment(experiment="tone", variant="warm"), outcome="interrupted")
     interrupted = await ask(store)
     await store.inbox.finish(interrupted.turn, other, None)
     assert await store.experiments.assigned("tone", ann) == "brief"  # the first one counts

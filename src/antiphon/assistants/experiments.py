@@ -13,7 +13,7 @@ from antiphon.assistants.config import ExperimentSection
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.findings import Report, report_of
 from antiphon.assistants.prompts import Experiment, Prompt, PromptManager, Variant
-from antiphon.domain import Trial, now
+from antiphon.domain import Assignment, now
 from antiphon.errors import ConfigError, NotFoundError
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.storage.experiments import ExperimentStore
@@ -87,7 +87,7 @@ class Experiments:
         known = assistant.instructions
         return self._by_name.get(known.name, known) if isinstance(known, Experiment) else None
 
-    async def serving(self, assistant: Assistant, person_id: str) -> tuple[Assistant, Trial | None]:
+    async def serving(self, assistant: Assistant, person_id: str) -> tuple[Assistant, Assignment | None]:
         """An assistant as this person meets it, and what to count the turn for. Costs nothing where there is no
         experiment; else one reading of the store before a person's variant is at hand."""
         experiment = self.of(assistant)
@@ -97,14 +97,15 @@ class Experiments:
         if settled is not None:
             return assistant.changed(instructions=settled.prompt), None
         variant = await self._variant(experiment, person_id)
-        return assistant.changed(instructions=variant.prompt), Trial(experiment=experiment.name, variant=variant.name)
+        assigned = Assignment(experiment=experiment.name, variant=variant.name)
+        return assistant.changed(instructions=variant.prompt), assigned
 
-    def again(self, assistant: Assistant, trial: Trial | None) -> Assistant:
+    def again(self, assistant: Assistant, assignment: Assignment | None) -> Assistant:
         """An assistant as it began a turn that goes on."""
         experiment = self.of(assistant)
         if experiment is None:
             return assistant
-        begun = experiment.variant(trial.variant) if trial is not None else None
+        begun = experiment.variant(assignment.variant) if assignment is not None else None
         given = begun or experiment.settled(self._today()) or experiment.variants[0]
         return assistant.changed(instructions=given.prompt)
 

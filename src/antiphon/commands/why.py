@@ -12,8 +12,8 @@ async def run(call: CommandCall) -> CommandOutcome:
         "",
     ]
     lines += [f"{number}. {step}: {finding}" for number, (step, finding) in enumerate(record.considered, 1)]
-    if (trial := record.trial) is not None:
-        lines += ["", f"Its prompt was `{trial.variant}`, a variant of the experiment `{trial.experiment}`."]
+    if (assignment := record.assignment) is not None:
+        lines += ["", f"Its prompt was `{assignment.variant}`, a variant of the experiment `{assignment.experiment}`."]
     usage = record.usage
     about = "about " if usage.estimated else ""
     cost = f"${usage.cost:.4f}" if usage.cost is not None else "price unknown"

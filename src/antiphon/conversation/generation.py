@@ -18,7 +18,7 @@ from antiphon.assistants.selector import Choice
 from antiphon.assistants.state import TurnStates
 from antiphon.assistants.teamwork import Teamwork
 from antiphon.conversation.stream import TurnStream
-from antiphon.domain import Pause, Trial, TurnRecord
+from antiphon.domain import Assignment, Pause, TurnRecord
 from antiphon.providers.base import ChatMessage, Provider
 from antiphon.providers.chain import Chain
 from antiphon.providers.registry import ProviderRegistry
@@ -27,7 +27,7 @@ from antiphon.storage.base import StateStore
 from antiphon.tools.base import ToolContext
 
 
-def record_of(assistant: Assistant, choice: Choice, trial: Trial | None = None) -> TurnRecord:
+def record_of(assistant: Assistant, choice: Choice, assignment: Assignment | None = None) -> TurnRecord:
     """What is known of an answer before it begins, and all that is left to say when nothing more is heard of it."""
     return TurnRecord(
         outcome="interrupted",
@@ -35,7 +35,7 @@ def record_of(assistant: Assistant, choice: Choice, trial: Trial | None = None) 
         model=choice.model,
         chosen_by=choice.chosen_by,
         considered=choice.considered,
-        trial=trial,
+        assignment=assignment,
     )
 
 
@@ -72,11 +72,11 @@ class Begun(Struct, frozen=True, kw_only=True):
     messages: tuple[ChatMessage, ...]
     pause: Pause | None = None
     hooks: RunHooks | None = None
-    trial: Trial | None = None
+    assignment: Assignment | None = None
 
     @property
     def record(self) -> TurnRecord:
-        return record_of(self.assistant, self.choice, self.trial)
+        return record_of(self.assistant, self.choice, self.assignment)
 
     @property
     def earlier(self) -> Earlier | None:

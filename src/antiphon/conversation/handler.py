@@ -81,8 +81,8 @@ class MessageHandler:
         conversation = session.conversation
         assistant = self.assistants.serving(conversation.assistant)
         choice = self.selector.choose(conversation, session.person, assistant)
-        assistant, trial = await self.experiments.serving(assistant, turn.person_id)
-        begun = Begun(assistant=assistant, choice=choice, messages=(), trial=trial)
+        assistant, assignment = await self.experiments.serving(assistant, turn.person_id)
+        begun = Begun(assistant=assistant, choice=choice, messages=(), assignment=assignment)
         return await self._with_context(turn, session, hooks, begun)
 
     async def _begin_again(self, turn: Turn, session: Session, hooks: TurnHooks) -> Begun | None:
@@ -90,10 +90,10 @@ class MessageHandler:
         waited = await self.approvals.take(turn)
         if waited is None:
             return None
-        trial = waited.record.trial
+        assigned = waited.record.assignment
         named = self.assistants.serving(waited.record.assistant or session.conversation.assistant)
-        assistant = self.experiments.again(named, trial)
-        begun = Begun(assistant=assistant, choice=choice_again(waited), messages=(), pause=waited.pause, trial=trial)
+        assistant, choice = self.experiments.again(named, assigned), choice_again(waited)
+        begun = Begun(assistant=assistant, choice=choice, messages=(), pause=waited.pause, assignment=assigned)
         return await self._with_context(turn, session, hooks, begun)
 
     async def _with_context(self, turn: Turn, session: Session, hooks: TurnHooks, begun: Begun) -> Begun | None:

@@ -205,8 +205,8 @@ assignments = Table(
     sqlite_with_rowid=False,
 )
 
-trials = Table(
-    "trials",
+results = Table(
+    "results",
     metadata,
     Column("turn_id", Text, ForeignKey("inbox.id", ondelete="CASCADE"), primary_key=True),
     Column("experiment", Text, nullable=False),
@@ -217,7 +217,7 @@ trials = Table(
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
     Column("nanos", BigInteger),
-    Index("trials_of_experiment", "experiment", "variant"),
+    Index("results_of_experiment", "experiment", "variant"),
     sqlite_with_rowid=False,
 )
 

@@ -17,7 +17,7 @@ from antiphon.assistants.config import AssistantSettings, ExperimentSection
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.experiments import Experiments, assign
 from antiphon.assistants.prompts import Experiment, Prompt, PromptManager, Variant
-from antiphon.domain import Trial
+from antiphon.domain import Assignment
 from antiphon.errors import ConfigError, NotFoundError
 from antiphon.storage.experiments import ExperimentStore, Tally
 from tests.serving import environment
@@ -125,9 +125,9 @@ async def test_a_person_has_the_variant_that_is_kept_and_it_is_read_once() -> No
     store = Kept(ann="warm")
     made, directory = serving(store, tone=TONE)
     for _ in range(3):
-        told, trial = await made.serving(directory.get("guide"), "ann")
+        told, assignment = await made.serving(directory.get("guide"), "ann")
         assert told.instructions == "Be warm."
-        assert trial == Trial(experiment="tone", variant="warm")
+        assert assignment == Assignment(experiment="tone", variant="warm")
     assert store.asked == 1
     assert directory.get("guide").instructions == Prompt("helpful")
 
@@ -136,9 +136,9 @@ async def test_before_a_turn_has_ended_nothing_is_kept_and_the_hash_decides() ->
     store = Kept()
     made, directory = serving(store, tone=TONE)
     for _ in range(2):
-        _, trial = await made.serving(directory.get("guide"), "bob")
-        assert trial is not None
-        assert trial.variant == assign(made.of(directory.get("guide")) or experiment(), "bob").name
+        _, assignment = await made.serving(directory.get("guide"), "bob")
+        assert assignment is not None
+        assert assignment.variant == assign(made.of(directory.get("guide")) or experiment(), "bob").name
     assert store.asked == 2
     assert store.variants == {}
 
@@ -147,9 +147,9 @@ async def test_a_variant_that_is_gone_is_given_up() -> None:
     store = Kept(ann="dry")
     made, directory = serving(store, tone=TONE)
     for _ in range(2):
-        _, trial = await made.serving(directory.get("guide"), "ann")
-        assert trial is not None
-        assert trial.variant in {"plain", "warm"}
+        _, assignment = await made.serving(directory.get("guide"), "ann")
+        assert assignment is not None
+        assert assignment.variant in {"plain", "warm"}
     assert store.variants == {}
 
 
@@ -183,8 +183,8 @@ async def test_when_it_is_over_all_are_told_the_same_and_nothing_is_counted(endi
     }
     made.take({"tone": ExperimentSection(**ending)})
     for person in ("ann", "bob"):
-        given, trial = await made.serving(guide, person)
-        assert (given.instructions, trial) == (f"Be {told}.", None)
+        given, assignment = await made.serving(guide, person)
+        assert (given.instructions, assignment) == (f"Be {told}.", None)
     made.take({})
     assert (await made.serving(guide, "ann"))[0].instructions == "Be warm."
 
@@ -192,13 +192,13 @@ async def test_when_it_is_over_all_are_told_the_same_and_nothing_is_counted(endi
 async def test_a_turn_goes_on_with_the_prompt_that_it_began_with() -> None:
     made, directory = serving(Kept(), tone=TONE)
     guide, cook = directory.get("guide"), directory.get("cook")
-    assert made.again(guide, Trial(experiment="tone", variant="warm")).instructions == "Be warm."
-    assert made.again(guide, Trial(experiment="tone", variant="dry")).instructions == Prompt("helpful")
+    assert made.again(guide, Assignment(experiment="tone", variant="warm")).instructions == "Be warm."
+    assert made.again(guide, Assignment(experiment="tone", variant="dry")).instructions == Prompt("helpful")
     assert made.again(guide, None).instructions == Prompt("helpful")
     assert made.again(cook, None) is cook
     made.take({"tone": ExperimentSection(**TONE | {"winner": "warm"})})
     assert made.again(guide, None).instructions == "Be warm."
-    assert made.again(guide, Trial(experiment="tone", variant="plain")).instructions == Prompt("helpful")
+    assert made.again(guide, Assignment(experiment="tone", variant="plain")).instructions == Prompt("helpful")
 
 
 # --- what is wrong --------------------------------------------------------------------------------------------------

@@ -338,7 +338,7 @@ CREATE TABLE assignments (
     FOREIGN KEY(person_id) REFERENCES people (id) ON DELETE CASCADE
 );
 
-CREATE TABLE trials (
+CREATE TABLE results (
     turn_id TEXT NOT NULL,
     experiment TEXT NOT NULL,
     variant TEXT NOT NULL,
@@ -352,7 +352,7 @@ CREATE TABLE trials (
     FOREIGN KEY(turn_id) REFERENCES inbox (id) ON DELETE CASCADE
 );
 
-CREATE INDEX trials_of_experiment ON trials (experiment, variant);
+CREATE INDEX results_of_experiment ON results (experiment, variant);
 
 CREATE TABLE feedback (
     turn_id TEXT NOT NULL,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from antiphon.domain import Conversation, Feedback, Message, Trial, Turn, TurnRecord
+from antiphon.domain import Assignment, Conversation, Feedback, Message, Turn, TurnRecord
 from antiphon.storage.experiments import ExperimentStore, FeedbackStore, Tally
 from antiphon.storage.spending import NANOS
 from antiphon.storage.sql.records import conversation_of, message_of, micros, storable
@@ -50,10 +50,10 @@ class SqlFeedback(FeedbackStore):
         return await self._database.write(_put, message_id, feedback)
 
 
-def trial_steps(turn: Turn, record: TurnRecord, trial: Trial) -> Sequence[Step]:
+def result_steps(turn: Turn, record: TurnRecord, assignment: Assignment) -> Sequence[Step]:
     """What keeps the result of a turn, and its person the variant."""
     usage = record.usage
-    names = {"experiment": trial.experiment, "variant": trial.variant, "person_id": turn.person_id}
+    names = {"experiment": assignment.experiment, "variant": assignment.variant, "person_id": turn.person_id}
     result = {
         "turn_id": turn.id,
         "outcome": record.outcome,
@@ -62,7 +62,7 @@ def trial_steps(turn: Turn, record: TurnRecord, trial: Trial) -> Sequence[Step]:
         "output_tokens": usage.output_tokens,
         "nanos": None if usage.cost is None else round(usage.cost * NANOS),
     }
-    return ("trial_add", names | result), ("assignment_keep", names)
+    return ("result_add", names | result), ("assignment_keep", names)
 
 
 def _assigned(experiment: str, person_id: str) -> Unit[str | None]:
@@ -71,13 +71,13 @@ def _assigned(experiment: str, person_id: str) -> Unit[str | None]:
 
 
 def _names() -> Unit[list[str]]:
-    rows = yield from many("trial_experiments", limit=_MOST)
+    rows = yield from many("result_experiments", limit=_MOST)
     return [str(row[0]) for row in rows]
 
 
 def _tallies(experiment: str) -> Unit[list[Tally]]:
-    rows = yield from many("trial_tallies", experiment=experiment)
-    times: dict[str, Row] = {row[0]: row for row in (yield from many("trial_times", experiment=experiment))}
+    rows = yield from many("result_tallies", experiment=experiment)
+    times: dict[str, Row] = {row[0]: row for row in (yield from many("result_times", experiment=experiment))}
     return [_tally(row, times.get(row[0], (row[0], None, None))) for row in rows]
 
 

@@ -20,7 +20,7 @@ from antiphon.domain import (
 from antiphon.errors import ServiceError, ValidationError
 from antiphon.storage.base import Accepted, Chunk, Finished, Reworded, TurnReply, Unfinished
 from antiphon.storage.sql.conversations import conversation_values
-from antiphon.storage.sql.experiments import trial_steps
+from antiphon.storage.sql.experiments import result_steps
 from antiphon.storage.sql.people import known_person
 from antiphon.storage.sql.records import (
     ATTACHMENTS,
@@ -294,7 +294,7 @@ def _finish(turn: Turn, record: TurnRecord, reply: TurnReply | None, deliver: bo
     visible = reply is None or reply.in_context
     settle = "message_settle", {"of_message": turn.message_id, "outcome": record.outcome, "visible": visible}
     drop = "chunk_drop", {"turn_id": turn.id}
-    counted = () if record.trial is None else trial_steps(turn, record, record.trial)
+    counted = () if record.assignment is None else result_steps(turn, record, record.assignment)
     if reply is None:
         touch = "conversation_touch", {"id": turn.conversation_id, "at": at}
         rows = yield from together(settle, drop, *counted, touch)

@@ -273,7 +273,7 @@ CREATE TABLE assignments (
 )
  WITHOUT ROWID;
 
-CREATE TABLE trials (
+CREATE TABLE results (
     turn_id TEXT NOT NULL,
     experiment TEXT NOT NULL,
     variant TEXT NOT NULL,
@@ -288,7 +288,7 @@ CREATE TABLE trials (
 )
  WITHOUT ROWID;
 
-CREATE INDEX trials_of_experiment ON trials (experiment, variant);
+CREATE INDEX results_of_experiment ON results (experiment, variant);
 
 CREATE TABLE feedback (
     turn_id TEXT NOT NULL,

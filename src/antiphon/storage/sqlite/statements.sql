@@ -483,38 +483,38 @@ INSERT INTO assignments (experiment, person_id, variant) VALUES (:experiment, :p
 -- name: assignment_drop
 DELETE FROM assignments WHERE experiment = :experiment AND person_id = :person_id AND variant = :variant
 
--- name: trial_add
-INSERT INTO trials (turn_id, experiment, variant, person_id, outcome, elapsed_ms, input_tokens, output_tokens, nanos) VALUES (:turn_id, :experiment, :variant, :person_id, :outcome, :elapsed_ms, :input_tokens, :output_tokens, :nanos)
+-- name: result_add
+INSERT INTO results (turn_id, experiment, variant, person_id, outcome, elapsed_ms, input_tokens, output_tokens, nanos) VALUES (:turn_id, :experiment, :variant, :person_id, :outcome, :elapsed_ms, :input_tokens, :output_tokens, :nanos)
 
--- name: trial_experiments
-SELECT DISTINCT trials.experiment
-FROM trials ORDER BY trials.experiment
+-- name: result_experiments
+SELECT DISTINCT results.experiment
+FROM results ORDER BY results.experiment
  LIMIT :limit OFFSET 0
 
--- name: trial_tallies
+-- name: result_tallies
 WITH of_person AS (
-    SELECT trials.variant, trials.person_id, COUNT(*) AS turns,
-        SUM(CASE WHEN trials.outcome = 'answered' THEN 1 ELSE 0 END) AS answered,
-        SUM(CASE WHEN trials.outcome = 'refused' THEN 1 ELSE 0 END) AS refused,
-        SUM(CASE WHEN trials.outcome = 'interrupted' THEN 1 ELSE 0 END) AS interrupted,
+    SELECT results.variant, results.person_id, COUNT(*) AS turns,
+        SUM(CASE WHEN results.outcome = 'answered' THEN 1 ELSE 0 END) AS answered,
+        SUM(CASE WHEN results.outcome = 'refused' THEN 1 ELSE 0 END) AS refused,
+        SUM(CASE WHEN results.outcome = 'interrupted' THEN 1 ELSE 0 END) AS interrupted,
         SUM(CASE WHEN feedback.verdict = 'up' THEN 1 ELSE 0 END) AS up,
         SUM(CASE WHEN feedback.verdict = 'down' THEN 1 ELSE 0 END) AS down,
-        SUM(trials.input_tokens) AS input_tokens, SUM(trials.output_tokens) AS output_tokens,
-        SUM(COALESCE(trials.nanos, 0)) AS nanos, SUM(CASE WHEN trials.nanos IS NULL THEN 1 ELSE 0 END) AS unpriced
-    FROM trials LEFT JOIN feedback ON feedback.turn_id = trials.turn_id
-    WHERE trials.experiment = :experiment
-    GROUP BY trials.variant, trials.person_id
+        SUM(results.input_tokens) AS input_tokens, SUM(results.output_tokens) AS output_tokens,
+        SUM(COALESCE(results.nanos, 0)) AS nanos, SUM(CASE WHEN results.nanos IS NULL THEN 1 ELSE 0 END) AS unpriced
+    FROM results LEFT JOIN feedback ON feedback.turn_id = results.turn_id
+    WHERE results.experiment = :experiment
+    GROUP BY results.variant, results.person_id
 )
 SELECT variant, COUNT(*) AS people, SUM(turns), SUM(answered), SUM(refused), SUM(interrupted), SUM(up), SUM(down),
     SUM(CASE WHEN up + down > 0 THEN 1 ELSE 0 END), SUM(up * up), SUM(up * (up + down)),
     SUM((up + down) * (up + down)), SUM(input_tokens), SUM(output_tokens), SUM(nanos), SUM(unpriced)
 FROM of_person GROUP BY variant ORDER BY variant
 
--- name: trial_times
+-- name: result_times
 WITH ranked AS (
     SELECT variant, elapsed_ms, ROW_NUMBER() OVER (PARTITION BY variant ORDER BY elapsed_ms) AS place,
         COUNT(*) OVER (PARTITION BY variant) AS turns
-    FROM trials WHERE experiment = :experiment AND outcome = 'answered' AND elapsed_ms IS NOT NULL
+    FROM results WHERE experiment = :experiment AND outcome = 'answered' AND elapsed_ms IS NOT NULL
 )
 SELECT variant, AVG(elapsed_ms), AVG(CASE WHEN place IN ((turns + 1) / 2, (turns + 2) / 2) THEN elapsed_ms END)
 FROM ranked GROUP BY variant

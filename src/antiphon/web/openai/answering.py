@@ -20,7 +20,7 @@ from antiphon.conversation.flow import Flow
 from antiphon.conversation.generation import Generated, model_of, record_of
 from antiphon.conversation.handler import answer_from
 from antiphon.conversation.keeping import ConversationKeeper, Exchange
-from antiphon.domain import Conversation, Person, Target, Trial, Turn, TurnRecord, new_id, now
+from antiphon.domain import Assignment, Conversation, Person, Target, Turn, TurnRecord, new_id, now
 from antiphon.errors import AntiphonError, ConfigError
 from antiphon.providers.base import (
     ChatMessage,
@@ -65,7 +65,7 @@ class Answering:
     person: Person
     assistant: Assistant
     choice: Choice
-    trial: Trial | None
+    assignment: Assignment | None
     chain: Chain
     run: Run
     rounds: Rounds
@@ -103,7 +103,7 @@ class Answering:
     async def _store(self, ended: Ended, elapsed_ms: float) -> ApiError | None:
         """Keeps the conversation; what went wrong if it could not be kept, because who asks for that relies on it."""
         generated = Generated(ended=ended, model=self.chain.answering.name, given_up=tuple(self.chain.path))
-        record, reply = answer_from(generated, record_of(self.assistant, self.choice, self.trial))
+        record, reply = answer_from(generated, record_of(self.assistant, self.choice, self.assignment))
         *earlier, (key, question, _) = _exchanges(self.asked.messages)
         exchanges = [
             Exchange(key=key, question=said, record=_said_before(self.assistant), reply=_reply(text))
@@ -136,7 +136,7 @@ class Answerer:
             person = await self.flow.store.people.by_account(LOCAL_ACCOUNT[0], account_of(asked.user), name=asked.user)
         conversation = _passing(asked, assistant, person)
         choice = self._choice(asked, conversation, person, assistant)
-        assistant, trial = await self.flow.experiments.serving(assistant, person.id)
+        assistant, assignment = await self.flow.experiments.serving(assistant, person.id)
         turn = _turn(asked, conversation, person)
         messages = await self.rounds.restored(person.id, asked.messages)
         nothing = History(context_from=0, upto=0)
@@ -168,7 +168,7 @@ class Answerer:
             person=person,
             assistant=assistant,
             choice=choice,
-            trial=trial,
+            assignment=assignment,
             chain=chain,
             run=team.led_by(
                 Run(

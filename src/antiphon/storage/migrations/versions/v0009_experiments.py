@@ -18,7 +18,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "trials",
+        "results",
         sa.Column("turn_id", sa.Text(), sa.ForeignKey("inbox.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("experiment", sa.Text(), nullable=False),
         sa.Column("variant", sa.Text(), nullable=False),
@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("nanos", sa.BigInteger()),
         sqlite_with_rowid=False,
     )
-    op.create_index("trials_of_experiment", "trials", ["experiment", "variant"])
+    op.create_index("results_of_experiment", "results", ["experiment", "variant"])
     op.create_table(
         "feedback",
         sa.Column("turn_id", sa.Text(), sa.ForeignKey("inbox.id", ondelete="CASCADE"), primary_key=True),
@@ -43,5 +43,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("feedback")
-    op.drop_table("trials")
+    op.drop_table("results")
     op.drop_table("assignments")
