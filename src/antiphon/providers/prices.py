@@ -36,9 +36,10 @@ class ModelPrice(BaseModel):
     cached: float | None = Field(None, ge=0)
 
     def cost(self, usage: Usage) -> float:
-        cached = self.input if self.cached is None else self.cached
-        fresh = usage.input_tokens - usage.cached_tokens
-        return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / 1e6
+        price = self.input if self.cached is None else self.cached
+        cached = min(usage.cached_tokens, usage.input_tokens)  # some vendors count them beside the input
+        fresh = usage.input_tokens - cached
+        return (fresh * self.input + cached * price + usage.output_tokens * self.output) / 1e6
 
 
 class Prices:

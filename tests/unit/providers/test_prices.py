@@ -61,3 +61,9 @@ async def test_each_model_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_library_is_not_loaded_before_it_is_needed() -> None:
     assert "genai_prices" not in vars(prices_module)
     assert prices_module.MODULE in sys.modules or Prices()._library is None
+
+
+async def test_more_that_was_cached_than_was_asked_earns_nothing() -> None:
+    lying = Usage(input_tokens=10, cached_tokens=1_000_000)
+    assert await Prices({"acme:m": ModelPrice(input=1_000_000, output=1, cached=0)}).cost("acme:m", lying) == 0
+    assert await Prices().cost("openai:gpt-4o", lying) == pytest.approx(10 * 1.25 / 1e6)

@@ -12,7 +12,7 @@ import msgspec
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import Event, ToolCall, ToolCallDelta, ToolCallEnd, ToolCallStart
-from antiphon.providers.protocols.mending import Mender
+from antiphon.providers.protocols.mending import Mender, encodable
 
 _MOST_CALLS = 256
 _MOST_CHARACTERS = 256 * 1024  # of names and arguments together: they go to every client that watches
@@ -58,7 +58,7 @@ class _Call:
             return [ToolCallDelta(self.index, text)] if text else []
         if not self.name or not (self.pieces or last):
             return []
-        self.id = settle_id(self)
+        self.id, self.name = settle_id(self), encodable(self.name)
         start = ToolCallStart(self.index, self.id, self.name)
         return [start, ToolCallDelta(self.index, self.arguments)] if self.pieces else [start]
 
@@ -149,7 +149,7 @@ class CallAssembler:
 
 
 def _valid_id(value: Any) -> str:
-    return value if isinstance(value, str) and value.strip() and value != "0" else ""
+    return encodable(value) if isinstance(value, str) and value.strip() and value != "0" else ""
 
 
 def _is_another(known: _Call, vendor_id: str, name: str, arguments: str) -> bool:

@@ -18,6 +18,11 @@ def loads_broken(data: bytes) -> Any:
     return json.loads(data.decode("utf-8", "surrogateescape"), strict=False)
 
 
+def encodable(text: str) -> str:
+    """The text with a mark in the place of what is no character, such as half a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class Mender:
     """Joins the pieces of one text; what never becomes whole is replaced by U+FFFD."""
 

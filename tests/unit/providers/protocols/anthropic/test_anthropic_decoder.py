@@ -183,6 +183,12 @@ def test_an_error_in_the_middle_keeps_what_was_said_and_its_cost() -> None:
     assert (last.kind, last.retryable) == ("overload", True)
 
 
+def test_half_a_character_in_a_name_keeps_nobody_from_passing_it_on() -> None:
+    events = decode(sse(START, opened(0, type="tool_use", id="\ud83d1", name="x\ud83d", input={"a": 1}), shut(0), STOP))
+    (call,) = (event.call for event in events if isinstance(event, ToolCallEnd))
+    assert (call.id, call.name) == ("?1", "x?")
+
+
 def test_an_error_before_the_first_word_is_the_first_event_so_that_somebody_is_asked_again() -> None:
     """Claude sends its bill first, also when it is overloaded right behind it."""
     overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
