@@ -9,6 +9,9 @@ from antiphon.domain import AnyPart, NoticePart, ReasoningPart, TextPart, ToolPa
 from antiphon.providers.base import ChatMessage, ToolCall
 from antiphon.providers.protocols.opaque import joined
 
+ANSWER_LIMIT = 1_000_000
+"""Characters of one model call; a model that has fallen into a loop is stopped there."""
+
 NO_RESULT = "The call was cancelled before it had a result."
 
 

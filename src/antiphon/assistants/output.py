@@ -11,6 +11,7 @@ import pydantic
 from msgspec import structs
 from pydantic import TypeAdapter
 
+from antiphon.assistants.answer import ANSWER_LIMIT
 from antiphon.assistants.around import Around
 from antiphon.domain import Usage
 from antiphon.errors import ConfigError, ValidationError
@@ -82,10 +83,9 @@ class Formed(Around):
         spent: Usage | None = None
         for left in range(REPAIRS, -1, -1):
             tried = _Attempt()
-            async with aclosing(self._ask(request)) as events:
+            async with aclosing(self._attempt(request, tried)) as events:
                 async for event in events:
-                    if not tried.take(event):
-                        yield event
+                    yield event
             spent = tried.usage if spent is None else spent + (tried.usage or Usage())
             if tried.finish is None:
                 return
@@ -108,6 +108,16 @@ class Formed(Around):
                     yield UsageReport(spent)
                 yield Error("protocol", problem, "The model did not answer in the form that is wanted. Ask again.")
 
+    async def _attempt(self, request: ModelRequest, tried: "_Attempt") -> AsyncGenerator[Event, None]:
+        """One answer: what is not kept back."""
+        async with aclosing(self._ask(request)) as events:
+            async for event in events:
+                if not tried.take(event):
+                    yield event
+                if tried.length > ANSWER_LIMIT:  # nobody behind this counts what is kept back
+                    tried.finish = Finish("length")
+                    return
+
     def _problem(self, text: str) -> str | None:
         try:
             self._output.read(text)
@@ -123,6 +133,7 @@ class _Attempt:
         self.finish: Finish | Error | None = None
         self.usage: Usage | None = None
         self.calls = False
+        self.length = 0
         self._pieces: list[str] = []
 
     @property
@@ -134,6 +145,7 @@ class _Attempt:
         match event:
             case TextDelta(text=text):
                 self._pieces.append(text)
+                self.length += len(text)
             case UsageReport(usage=usage):
                 self.usage = usage
             case Finish() | Error():

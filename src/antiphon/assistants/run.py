@@ -12,7 +12,7 @@ from itertools import count
 
 from msgspec import Struct, structs
 
-from antiphon.assistants.answer import Answer, replay, text_of
+from antiphon.assistants.answer import ANSWER_LIMIT, Answer, replay, text_of
 from antiphon.assistants.approvals import NOBODY, ApprovalRules, Earlier, Paused, refused
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.calls import Calls
@@ -25,9 +25,6 @@ from antiphon.domain import AnyPart, Outcome, ToolPart, Usage, new_id
 from antiphon.providers.base import ChatMessage, Error, ModelRequest, Provider, ReasoningDelta, TextDelta, ToolCall
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools.base import ToolContext
-
-ANSWER_LIMIT = 1_000_000
-"""Characters of one model call; a model that has fallen into a loop is stopped there."""
 
 WAITING = Ending("interrupted", "waiting")
 """Not an end: people have to answer first."""

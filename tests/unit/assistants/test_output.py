@@ -1,6 +1,7 @@
 """Answers for programs: of the form that is wanted, mended by the model, or not at all."""
 
 import time
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -12,7 +13,16 @@ from antiphon.assistants.guardrails import pattern
 from antiphon.assistants.output import AnswerForm
 from antiphon.domain import NoticePart, Usage
 from antiphon.errors import ConfigError, ValidationError
-from antiphon.providers.base import Finish, TextDelta, ToolCall, ToolCallEnd, ToolCallStart, UsageReport
+from antiphon.providers.base import (
+    Event,
+    Finish,
+    ModelRequest,
+    TextDelta,
+    ToolCall,
+    ToolCallEnd,
+    ToolCallStart,
+    UsageReport,
+)
 from antiphon.testing.models import ScriptedModel
 from antiphon.tools.base import tool
 
@@ -105,6 +115,22 @@ async def test_an_answer_that_was_cut_off_is_no_data() -> None:
     assert (reply.status, reply.output) == ("answered", None)
     assert isinstance(reply.parts[-1], NoticePart)
     assert reply.parts[-1].code == "length"
+
+
+async def test_an_answer_that_never_ends_is_stopped_though_nothing_of_it_is_out() -> None:
+    class Endless(ScriptedModel):
+        pieces = 0
+
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+            while True:
+                self.pieces += 1
+                yield TextDelta("[" * 1_000)
+
+    model = Endless()
+    reply = await ask(model)
+    assert isinstance(reply.parts[-1], NoticePart)
+    assert (reply.status, reply.output, reply.parts[-1].code) == ("answered", None, "length")
+    assert model.pieces < 1_100
 
 
 async def test_data_that_a_guardrail_has_changed_is_none() -> None:

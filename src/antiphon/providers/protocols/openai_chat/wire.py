@@ -84,6 +84,9 @@ def read_reasoning(message: WireMessage) -> str:
     return ""
 
 
+_MOST_DOLLARS = 1e6  # for one answer; what is more is no bill
+
+
 def read_arguments(value: Any) -> str:
     """Arguments as JSON text, also of the servers that send the object itself."""
     if isinstance(value, str):
@@ -100,5 +103,5 @@ def read_usage(usage: dict[str, Any], *, with_cost: bool) -> Usage:
         output_tokens=count(usage.get("completion_tokens")),
         cached_tokens=count(prompt.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))),
         reasoning_tokens=count(completion.get("reasoning_tokens")),
-        cost=float(cost) if isinstance(cost, int | float) and cost >= 0 else None,
+        cost=float(cost) if isinstance(cost, int | float) and 0 <= cost < _MOST_DOLLARS else None,
     )
