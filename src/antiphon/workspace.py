@@ -316,6 +316,7 @@ class Workspace:
             **parts_of(self.store),
             Search: self.search,
             Recollection: self.memory,
+            Budgets: self._flow.budgets,
             Judging: self._flow.feedback,
             WebReader: Fetcher(self.config.tools.web_fetch),
         }

@@ -360,6 +360,30 @@ async def test_any_text_can_be_kept(store: Store, text: str) -> None:
     assert latest.reason == kept.text
 
 
+async def test_other_words_take_the_place_of_a_message_and_of_the_title_made_of_it(store: Store) -> None:
+    accepted = await ask(store, "DAMN rain")
+    why = NoticePart(code="softly", text="Softened.")
+    reworded = await store.inbox.reword(accepted.turn, "dear me \0 rain", [why])
+    assert reworded.message == structs.replace(accepted.message, text="dear me \ufffd rain", parts=(why,))
+    assert reworded.retitled is not None
+    assert reworded.retitled.title == "dear me \ufffd rain"
+    assert (await store.conversations.messages(accepted.conversation.id))[0] == reworded.message
+    (left,) = await store.inbox.unfinished()
+    assert left.turn.text == reworded.message.text  # also for whoever takes the turn up behind a crash
+    person = accepted.turn.person_id
+    assert [hit.message_id for hit in await store.conversations.search(person, "dear")] == [accepted.message.id]
+    assert await store.conversations.search(person, "damn") == []
+    again = await store.inbox.reword(accepted.turn, "something else", [why])
+    assert (again.message, again.retitled) == (reworded.message, None)
+    later = await ask(store, "Is it over?")
+    assert (await store.inbox.reword(later.turn, "And now?", [])).retitled is None
+    await store.conversations.update(accepted.conversation.id, title="Weather")
+    assert (await store.inbox.reword(accepted.turn, "The rain", [])).retitled is None
+    await store.conversations.delete(accepted.conversation.id)
+    with pytest.raises(ValidationError):
+        await store.inbox.reword(accepted.turn, "too late", [])
+
+
 async def test_an_impossible_key_is_refused_and_harms_nobody_else(store: Store) -> None:
     outcomes = await asyncio.gather(
         ask(store, "a", key="1"), ask(store, "b", key="\ud83d"), ask(store, "c", key="3"), return_exceptions=True

@@ -12,27 +12,8 @@ import pytest
 from antiphon.errors import ConfigError, PluginError
 from antiphon.workspace import Workspace
 from tests.flows.conftest import Serving
+from tests.plugins import BEGIN, plugin
 from tests.serving import Served, Visitors
-
-BEGIN = """
-import asyncio
-from msgspec import structs
-from antiphon import (
-    Assistant, BasePlugin, Moment, NotAllowedError, PluginHouse, PluginMetadata, Said, ToolContext, tool
-)
-from antiphon.commands.base import Command, CommandOutcome
-from antiphon.domain import NoticePart
-from antiphon.providers.base import ChatMessage
-"""
-
-
-def plugin(folder: Path, name: str, body: str, *, about: str = "") -> None:
-    """A file with one plugin of that name."""
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o755)
-    head = f'class Plugin(BasePlugin):\n    metadata = PluginMetadata(name="{name}", version="1.2.3"{about})\n'
-    inside = "".join(f"    {line}\n" if line else "\n" for line in dedent(body).strip().splitlines())
-    (folder / f"{name}.py").write_text(f"{BEGIN}\n{head}{inside}", encoding="utf-8")
 
 
 def switched_on(folder: Path, *names: str, **more: Any) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class BasePlugin(BaseService, Hooks):
 
     metadata: PluginMetadata
     priority: ClassVar[int] = 0
-    seconds: ClassVar[float | None] = None
+    seconds: float | None = None
     required: ClassVar[frozenset[str]] = frozenset()
     section: ClassVar[type[BaseModel] | None] = None
 

@@ -10,13 +10,13 @@ from antiphon.assistants.directory import Directory
 from antiphon.assistants.prompts import PromptManager
 from antiphon.commands.base import Commands
 from antiphon.domain import Turn, TurnRecord
-from antiphon.errors import PluginError
+from antiphon.errors import ConfigError, PluginError
 from antiphon.plugins.base import BasePlugin, PluginHouse
 from antiphon.plugins.config import PluginsSettings
 from antiphon.plugins.discovery import load_plugins
 from antiphon.plugins.hooks import Moment
 from antiphon.plugins.listeners import HookListeners
-from antiphon.plugins.registry import PluginRegistry, PluginStatus
+from antiphon.plugins.registry import LIMIT_SECONDS, PluginRegistry, PluginStatus
 from antiphon.plugins.running import TurnHooks
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.container import ServiceContainer
@@ -72,19 +72,23 @@ class Plugins:
     def furnish(self, house: Furnished, people: Callable[[], object]) -> None:
         """Lets plugins add to the house, once each; what fails to do so is out of order. `people` adds the assistants
         that are there without them, and may give those the tools of plugins."""
-        assistants: list[Assistant] = []
+        brought: list[tuple[BasePlugin, Assistant]] = []
         for plugin in self._registry.all():
             if plugin.name not in self._registered:
                 self._registered.add(plugin.name)
-                assistants += self._take_in(plugin, house)
+                brought += [(plugin, assistant) for assistant in self._take_in(plugin, house)]
         people()
-        for assistant in assistants:
-            house.assistants.add(assistant)
+        for plugin, assistant in brought:
+            try:
+                house.assistants.add(assistant)
+            except ConfigError as error:
+                self._registry.fail(plugin.name, error, "register")
 
     def join(self, order: Lifecycle) -> None:
         """They start behind what is in `order`, and stop before it; without them the house is still ready for work."""
         health = HealthCheck("plugins", self.check, critical=False)
-        order.add("the plugins", self.start, self.stop, check=health)
+        limit = LIMIT_SECONDS * (len(self._registry.all()) + 1)  # each has its own, so that none costs the house
+        order.add("the plugins", self.start, self.stop, check=health, start_limit=limit, stop_limit=limit)
 
     async def start(self) -> None:
         """Starts them; from then on they are listened to."""

@@ -1,6 +1,6 @@
 """Any server that speaks an OpenAI protocol: gateways, proxies, and the local servers without ways of their own."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import msgspec
 
@@ -8,6 +8,7 @@ from antiphon.providers.config import ProviderSettings
 from antiphon.providers.http import HttpProvider
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.protocols.openai_responses.codec import OpenAIResponses
+from antiphon.providers.protocols.transcriptions import Transcriptions
 
 Api = Literal["chat", "responses"]
 
@@ -29,6 +30,13 @@ class CompatibleProvider(HttpProvider):
         api = settings.api or (self.api if self.base_url == self.default_url else "chat")
         # What is sealed at one address is opened at no other, whatever its models are called.
         self.codec = msgspec.structs.replace(self.responses, vendor=name) if api == "responses" else self.chat
+
+    def hearing(self, language: str | None) -> Self:
+        """The same vendor, asked to turn sounds into text."""
+        self.name = f"{self.name}-audio"
+        self.codec = Transcriptions(self.codec, language)
+        self._settings = self._settings.model_copy(update={"body": {}})  # those are fields of conversations
+        return self
 
 
 class LlamaCppProvider(CompatibleProvider):

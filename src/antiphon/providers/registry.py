@@ -110,6 +110,14 @@ class ProviderRegistry:
             self._made[name] = Reliable(Taking(made), self._services, limits=limits)
         return self._made[name]
 
+    def transcriber(self, name: str, language: str | None = None) -> Provider:
+        """The vendor as one that turns a sound into text, see `protocols.transcriptions`; whoever asks stops it. Raises
+        as `get` does, and `ConfigError` for a vendor that does not do so."""
+        hearing = getattr(self._make(name), "hearing", None)
+        if hearing is None:
+            raise ConfigError(f"{name} turns no sound into text; name a provider that speaks OpenAI's API.")
+        return Reliable(hearing(language), self._services)
+
     def resting(self, name: str) -> float | None:
         """The seconds for which a vendor is left alone because it keeps failing, None when it is asked."""
         return self._made[name].resting() if name in self._made else None

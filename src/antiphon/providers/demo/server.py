@@ -27,10 +27,13 @@ from antiphon.providers.demo.wire.google import GoogleWire
 from antiphon.providers.demo.wire.ollama import OllamaWire
 from antiphon.providers.demo.wire.openai_chat import OpenAIChatWire
 from antiphon.providers.demo.wire.openai_responses import OpenAIResponsesWire
+from antiphon.providers.demo.wire.transcriptions import TranscriptionWire
 from antiphon.telemetry.logs import get_logger
 
 WIRES: tuple[Wire, ...] = (OpenAIChatWire(), OpenAIResponsesWire(), AnthropicWire(), GoogleWire(), OllamaWire())
-"""The protocols that are served."""
+"""The protocols of conversations that are served."""
+
+_SERVED: tuple[Wire, ...] = (*WIRES, TranscriptionWire())
 
 GARBAGE = b'data: {"choices":[{"delta":{"content":"half\n\n\xff\xfe\x00<html>no protocol allows this\n\n'
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -91,8 +94,8 @@ class DemoServer:
     async def start(self) -> None:
         """Listens. Raises `ServiceError` when the address cannot be had."""
         app = web.Application(client_max_size=_LARGEST_BODY)
-        for path in dict.fromkeys(path for wire in WIRES for path in wire.manner.asks):
-            app.router.add_post(path, self._by_protocol(self._chat, [w for w in WIRES if path in w.manner.asks]))
+        for path in dict.fromkeys(path for wire in _SERVED for path in wire.manner.asks):
+            app.router.add_post(path, self._by_protocol(self._chat, [w for w in _SERVED if path in w.manner.asks]))
         for path in dict.fromkeys(path for wire in WIRES for path in wire.manner.lists):
             app.router.add_get(path, self._by_protocol(self._models, [w for w in WIRES if path in w.manner.lists]))
         app.on_response_prepare.append(_tell_limits)
