@@ -273,6 +273,7 @@ class Workspace:
             tools=self.config.tools,
             plugins=self.plugins,
             may_attach=self.config.files,
+            tasks=self._tasks,
         )
         self.router, self.approvals = self._flow.build(self.config.server.drain_seconds, self._neighbours, self.metrics)
 

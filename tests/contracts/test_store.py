@@ -41,6 +41,7 @@ from antiphon.storage.open import open_store
 from antiphon.storage.spending import Amount, Payer
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.unit import Unit
+from antiphon.storage.summaries import Summary
 from tests.postgres import Databases
 
 Place = Callable[[], DatabaseSettings]
@@ -1345,3 +1346,48 @@ async def test_a_variant_is_kept_over_a_restart_and_in_every_process(place: Plac
     assert await stores[1].experiments.assigned("tone", ann.id) == "brief"
     for made in stores:
         await made.stop()
+
+
+# --- summaries ----------------------------------------------------------------------------------------------------
+
+
+def summed(upto: int, text: str = "Green.", context_from: int = 0) -> Summary:
+    return Summary(context_from=context_from, upto=upto, text=text, model="acme:m", created_at=now())
+
+
+async def test_a_summary_gives_way_to_the_one_that_includes_it_alone(store: Store) -> None:
+    conversation = (await ask(store, "hello")).conversation
+    assert await store.summaries.get(conversation.id, 0) is None
+    first = summed(5)
+    assert await store.summaries.put(conversation.id, first)
+    assert await store.summaries.get(conversation.id, 0) == first
+    for other, behind in ((summed(7), 0), (summed(5), 5), (summed(4), 5), (summed(9), 4)):
+        assert not await store.summaries.put(conversation.id, other, behind=behind)
+    assert await store.summaries.get(conversation.id, 0) == first
+    later = summed(9, "Blue\x00\ud800.")
+    assert await store.summaries.put(conversation.id, later, behind=5)
+    kept = await store.summaries.get(conversation.id, 0)
+    assert kept is not None
+    assert (kept.upto, kept.text[:4]) == (9, "Blue")
+
+
+async def test_a_summary_is_of_one_context_and_goes_with_its_conversation(store: Store) -> None:
+    conversation = (await ask(store, "hello")).conversation
+    assert await store.summaries.put(conversation.id, summed(5))
+    changed = await store.conversations.update(conversation.id, reset_context=True)
+    assert changed is not None
+    assert await store.summaries.get(conversation.id, changed.context_from) is None
+    assert not await store.summaries.put(conversation.id, summed(9), behind=5)
+    afresh = summed(3, context_from=changed.context_from)
+    assert await store.summaries.put(conversation.id, afresh)
+    assert await store.summaries.get(conversation.id, changed.context_from) == afresh
+    assert await store.conversations.delete(conversation.id)
+    assert await store.summaries.get(conversation.id, changed.context_from) is None
+    assert not await store.summaries.put(conversation.id, summed(20), behind=3)
+    assert not await store.summaries.put("unknown", summed(1))
+
+
+async def test_of_two_that_sum_up_at_the_same_time_one_is_kept(store: Store) -> None:
+    conversation = (await ask(store, "hello")).conversation
+    kept = await asyncio.gather(*(store.summaries.put(conversation.id, summed(upto)) for upto in range(1, 9)))
+    assert kept.count(True) == 1

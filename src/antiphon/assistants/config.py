@@ -96,6 +96,16 @@ class BudgetSettings(BaseModel):
     )
 
 
+class CompactionSettings(BaseModel):
+    """What becomes of the part of a conversation that no longer fits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="Whether a model sums it up, beside the answers.")
+    model: str | None = Field(None, description="As provider:model; the one that answers when not set.")
+    tokens: int = Field(600, ge=100, le=8_000, description="Tokens of a summary, at most.")
+
+
 class AssistantSettings(BaseModel):
     """The built-in assistant, and what all assistants are given of a conversation."""
 
@@ -138,6 +148,7 @@ class AssistantSettings(BaseModel):
         description="Tokens (estimated) of instructions, history and question together, where the window of the model "
         "is not smaller.",
     )
+    compaction: CompactionSettings = CompactionSettings()
     model_context_tokens: dict[str, int] = Field(
         {},
         description="The same for single models, as `provider:model: tokens`, which is also taken for their window.",

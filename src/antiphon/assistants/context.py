@@ -9,9 +9,10 @@ from msgspec import structs
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.attachments import references
 from antiphon.assistants.config import AssistantSettings
-from antiphon.assistants.estimate import messages_size, tools_size
+from antiphon.assistants.estimate import message_size, messages_size, tools_size
 from antiphon.assistants.history import Histories, History, newest
 from antiphon.assistants.prompts import PromptManager, PromptValues
+from antiphon.assistants.summing import given
 from antiphon.assistants.windows import Windows
 from antiphon.domain import Conversation, Person, Turn, now
 from antiphon.providers.base import ChatMessage, ToolSpec
@@ -37,8 +38,10 @@ class ContextBuilder:
         today: Callable[[], datetime] = now,
     ) -> None:
         self._prompts = prompts
+        self.settings = settings
         self.windows = windows or Windows(settings)
         self._today = today
+        self._fixed: dict[str, int] = {}
         self._tools: dict[str, tuple[tuple[ToolSpec, ...], int]] = {}
         self.histories = Histories(settings.history_messages, self.windows.most)
 
@@ -61,10 +64,17 @@ class ContextBuilder:
         system = ChatMessage(role="system", text=instructions, keep=True)
         question = ChatMessage(role="user", text=turn.text, notes=facts, files=references(turn.attachments), keep=True)
         room = self.windows.room(model, answer=assistant.max_tokens, tools=self._weight_of_tools(assistant))
-        past = newest(history, room - messages_size((system, question)))
+        begins = (system, *((given(history.summary.text),) if history.summary else ()))
+        self._fixed[assistant.name] = room_taken = messages_size(begins)
+        past = newest(history, room - room_taken - message_size(question))
         if past:
             past[-1] = structs.replace(past[-1], keep=True)
-        return (system, *past, question)
+        return (*begins, *past, question)
+
+    def room_for_past(self, assistant: str, model: str) -> float:
+        """The bytes that are left for the past in prompts such as the assistant's last one."""
+        _, tools = self._tools.get(assistant, ((), 0))
+        return max(0.0, self.windows.room(model, tools=tools) - self._fixed.get(assistant, 0))
 
     def on(self, day: datetime) -> "ContextBuilder":
         """The same on another day. It keeps histories of its own."""
@@ -84,3 +94,12 @@ class ContextBuilder:
             weight = tools_size(assistant.specs)
             self._tools[assistant.name] = assistant.specs, weight
         return weight
+
+
+def seen(history: History, prompt: tuple[ChatMessage, ...]) -> str:
+    """How much of the past a prompt holds, for people; empty when that is all of it."""
+    begins = 2 if history.summary else 1
+    count, there = len(prompt) - begins - 1, sum(len(one.forms[0].messages) for one in history.past)
+    if history.summary:
+        return f"a summary of what came before, and the {count} newest messages"
+    return f"the {count} newest messages, and nothing of what came before" if count < there else ""

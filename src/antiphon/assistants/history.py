@@ -7,13 +7,14 @@ of them are new. What is kept is never wrong, only short: a turn asks the store 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from antiphon.assistants.answer import replay, text_of
 from antiphon.assistants.attachments import references
-from antiphon.assistants.estimate import messages_size
+from antiphon.assistants.estimate import messages_size, size
 from antiphon.domain import Conversation, Message, Turn
 from antiphon.providers.base import ChatMessage
+from antiphon.storage.summaries import Summary
 
 KEPT_BYTES = 16 * 2**20
 """Of all histories together; the one that was not used for longest goes first."""
@@ -30,15 +31,18 @@ class Form(Struct, frozen=True):
 
 
 class Past(Struct, frozen=True):
-    """One message of the past: its forms, the fullest first, the least of their weights, and the memory it takes."""
+    """One message of the past: its ticket, its forms, the fullest first, the least of their weights, and the memory it
+    takes."""
 
+    ticket: int
     forms: tuple[Form, ...]
     least: int
     memory: int
 
 
 class History(Struct, frozen=True, kw_only=True):
-    """One conversation up to and with the ticket `upto`, oldest message first, and what all of them weigh."""
+    """One conversation up to and with the ticket `upto`, oldest message first, and what all of them weigh. Where there
+    is a `summary`, they are those behind it."""
 
     context_from: int
     upto: int
@@ -46,6 +50,7 @@ class History(Struct, frozen=True, kw_only=True):
     full: int = 0
     least: int = 0
     memory: int = HISTORY_BYTES
+    summary: Summary | None = None
 
 
 class Histories:
@@ -67,8 +72,29 @@ class Histories:
             return History(context_from=conversation.context_from, upto=0)
         return known
 
+    def kept(self, conversation_id: str) -> History | None:
+        """What is known of a conversation, up to whichever turn."""
+        return self._histories.get(conversation_id)
+
+    def sum_up(self, conversation_id: str, summary: Summary) -> None:
+        """Lets `summary` stand for what it tells of, in the turns to come."""
+        known = self._histories.get(conversation_id)
+        if known is not None:
+            self._keep(conversation_id, self._behind(summary, known))
+
+    def _behind(self, summary: Summary, history: History) -> History:
+        """The history with the summary in place of what it tells of; unchanged where it tells of something else."""
+        before = history.summary.upto if history.summary else 0
+        if history.context_from != summary.context_from or not before < summary.upto <= history.upto:
+            return history
+        left = [one for one in history.past if one.ticket > summary.upto]
+        return self._joined(summed_up(summary), history.upto, left)
+
     def extend(self, history: History, turn: Turn, news: Sequence[Message]) -> History:
         """The history up to `turn`, given all its messages behind `history.upto`. It is kept as far as it is final."""
+        kept = self._histories.get(turn.conversation_id)
+        if kept is not None and kept.summary is not None:
+            history = self._behind(kept.summary, history)  # which was made while the turn waited for the store
         whole = self._joined(history, turn.ticket - 1, [_past(message) for message in news])
         # A question without an outcome may get its answer yet, and that belongs right behind it.
         if not any(message.status in {"accepted", "waiting"} for message in news):
@@ -88,9 +114,7 @@ class Histories:
             oldest = past[gone]
             full, least, memory = full - oldest.forms[0].weight, least - oldest.least, memory - oldest.memory
             gone += 1
-        return History(
-            context_from=history.context_from, upto=upto, past=past[gone:], full=full, least=least, memory=memory
-        )
+        return structs.replace(history, upto=upto, past=past[gone:], full=full, least=least, memory=memory)
 
     def _keep(self, conversation_id: str, history: History) -> None:
         before = self._histories.pop(conversation_id, None)
@@ -99,6 +123,16 @@ class Histories:
         while self._memory > KEPT_BYTES:
             _, oldest = self._histories.popitem(last=False)
             self._memory -= oldest.memory
+
+
+def summed_up(summary: Summary) -> History:
+    """The history of a conversation of which nothing is known but its summary."""
+    return History(
+        context_from=summary.context_from,
+        upto=summary.upto,
+        memory=HISTORY_BYTES + FORM_BYTES + size(summary.text),
+        summary=summary,
+    )
 
 
 def newest(history: History, budget: float) -> list[ChatMessage]:
@@ -124,7 +158,7 @@ def _fitting(history: History, budget: float) -> list[tuple[ChatMessage, ...]]:
 def _past(message: Message) -> Past:
     forms = tuple(_forms(message))
     weights = [form.weight for form in forms]
-    return Past(forms, min(weights), sum(weights) + FORM_BYTES * len(forms))
+    return Past(message.ticket, forms, min(weights), sum(weights) + FORM_BYTES * len(forms))
 
 
 def _forms(message: Message) -> Iterator[Form]:

@@ -5,6 +5,7 @@ of its family; what the vendor reports or refuses corrects both. A process learn
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -138,6 +139,7 @@ def _put(known: dict[str, Number], model: str, value: Number) -> None:
         del known[next(iter(known))]
 
 
+@lru_cache(maxsize=KNOWN)
 def _family(model: str) -> int | None:
     name = model.partition(":")[2].rpartition("/")[2].lower()
     fitting = [family for family in FAMILIES if name.startswith(family)]

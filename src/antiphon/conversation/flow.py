@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from antiphon.assistants.approvals import ApprovalRules
 from antiphon.assistants.attachments import AttachedFiles
 from antiphon.assistants.budgets import Budgets
+from antiphon.assistants.compaction import Compaction
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.experiments import Experiments
@@ -38,6 +39,7 @@ from antiphon.plugins.house import Plugins
 from antiphon.providers.catalogue import Catalogue
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.base import Services
+from antiphon.runtime.tasks import Tasks
 from antiphon.storage.base import Store
 from antiphon.telemetry.metrics import Metrics
 from antiphon.tools.config import ToolSettings
@@ -47,7 +49,7 @@ from antiphon.tools.config import ToolSettings
 class Flow:
     """What the flow is made of. `facts` are lines for `/status` that only the workspace knows, `guardrails` what the
     house lets nobody say, `tools` which calls people must allow and how long they have for that, `may_attach` what
-    people attach."""
+    people attach. What runs beside the turns is among `tasks`."""
 
     store: Store
     sessions: SessionManager
@@ -68,6 +70,7 @@ class Flow:
     tools: ToolSettings
     plugins: Plugins
     may_attach: FileSettings
+    tasks: Tasks
 
     @property
     def rules(self) -> ApprovalRules:
@@ -118,7 +121,8 @@ class Flow:
             facts=self.facts,
             spent=self.budgets.spent_today,
         )
-        told = Telling(self.assistants, self.store.states, self.plugins)
+        compaction = self._compaction(metrics)
+        told = Telling(self.assistants, self.store.states, self.plugins, compaction, self.catalogue, self.tasks)
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, told=told.ended, metrics=metrics)
         approvals = Approvals(
             self.store.approvals,
@@ -139,6 +143,7 @@ class Flow:
             assistants=self.assistants,
             experiments=self.experiments,
             context=self.context,
+            compaction=compaction,
             facts=self.remembered,
             files=self.attached,
             selector=self.selector,
@@ -168,4 +173,15 @@ class Flow:
             instructions=self.context.instructions,
             guardrails=self.guardrails,
             rules=self.rules,
+        )
+
+    def _compaction(self, metrics: Metrics) -> Compaction:
+        return Compaction(
+            self.store.summaries,
+            self.context,
+            self.providers,
+            self.budgets,
+            self.tasks,
+            self.guardrails,
+            metrics,
         )

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from antiphon.assistants.approvals import ApprovalRules, Earlier, Paused
 from antiphon.assistants.asking import asked_by
@@ -64,19 +64,23 @@ class HeldBack(Struct, frozen=True, kw_only=True):
 
 
 class Begun(Struct, frozen=True, kw_only=True):
-    """Who answers what, how far an answer had come that has waited for people, which hooks it has to ask, and for what
-    it is counted."""
+    """Who answers what, how much of the past is `seen` where that is not all, how far an answer had come that has
+    waited for people, which hooks it has to ask, and for what it is counted."""
 
     assistant: Assistant
     choice: Choice
     messages: tuple[ChatMessage, ...]
+    seen: str = ""
     pause: Pause | None = None
     hooks: RunHooks | None = None
     assignment: Assignment | None = None
 
     @property
     def record(self) -> TurnRecord:
-        return record_of(self.assistant, self.choice, self.assignment)
+        record = record_of(self.assistant, self.choice, self.assignment)
+        if not self.seen:
+            return record
+        return structs.replace(record, considered=(*record.considered, ("context", self.seen)))
 
     @property
     def earlier(self) -> Earlier | None:

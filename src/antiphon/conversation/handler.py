@@ -7,7 +7,8 @@ from time import perf_counter
 from msgspec import structs
 
 from antiphon.assistants.attachments import AttachedFiles
-from antiphon.assistants.context import ContextBuilder
+from antiphon.assistants.compaction import Compaction
+from antiphon.assistants.context import ContextBuilder, seen
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.memory.fitting import FittingFacts
@@ -41,6 +42,7 @@ class MessageHandler:
     assistants: Directory
     experiments: Experiments
     context: ContextBuilder
+    compaction: Compaction
     facts: FittingFacts
     files: AttachedFiles
     selector: ModelSelector
@@ -98,7 +100,7 @@ class MessageHandler:
 
     async def _with_context(self, turn: Turn, session: Session, hooks: TurnHooks, begun: Begun) -> Begun | None:
         histories, conversation = self.context.histories, session.conversation
-        known = histories.of(conversation, turn)
+        known = await self.compaction.known(conversation, turn)
         begin = partial(self.inbox.begin, turn, begun.record, context=histories.most_messages, after=known.upto)
         news = await begin()
         if news and any(message.status == "waiting" for message in news) and await self.approvals.went_on(turn):
@@ -109,9 +111,10 @@ class MessageHandler:
         facts = await self.facts.block(turn.person_id, turn.text)
         model = begun.choice.model
         context = self.context.build(turn, begun.assistant, conversation, session.person, history, model, facts)
+        told = seen(history, context)
         context = await self.files.load(context)
         context = await hooks.context_built(begun.assistant.name, context)
-        return structs.replace(begun, messages=context, hooks=hooks.of_run)
+        return structs.replace(begun, messages=context, seen=told, hooks=hooks.of_run)
 
     def _call(self, argument: str, turn: Turn, session: Session) -> CommandCall:
         return CommandCall(

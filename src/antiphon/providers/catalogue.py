@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from antiphon.cache.decorator import cache_result
 from antiphon.errors import AntiphonError, ModuleError
@@ -20,6 +21,9 @@ ASK_AT_ONCE = 16
 KEEP_SECONDS = 60.0
 """How long a list holds."""
 
+LOOK_SECONDS = 3_600.0
+"""How long it is until a vendor is asked again how large its windows are."""
+
 log = get_logger(__name__)
 
 
@@ -29,6 +33,7 @@ class Catalogue:
     def __init__(self, registry: ProviderRegistry, default: Callable[[], str]) -> None:
         self._registry = registry
         self._default = default
+        self._due: dict[str, float] = {}
         self._windows: dict[str, int] = {}
 
     @cache_result(ttl=KEEP_SECONDS)
@@ -40,6 +45,14 @@ class Catalogue:
     def window(self, model: str) -> int | None:
         """The window of a model in tokens, as far as its vendor's list has told it by now."""
         return self._windows.get(model)
+
+    def is_due(self, model: str) -> bool:
+        """Whether the vendor of a model has not been asked for its list for long."""
+        return monotonic() >= self._due.get(model.partition(":")[0], 0.0)
+
+    async def look_up(self, model: str) -> None:
+        """Asks the vendor of a model for its list, so that `window` knows it."""
+        await self._ask(model.partition(":")[0])
 
     def resting(self, provider: str) -> float | None:
         """The seconds for which a vendor is left alone because it keeps failing, None when it is asked."""
@@ -69,6 +82,7 @@ class Catalogue:
         return sorted({DEMO, self._default().partition(":")[0], *set_up})
 
     async def _ask(self, name: str) -> list[str]:
+        self._due[name] = monotonic() + LOOK_SECONDS
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 models = await self._registry.get(name).models()

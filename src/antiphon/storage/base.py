@@ -30,6 +30,7 @@ from antiphon.storage.experiments import ExperimentStore, FeedbackStore
 from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.files import FileStore
 from antiphon.storage.spending import LedgerStore
+from antiphon.storage.summaries import SummaryStore
 from antiphon.storage.turns import TurnStore
 
 LOCAL_ACCOUNT = ("web", "local")
@@ -357,6 +358,7 @@ class Store(Protocol):
     vectors: VectorStore
     states: StateStore
     ledger: LedgerStore
+    summaries: SummaryStore
     files: FileStore
     experiments: ExperimentStore
     feedback: FeedbackStore

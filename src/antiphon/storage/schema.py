@@ -168,6 +168,18 @@ states = Table(
     sqlite_with_rowid=False,
 )
 
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("conversation_id", Text, ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
+    Column("context_from", BigInteger, nullable=False),
+    Column("upto", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 pauses = Table(
     "pauses",
     metadata,

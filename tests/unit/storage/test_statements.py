@@ -25,6 +25,7 @@ from antiphon.storage.sql import (
     people,
     spending,
     states,
+    summaries,
     turns,
     vectors,
 )
@@ -44,6 +45,7 @@ STORES = (
     people,
     spending,
     states,
+    summaries,
     turns,
     vectors,
 )

@@ -31,7 +31,7 @@ from antiphon.providers.demo.directives import NAMES, Directives, Fault, parse
 from antiphon.providers.demo.faults import Refusal, error_of, overlong
 from antiphon.providers.demo.forming import formed
 from antiphon.providers.demo.reading import Reading
-from antiphon.providers.demo.skills import attached, limits, lookup, notes, other, past, sums, talk, times
+from antiphon.providers.demo.skills import attached, keeping, limits, lookup, notes, other, past, sums, talk, times
 from antiphon.providers.demo.skills.base import Plan, Skill
 from antiphon.providers.demo.words import count, tokens
 
@@ -87,6 +87,9 @@ class Utterance(Struct, frozen=True, kw_only=True):
 def perform(request: ModelRequest, *, forgiven: bool = False) -> Script:
     """The answer to `request`: always the same one. `forgiven` answers as if no refusal had been asked for."""
     reading = Reading(request)
+    if keeping.is_wanted(reading.system):
+        summary = Utterance(text=keeping.plan(request.messages[-1].text).say(()))
+        return Script(events=tuple(_events(summary, request, Directives(rest=""))))
     asked = parse(reading.question)
     if forgiven and asked.fault is not None and asked.fault.kind == "refusal":
         asked = replace(asked, fault=None)

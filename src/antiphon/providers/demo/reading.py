@@ -18,6 +18,8 @@ _ERROR = re.compile(r"(?i)error\b[:\s]*")
 
 _NOTES = re.compile(r"[^\n]{1,400}\n<facts>\n(?:- [^\n]*\n)*</facts>\n\n")
 
+_SUMMARY = re.compile(r"which is not shown any more\..{0,200}?<summary>\n(.*?)\n</summary>", re.DOTALL)
+
 ATTENTION = 20_000
 """Characters of a question that are read: rules over a pasted book would take seconds and find nothing more."""
 
@@ -82,6 +84,17 @@ class Reading:
     def with_files(self) -> bool:
         """Whether any message comes with files that have to be seen or heard."""
         return any(message.files for message in self._messages)
+
+    @cached_property
+    def system(self) -> str:
+        """What it is told before anybody speaks."""
+        return "\n\n".join(message.text for message in self._messages if message.role == "system")
+
+    @cached_property
+    def summary(self) -> tuple[str, ...]:
+        """The lines of what stands for the part of the conversation that the request does not hold."""
+        told = _SUMMARY.search(self.system)
+        return tuple(line[2:] for line in told[1].splitlines() if line.startswith("- ")) if told else ()
 
     @cached_property
     def earlier(self) -> tuple[str, ...]:

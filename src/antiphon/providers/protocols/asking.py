@@ -35,6 +35,15 @@ def with_order(messages: tuple[ChatMessage, ...], order: str) -> tuple[ChatMessa
     return (ChatMessage(role="system", text=order), *messages)
 
 
+def with_one_system(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+    """The messages with one instruction at their beginning, for templates of models that take no second one."""
+    count = next((at for at, message in enumerate(messages) if message.role != "system"), len(messages))
+    if count < 2:
+        return messages
+    text = "\n\n".join(message.text for message in messages[:count])
+    return (ChatMessage(role="system", text=text, keep=messages[count - 1].keep), *messages[count:])
+
+
 def is_strict(schema: Any) -> bool:
     """Whether OpenAI can hold a model to this schema to the letter: every object is closed and wants all its fields."""
     if isinstance(schema, list):

@@ -647,3 +647,13 @@ SELECT messages.id
 FROM messages
 WHERE messages.conversation_id = $1::VARCHAR AND messages.ticket < $2::BIGINT AND messages.role = 'assistant' ORDER BY messages.ticket DESC, messages.position DESC
  LIMIT 1 OFFSET 0
+
+-- name: summary_get
+-- parameters: conversation_id context_from
+SELECT summaries.upto, summaries.text, summaries.model, summaries.created_at
+FROM summaries
+WHERE summaries.conversation_id = $1::VARCHAR AND summaries.context_from = $2::BIGINT
+
+-- name: summary_put
+-- parameters: upto summary model created_at conversation_id context_from behind
+INSERT INTO summaries (conversation_id, context_from, upto, text, model, created_at) SELECT id, context_from, CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM conversations WHERE id = $5 AND context_from = $6 ON CONFLICT (conversation_id) DO UPDATE SET context_from = excluded.context_from, upto = excluded.upto, text = excluded.text, model = excluded.model, created_at = excluded.created_at WHERE excluded.context_from > summaries.context_from OR (summaries.upto = CAST($7 AS BIGINT) AND excluded.upto > summaries.upto) RETURNING upto

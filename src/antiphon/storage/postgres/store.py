@@ -36,9 +36,11 @@ from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
 from antiphon.storage.sql.spending import SqlLedger
 from antiphon.storage.sql.states import SqlStates
+from antiphon.storage.sql.summaries import SqlSummaries
 from antiphon.storage.sql.turns import SqlTurns
 from antiphon.storage.sql.unit import Alone, P, T, Unit, run
 from antiphon.storage.sql.vectors import SqlVectors
+from antiphon.storage.summaries import SummaryStore
 from antiphon.storage.turns import TurnStore
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics
@@ -61,6 +63,7 @@ class PostgresStore:
     vectors: VectorStore
     states: StateStore
     ledger: LedgerStore
+    summaries: SummaryStore
     files: FileStore
     experiments: ExperimentStore
     feedback: FeedbackStore
@@ -96,6 +99,7 @@ class PostgresStore:
         self.vectors = SqlVectors(self)
         self.states = SqlStates(self)
         self.ledger = SqlLedger(self)
+        self.summaries = SqlSummaries(self)
         self.files = SqlFiles(self)
         self.experiments = SqlExperiments(self)
         self.feedback = SqlFeedback(self)

@@ -24,6 +24,7 @@ from antiphon.storage.sql import (
     statements_of_memory,
     statements_of_pauses,
     statements_of_spending,
+    statements_of_summaries,
     statements_of_turns,
 )
 from antiphon.storage.sql.pieces import InsertRow
@@ -56,6 +57,7 @@ def _tidy(text: str) -> str:
 def _compiled(dialect: Dialect) -> Iterator[tuple[str, Compiled]]:
     of_parts = vars(statements_of_pauses) | vars(statements_of_memory) | vars(statements_of_spending)
     of_parts |= vars(statements_of_files) | vars(statements_of_turns) | vars(statements_of_experiments)
+    of_parts |= vars(statements_of_summaries)
     for name, value in (vars(statements) | of_parts).items():
         if not name.isupper() or name.startswith("_"):
             continue

@@ -300,4 +300,16 @@ CREATE TABLE feedback (
 )
  WITHOUT ROWID;
 
-INSERT INTO alembic_version VALUES ('0009');
+CREATE TABLE summaries (
+    conversation_id TEXT NOT NULL,
+    context_from BIGINT NOT NULL,
+    upto BIGINT NOT NULL,
+    text TEXT NOT NULL,
+    model TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (conversation_id),
+    FOREIGN KEY(conversation_id) REFERENCES conversations (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+INSERT INTO alembic_version VALUES ('0010');

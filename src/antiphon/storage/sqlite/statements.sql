@@ -535,3 +535,11 @@ SELECT messages.id
 FROM messages
 WHERE messages.conversation_id = :conversation_id AND messages.ticket < :before AND messages.role = 'assistant' ORDER BY messages.ticket DESC, messages.position DESC
  LIMIT 1 OFFSET 0
+
+-- name: summary_get
+SELECT summaries.upto, summaries.text, summaries.model, summaries.created_at
+FROM summaries
+WHERE summaries.conversation_id = :conversation_id AND summaries.context_from = :context_from
+
+-- name: summary_put
+INSERT INTO summaries (conversation_id, context_from, upto, text, model, created_at) SELECT id, context_from, CAST(:upto AS BIGINT), CAST(:summary AS TEXT), CAST(:model AS TEXT), CAST(:created_at AS BIGINT) FROM conversations WHERE id = :conversation_id AND context_from = :context_from ON CONFLICT (conversation_id) DO UPDATE SET context_from = excluded.context_from, upto = excluded.upto, text = excluded.text, model = excluded.model, created_at = excluded.created_at WHERE excluded.context_from > summaries.context_from OR (summaries.upto = CAST(:behind AS BIGINT) AND excluded.upto > summaries.upto) RETURNING upto

@@ -35,12 +35,14 @@ from antiphon.storage.sql.outbox import SqlOutbox
 from antiphon.storage.sql.people import SqlPeople
 from antiphon.storage.sql.spending import SqlLedger
 from antiphon.storage.sql.states import SqlStates
+from antiphon.storage.sql.summaries import SqlSummaries
 from antiphon.storage.sql.turns import SqlTurns
 from antiphon.storage.sql.unit import P, T, Unit, run
 from antiphon.storage.sql.vectors import SqlVectors
 from antiphon.storage.sqlite.connection import connect, has_room, identity_of, path_of, prepare
 from antiphon.storage.sqlite.faults import translated
 from antiphon.storage.sqlite.lane import Lane, WriteLane
+from antiphon.storage.summaries import SummaryStore
 from antiphon.storage.turns import TurnStore
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics
@@ -65,6 +67,7 @@ class SqliteStore:
     vectors: VectorStore
     states: StateStore
     ledger: LedgerStore
+    summaries: SummaryStore
     files: FileStore
     experiments: ExperimentStore
     feedback: FeedbackStore
@@ -98,6 +101,7 @@ class SqliteStore:
         self.vectors = SqlVectors(self)
         self.states = SqlStates(self)
         self.ledger = SqlLedger(self)
+        self.summaries = SqlSummaries(self)
         self.files = SqlFiles(self)
         self.experiments = SqlExperiments(self)
         self.feedback = SqlFeedback(self)

@@ -2,7 +2,7 @@
 
 import re
 
-from antiphon.providers.demo.evidence import best, passages
+from antiphon.providers.demo.evidence import Excerpt, best, passages
 from antiphon.providers.demo.reading import Reading
 from antiphon.providers.demo.skills.base import Plan, answer, asking
 from antiphon.providers.demo.words import content_words, listed
@@ -49,11 +49,12 @@ def _quoted(reading: Reading, *, first: bool) -> Plan:
 
 
 def _summary(reading: Reading) -> Plan:
-    if not reading.earlier:
+    if not reading.earlier and not reading.summary:
         return answer(
             "The conversation begins here.", "There is nothing to sum up yet: this is your first message here."
         )
-    lines = [f"{number}. {_line(text)}" for number, text in enumerate(reading.earlier, 1)][-15:]
+    said = [*reading.summary, *reading.earlier[-15:]]
+    lines = [f"{number}. {_line(text)}" for number, text in enumerate(said, 1)]
     return answer(
         "I read back in this conversation.",
         "I cannot put it in words of my own (that needs a real model), but this is what you said:\n\n"
@@ -63,6 +64,10 @@ def _summary(reading: Reading) -> Plan:
 
 def _search(topic: str, reading: Reading) -> Plan:
     wish = reading.wish("search_conversations", query=topic)
+    if wish is None and reading.summary:
+        found = best(topic, [Excerpt(text=text) for text in (*reading.summary, *reading.earlier)])
+        lines = "\n".join(f"- {_line(hit.text)}" for hit in found[:8])
+        return answer("I look into the summary of what was said.", f"About *{topic}*:\n\n{lines or '- nothing'}")
     if wish is None:
         return answer(
             "A question about earlier conversations. There is no tool to search them.",

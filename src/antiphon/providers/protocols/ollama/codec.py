@@ -14,7 +14,7 @@ from msgspec import Struct
 from antiphon.providers.base import ChatMessage, File, ModelInfo, ModelRequest, ToolCall, ToolName, ToolSpec
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.arguments import as_object
-from antiphon.providers.protocols.asking import with_order
+from antiphon.providers.protocols.asking import with_one_system, with_order
 from antiphon.providers.protocols.ollama.decoder import OllamaDecoder
 
 _BYTES_PER_TOKEN = (
@@ -42,9 +42,8 @@ class Ollama(Struct, frozen=True):
 
     def encode(self, request: ModelRequest) -> bytes:
         tools, order = _choice(request)
-        messages = [
-            _message(message) for message in (with_order(request.messages, order) if order else request.messages)
-        ]
+        given = with_one_system(request.messages)
+        messages = [_message(message) for message in (with_order(given, order) if order else given)]
         body: dict[str, Any] = {"model": request.model, "messages": messages, "stream": True}
         if tools:
             body["tools"] = [_tool(tool) for tool in tools]

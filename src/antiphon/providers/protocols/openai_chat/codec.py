@@ -14,7 +14,15 @@ from msgspec import Struct
 from antiphon.providers.base import ChatMessage, File, ModelInfo, ModelRequest, OutputSchema, ToolCall, ToolName
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.arguments import as_object_text
-from antiphon.providers.protocols.asking import SOUNDS, fitting_id, in_words, inline, is_strict, with_order
+from antiphon.providers.protocols.asking import (
+    SOUNDS,
+    fitting_id,
+    in_words,
+    inline,
+    is_strict,
+    with_one_system,
+    with_order,
+)
 from antiphon.providers.protocols.opaque import unsealed
 from antiphon.providers.protocols.openai_chat.decoder import PROTOCOL, OpenAIChatDecoder
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
@@ -41,7 +49,7 @@ class OpenAIChat(Struct, frozen=True):
     def encode(self, request: ModelRequest) -> bytes:
         quirks = self.quirks
         form = self._form(request)
-        messages = request.messages
+        messages = with_one_system(request.messages)
         if request.output is not None and form.get("type") != "json_schema":
             messages = with_order(messages, in_words(request.output))
         body: dict[str, Any] = {"model": request.model, "messages": self._messages(messages), "stream": True}
