@@ -106,7 +106,7 @@ async def test_requests_of_a_conversation_go_to_one_place(
 async def test_a_prompt_that_is_too_long_is_asked_again_with_less_and_the_next_one_fits(
     house: Serving, vendor: Recording, visitors: Visitors, name: str
 ) -> None:
-    async with house(**of(vendor, name)) as workspace:
+    async with house(**of(vendor, name, assistants={"compaction": {"enabled": False}})) as workspace:
         visitor = await visitors.enter(workspace.url)
         for number in range(10):
             await visitor.ask(f"!echo {number} {'word ' * 200}")
