@@ -1,5 +1,8 @@
 """What must not pass does not: in any cutting of the stream, in both directions, told to the person."""
 
+import asyncio
+import itertools
+import time
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -86,6 +89,31 @@ async def test_what_was_refused_reaches_no_model_with_the_next_message_either() 
     assert (await dialogue.process_message("x" * 250)).status == "refused"
     assert (await dialogue.process_message("Hello")).status == "answered"
     assert [message.text for message in model.requests[0].messages[1:]] == ["It is [secret]", "x" * 200 + "…", "Hello"]
+
+
+@pytest.mark.parametrize("at", [16_384 * 2 + shift for shift in (-40, -20, -19, -18, -10, -1, 0, 1)])
+def test_what_stands_at_the_border_of_a_step_is_found_as_anywhere(at: int) -> None:
+    guardrails = [personal_data(), secrets(action="mask")]
+    for found, mask in ((CARD, "[card number]"), (IBAN, "[account number]"), (KEY, "[secret]"), (JWT, "[secret]"),
+                        ("ann@example.com", "[e-mail address]"), ("sk-" + "x1" * 20_000, "[secret]")):  # fmt: skip
+        before, behind = ". " * (at // 2) + " " * (at % 2), " ." * 20_000
+        assert judge(before + found + behind, guardrails).text == before + mask + behind
+    assert judge("1" * 50_000, guardrails).found == ()
+
+
+async def test_a_long_text_holds_up_nobody_else() -> None:
+    async def beats() -> None:
+        while True:
+            times.append(time.process_time())
+            await asyncio.sleep(0.001)
+
+    times: list[float] = []
+    beating = asyncio.create_task(beats())
+    assert (
+        await ask("x" * 1_000_000 + f" {CARD}", ScriptedModel().says("Ok."), personal_data(), secrets())
+    ).text == "Ok."
+    beating.cancel()
+    assert max(later - now for now, later in itertools.pairwise(times)) < 0.2
 
 
 async def test_a_long_text_is_looked_at_like_any_other() -> None:
