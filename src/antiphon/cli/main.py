@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from antiphon import __version__
-from antiphon.cli.options import AsJson, ConfigFile, Debug, EvalOptions, ReplayOptions, taking
+from antiphon.cli.options import AsJson, ConfigFile, Debug, EvalOptions, FinetuneOptions, ReplayOptions, taking
 from antiphon.errors import AntiphonError
 
 app = typer.Typer(
@@ -160,6 +160,15 @@ def replay(options: ReplayOptions) -> None:
 def evaluate(options: EvalOptions) -> None:
     """Ask a set of questions of one model or several, and check the answers."""
     from antiphon.cli.evaluate import evaluate as run
+
+    run(options)
+
+
+@app.command()
+@taking(FinetuneOptions)
+def finetune(options: FinetuneOptions) -> None:
+    """Export conversations as examples, and have a vendor train a model with them."""
+    from antiphon.cli.finetune import finetune as run
 
     run(options)
 

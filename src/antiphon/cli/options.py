@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -73,6 +74,42 @@ class EvalOptions:
     from_conversation: Annotated[
         str | None, typer.Option(help="Ask nothing: write the turns of this conversation into the file, as cases.")
     ] = None
+    as_json: AsJson = False
+    config: ConfigFile = None
+    debug: Debug = False
+
+
+class FinetuneAction(StrEnum):
+    """What `antiphon finetune` does."""
+
+    export = "export"
+    start = "start"
+    status = "status"
+    cancel = "cancel"
+    list = "list"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions:
+    """Of `antiphon finetune`."""
+
+    action: Annotated[
+        FinetuneAction,
+        typer.Argument(
+            help="export: write examples; start, status, cancel: a job; list: all jobs.", show_default=False
+        ),
+    ]
+    target: Annotated[
+        str | None, typer.Argument(help="The file of examples, or the id of a job.", show_default=False)
+    ] = None
+    model: Annotated[str | None, typer.Option(help="Which model learns, as provider:model.")] = None
+    provider: Annotated[str, typer.Option(help="Whose jobs, where no model is named.")] = "openai"
+    assistant: Annotated[str | None, typer.Option(help="Only turns that this assistant answered.")] = None
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only turns since this day.")] = None
+    mask: Annotated[bool, typer.Option("--mask", help="Mask personal data and keys.")] = False
+    suffix: Annotated[str | None, typer.Option(help="A part of the new model's name.")] = None
+    epochs: Annotated[int | None, typer.Option(min=1, max=50, help="How often the examples are learned.")] = None
+    watch: Annotated[bool, typer.Option("--watch", help="Tell what the job tells until it is over.")] = False
     as_json: AsJson = False
     config: ConfigFile = None
     debug: Debug = False

@@ -21,6 +21,7 @@ from antiphon.providers.protocols.base import Codec, Decoder
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 
 _LONGEST_LIST = 8 << 20
+_LONGEST_FILE = 256 << 20
 _LONGEST_REFUSAL = 64 << 10
 # RuntimeError is how aiohttp says that a session or connection was closed under it.
 _LOST = (aiohttp.ClientError, OSError, RuntimeError)
@@ -114,6 +115,26 @@ class HttpProvider:
         finally:
             response.close()
 
+    async def call(
+        self, method: str, path: str, payload: bytes | None = None, *, content_type: str = "application/json"
+    ) -> bytes:
+        """A whole answer from below the vendor's address, for what is no answer of a model. Raises `ProviderError`."""
+        deadline = asyncio.get_running_loop().time() + self._timeouts.total
+        response = await self._open(method, path, deadline, payload, {"Content-Type": content_type})
+        if isinstance(response, Error):
+            raise _raised(response)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await read_up_to(response, _LONGEST_FILE)
+        except TimeoutError:
+            raise _raised(self._failures.of("timeout", "a whole answer", retryable=False)) from None
+        except _LOST as error:
+            raise _raised(self._failures.of("interrupted", type(error).__name__)) from None
+        except ValueError:
+            raise _raised(self._failures.of("protocol", f"an answer of more than {_LONGEST_FILE} bytes")) from None
+        finally:
+            response.close()
+
     async def stop(self) -> None:
         """Closes every connection; streams under way end with `Error("interrupted")`."""
         self._stopped = True
@@ -128,7 +149,12 @@ class HttpProvider:
         return msgspec.json.encode(_merged(msgspec.json.decode(payload), self._settings.body))
 
     async def _open(
-        self, method: str, path: str, deadline: float, payload: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        deadline: float,
+        payload: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> aiohttp.ClientResponse | Error:
         """The answer once its head says success; everything else is an `Error`."""
         if self._stopped:
@@ -136,7 +162,7 @@ class HttpProvider:
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._pool().request(
-                    method, f"{self.base_url}/{path}", data=payload, allow_redirects=False
+                    method, f"{self.base_url}/{path}", data=payload, headers=headers, allow_redirects=False
                 )
         except TimeoutError:
             # Not repeated: whoever asked has waited for the whole time already.

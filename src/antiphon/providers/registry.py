@@ -70,6 +70,7 @@ class ProviderRegistry:
         points = entry_points(group=GROUP) if plugged is None else plugged
         self._plugged = {point.name: point for point in points}
         self._made: dict[str, Reliable] = {}
+        self._vendors: dict[str, Provider] = {}
         self._added: dict[str, Provider] = {}
         self._given_up = fallbacks(get_metrics())
         known = {DEMO, *_BUILT_IN, *self._plugged}
@@ -105,10 +106,15 @@ class ProviderRegistry:
     def get(self, name: str) -> Provider:
         """The vendor, repeating what failed before its first word. Raises `ModuleError` for an unknown name."""
         if name not in self._made:
-            made = self._make(name)
+            made = self._vendors[name] = self._make(name)
             limits = Limits(name, self.section(name), made.manner if isinstance(made, Counting) else None)
             self._made[name] = Reliable(Taking(made), self._services, limits=limits)
         return self._made[name]
+
+    def vendor(self, name: str) -> Provider:
+        """The vendor itself, for what is no answer of a model. Raises as `get` does."""
+        self.get(name)
+        return self._vendors[name]
 
     def transcriber(self, name: str, language: str | None = None) -> Provider:
         """The vendor as one that turns a sound into text, see `protocols.transcriptions`; whoever asks stops it. Raises
@@ -152,7 +158,7 @@ class ProviderRegistry:
 
     async def stop(self) -> None:
         """Closes all connections; streams under way end with `Error("interrupted")`."""
-        made, self._made = list(self._made.values()), {}
+        made, self._made, self._vendors = list(self._made.values()), {}, {}
         await asyncio.gather(*(provider.stop() for provider in made))
 
     def _make(self, name: str) -> Provider:

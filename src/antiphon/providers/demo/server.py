@@ -10,7 +10,9 @@ import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from hashlib import blake2s
+from typing import Any
 
+import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
@@ -19,6 +21,7 @@ from antiphon.providers.base import DEMO, Event, ReasoningDelta, TextDelta, Tool
 from antiphon.providers.demo.directives import Fault
 from antiphon.providers.demo.engine import Script, perform
 from antiphon.providers.demo.faults import UNAUTHORIZED, Refusal, invalid, refusal
+from antiphon.providers.demo.jobs import DemoJobs, JobError
 from antiphon.providers.demo.limiting import DemoLimit, Limiter
 from antiphon.providers.demo.pace import Pace, period_of
 from antiphon.providers.demo.wire.anthropic import AnthropicWire
@@ -72,6 +75,7 @@ class DemoServer:
         self._runner: web.AppRunner | None = None
         self._refused: OrderedDict[bytes, int] = OrderedDict()
         self._active = 0
+        self._jobs = DemoJobs()
 
     @property
     def url(self) -> str:
@@ -99,6 +103,8 @@ class DemoServer:
         for path in dict.fromkeys(path for wire in WIRES for path in wire.manner.lists):
             app.router.add_get(path, self._by_protocol(self._models, [w for w in WIRES if path in w.manner.lists]))
         app.on_response_prepare.append(_tell_limits)
+        for (method, path), handler in self._jobs.routes().items():
+            app.router.add_route(method, path, self._job(handler))
         # A client that goes away cancels its handler: a stream nobody reads must not go on.
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
@@ -126,6 +132,22 @@ class DemoServer:
 
         return handle
 
+    def _job(self, answer: Callable[[web.Request], Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        wire = WIRES[0]
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if not self._admits(request, wire):
+                return _refuse(wire, UNAUTHORIZED)
+            try:
+                found = await answer(request)
+            except JobError as error:
+                return _refuse(wire, error.refusal)
+            if isinstance(found, web.Response):
+                return found
+            return web.Response(body=msgspec.json.encode(found), content_type="application/json")
+
+        return handle
+
     async def _models(self, _: web.Request, wire: Wire) -> web.StreamResponse:
         return web.Response(body=wire.models(), content_type="application/json")
 
@@ -135,7 +157,7 @@ class DemoServer:
             asked = wire.read(raw, request.match_info)
         except ValidationError as error:
             return _refuse(wire, invalid(str(error)))
-        if asked.request.model != DEMO:
+        if asked.request.model != DEMO and not self._jobs.serves(asked.request.model):
             message = f"The model `{asked.request.model[:100]}` does not exist. This server has `{DEMO}`."
             return _refuse(wire, invalid(message, 404, "model_not_found"))
         if not self._within_limit(request, wire):
