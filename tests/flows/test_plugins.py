@@ -415,3 +415,69 @@ async def test_a_changed_list_of_plugins_waits_for_a_restart(served: Served, vis
     served.start()
     visitor = await visitors.enter(served.url, client_id="c3")
     assert (await visitor.ask("!echo three"))["text"] == "three..."
+
+
+async def test_what_a_house_has_already_stays_its_own(house: Serving, folder: Path, visitors: Visitors) -> None:
+    """A plugin that brings a name that is taken is out of order, and the others are not."""
+    plugin(
+        folder,
+        "help_too",
+        """
+        def register(self, house):
+            async def run(call): ...
+            house.add_command(Command(name="help", usage="/help", summary="", run=run))
+        """,
+    )
+    plugin(folder, "openai_too", "def register(self, house):\n    house.add_provider('openai', object())")
+    plugin(
+        folder,
+        "twice",
+        """
+        def register(self, house):
+            house.add_assistant(Assistant("same"))
+            house.add_assistant(Assistant("same"))
+        """,
+    )
+    names = ("help_too", "openai_too", "twice")
+    async with house(**switched_on(folder, *names)) as workspace:
+        states = {each.name: each for each in workspace.plugins.states()}
+        assert [states[name].status for name in names] == ["failed"] * 3
+        assert "There is a command /help already" in states["help_too"].detail
+        assert "There is a provider called openai already" in states["openai_too"].detail
+        assert "There is an assistant called same already" in states["twice"].detail
+        visitor = await visitors.enter(workspace.url)
+        assert "/status" in (await visitor.ask("/help"))["text"]
+
+
+async def test_clients_of_the_openai_api_come_past_the_hooks_too(house: Serving, folder: Path) -> None:
+    plugin(
+        folder,
+        "everywhere",
+        """
+        required = frozenset({"message_arrived"})
+
+        async def message_arrived(self, moment, said):
+            if "forbidden" in said.text:
+                raise NotAllowedError("Not in this house.")
+            return said.reworded(said.text.replace("DAMN", "dear me"))
+
+        async def session_resolved(self, moment, conversation):
+            assert moment.person.id == "local"
+            assert conversation.adapter == "openai"
+
+        async def before_model(self, moment, request):
+            *before, last = request.messages
+            return structs.replace(request, messages=(*before, structs.replace(last, text=last.text + " indeed")))
+        """,
+    )
+    async with house(**switched_on(folder, "everywhere")) as workspace, aiohttp.ClientSession() as session:
+
+        async def ask(text: str) -> tuple[int, Any]:
+            body = {"model": workspace.assistants.default.name, "messages": [{"role": "user", "content": text}]}
+            async with session.post(f"{workspace.url}/v1/chat/completions", json=body) as answer:
+                return answer.status, await answer.json()
+
+        status, body = await ask("!echo DAMN")
+        assert (status, body["choices"][0]["message"]["content"]) == (200, "dear me indeed")
+        status, body = await ask("the forbidden")
+        assert (status, body["error"]["message"], body["error"]["code"]) == (403, "Not in this house.", "not_allowed")

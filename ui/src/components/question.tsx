@@ -14,6 +14,11 @@ export function Question({ row }: { row: QuestionRow }) {
           {message.text}
         </div>
       )}
+      {message.parts.map((part) => part.type === "notice" && (
+        <p class="question-note" data-testid="question-notice" data-code={part.code} key={part.code + part.text} dir="auto">
+          {part.text}
+        </p>
+      ))}
       {queued && <p class="question-note">Queued: answered after the current one</p>}
       {note && <p class="question-note">{note}</p>}
     </article>

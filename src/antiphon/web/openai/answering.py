@@ -21,7 +21,9 @@ from antiphon.conversation.generation import Generated, model_of, record_of
 from antiphon.conversation.handler import answer_from
 from antiphon.conversation.keeping import ConversationKeeper, Exchange
 from antiphon.domain import Assignment, Conversation, Person, Target, Turn, TurnRecord, new_id, now
-from antiphon.errors import AntiphonError, ConfigError
+from antiphon.errors import AntiphonError, ConfigError, NotAllowedError
+from antiphon.plugins.hooks import Said
+from antiphon.plugins.running import TurnHooks
 from antiphon.providers.base import (
     ChatMessage,
     Event,
@@ -150,7 +152,13 @@ class Answerer:
             message_id=turn.message_id,
             assistant=assistant.name,
         )
-        prompt = (*instructions, *messages)
+        hooks = self.flow.plugins.of(turn)
+        try:
+            messages = await _heard(hooks, turn, messages)
+            await hooks.session_resolved(turn, conversation, person)
+            prompt = await hooks.context_built(assistant.name, (*instructions, *messages))
+        except NotAllowedError as error:
+            raise RefusedError(ApiError(403, error.public, code=error.code)) from None
         # Nobody comes back to this conversation, so it pays for nothing.
         paid = partial(self.flow.budgets.metered, person_id=person.id, conversation_id=None, adapter=ADAPTER)
         team = Teamwork(
@@ -162,6 +170,9 @@ class Answerer:
         )
         context = team.within(context)
         provider = asked_by(assistant, paid(chain), context, states, self.flow.guardrails)
+        rules = structs.replace(self.flow.rules, people=False)
+        run = Run(assistant, provider, chain.answering.model, prompt, context, asked.wishes, rules=rules)
+        run.hooks = hooks.of_run
         return Answering(
             identity=f"chatcmpl-{turn.id}",
             asked=asked,
@@ -170,17 +181,7 @@ class Answerer:
             choice=choice,
             assignment=assignment,
             chain=chain,
-            run=team.led_by(
-                Run(
-                    assistant,
-                    provider,
-                    chain.answering.model,
-                    prompt,
-                    context,
-                    asked.wishes,
-                    rules=structs.replace(self.flow.rules, people=False),
-                )
-            ),
+            run=team.led_by(run),
             rounds=self.rounds,
             keeper=self.keeper,
         )
@@ -235,6 +236,14 @@ def _check_tools(asked: AskedCompletion, assistant: Assistant) -> None:
         raise invalid(f"There is no tool called {chosen.name[:64]}.", "tool_choice")
     if chosen == "required" and not theirs | own:
         raise invalid("There is no tool that could be called.", "tool_choice")
+
+
+async def _heard(hooks: TurnHooks, turn: Turn, messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+    """The messages with the newest as plugins have it, where that is a person's."""
+    if not hooks.on_arrival or not messages or messages[-1].role != "user":
+        return messages
+    said = await hooks.message_arrived(Said(text=turn.text))
+    return (*messages[:-1], structs.replace(messages[-1], text=said.text))
 
 
 def _passing(asked: AskedCompletion, assistant: Assistant, person: Person) -> Conversation:
