@@ -101,13 +101,14 @@ class Upload(Value, frozen=True):
 
 
 class Person(Value, frozen=True):
-    """One human, with any number of platform accounts."""
+    """One human, with any number of platform accounts. `language` is a tag (BCP 47), None for that of each question."""
 
     id: str
     name: str
     created_at: datetime
     operator: bool = False
     preferred_model: str | None = None
+    language: str | None = None
 
 
 class Conversation(Value, frozen=True):

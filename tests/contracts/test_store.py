@@ -953,6 +953,22 @@ async def test_an_account_is_one_person_and_the_local_one_an_operator(store: Sto
     assert await store.people.get("nobody") is None
 
 
+async def test_a_language_is_kept_and_cleared(store: Store, me: Person) -> None:
+    assert me.language is None
+    await store.people.prefer_language(me.id, "pt-BR")
+    asked = await ask(store, "Hello")
+    await store.people.prefer_language(asked.turn.person_id, "de")
+    parties = await store.inbox.parties(asked.turn)
+    assert parties is not None
+    assert parties[1].language == "de"
+    mine = await store.people.get(me.id)
+    assert mine is not None
+    assert mine.language in {"pt-BR", "de"}
+    await store.people.prefer_language(me.id, None)
+    cleared = await store.people.get(me.id)
+    assert cleared == me
+
+
 async def test_a_preferred_model_is_kept_and_cleared(store: Store, me: Person) -> None:
     await store.people.prefer_model(me.id, "openai:gpt")
     person = await store.people.get(me.id)

@@ -132,3 +132,23 @@ async def test_a_question_that_alone_is_too_long_is_told_so(
         assert "too long for this model" in answer["text"]
         assert len(vendor.bodies) == 1
         assert (await visitor.ask("!echo well"))["text"] == "well"
+
+
+async def test_a_person_is_answered_in_the_language_of_their_choice_everywhere(
+    house: Serving, vendor: Recording, visitors: Visitors
+) -> None:
+    async with house(**of(vendor, "openai")) as workspace:
+        ann = await visitors.enter(workspace.url)
+        assert "the language you write" in (await ann.ask("/language"))["text"]
+        assert (await ann.ask("/language Klingon"))["end"]["status"] == "refused"
+        assert "German (de) from now on" in (await ann.ask("/language german"))["text"]
+        other = await visitors.enter(workspace.url, client_id="c2")
+        await other.ask("!echo hello")
+        assert "**Language**: German (de)" in (await other.ask("/status"))["text"]
+    async with house(**of(vendor, "openai")) as workspace:
+        again = await visitors.enter(workspace.url, client_id="c3")
+        await again.ask("!echo hello")
+        await again.ask("/language auto")
+        await again.ask("!echo hello")
+    told = ["answered in German (de)" in body["messages"][0]["content"] for body in vendor.bodies]
+    assert told == [True, True, False]

@@ -11,6 +11,7 @@ from antiphon.assistants.attachments import references
 from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.estimate import message_size, messages_size, tools_size
 from antiphon.assistants.history import Histories, History, newest
+from antiphon.assistants.languages import wanted
 from antiphon.assistants.prompts import PromptManager, PromptValues
 from antiphon.assistants.summing import given
 from antiphon.assistants.windows import Windows
@@ -58,9 +59,15 @@ class ContextBuilder:
         """The prompt of a turn for `model`; `history` is what came before it, `facts` what is remembered of the person
         and fits. Raises `ConfigError` when the assistant's prompt does not exist."""
         values = PromptValues(
-            assistant=assistant.name, person=person.name, title=conversation.title, today=self._today()
+            assistant=assistant.name,
+            person=person.name,
+            title=conversation.title,
+            today=self._today(),
+            language=person.language,
         )
         instructions = self._prompts.render(assistant.instructions, values)
+        if person.language:
+            instructions = f"{instructions}\n\n{wanted(person.language)}"
         system = ChatMessage(role="system", text=instructions, keep=True)
         question = ChatMessage(role="user", text=turn.text, notes=facts, files=references(turn.attachments), keep=True)
         room = self.windows.room(model, answer=assistant.max_tokens, tools=self._weight_of_tools(assistant))

@@ -9,18 +9,20 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
+from antiphon.assistants.languages import in_words
 from antiphon.errors import ConfigError
 from antiphon.runtime.spelling import did_you_mean
 
-VARIABLES = ("assistant", "person", "title", "date")
-"""What a template may name: the assistant, the person's name, the conversation's title, today's date."""
+VARIABLES = ("assistant", "person", "title", "date", "language")
+"""What a template may name: the assistant, the person's name, the conversation's title, today's date, and the language
+to answer in."""
 
 DEFAULT = "helpful"
 
 _HELPFUL = """\
 You are {assistant}, an assistant that people talk to. You are talking with {person}. Today is {date} (UTC).
 
-Answer in the language of the question. Begin with the answer, then say what supports it; be as short as the \
+Answer in {language}. Begin with the answer, then say what supports it; be as short as the \
 question allows. Use Markdown where it helps reading: lists, tables, code blocks that name their language.
 
 Use a tool when it knows better than you: the time, arithmetic, what was said in earlier conversations, the manual. \
@@ -99,12 +101,14 @@ class PromptValues(Struct, frozen=True, kw_only=True):
     person: str
     title: str
     today: datetime
+    language: str | None = None
 
     def texts(self) -> Mapping[str, str]:
         return {
             "assistant": _one_line(self.assistant),
             "person": _one_line(self.person) or "somebody who gave no name",
             "title": _one_line(self.title),
+            "language": in_words(self.language) if self.language else "the language of the question",
             "date": f"{self.today:%A}, {self.today.day} {self.today:%B %Y}",
         }
 

@@ -80,6 +80,7 @@ class CommandOutcome(Struct, frozen=True, kw_only=True):
     text: str
     model: str | None = None
     preferred_model: str | None = None
+    language: str | None = None
     reset_context: bool = False
     refused: bool = False
 

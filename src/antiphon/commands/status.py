@@ -1,5 +1,6 @@
 """`/status`: how the house is doing."""
 
+from antiphon.assistants.languages import in_words
 from antiphon.commands.base import Command, CommandCall, CommandOutcome
 
 
@@ -8,6 +9,7 @@ async def run(call: CommandCall) -> CommandOutcome:
     facts = {
         "Assistant": call.conversation.assistant,
         "Model": f"`{model}` (chosen by: {chosen_by})",
+        **({"Language": in_words(call.person.language)} if call.person.language else {}),
         **await call.house.status(),
     }
     return CommandOutcome(text="\n".join(f"- **{label}**: {value}" for label, value in facts.items()))

@@ -80,6 +80,8 @@ class SessionManager:
             await self.update(session.conversation.id, model=outcome.model, reset_context=outcome.reset_context)
         if outcome.preferred_model is not None:
             await self.prefer_model(session.person.id, outcome.preferred_model or None)
+        if outcome.language is not None:
+            await self.prefer_language(session.person.id, outcome.language or None)
 
     async def update(
         self, conversation_id: str, *, title: str | None = None, model: str | None = None, reset_context: bool = False
@@ -99,6 +101,11 @@ class SessionManager:
         """As `PeopleStore.prefer_model`."""
         async with self._mirror.changing(_person(person_id)):
             await self._store.people.prefer_model(person_id, model)
+
+    async def prefer_language(self, person_id: str, language: str | None) -> None:
+        """As `PeopleStore.prefer_language`."""
+        async with self._mirror.changing(_person(person_id)):
+            await self._store.people.prefer_language(person_id, language)
 
 
 def _conversation(conversation_id: str) -> str:

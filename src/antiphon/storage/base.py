@@ -266,6 +266,8 @@ class PeopleStore(Protocol):
 
     async def prefer_model(self, person_id: str, model: str | None) -> None: ...
 
+    async def prefer_language(self, person_id: str, language: str | None) -> None: ...
+
 
 class StateStore(Protocol):
     """What assistants keep of a conversation, as text under a name; it goes with the conversation."""

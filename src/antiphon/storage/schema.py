@@ -38,6 +38,7 @@ people = Table(
     Column("operator", Boolean, nullable=False),
     Column("preferred_model", Text),
     Column("created_at", BigInteger, nullable=False),
+    Column("language", Text),
 )
 
 accounts = Table(

@@ -145,6 +145,16 @@ async def test_a_small_window_counts_and_leaves_room_for_tools_and_answer(house:
     assert len(await house.prompt(last, tooled)) == 42
 
 
+async def test_the_language_that_a_person_wants_is_told_with_the_instructions(house: House) -> None:
+    asked = await house.says("Hello")
+    await house.store.people.prefer_language(asked.turn.person_id, "pt-BR")
+    told = "The person wants to be answered in Portuguese (pt-BR), whatever the language of the question is."
+    assert (await house.prompt(asked, GUIDE))[0].text == f"Be kind.\n\n{told}"
+    assert "Answer in Portuguese (pt-BR). Begin" in (await house.prompt(asked, Assistant("guide")))[0].text
+    await house.store.people.prefer_language(asked.turn.person_id, None)
+    assert "Answer in the language of the question. Begin" in (await house.prompt(asked, Assistant("guide")))[0].text
+
+
 async def look(where: str) -> str:
     """Looks somewhere."""
     return where

@@ -22,7 +22,9 @@ def values(**changes: Any) -> PromptValues:
 def test_every_variable_can_be_used_and_braces_can_be_meant() -> None:
     prompts = PromptManager()
     prompt = prompts.register("all", " ".join(f"{{{name}}}" for name in VARIABLES) + " {{date}}")
-    assert prompts.render(prompt, values()) == "guide Ada Engines Sunday, 1 March 2026 {date}"
+    rendered = "guide Ada Engines Sunday, 1 March 2026"
+    assert prompts.render(prompt, values()) == f"{rendered} the language of the question {{date}}"
+    assert prompts.render(prompt, values(language="de")) == f"{rendered} German (de) {{date}}"
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def test_every_variable_can_be_used_and_braces_can_be_meant() -> None:
         ("{person!r}", "{person!r}"),
         ("{date:%Y}", "{date:%Y}"),
         ("{}", "no variable"),
-        ("{0}", "There is assistant, person, title, date."),
+        ("{0}", "There is assistant, person, title, date, language."),
         ("{person", "for braces that are meant"),
         ("}", "for braces that are meant"),
     ],

@@ -379,3 +379,9 @@ CREATE TABLE summaries (
 );
 
 UPDATE alembic_version SET version_num='0010' WHERE alembic_version.version_num = '0009';
+
+-- Running upgrade 0010 -> 0011
+
+ALTER TABLE people ADD COLUMN language TEXT;
+
+UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num = '0010';

@@ -106,7 +106,7 @@ WHERE inbox.adapter = $1::VARCHAR AND inbox.place = $2::VARCHAR AND inbox.key = 
 
 -- name: sender_and_turn
 -- parameters: adapter place key account
-SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, messages.attachments, inbox.state, inbox.node
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, people.language, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, messages.attachments, inbox.state, inbox.node
 FROM accounts JOIN people ON people.id = accounts.person_id LEFT OUTER JOIN inbox ON inbox.adapter = $1::VARCHAR AND inbox.place = $2::VARCHAR AND inbox.key = $3::VARCHAR LEFT OUTER JOIN messages ON messages.id = inbox.message_id
 WHERE accounts.adapter = $1::VARCHAR AND accounts.account = $4::VARCHAR
 
@@ -235,8 +235,8 @@ FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.state IN ('pending', 'sending') AND inbox.node = $2::VARCHAR) AS anon_1) RETURNING inbox.id
 
 -- name: person_add
--- parameters: id name operator preferred_model created_at
-INSERT INTO people (id, name, operator, preferred_model, created_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BOOLEAN, $4::VARCHAR, $5::BIGINT)
+-- parameters: id name operator preferred_model created_at language
+INSERT INTO people (id, name, operator, preferred_model, created_at, language) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BOOLEAN, $4::VARCHAR, $5::BIGINT, $6::VARCHAR)
 
 -- name: account_add
 -- parameters: adapter account person_id created_at
@@ -244,15 +244,19 @@ INSERT INTO accounts (adapter, account, person_id, created_at) VALUES ($1::VARCH
 
 -- name: person_by_id
 -- parameters: id
-SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, people.language
 FROM people
 WHERE people.id = $1::VARCHAR
 
 -- name: person_by_account
 -- parameters: adapter account
-SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, people.language
 FROM people JOIN accounts ON accounts.person_id = people.id
 WHERE accounts.adapter = $1::VARCHAR AND accounts.account = $2::VARCHAR
+
+-- name: person_speak
+-- parameters: new_language id
+UPDATE people SET language=$1::VARCHAR WHERE people.id = $2::VARCHAR
 
 -- name: person_prefer
 -- parameters: new_model id

@@ -150,7 +150,7 @@ def _sender_and_turn(message: ChannelMessage) -> Unit[tuple[Person | None, Turn 
     key = {"adapter": message.adapter, "place": message.place, "key": message.key}
     row = yield from one("sender_and_turn", account=message.account, **key)
     if row is not None:
-        return person_of(row), None if row[5] is None else turn_of(row[5:]), row[-1] or ""
+        return person_of(row), None if row[6] is None else turn_of(row[6:]), row[-1] or ""
     known = yield from one("turn_by_key", **key)
     return None, turn_of(known) if known else None, known[-1] if known else ""
 

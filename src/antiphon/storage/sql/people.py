@@ -24,6 +24,9 @@ class SqlPeople:
     async def prefer_model(self, person_id: str, model: str | None) -> None:
         await self._database.write(run, "person_prefer", id=person_id, new_model=model)
 
+    async def prefer_language(self, person_id: str, language: str | None) -> None:
+        await self._database.write(run, "person_speak", id=person_id, new_language=language)
+
 
 def _get(person_id: str) -> Unit[Person | None]:
     row = yield from one("person_by_id", id=person_id)
@@ -45,7 +48,14 @@ def known_person(adapter: str, account: str, name: str) -> Unit[Person]:
     created_at = micros(person.created_at)
     yield (
         "person_add",
-        {"id": person.id, "name": person.name, "operator": local, "preferred_model": None, "created_at": created_at},
+        {
+            "id": person.id,
+            "name": person.name,
+            "operator": local,
+            "preferred_model": None,
+            "created_at": created_at,
+            "language": None,
+        },
     )
     yield (
         "account_add",

@@ -233,7 +233,14 @@ def delivery_of(row: Row) -> Delivery:
 
 
 def person_of(row: Row) -> Person:
-    return Person(id=row[0], name=row[1], created_at=moment(row[2]), operator=bool(row[3]), preferred_model=row[4])
+    return Person(
+        id=row[0],
+        name=row[1],
+        created_at=moment(row[2]),
+        operator=bool(row[3]),
+        preferred_model=row[4],
+        language=row[5],
+    )
 
 
 def file_of(row: Row) -> KeptFile:

@@ -58,7 +58,7 @@ _MESSAGE = columns(
     messages,
     "id conversation_id position ticket role text turn_id status created_at parts person in_context attachments",
 )
-_PERSON = columns(people, "id name created_at operator preferred_model")
+_PERSON = columns(people, "id name created_at operator preferred_model language")
 
 # --- conversations ------------------------------------------------------------------------------------------------
 
@@ -313,6 +313,7 @@ PERSON_BY_ACCOUNT = (
     .join(accounts, accounts.c.person_id == people.c.id)
     .where(accounts.c.adapter == text_of("adapter"), accounts.c.account == text_of("account"))
 )
+PERSON_SPEAK = update(people).where(people.c.id == text_of("id")).values(language=text_of("new_language"))
 PERSON_PREFER = update(people).where(people.c.id == text_of("id")).values(preferred_model=text_of("new_model"))
 
 STATE_GET = select(states.c.data).where(

@@ -10,7 +10,7 @@ CREATE TABLE people (
     name TEXT NOT NULL,
     operator BOOLEAN NOT NULL,
     preferred_model TEXT,
-    created_at BIGINT NOT NULL,
+    created_at BIGINT NOT NULL, language TEXT,
     PRIMARY KEY (id)
 );
 
@@ -312,4 +312,4 @@ CREATE TABLE summaries (
 )
  WITHOUT ROWID;
 
-INSERT INTO alembic_version VALUES ('0010');
+INSERT INTO alembic_version VALUES ('0011');

@@ -86,7 +86,7 @@ FROM inbox JOIN messages ON messages.id = inbox.message_id
 WHERE inbox.adapter = :adapter AND inbox.place = :place AND inbox."key" = :key
 
 -- name: sender_and_turn
-SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, messages.attachments, inbox.state, inbox.node
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, people.language, inbox.id AS id_1, inbox.conversation_id, inbox.message_id, inbox.ticket, inbox.person_id, messages.text, inbox.adapter, inbox.place, inbox.thread, inbox.reply_to, inbox.created_at AS created_at_1, messages.attachments, inbox.state, inbox.node
 FROM accounts JOIN people ON people.id = accounts.person_id LEFT OUTER JOIN inbox ON inbox.adapter = :adapter AND inbox.place = :place AND inbox."key" = :key LEFT OUTER JOIN messages ON messages.id = inbox.message_id
 WHERE accounts.adapter = :adapter AND accounts.account = :account
 
@@ -194,20 +194,23 @@ FROM outbox JOIN inbox ON inbox.id = outbox.turn_id
 WHERE outbox.state IN ('pending', 'sending') AND inbox.node = :gone) AS anon_1) RETURNING id
 
 -- name: person_add
-INSERT INTO people (id, name, operator, preferred_model, created_at) VALUES (:id, :name, :operator, :preferred_model, :created_at)
+INSERT INTO people (id, name, operator, preferred_model, created_at, language) VALUES (:id, :name, :operator, :preferred_model, :created_at, :language)
 
 -- name: account_add
 INSERT INTO accounts (adapter, account, person_id, created_at) VALUES (:adapter, :account, :person_id, :created_at)
 
 -- name: person_by_id
-SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, people.language
 FROM people
 WHERE people.id = :id
 
 -- name: person_by_account
-SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, people.language
 FROM people JOIN accounts ON accounts.person_id = people.id
 WHERE accounts.adapter = :adapter AND accounts.account = :account
+
+-- name: person_speak
+UPDATE people SET language=:new_language WHERE people.id = :id
 
 -- name: person_prefer
 UPDATE people SET preferred_model=:new_model WHERE people.id = :id
