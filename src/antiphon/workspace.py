@@ -14,7 +14,7 @@ from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.context import ContextBuilder
-from antiphon.assistants.directory import Directory, built_in, chosen
+from antiphon.assistants.directory import Directory, built_in, house_tools
 from antiphon.assistants.equipment import Equipment
 from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.factory import configured
@@ -23,7 +23,6 @@ from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.memory.memory import open_memory
 from antiphon.assistants.private import of_the_house
 from antiphon.assistants.prompts import PromptManager
-from antiphon.assistants.tools import OF_ASSISTANTS
 from antiphon.commands.base import Judging, all_commands
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.history import ConversationHistory
@@ -320,6 +319,7 @@ class Workspace:
             Budgets: self._flow.budgets,
             Judging: self._flow.feedback,
             WebReader: Fetcher(self.config.tools.web_fetch),
+            **self._flow.offered(lambda: self.models.default),
         }
         house = (self.metrics, self.health, self.profiler, self.monitoring, self.pubsub, self.phoenix, self.cache)
         flow = (self.providers, self.prompts, self.assistants, self.experiments, self.sessions, self.router)
@@ -369,7 +369,7 @@ class Workspace:
 
     async def _start_assistants(self) -> None:
         self.assistants.check(self.prompts, self.services, self.providers.resolve)
-        self._equipment.check_demands((*self.tools.names(), *(each.name for each in OF_ASSISTANTS)))
+        self._equipment.check_demands(self.tools.names())
         self.experiments.check()
         self.models.check()
         await self.assistants.start(self.services)
@@ -389,6 +389,4 @@ class Workspace:
             self._built_in = self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
 
     def _built_in_tools(self) -> list[AnyTool]:
-        offered = [*map(self.tools.get, self.tools.names()), *OF_ASSISTANTS]
-        outward = () if self.config.tools.web_fetch.enabled else (self.tools.get("web_fetch"),)
-        return chosen(self.config.assistants.tools, offered, unasked=outward)
+        return house_tools(self.tools, self.config.assistants.tools, web=self.config.tools.web_fetch.enabled)

@@ -11,7 +11,7 @@ from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.output import AnswerForm
 from antiphon.assistants.prompts import Instructions, Prompt
 from antiphon.assistants.strategies import ResponseStrategy, strategy_of
-from antiphon.assistants.teams import ask_tool
+from antiphon.assistants.teams import ask_tool, hand_over_tool
 from antiphon.errors import ConfigError
 from antiphon.providers.base import ToolSpec
 from antiphon.runtime.spelling import did_you_mean
@@ -41,6 +41,8 @@ class AssistantOptions(TypedDict, total=False):
     """What it can do, in words by which programs find it."""
     team: Sequence["Assistant"]
     """Assistants that this one may ask, each by a tool of its own."""
+    hands_over_to: Sequence[str]
+    """Names of assistants of the house to which it may give a conversation, by the tool `hand_over`."""
     output: Any
     """The form of its answers, for programs: a pydantic model or a JSON Schema."""
 
@@ -71,6 +73,7 @@ class Assistant:
     strategy: ResponseStrategy | None
     capabilities: tuple[str, ...]
     team: "tuple[Assistant, ...]"
+    hands_over_to: tuple[str, ...]
     guardrails: tuple[Guardrail, ...]
     output: AnswerForm | None
     events: Events
@@ -89,7 +92,8 @@ class Assistant:
         models = (model,) if isinstance(model, str) else tuple(model or ())
         _check(name, models, options)
         team = tuple(options.get("team", ()))
-        by_name = _named(name, (*tools, *map(ask_tool, team)))
+        others = tuple(options.get("hands_over_to", ()))
+        by_name = _named(name, (*tools, *map(ask_tool, team), *([hand_over_tool(others)] if others else [])))
         values = {
             "name": name,
             "instructions": instructions or Prompt(),
@@ -104,6 +108,7 @@ class Assistant:
             "strategy": strategy_of(options.get("strategy"), name),
             "capabilities": tuple(options.get("capabilities", ())),
             "team": team,
+            "hands_over_to": others,
             "guardrails": tuple(options.get("guardrails", ())),
             "output": None if options.get("output") is None else AnswerForm(options["output"]),
             "events": Events(name),

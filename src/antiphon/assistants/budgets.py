@@ -76,6 +76,10 @@ class Budgets:
         payers = [self._payer(scope, owner) for scope, owner in owners.items() if owner is not None]
         return Metered(chain, self, payers)
 
+    def of_the_house(self, chain: Chain) -> "Metered":
+        """The provider of what is asked in nobody's turn."""
+        return Metered(chain, self, [self._payer("house", "")])
+
     def limit(self, scope: Scope) -> DayBudget:
         limits: dict[Scope, DayBudget] = {
             "person": self.settings.person,

@@ -30,6 +30,7 @@ class AssistantSection(BaseModel):
     max_tokens: int | None = None
     max_steps: int | None = None
     strategy: str = Field("plain", description="plain, formal or brief.")
+    hands_over_to: tuple[str, ...] = Field((), description="Assistants to which it may give a conversation.")
     options: dict[str, Any] = Field({}, description="What its own factory wants to know besides.")
 
 

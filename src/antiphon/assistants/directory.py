@@ -9,11 +9,14 @@ from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.dialogue import AssistantReply, Dialogue
 from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.state import StatesInMemory, TurnStates
+from antiphon.assistants.tools import OF_ASSISTANTS
 from antiphon.assistants.turn import TurnServices
 from antiphon.errors import ConfigError
-from antiphon.providers.base import DEMO
+from antiphon.providers.base import DEMO, Provider
+from antiphon.providers.chain import Chain
 from antiphon.providers.registry import ProviderRegistry
-from antiphon.runtime.base import Services
+from antiphon.runtime.base import Injected, Services
+from antiphon.runtime.registry import Registry
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.search.lexical import LexicalIndex
 
@@ -70,6 +73,8 @@ class Directory:
             prompts.check(assistant.instructions)
             for item in assistant.tools:
                 item.check(of_a_turn)
+            for name in assistant.hands_over_to:
+                self.get(name)
             for model in filter(None, (assistant.model, *assistant.fallbacks)):
                 resolve(model)
 
@@ -102,7 +107,7 @@ def _with_teams(assistants: Iterable[Assistant]) -> Iterator[Assistant]:
         yield from _with_teams(assistant.team)
 
 
-class AIService:
+class AIService(Injected):
     """Assistants for programs: registered, found by what they can do, and given tasks.
 
         service = AIService()
@@ -110,7 +115,8 @@ class AIService:
         reply = await service.process("How long do eggs take?", capability="recipes")
 
     `directory` holds the assistants, `providers` their models; an assistant that names none is answered for by
-    `default_model`. `services` is what tools may ask for.
+    `default_model`. `services` is what tools may ask for, `paid` a model as somebody pays for it. In a house it is a
+    service itself, and the house pays.
     """
 
     def __init__(
@@ -119,7 +125,10 @@ class AIService:
         providers: ProviderRegistry | None = None,
         default_model: Callable[[], str] = lambda: DEMO,
         services: Services | None = None,
+        *,
+        paid: Callable[[Chain], Provider] = lambda chain: chain,
     ) -> None:
+        self._paid = paid
         self.assistants = Directory() if directory is None else directory
         self._providers = ProviderRegistry() if providers is None else providers
         self._default_model = default_model
@@ -156,7 +165,7 @@ class AIService:
         """A conversation with it, by its model; `Dialogue.hand_over` gives it to another one."""
         models = (assistant.model or self._default_model(), *assistant.fallbacks)
         chain = self._providers.chain(models)
-        return Dialogue(assistant, chain, chain.answering.model, services=self._services)
+        return Dialogue(assistant, self._paid(chain), chain.answering.model, services=self._services)
 
     async def process(self, task: str, *, capability: str | None = None) -> AssistantReply:
         """The answer of whoever fits the task best."""
@@ -183,6 +192,13 @@ def chosen(
             hint = did_you_mean(name, known, f"There is: {', '.join(known)}.")
             raise ConfigError(f"assistants.tools names {name!r}, which is no tool.{hint}")
     return [known[name] for name in names]
+
+
+def house_tools(registry: Registry[AnyTool], names: Sequence[str] | None, *, web: bool) -> list[AnyTool]:
+    """The tools of the built-in assistant: those that are called `names`, else all that send nothing outside, and with
+    `web` the one that reads pages. Raises `ConfigError` with the nearest name."""
+    offered = [*map(registry.get, registry.names()), *OF_ASSISTANTS]
+    return chosen(names, offered, unasked=() if web else (registry.get("web_fetch"),))
 
 
 def built_in(settings: AssistantSettings, tools: Sequence[AnyTool | Callable[..., Any]]) -> Assistant:

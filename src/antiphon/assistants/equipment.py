@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from antiphon.assistants.approvals import unknown_demands
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.directory import Directory
+from antiphon.assistants.tools import OF_ASSISTANTS
 from antiphon.errors import ConfigError
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools.mcp.config import McpSettings
@@ -40,7 +41,7 @@ class Equipment:
     def check_demands(self, others: Iterable[str]) -> None:
         """Raises `ConfigError` for a demand on what is no tool of an assistant and none of `others`. What may still
         come with a server is told in the log when its tools are there."""
-        known = {*self._directory.tool_names(), *others}
+        known = {*self._directory.tool_names(), *others, *(each.name for each in OF_ASSISTANTS)}
         servers = [tool_name(name, "") for name in self._settings.servers]
         if problems := [*unknown_demands(self._demands, known, not_here_yet=servers)]:
             raise ConfigError(" ".join(problems))

@@ -29,6 +29,7 @@ class AssistantFactory:
             tools=[self.find_tool(name) for name in config.tools],
             description=config.description,
             strategy=config.strategy,
+            hands_over_to=config.hands_over_to,
             **{name: value for name, value in options.items() if value is not None},
         )
 

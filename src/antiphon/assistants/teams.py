@@ -1,11 +1,13 @@
-"""A lead has one tool for each member of its team, by which it asks that assistant."""
+"""A lead has one tool for each member of its team, by which it asks that assistant, and one to hand over."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from antiphon.assistants.base import Agent
-from antiphon.errors import ToolError
+from antiphon.errors import AntiphonError, ToolError
 from antiphon.runtime.base import TurnValue
-from antiphon.tools.base import Tool, tool
+from antiphon.runtime.spelling import did_you_mean
+from antiphon.tools.base import Tool, ToolContext, tool
 
 LIMIT_SECONDS = 300.0
 """How long a member may take for its answer."""
@@ -17,6 +19,34 @@ class Colleagues(TurnValue):
     async def ask(self, member: Agent, task: str) -> str:  # noqa: ARG002 - who works in a turn reads it
         """The member's answer. Raises `ToolError` saying why there is none."""
         raise ToolError(f"{member.name} can only be asked in a turn.")
+
+
+class Handover(Protocol):
+    """Lets another assistant answer in a conversation. Bound by the workspace."""
+
+    async def hand_over(self, conversation_id: str, to: str) -> None:
+        """From the next turn on. Raises `ConfigError` for an assistant that does not exist, `NotFoundError` for a
+        conversation that is not kept."""
+        ...
+
+
+def hand_over_tool(names: Sequence[str]) -> Tool[..., Any]:
+    """The tool by which an assistant gives its conversation to one of these."""
+
+    async def hand_over(to: str, handover: Handover, context: ToolContext) -> str:
+        if to not in names:
+            raise ToolError(f"{to!r} cannot take over.{did_you_mean(to, names, f'There is: {known}.')}")
+        try:
+            await handover.hand_over(context.conversation_id, to)
+        except AntiphonError as error:
+            raise ToolError(error.public) from error
+        return f"From their next message on {to} answers, and knows what was said. Tell them so."
+
+    known = ", ".join(names)
+    return tool(
+        description=f"Let another assistant answer from the person's next message on. `to` is one of: {known}.",
+        timeout=10,
+    )(hand_over)
 
 
 def ask_tool(member: Agent) -> Tool[..., Any]:

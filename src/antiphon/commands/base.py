@@ -81,6 +81,7 @@ class CommandOutcome(Struct, frozen=True, kw_only=True):
     model: str | None = None
     preferred_model: str | None = None
     language: str | None = None
+    assistant: str | None = None
     reset_context: bool = False
     refused: bool = False
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from antiphon.assistants.approvals import ApprovalRules
 from antiphon.assistants.attachments import AttachedFiles
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.compaction import Compaction
 from antiphon.assistants.context import ContextBuilder
-from antiphon.assistants.directory import Directory
+from antiphon.assistants.directory import AIService, Directory
 from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.selector import ModelSelector
+from antiphon.assistants.teams import Handover
 from antiphon.assistants.trial import Trials
 from antiphon.commands.base import Commands
 from antiphon.conversation.approvals import Approvals
@@ -21,6 +23,7 @@ from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.entrance import MessageEntrance
 from antiphon.conversation.feedback import AnswerFeedback
 from antiphon.conversation.generation import Generation
+from antiphon.conversation.handing import ConversationHandover
 from antiphon.conversation.handler import MessageHandler
 from antiphon.conversation.hearing import Hearing
 from antiphon.conversation.history import ConversationHistory
@@ -91,6 +94,11 @@ class Flow:
     def feedback(self) -> AnswerFeedback:
         """What people say of answers."""
         return AnswerFeedback(self.store.feedback, self.live)
+
+    def offered(self, default_model: Callable[[], str]) -> Mapping[Any, object]:
+        """What programs, tools and commands may ask of it, by type."""
+        asked = AIService(self.assistants, self.providers, default_model, self.services, paid=self.budgets.of_the_house)
+        return {AIService: asked, Handover: ConversationHandover(self.assistants, self.sessions, self.live)}
 
     def keeper(self, history: ConversationHistory, metrics: Metrics) -> ConversationKeeper:
         """Who keeps conversations that took place elsewhere."""

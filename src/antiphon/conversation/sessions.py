@@ -76,20 +76,31 @@ class SessionManager:
 
     async def change(self, session: Session, outcome: CommandOutcome) -> None:
         """Carries out what a command asks for."""
-        if outcome.model is not None or outcome.reset_context:
-            await self.update(session.conversation.id, model=outcome.model, reset_context=outcome.reset_context)
+        if outcome.model is not None or outcome.assistant is not None or outcome.reset_context:
+            await self.update(
+                session.conversation.id,
+                model=outcome.model,
+                assistant=outcome.assistant,
+                reset_context=outcome.reset_context,
+            )
         if outcome.preferred_model is not None:
             await self.prefer_model(session.person.id, outcome.preferred_model or None)
         if outcome.language is not None:
             await self.prefer_language(session.person.id, outcome.language or None)
 
     async def update(
-        self, conversation_id: str, *, title: str | None = None, model: str | None = None, reset_context: bool = False
+        self,
+        conversation_id: str,
+        *,
+        title: str | None = None,
+        model: str | None = None,
+        assistant: str | None = None,
+        reset_context: bool = False,
     ) -> Conversation | None:
         """As `ConversationStore.update`."""
         async with self._mirror.changing(_conversation(conversation_id)):
             return await self._store.conversations.update(
-                conversation_id, title=title, model=model, reset_context=reset_context
+                conversation_id, title=title, model=model, assistant=assistant, reset_context=reset_context
             )
 
     async def delete(self, conversation_id: str) -> bool:

@@ -73,7 +73,11 @@ class Repository(Protocol):
     async def exists(self, key: str) -> bool: ...
 
 
-class TurnValue:
+class Injected:
+    """A class of which tools are given an instance where they ask for it, as for a Protocol; models never see that."""
+
+
+class TurnValue(Injected):
     """Base of what belongs to a turn. A tool's parameter of such a type is filled in by the turn; a model never sees
     it."""
 

@@ -155,7 +155,13 @@ class ConversationStore(Protocol):
     async def get(self, conversation_id: str) -> Conversation | None: ...
 
     async def update(
-        self, conversation_id: str, *, title: str | None = None, model: str | None = None, reset_context: bool = False
+        self,
+        conversation_id: str,
+        *,
+        title: str | None = None,
+        model: str | None = None,
+        assistant: str | None = None,
+        reset_context: bool = False,
     ) -> Conversation | None:
         """Changes what is given (`model=""` clears the override); returns the new state, None when it is unknown.
 

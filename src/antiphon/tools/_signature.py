@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from antiphon.errors import ConfigError, ToolError
-from antiphon.runtime.base import TurnValue
+from antiphon.runtime.base import Injected
 
 _SECTION = re.compile(r"^(args|arguments|parameters|returns?|yields?|raises|examples?|notes?)\s*:\s*$", re.IGNORECASE)
 _GOOGLE = re.compile(r"^(?P<name>\w+)\s*(?:\([^)]*\))?\s*:\s*(?P<text>.*)$")
@@ -107,7 +107,7 @@ class Signature:
         return {
             name: hint
             for name, hint in self._types.items()
-            if isinstance(hint, type) and (getattr(hint, "_is_protocol", False) or issubclass(hint, TurnValue))
+            if isinstance(hint, type) and (getattr(hint, "_is_protocol", False) or issubclass(hint, Injected))
         }
 
     @cached_property

@@ -138,7 +138,14 @@ class Edge:
         channels: Mapping[str, Callable[[], Channel]] = {
             "conversation:new": lambda: NewConversationChannel(self.history, self.flow.assistants),
             "conversation:*": lambda: recall.watched(
-                ConversationChannel(self.history, self.router, self.approvals, self.flow.feedback, self.adapter)
+                ConversationChannel(
+                    self.history,
+                    self.router,
+                    self.approvals,
+                    self.flow.feedback,
+                    self.adapter,
+                    self.flow.assistants,
+                )
             ),
             "conversations": lambda: recall.watched(ConversationsChannel(self.history)),
             TOPIC: lambda: AdminChannel(feed),

@@ -24,8 +24,8 @@ WHERE conversations.person_id = $1::VARCHAR AND conversations.updated_at < $2::B
  LIMIT $3::BIGINT OFFSET 0
 
 -- name: conversation_change
--- parameters: new_title new_model reset id
-UPDATE conversations SET title=coalesce($1::VARCHAR, conversations.title), model=CASE WHEN ($2::VARCHAR IS NULL) THEN conversations.model WHEN ($2::VARCHAR = '') THEN NULL ELSE $2::VARCHAR END, context_from=CASE WHEN ($3::BOOLEAN = true) THEN conversations.last_position + 1 ELSE conversations.context_from END WHERE conversations.id = $4::VARCHAR RETURNING conversations.id, conversations.title, conversations.assistant, conversations.created_at, conversations.updated_at, conversations.person_id, conversations.adapter, conversations.place, conversations.model, conversations.context_from
+-- parameters: new_title new_assistant new_model reset id
+UPDATE conversations SET title=coalesce($1::VARCHAR, conversations.title), assistant=coalesce($2::VARCHAR, conversations.assistant), model=CASE WHEN ($3::VARCHAR IS NULL) THEN conversations.model WHEN ($3::VARCHAR = '') THEN NULL ELSE $3::VARCHAR END, context_from=CASE WHEN ($4::BOOLEAN = true) THEN conversations.last_position + 1 ELSE conversations.context_from END WHERE conversations.id = $5::VARCHAR RETURNING conversations.id, conversations.title, conversations.assistant, conversations.created_at, conversations.updated_at, conversations.person_id, conversations.adapter, conversations.place, conversations.model, conversations.context_from
 
 -- name: conversation_grow
 -- parameters: new_title at id

@@ -1,5 +1,6 @@
 """Conversations and their messages."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -29,9 +30,18 @@ class SqlConversations:
         return await self._database.read(_get, conversation_id)
 
     async def update(
-        self, conversation_id: str, *, title: str | None = None, model: str | None = None, reset_context: bool = False
+        self,
+        conversation_id: str,
+        *,
+        title: str | None = None,
+        model: str | None = None,
+        assistant: str | None = None,
+        reset_context: bool = False,
     ) -> Conversation | None:
-        return await self._database.write(_update, conversation_id, title, model, reset_context)
+        changes = {"new_title": None if title is None else storable(title), "new_model": model}
+        return await self._database.write(
+            _update, conversation_id, changes | {"new_assistant": assistant, "reset": reset_context}
+        )
 
     async def delete(self, conversation_id: str) -> bool:
         return await self._database.write(_delete, conversation_id)
@@ -81,14 +91,8 @@ def _list(person_id: str, limit: int, before: datetime | None) -> Unit[list[Conv
     return [conversation_of(row) for row in rows]
 
 
-def _update(conversation_id: str, title: str | None, model: str | None, reset: bool) -> Unit[Conversation | None]:
-    row = yield from one(
-        "conversation_change",
-        id=conversation_id,
-        new_title=None if title is None else storable(title),
-        new_model=model,
-        reset=reset,
-    )
+def _update(conversation_id: str, changes: Mapping[str, object]) -> Unit[Conversation | None]:
+    row = yield from one("conversation_change", id=conversation_id, **changes)
     return conversation_of(row) if row else None
 
 

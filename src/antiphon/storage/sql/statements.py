@@ -79,6 +79,7 @@ CONVERSATION_CHANGE = (
     .where(conversations.c.id == text_of("id"))
     .values(
         title=func.coalesce(text_of("new_title"), conversations.c.title),
+        assistant=func.coalesce(text_of("new_assistant"), conversations.c.assistant),
         model=case(
             (text_of("new_model").is_(None), conversations.c.model),
             (text_of("new_model") == word(""), null()),

@@ -28,7 +28,9 @@ class ConversationChannel(RecalledChannel):
         approvals: Approvals,
         feedback: AnswerFeedback,
         adapter: WebAdapter,
+        assistants: Directory,
     ) -> None:
+        self._assistants = assistants
         self._history = history
         self._router = router
         self._approvals = approvals
@@ -76,10 +78,11 @@ class ConversationChannel(RecalledChannel):
             client_id = fields.get("client_id")
             if client_id is not None and not (isinstance(client_id, str) and 0 < len(client_id) <= 200):
                 raise ValidationError("`client_id` must be a text of 1 to 200 characters.")
-            account = {"place": self._conversation_id, "account": LOCAL_ACCOUNT[1], "sender": self._person.name}
-            receipt = await self._router.deliver(
-                self._adapter.parse_message({**fields, **account, "key": client_id or new_id()})
-            )
+            return await self._deliver(fields, client_id or new_id())
+
+    async def _deliver(self, fields: dict[str, Any], key: str) -> dict[str, Any]:
+        account = {"place": self._conversation_id, "account": LOCAL_ACCOUNT[1], "sender": self._person.name}
+        receipt = await self._router.deliver(self._adapter.parse_message({**fields, **account, "key": key}))
         return {"message_id": receipt.message_id, "turn_id": receipt.turn_id}
 
     @Channel.on("cancel")
@@ -126,6 +129,16 @@ class ConversationChannel(RecalledChannel):
             here = self._conversation_id
             message = await self._feedback.judge(self._person, which, verdict, comment=comment, conversation_id=here)
         return {"feedback": show_message(message)["feedback"]}
+
+    @Channel.on("handoff")
+    async def hand_over(self, payload: Any, socket: Socket) -> dict[str, Any]:
+        """`{to}`: the assistant who answers from the next message on. It is a message, so that it has its place among
+        the others and in the record."""
+        to = _fields(payload).get("to")
+        with _spoken():
+            if not isinstance(to, str):
+                raise ValidationError("`to` must be the name of an assistant.")
+            return await self._deliver({"text": f"/assistant {self._assistants.get(to).name}"}, new_id())
 
     @Channel.on("history")
     async def page(self, payload: Any, socket: Socket) -> dict[str, Any]:
