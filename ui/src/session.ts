@@ -22,12 +22,14 @@ import type {
   Attachment,
   Conversation,
   Delta,
+  FeedbackEvent,
   HistoryReply,
   JoinReply,
   MessageEvent,
   ToolUpdate,
   TurnEnd,
   TurnStart,
+  Verdict,
 } from "./wire";
 
 const PAGE = 50;
@@ -97,6 +99,13 @@ export class Session {
     replyTo(this.channel.push(verdict, payload)).catch((error: Error) => toast(error.message));
   }
 
+  /** What this person thinks of an answer; without a verdict it is taken back. Everybody here is told by an event. */
+  async judge(messageId: string, verdict: Verdict | null, comment?: string): Promise<void> {
+    if (!this.channel) return;
+    const payload = { message_id: messageId, verdict, ...(comment ? { comment: whole(comment) } : {}) };
+    await replyTo(this.channel.push("feedback", payload)).catch((error: Error) => toast(error.message));
+  }
+
   /** Fetches the page before the oldest message; `around` wraps the moment at which it is added. */
   async loadOlder(around: (apply: () => void) => void): Promise<void> {
     const before = threads.oldestPosition(this.thread.value);
@@ -141,6 +150,7 @@ export class Session {
     channel.on("delta", (event: Delta) => this.grow(event.turn_id, (answer) => applyDelta(answer, event)));
     channel.on("tool", (event: ToolUpdate) => this.grow(event.turn_id, (answer) => applyTool(answer, event)));
     channel.on("approval", (event: Approval) => this.onApproval(event));
+    channel.on("feedback", (event: FeedbackEvent) => this.change(threads.judged(this.thread.value, event)));
     channel.on("turn_end", (event: TurnEnd) => this.onTurnEnd(event));
     channel.onError(() => this.inFlight.clear());
     this.channel = channel;

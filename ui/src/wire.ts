@@ -61,6 +61,21 @@ export interface Attachment {
   url: string | null;
 }
 
+export type Verdict = "up" | "down";
+
+/** What the person of a conversation says of an answer. */
+export interface Feedback {
+  verdict: Verdict;
+  comment: string | null;
+  given_at: string;
+}
+
+/** `feedback` is null when it was taken back. */
+export interface FeedbackEvent {
+  message_id: string;
+  feedback: Feedback | null;
+}
+
 export interface Message {
   id: string;
   conversation_id: string;
@@ -79,6 +94,7 @@ export interface Message {
   model: string | null;
   usage: Usage | null;
   elapsed_ms: number | null;
+  feedback: Feedback | null;
 }
 
 export interface TurnInfo {

@@ -109,7 +109,7 @@ const QUESTION: Message = {
   status: "accepted",
   created_at: "2026-11-21T10:00:00Z",
   position: 1,
-  assistant: null, model: null, usage: null, elapsed_ms: null, ticket: 1,
+  assistant: null, model: null, usage: null, elapsed_ms: null, feedback: null, ticket: 1,
 };
 
 function opened(id: string | null = "c") {

@@ -27,6 +27,7 @@ function message(position: number, change: Partial<Message> = {}): Message {
     model: null,
     usage: null,
     elapsed_ms: null,
+    feedback: null,
     ...change,
   };
 }
@@ -274,5 +275,23 @@ describe("a call that must be allowed", () => {
     const end: TurnEnd = { turn_id: "t1", message_id: null, status: "interrupted", usage: null, model: null, reason: null, elapsed_ms: null };
     expect(threads.ended(waiting, end).approvals).toEqual([]);
     expect(threads.joined(waiting, reply([question])).approvals).toEqual([]);
+  });
+});
+
+describe("what is said of an answer", () => {
+  const question = message(1);
+  const first = joined([question, answerTo(question, 2)]);
+  const feedback = { verdict: "up" as const, comment: null, given_at: "2026-11-21T10:00:00Z" };
+
+  it("replaces what was said before, and can be taken back", () => {
+    const up = threads.judged(first, { message_id: "m2", feedback });
+    expect(up.messages.map((known) => known.feedback)).toEqual([null, feedback]);
+    const down = threads.judged(up, { message_id: "m2", feedback: { ...feedback, verdict: "down" } });
+    expect(down.messages[1]?.feedback?.verdict).toBe("down");
+    expect(threads.judged(down, { message_id: "m2", feedback: null }).messages[1]?.feedback).toBeNull();
+  });
+
+  it("changes nothing where the answer is not on this page", () => {
+    expect(threads.judged(first, { message_id: "m9", feedback }).messages).toEqual(first.messages);
   });
 });

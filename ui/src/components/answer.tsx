@@ -8,6 +8,7 @@ import { ApprovalCard } from "./approval-card";
 import { Check, Copy, Mark } from "./icons";
 import { Markdown } from "./markdown";
 import { Thought } from "./thought";
+import { Thumbs } from "./thumbs";
 import { ToolCard } from "./tool-card";
 
 function partsOf(message: Message): readonly Part[] {
@@ -70,7 +71,7 @@ function CopyAnswer({ text }: { text: string }) {
   );
 }
 
-function Footer({ row, message }: { row: AnswerRow; message: Message }) {
+function Footer({ row, message, session }: { row: AnswerRow; message: Message; session: Session }) {
   const { ending, voice } = row;
   const model = voice?.model ?? message.model;
   const elapsed = ending?.elapsedMs ?? message.elapsed_ms;
@@ -83,6 +84,7 @@ function Footer({ row, message }: { row: AnswerRow; message: Message }) {
   return (
     <footer class="answer-footer" data-testid="answer-footer" data-model={model ?? undefined}>
       {message.text && <CopyAnswer text={message.text} />}
+      <Thumbs message={message} session={session} />
       <span>{facts.join(" · ")}</span>
     </footer>
   );
@@ -115,7 +117,7 @@ export function Answer({ row, session, assistant }: { row: AnswerRow; session: S
           <i />
         </p>
       )}
-      {message && <Footer row={row} message={message} />}
+      {message && <Footer row={row} message={message} session={session} />}
     </article>
   );
 }

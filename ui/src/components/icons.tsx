@@ -26,6 +26,8 @@ export const Chevron = icon(<path d="m9 6 6 6-6 6" />);
 export const Check = icon(<path d="m5 12.5 4.5 4.5L19 7.5" />);
 export const Cross = icon(<path d="M12 7.5v5.5M12 16.4v.1M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0Z" />);
 export const Copy = icon(<path d="M9 9h10.5v10.5H9zM5 15H4.5V4.5H15V5" />);
+export const ThumbUp = icon(<path d="M7.5 10.5v9h-3v-9zM7.5 11.5 11 4.2a2 2 0 0 1 2.6 2.4l-.9 3.4h5a1.9 1.9 0 0 1 1.9 2.3l-1.2 5.7a1.9 1.9 0 0 1-1.9 1.5H7.5" />);
+export const ThumbDown = icon(<path d="M7.5 13.5v-9h-3v9zM7.5 12.5 11 19.8a2 2 0 0 0 2.6-2.4l-.9-3.4h5a1.9 1.9 0 0 0 1.9-2.3l-1.2-5.7a1.9 1.9 0 0 0-1.9-1.5H7.5" />);
 export const Sun = icon(<path d="M12 4V2.8M12 21.2V20M4 12H2.8M21.2 12H20M6.3 6.3l-.8-.8M18.5 18.5l-.8-.8M6.3 17.7l-.8.8M18.5 5.5l-.8.8M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0Z" />);
 export const Moon = icon(<path d="M20 14.2A8.2 8.2 0 0 1 9.8 4a8.2 8.2 0 1 0 10.2 10.2Z" />);
 export const Screen = icon(<path d="M3.5 5h17v11h-17zM9 20h6M12 16v4" />);

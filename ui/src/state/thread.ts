@@ -9,6 +9,7 @@ import type {
   Approval,
   Attachment,
   Conversation,
+  FeedbackEvent,
   HistoryReply,
   JoinReply,
   Message,
@@ -178,6 +179,12 @@ export function asked(thread: Thread, event: Approval): Thread {
   if (!turn) return { ...thread, approvals };
   const status = approvals.some((open) => open.turn_id === event.turn_id) ? "waiting" : "running";
   return { ...thread, approvals, turns: { ...thread.turns, [event.turn_id]: { ...turn, status } } };
+}
+
+/** What is said of an answer now, here or in another tab. */
+export function judged(thread: Thread, { message_id, feedback }: FeedbackEvent): Thread {
+  const messages = thread.messages.map((known) => (known.id === message_id ? { ...known, feedback } : known));
+  return { ...thread, messages };
 }
 
 export function prepended(thread: Thread, reply: HistoryReply): Thread {
