@@ -216,6 +216,7 @@ class Workspace:
         for trials. `storage.open.to_read` makes settings for that."""
         self._add_built_in()
         self.services.build()
+        self.experiments.check()
         order = Lifecycle(start_limit=self.config.services.start_seconds)
         order.add("the store", self.store.start, self.store.stop)
         order.add("the memory", self.memory.start, self.memory.stop)

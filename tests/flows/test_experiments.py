@@ -14,8 +14,12 @@ from antiphon.assistants.experiments import assign
 from antiphon.assistants.prompts import Experiment, Variant
 from antiphon.assistants.strategies import ResponseContext
 from antiphon.conversation.feedback import COMMENT_LIMIT
+from antiphon.domain import Assignment
 from antiphon.errors import ConfigError
 from antiphon.realtime.client.push import PushError
+from antiphon.settings.config import Config
+from antiphon.storage.config import DatabaseSettings
+from antiphon.storage.open import to_read
 from antiphon.workspace import Workspace
 from tests.flows.conftest import Serving
 from tests.flows.test_approvals import Pigeons
@@ -141,6 +145,21 @@ async def test_a_turn_that_a_crash_interrupted_is_counted_as_that(served: Served
     await visitor.see(lambda: {message["status"] for message in visitor.shown()} == {"interrupted"})
     shown = await report(served.url)
     assert counted(shown, "turns", "answered", "interrupted")[variant_of("local")] == (1, 0, 1)
+
+
+async def test_a_replay_is_told_what_the_turn_was_told(house: Serving, visitors: Visitors, tmp_path: Path) -> None:
+    sections = {"experiments": {"tone": TONE}}
+    async with house(added=(PARROT,), assistants=sections) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        said = (await visitor.ask("Hello"))["text"]
+    database = to_read(DatabaseSettings(url=f"sqlite:///{tmp_path}/antiphon.db"))
+    beside = Workspace(Config(detect_local_models=False, database=database, assistants=sections))
+    beside.assistants.add(PARROT)
+    async with beside.aside() as replay:
+        past = await replay.find(None)
+        assert past.record.assignment == Assignment(experiment="tone", variant=variant_of("local"))
+        assert (await replay.original(past)).assistant.instructions == said
+        assert (await replay.original(past, instructions="Be odd.")).assistant.instructions == "Be odd."
 
 
 async def test_without_an_answer_nothing_is_kept_and_commands_are_no_turns(house: Serving, visitors: Visitors) -> None:

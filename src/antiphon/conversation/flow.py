@@ -114,7 +114,9 @@ class Flow:
             demands=self.tools.approval,
             budgets=self.budgets.settings,
         )
-        return Replay(self.store, self.assistants, self.context, self.remembered, self.attached, trials)
+        return Replay(
+            self.store, self.assistants, self.context, self.remembered, self.attached, trials, self.experiments
+        )
 
     def build(self, drain_seconds: float, others: Others, metrics: Metrics) -> tuple[MessageRouter, Approvals]:
         """The way in to it, and that of answers to what it asks; not yet started. `others` are the processes that

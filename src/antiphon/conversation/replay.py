@@ -10,6 +10,7 @@ from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.evals.cases import EvalCase, EvalMessage
 from antiphon.assistants.evals.checks import Judge
+from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.prompts import Prompt
 from antiphon.assistants.trial import ToolsOfTrial, Trial, Trials
@@ -51,6 +52,7 @@ class Replay:
         facts: FittingFacts,
         files: AttachedFiles,
         trials: Trials,
+        experiments: Experiments,
     ) -> None:
         self._store = store
         self._assistants = assistants
@@ -58,6 +60,7 @@ class Replay:
         self._facts = facts
         self._files = files
         self.trials = trials
+        self._experiments = experiments
 
     async def find(self, name: str | None) -> PastTurn:
         """The turn with this id; the last one of a conversation, or with `conversation:ticket` the one at that ticket;
@@ -92,7 +95,7 @@ class Replay:
             raise NotFoundError("The conversation of this turn has been deleted meanwhile.")
         conversation, person = parties
         who = assistant or self._assistants.serving(past.record.assistant or conversation.assistant)
-        who = who.changed(instructions=instructions)
+        who = self._experiments.again(who, past.record.assignment).changed(instructions=instructions)
         context = self._context.on(turn.created_at)
         messages = await self._messages(past, context.histories.most_messages)
         visible = _visible(messages, turn.ticket, conversation.context_from)[-context.histories.most_messages :]

@@ -1,14 +1,16 @@
 """What each command answers, and what it asks the house to change."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal, Protocol
 
 import pytest
+from msgspec import structs
 
-from antiphon.commands import approve, deny, model, reset, status, why
+from antiphon.commands import approve, deny, experiments, model, reset, status, why
 from antiphon.commands import help as helping
 from antiphon.commands.base import Command, CommandCall, CommandOutcome, Commands
-from antiphon.domain import Conversation, Person, Target, Turn, TurnRecord, Usage, now
+from antiphon.domain import Assignment, Conversation, Person, Target, Turn, TurnRecord, Usage, now
 from antiphon.errors import ConfigError, ModuleError, ValidationError
 from antiphon.runtime.container import ServiceContainer
 
@@ -173,3 +175,17 @@ def test_a_command_whose_service_is_missing_fails_the_build() -> None:
     Commands([WEATHER], services)
     with pytest.raises(ConfigError, match="The command /weather needs Weather for 'weather', which nobody provides"):
         services.build()
+
+
+async def test_why_names_the_variant_of_an_experiment() -> None:
+    assigned = Assignment(experiment="tone", variant="warm")
+    record = TurnRecord(outcome="answered", assistant="guide", model="demo", chosen_by="system", assignment=assigned)
+    text = (await ask(why.command, "", House(record))).text
+    assert "Its prompt was `warm`, a variant of the experiment `tone`." in text
+
+
+async def test_experiments_are_for_operators() -> None:
+    """Who is none learns nothing, not even whether there are any: the experiments are never asked."""
+    outcome = await ask(structs.replace(experiments.command, run=partial(experiments.run, experiments=None)))  # type: ignore[arg-type]
+    assert outcome.refused
+    assert "Only an operator" in outcome.text
