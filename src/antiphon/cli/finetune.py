@@ -109,7 +109,8 @@ def _written(path: Path, write: Callable[[], TrainingReport]) -> TrainingReport:
 
 async def _exported(house: Workspace, options: FinetuneOptions, write: Callable[[bytes], object]) -> TrainingReport:
     since = options.since.replace(tzinfo=UTC) if options.since else None
-    wanted = Wanted(assistant=options.assistant, since=since, **({"masked": _masked} if options.mask else {}))
+    masked = _masked if options.mask else str
+    wanted = Wanted(assistant=options.assistant, since=since, liked=options.liked, masked=masked)
     async with house.aside():
         if options.assistant is not None:
             house.assistants.get(options.assistant)

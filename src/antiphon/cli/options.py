@@ -106,6 +106,7 @@ class FinetuneOptions:
     provider: Annotated[str, typer.Option(help="Whose jobs, where no model is named.")] = "openai"
     assistant: Annotated[str | None, typer.Option(help="Only turns that this assistant answered.")] = None
     since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only turns since this day.")] = None
+    liked: Annotated[bool, typer.Option("--liked", help="Only answers that people called good.")] = False
     mask: Annotated[bool, typer.Option("--mask", help="Mask personal data and keys.")] = False
     suffix: Annotated[str | None, typer.Option(help="A part of the new model's name.")] = None
     epochs: Annotated[int | None, typer.Option(min=1, max=50, help="How often the examples are learned.")] = None

@@ -26,11 +26,12 @@ _PAGE = 500
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Which turns are examples: those that a model answered whole, by one assistant only, since then. `masked` is what
-    each text becomes before it leaves the house."""
+    """Which turns are examples: those that a model answered whole, by one assistant only, since then, and only `liked`
+    answers. `masked` is what each text becomes before it leaves the house."""
 
     assistant: str | None = None
     since: datetime | None = None
+    liked: bool = False
     masked: Callable[[str], str] = lambda text: text
 
 
@@ -61,7 +62,10 @@ class TrainingData:
         async for past in self._turns():
             by_conversation.setdefault(past.turn.conversation_id, []).append(past)
         for conversation_id, turns in by_conversation.items():
-            example = self._example(turns[-1], await self._messages(conversation_id, turns))
+            messages = await self._messages(conversation_id, turns)
+            if not messages:
+                continue
+            example = self._example(turns[-1], messages)
             row = msgspec.json.encode(example) + b"\n"
             digest = blake2s(
                 msgspec.json.encode(example["messages"][1:])
@@ -72,7 +76,7 @@ class TrainingData:
                 self._count(doubled=1)
             else:
                 self._seen.add(digest)
-                self._count(rows=1, turns=len(turns), tokens=size)
+                self._count(rows=1, turns=len({message.turn_id for message in messages}), tokens=size)
                 yield row
 
     async def _turns(self) -> AsyncIterator[PastTurn]:
@@ -85,12 +89,15 @@ class TrainingData:
             after = page[-1].turn.id
 
     async def _messages(self, conversation_id: str, turns: list[PastTurn]) -> list[Message]:
-        """Those of the turns alone, in their order."""
+        """Those of the turns alone, in their order; none where nothing of it is wanted."""
         found, before = list[Message](), None
         ids = {past.turn.id for past in turns}
         while page := await self._store.conversations.messages(conversation_id, before=before, limit=_PAGE):
             found += [message for message in page if message.turn_id in ids and message.in_context]
             before = min(message.position for message in page)
+        if self._wanted.liked:
+            liked = {each.turn_id for each in found if each.feedback is not None and each.feedback.verdict == "up"}
+            found = [message for message in found if message.turn_id in liked]
         return sorted(found, key=lambda message: (message.ticket, message.position))
 
     def _example(self, past: PastTurn, messages: list[Message]) -> dict[str, Any]:

@@ -44,6 +44,8 @@ async def settings(tmp_path: Path) -> Path:
         for client in ("c2", "c3"):
             other = await visitors.enter(house.url, client_id=client)
             await other.ask("!echo the same")
+        await other.ask("/good")
+        await cook.ask("/bad")
         await visitors.close()
     return path
 
@@ -72,6 +74,12 @@ async def test_conversations_become_examples(
     assert examined(path.read_bytes()).rows == 2
     with pytest.raises(ValidationError, match="cannot be written"):
         await run("export", path, config=settings)
+
+
+async def test_only_what_people_liked(settings: Path, tmp_path: Path) -> None:
+    path = tmp_path / "liked.jsonl"
+    assert await run("export", path, config=settings, liked=True) == 0
+    assert [row["messages"][-1]["content"] for row in rows(path)] == ["the same"]
 
 
 async def test_what_is_personal_stays_here_on_request(settings: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from antiphon.errors import ServiceError, ValidationError
 from antiphon.providers.base import DEMO, Event, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallEnd, ToolCallStart
+from antiphon.providers.demo.batches import DemoBatches
 from antiphon.providers.demo.directives import Fault
 from antiphon.providers.demo.engine import Script, perform
 from antiphon.providers.demo.faults import UNAUTHORIZED, Refusal, invalid, refusal
@@ -103,8 +104,8 @@ class DemoServer:
         for path in dict.fromkeys(path for wire in WIRES for path in wire.manner.lists):
             app.router.add_get(path, self._by_protocol(self._models, [w for w in WIRES if path in w.manner.lists]))
         app.on_response_prepare.append(_tell_limits)
-        for (method, path), handler in self._jobs.routes().items():
-            app.router.add_route(method, path, self._job(handler))
+        for (method, path), handler in (self._jobs.routes() | DemoBatches(self._jobs).routes()).items():
+            app.router.add_route(method, path, self._job(handler, path))
         # A client that goes away cancels its handler: a stream nobody reads must not go on.
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
@@ -132,8 +133,10 @@ class DemoServer:
 
         return handle
 
-    def _job(self, answer: Callable[[web.Request], Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        wire = WIRES[0]
+    def _job(
+        self, answer: Callable[[web.Request], Any], path: str
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        wire = next((wire for wire in WIRES if path.startswith(wire.manner.asks)), WIRES[0])
 
         async def handle(request: web.Request) -> web.StreamResponse:
             if not self._admits(request, wire):
