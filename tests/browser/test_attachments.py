@@ -78,9 +78,8 @@ async def test_what_is_refused_says_why_and_holds_the_message_back(person: Perso
 async def test_keys_alone_attach_and_remove(person: Person, tmp_path: Path) -> None:
     await expect(person.composer).to_be_focused()
     (tmp_path / "a.png").write_bytes(png())
-    await person.see("attach").focus()
     async with person.page.expect_file_chooser() as opened:
-        await person.page.keyboard.press("Enter")
+        await person.see("attach").press("Enter")
     await (await opened.value).set_files(tmp_path / "a.png")
     await expect(person.composer).to_be_focused()
     await expect(person.see("upload", state="kept")).to_have_count(1)
