@@ -214,3 +214,32 @@ async def test_what_an_adapter_brings_is_kept_with_the_message(here: Workspace) 
     lying = Upload(name="a.png", media_type="image/png", data=HTML)
     with pytest.raises(AntiphonError, match="its content is something else"):
         await here.deliver(ChannelMessage(adapter="t", place="r", account="a", key="k", text="", uploads=(lying,)))
+
+
+async def completed(http: aiohttp.ClientSession, *parts: dict[str, Any], **more: Any) -> tuple[int, dict[str, Any]]:
+    body = {"model": "guide", "messages": [{"role": "user", "content": list(parts)}], **more}
+    answer = await http.post("/v1/chat/completions", json=body)
+    return answer.status, await answer.json()
+
+
+async def test_clients_of_the_openai_api_send_files_and_have_them_kept(
+    here: Workspace, http: aiohttp.ClientSession
+) -> None:
+    picture = {"type": "image_url", "image_url": {"url": inline(png(4, 4))}}
+    notes = {"type": "file", "file": {"filename": "a.txt", "file_data": inline(b"Tea is at five.", "text/plain")}}
+    status, body = await completed(http, picture, notes, store=True)
+    assert status == 200
+    said = body["choices"][0]["message"]["content"]
+    assert "4 x 4 pixels" in said
+    assert "`a.txt`: text/plain, 15 bytes of text. It begins: “Tea is at five.”" in said
+    (kept, *_) = (await (await http.get("/api/v1/conversations")).json())["items"]
+    page = await (await http.get(f"/api/v1/conversations/{kept['id']}/messages")).json()
+    assert [file["name"] for file in page["items"][0]["attachments"]] == ["image", "a.txt"]
+    assert await (await http.get(page["items"][0]["attachments"][1]["url"])).read() == b"Tea is at five."
+
+
+async def test_an_address_from_a_client_of_the_openai_api_is_not_fetched(http: aiohttp.ClientSession) -> None:
+    elsewhere = {"type": "image_url", "image_url": {"url": "https://127.0.0.1/secret.png"}}
+    status, body = await completed(http, elsewhere)
+    assert (status, body["error"]["param"]) == (400, "messages")
+    assert "Nothing is fetched" in body["error"]["message"]

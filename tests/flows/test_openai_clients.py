@@ -89,7 +89,8 @@ async def served(house: Serving, vendor_of: Recorded) -> AsyncIterator[Workspace
     """Two assistants; `teller` has a tool and a model of its own that is `vendor_of`."""
     teller = Assistant("teller", instructions="You are terse.", model="recorded:m1", tools=[secret_number])
     guide = Assistant("guide", model="demo")
-    async with house(added=(guide, teller), providers={"recorded": {"base_url": "http://127.0.0.1:9"}}) as workspace:
+    sections = {"providers": {"recorded": {"base_url": "http://127.0.0.1:9"}}, "files": {"vendor_urls": True}}
+    async with house(added=(guide, teller), **sections) as workspace:
         workspace.providers._made["recorded"] = Reliable(vendor_of)
         yield workspace
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attached import png
 from tests.serving import SOURCE
 
 ANTIPHON = (sys.executable, "-m", "antiphon")
@@ -308,6 +309,23 @@ def test_several_pasted_lines_are_one_message(server: Server, chat: Callable[...
     person.sees(PROMPT)
     person.types("\x1b[200~!echo one\ntwo\nthree\x1b[201~\r")
     person.sees("demo · 3 tokens")
+    person.asks("/quit")
+    assert person.ends() == 0
+
+
+def test_files_go_along_with_a_message(server: Server, chat: Callable[..., Typist], tmp_path: Path) -> None:
+    (tmp_path / "my plan.png").write_bytes(png(12, 8))
+    (tmp_path / "lie.png").write_text("no picture")
+    person = chat("--url", server.url)
+    person.sees("guide answers with demo")
+    person.asks(f"/attach '{tmp_path}/my plan.png' What is it?")
+    person.sees("12 x 8 pixels")
+    person.asks(f"'{tmp_path}/my plan.png'")
+    person.sees("12 x 8 pixels")
+    person.asks(f"/attach {tmp_path}/lie.png")
+    person.sees("its content is something else")
+    person.asks(f"/attach {tmp_path}/gone.png")
+    person.sees("No such file")
     person.asks("/quit")
     assert person.ends() == 0
 

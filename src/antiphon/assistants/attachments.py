@@ -15,6 +15,8 @@ from antiphon.storage.files import FileStore
 _KEPT = "kept:"
 """Begins the address of a file of this house, until its bytes are fetched."""
 
+_ALL = 2**40
+
 
 def references(attachments: Sequence[Attachment]) -> tuple[File, ...]:
     """The files of a message, still without their bytes; `AttachedFiles.load` fetches those."""
@@ -22,6 +24,11 @@ def references(attachments: Sequence[Attachment]) -> tuple[File, ...]:
         File(name=file.name, media_type=file.media_type, url=file.url if file.id is None else f"{_KEPT}{file.id}")
         for file in attachments
     )
+
+
+def unbounded(settings: FileSettings) -> FileSettings:
+    """For prompts that somebody else has made and bounded: all of their files are given."""
+    return settings.model_copy(update={"prompt_files": _ALL, "prompt_bytes": _ALL, "text_tokens": _ALL})
 
 
 class _Room(Struct):

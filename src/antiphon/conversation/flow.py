@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.assistants.approvals import ApprovalRules
-from antiphon.assistants.attachments import AttachedFiles
+from antiphon.assistants.attachments import AttachedFiles, unbounded
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.compaction import Compaction
 from antiphon.assistants.context import ContextBuilder
@@ -100,10 +100,15 @@ class Flow:
         asked = AIService(self.assistants, self.providers, default_model, self.services, paid=self.budgets.of_the_house)
         return {AIService: asked, Handover: ConversationHandover(self.assistants, self.sessions, self.live)}
 
+    @property
+    def brought(self) -> AttachedFiles:
+        """The same for clients that bring a whole conversation along."""
+        return AttachedFiles(self.store.files, unbounded(self.may_attach))
+
     def keeper(self, history: ConversationHistory, metrics: Metrics) -> ConversationKeeper:
         """Who keeps conversations that took place elsewhere."""
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=metrics)
-        return ConversationKeeper(history, self.store.inbox, ending, self.live)
+        return ConversationKeeper(history, self.store.inbox, self.files, ending, self.live)
 
     def replay(self) -> Replay:
         """Stored turns answered again, and trials of any kind, by the same parts."""

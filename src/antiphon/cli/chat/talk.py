@@ -1,19 +1,21 @@
 """A conversation with a server, over the same socket as every other client."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 from msgspec import Struct
 
+from antiphon.cli.chat.attach import upload
 from antiphon.cli.chat.events import Event, LinkChanged, NotSent, Sent
 from antiphon.cli.chat.transcript import Transcript, printable
 from antiphon.conversation.router import TEXT_LIMIT
 from antiphon.domain import new_id
-from antiphon.errors import NotFoundError, ServiceError
+from antiphon.errors import AntiphonError, NotFoundError, ServiceError
 from antiphon.realtime.client.channel import ClientChannel
 from antiphon.realtime.client.phoenix import PhoenixClient, Status
 from antiphon.realtime.client.push import PushError
@@ -77,9 +79,10 @@ class Talk:
             self._sending.cancel()
         await self._client.close()
 
-    def send(self, text: str) -> None:
-        """Takes a message; `Sent` or `NotSent` follows. While the connection is down it waits for it to come back."""
-        self._sending = asyncio.create_task(self._send(text))
+    def send(self, text: str, files: Sequence[Path] = ()) -> None:
+        """Takes a message with files; `Sent` or `NotSent` follows. While the connection is down it waits for it to come
+        back."""
+        self._sending = asyncio.create_task(self._send(text, files))
 
     async def cancel(self) -> None:
         """Stops the answer to the last message, or gives up sending it."""
@@ -93,18 +96,24 @@ class Talk:
 
     # --- sending --------------------------------------------------------------------------------------------------
 
-    async def _send(self, text: str) -> None:
+    async def _send(self, text: str, files: Sequence[Path]) -> None:
         if len(text) > TEXT_LIMIT:
             # The server would close the connection over it, again and again.
             self._release(NotSent(reason=f"The message has {len(text):,} characters; {TEXT_LIMIT:,} are the most."))
             return
-        key = new_id()
+        message: dict[str, Any] = {"text": text, "client_id": new_id()}
+        try:
+            if files:
+                message["attachments"] = [await upload(self._url, path) for path in files]
+        except AntiphonError as error:
+            self._release(NotSent(reason=printable(error.public)))
+            return
         while True:
             await self._ready.wait()
             self._too_big = False
             try:
                 channel = self._channel or await self._begin()
-                receipt = await channel.push("message", {"text": text, "client_id": key})
+                receipt = await channel.push("message", message)
             except PushError as error:
                 self._release(NotSent(reason=_reason(error)))
                 return

@@ -5,6 +5,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from antiphon.cli.chat.answer import AnswerView
+from antiphon.cli.chat.attach import attached
 from antiphon.cli.chat.events import (
     Event,
     HouseSaid,
@@ -57,7 +58,7 @@ class Terminal:
         with self._prompt.installed():
             while (text := self._ask()) is not None:
                 if text.strip():
-                    network.start(talk.send, text)
+                    network.start(talk.send, *attached(text))
                     self._follow(lambda: network.begin(talk.cancel()))
 
     # --- asking ---------------------------------------------------------------------------------------------------

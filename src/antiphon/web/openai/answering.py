@@ -20,7 +20,7 @@ from antiphon.conversation.flow import Flow
 from antiphon.conversation.generation import Generated, model_of, record_of
 from antiphon.conversation.handler import answer_from
 from antiphon.conversation.keeping import ConversationKeeper, Exchange
-from antiphon.domain import Assignment, Conversation, Person, Target, Turn, TurnRecord, new_id, now
+from antiphon.domain import Assignment, Conversation, Person, Target, Turn, TurnRecord, Upload, new_id, now
 from antiphon.errors import AntiphonError, ConfigError, NotAllowedError
 from antiphon.plugins.hooks import Said
 from antiphon.plugins.running import TurnHooks
@@ -106,12 +106,13 @@ class Answering:
         """Keeps the conversation; what went wrong if it could not be kept, because who asks for that relies on it."""
         generated = Generated(ended=ended, model=self.chain.answering.name, given_up=tuple(self.chain.path))
         record, reply = answer_from(generated, record_of(self.assistant, self.choice, self.assignment))
-        *earlier, (key, question, _) = _exchanges(self.asked.messages)
+        *earlier, (key, question, _, uploads) = _exchanges(self.asked.messages)
         exchanges = [
-            Exchange(key=key, question=said, record=_said_before(self.assistant), reply=_reply(text))
-            for key, said, text in earlier
+            Exchange(key=key, question=said, record=_said_before(self.assistant), reply=_reply(text), uploads=files)
+            for key, said, text, files in earlier
         ]
-        last = Exchange(key=key, question=question, record=structs.replace(record, elapsed_ms=elapsed_ms), reply=reply)
+        record = structs.replace(record, elapsed_ms=elapsed_ms)
+        last = Exchange(key=key, question=question, record=record, reply=reply, uploads=uploads)
         name = self.asked.conversation or self.identity
         try:
             account = account_of(self.asked.user)
@@ -134,13 +135,15 @@ class Answerer:
         """The answer, not yet begun. Raises `RefusedError` when there is none of this name, or on these terms."""
         assistant = self._assistant(asked)
         _check_tools(asked, assistant)
+        if not self.flow.may_attach.vendor_urls:
+            _check_files(asked)
         if asked.user is not None:
             person = await self.flow.store.people.by_account(LOCAL_ACCOUNT[0], account_of(asked.user), name=asked.user)
         conversation = _passing(asked, assistant, person)
         choice = self._choice(asked, conversation, person, assistant)
         assistant, assignment = await self.flow.experiments.serving(assistant, person.id)
         turn = _turn(asked, conversation, person)
-        messages = await self.rounds.restored(person.id, asked.messages)
+        messages = await self.flow.brought.load(await self.rounds.restored(person.id, asked.messages))
         nothing = History(context_from=0, upto=0)
         instructions = self.flow.context.build(turn, assistant, conversation, person, nothing, choice.model)[:-1]
         chain = self.flow.providers.chain((choice.model, *choice.fallbacks))
@@ -288,19 +291,42 @@ def _end_of(ended: Ended) -> Sequence[Event | ApiError]:
 # --- what is kept ----------------------------------------------------------------------------------------------------
 
 
-def _exchanges(messages: Sequence[ChatMessage]) -> list[tuple[str, str, str]]:
-    """Each question with what followed it, under a key that is the same whenever the same was said up to there."""
+def _check_files(asked: AskedCompletion) -> None:
+    if any(file.url is not None for message in asked.messages for file in message.files):
+        raise invalid("Nothing is fetched from addresses here: send the file itself, as `data:…;base64,…`.", "messages")
+
+
+def _exchanges(messages: Sequence[ChatMessage]) -> list[tuple[str, str, str, tuple[Upload, ...]]]:
+    """Each question with what followed it and its files, under a key that is the same whenever the same was said up to
+    there."""
     digest = sha256()
-    found: list[tuple[str, list[str], list[str]]] = []
+    found: list[tuple[str, list[str], list[str], list[Upload]]] = []
     for message in messages:
         digest.update(f"{message.role}\0{message.text}\0".encode("utf-8", "surrogatepass"))
+        files = _uploads(message)
+        for file in files:
+            digest.update(sha256(file.data).digest())
         if message.role == "user" and (not found or found[-1][2]):
-            found.append((f"openai:{digest.hexdigest()}", [message.text], []))
+            found.append((f"openai:{digest.hexdigest()}", [message.text], [], files))
         elif message.role == "user":
-            found[-1] = (f"openai:{digest.hexdigest()}", [*found[-1][1], message.text], [])
+            _, said, _, before = found[-1]
+            found[-1] = (f"openai:{digest.hexdigest()}", [*said, message.text], [], [*before, *files])
         elif message.role == "assistant" and message.text.strip() and found:
             found[-1][2].append(message.text)
-    return [(key, "\n\n".join(said), "\n\n".join(answers)) for key, said, answers in found] or [("openai:", "", "")]
+    joined = [(key, _joined(said), _joined(answers), tuple(files)) for key, said, answers, files in found]
+    return joined or [("openai:", "", "", ())]
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return "\n\n".join(filter(None, texts))
+
+
+def _uploads(message: ChatMessage) -> list[Upload]:
+    return [
+        Upload(name=file.name, media_type=file.media_type, data=file.data)
+        for file in message.files
+        if file.data is not None
+    ]
 
 
 def _said_before(assistant: Assistant) -> TurnRecord:
