@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from antiphon.conversation.handler import MessageHandler
     from antiphon.conversation.router import MessageRouter
     from antiphon.conversation.sessions import SessionManager
-    from antiphon.domain import ChannelMessage
+    from antiphon.domain import Attachment, ChannelMessage, Upload
     from antiphon.errors import (
         AdapterError,
         AntiphonError,
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from antiphon.security.resources import Resources
     from antiphon.settings.config import Config
     from antiphon.storage.base import Store
+    from antiphon.storage.files import FileStore
     from antiphon.telemetry.health import get_health_checker
     from antiphon.telemetry.logs import get_logger, setup_logging
     from antiphon.telemetry.metrics import get_metrics
@@ -100,6 +101,7 @@ _HOMES = {
     "AssistantFactory": "assistants.factory",
     "AssistantTestCase": "testing.assistant_case",
     "AsyncProcessor": "runtime.processor",
+    "Attachment": "domain",
     "AuthMiddleware": "realtime.members.middleware",
     "BasePlugin": "plugins.base",
     "BaseService": "runtime.base",
@@ -118,6 +120,7 @@ _HOMES = {
     "ConnectionLostError": "realtime.client.push",
     "ContextBuilder": "assistants.context",
     "ErrorHandler": "runtime.retry",
+    "FileStore": "storage.files",
     "GitHubModelsClient": "providers.github",
     "IntentClassifier": "workflows.pipeline",
     "LoggingMiddleware": "realtime.members.middleware",
@@ -166,6 +169,7 @@ _HOMES = {
     "ToolContext": "tools.base",
     "ToolError": "errors",
     "TurnEvent": "assistants.events",
+    "Upload": "domain",
     "ValidationError": "errors",
     "Workspace": "workspace",
     "cache_result": "cache.decorator",
@@ -195,6 +199,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "AssistantFactory",
     "AssistantTestCase",
     "AsyncProcessor",
+    "Attachment",
     "AuthMiddleware",
     "BasePlugin",
     "BaseService",
@@ -213,6 +218,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ConnectionLostError",
     "ContextBuilder",
     "ErrorHandler",
+    "FileStore",
     "GitHubModelsClient",
     "IntentClassifier",
     "LoggingMiddleware",
@@ -261,6 +267,7 @@ __all__ = [  # noqa: RUF022 - sorted as _HOMES is
     "ToolContext",
     "ToolError",
     "TurnEvent",
+    "Upload",
     "ValidationError",
     "Workspace",
     "cache_result",
