@@ -27,6 +27,10 @@ WHERE conversations.person_id = $1::VARCHAR AND conversations.updated_at < $2::B
 -- parameters: new_title new_assistant new_model reset id
 UPDATE conversations SET title=coalesce($1::VARCHAR, conversations.title), assistant=coalesce($2::VARCHAR, conversations.assistant), model=CASE WHEN ($3::VARCHAR IS NULL) THEN conversations.model WHEN ($3::VARCHAR = '') THEN NULL ELSE $3::VARCHAR END, context_from=CASE WHEN ($4::BOOLEAN = true) THEN conversations.last_position + 1 ELSE conversations.context_from END WHERE conversations.id = $5::VARCHAR RETURNING conversations.id, conversations.title, conversations.assistant, conversations.created_at, conversations.updated_at, conversations.person_id, conversations.adapter, conversations.place, conversations.model, conversations.context_from
 
+-- name: conversation_retitle
+-- parameters: new_title id
+UPDATE conversations SET title=$1::VARCHAR WHERE conversations.id = $2::VARCHAR RETURNING conversations.id, conversations.title, conversations.assistant, conversations.created_at, conversations.updated_at, conversations.person_id, conversations.adapter, conversations.place, conversations.model, conversations.context_from
+
 -- name: conversation_grow
 -- parameters: new_title at id
 UPDATE conversations SET title=CASE WHEN (conversations.title = '') THEN $1::VARCHAR ELSE conversations.title END, last_position=(conversations.last_position + 1), updated_at=$2::BIGINT WHERE conversations.id = $3::VARCHAR RETURNING conversations.id, conversations.title, conversations.assistant, conversations.created_at, conversations.updated_at, conversations.person_id, conversations.adapter, conversations.place, conversations.model, conversations.context_from, conversations.last_position

@@ -239,8 +239,8 @@ def _reword(turn: Turn, text: str, notices: Sequence[NoticePart]) -> Unit[Reword
     title = _title(reworded.text, turn.attachments)
     if conversation.title != _title(message.text, turn.attachments) or conversation.title == title:
         return Reworded(message=reworded)
-    change = {"id": conversation.id, "new_title": title, "new_model": None, "reset": False}
-    return Reworded(message=reworded, retitled=conversation_of((yield from sure("conversation_change", **change))))
+    row = yield from sure("conversation_retitle", id=conversation.id, new_title=title)
+    return Reworded(message=reworded, retitled=conversation_of(row))
 
 
 def _title(text: str, attachments: Sequence[Attachment]) -> str:

@@ -92,6 +92,12 @@ CONVERSATION_CHANGE = (
     )
     .returning(*_CONVERSATION)
 )
+CONVERSATION_RETITLE = (
+    update(conversations)
+    .where(conversations.c.id == text_of("id"))
+    .values(title=text_of("new_title"))
+    .returning(*_CONVERSATION)
+)
 _grow = update(conversations).values(
     last_position=conversations.c.last_position + ONE,
     updated_at=number("at"),

@@ -22,6 +22,9 @@ WHERE conversations.person_id = :person_id AND conversations.updated_at < :befor
 -- name: conversation_change
 UPDATE conversations SET title=coalesce(:new_title, conversations.title), assistant=coalesce(:new_assistant, conversations.assistant), model=CASE WHEN (:new_model IS NULL) THEN conversations.model WHEN (:new_model = '') THEN NULL ELSE :new_model END, context_from=CASE WHEN (:reset = 1) THEN conversations.last_position + 1 ELSE conversations.context_from END WHERE conversations.id = :id RETURNING id, title, assistant, created_at, updated_at, person_id, adapter, place, model, context_from
 
+-- name: conversation_retitle
+UPDATE conversations SET title=:new_title WHERE conversations.id = :id RETURNING id, title, assistant, created_at, updated_at, person_id, adapter, place, model, context_from
+
 -- name: conversation_grow
 UPDATE conversations SET title=CASE WHEN (conversations.title = '') THEN :new_title ELSE conversations.title END, last_position=(conversations.last_position + 1), updated_at=:at WHERE conversations.id = :id RETURNING id, title, assistant, created_at, updated_at, person_id, adapter, place, model, context_from, last_position
 
