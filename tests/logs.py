@@ -1,16 +1,18 @@
 """Looks through everything that is logged while the suite runs for what must never be there.
 
-Recorded as they pass: what people say to the house (through a client or an adapter), every secret that a setting holds,
-and the variables of servers that name one. Looked through at the end of each test: what this process logged, at every
-level and as it would be written, and the logs of its servers. The tests' own made-up secrets hold one of `MARKS`.
+Recorded as they pass: what people say to the house (through a client, an adapter or the OpenAI endpoint, and as a
+reason or a comment), what tools are called with, every secret that a setting holds, and the variables of servers that
+name one. Looked through at the end of each test: what this process logged, at every level and as it would be written,
+and the logs of its servers and of other programs in its folder. The tests' own made-up secrets hold one of `MARKS`.
 """
 
 import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +25,9 @@ from antiphon.realtime.client.channel import ClientChannel
 from antiphon.telemetry import pipeline
 from antiphon.telemetry.formats import render_json
 from antiphon.telemetry.logs import Logger
+from antiphon.tools.base import Tool
+from antiphon.web.openai.answering import Answerer
+from antiphon.web.openai.body import AskedCompletion
 from tests import serving
 
 MARKS = ("hunter2", "secret-word", "sk-demo-", "my diary")
@@ -32,6 +37,8 @@ MOST = 500
 """Texts looked for in one test."""
 SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
 SECRET_IN_URL = re.compile(r"://[^:/@]*:([^@/]+)@")
+SAID = {"message": ("text",), "deny": ("reason",), "feedback": ("comment",)}
+"""Events of a client, and the fields that hold a person's words."""
 SOURCE = re.compile(r'(^\s*File "[^\n]*)\n[^\n]*', re.MULTILINE)
 """A traceback quotes the line of code, which in a test may well hold the text."""
 
@@ -42,6 +49,7 @@ class LogWatch:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.servers: list[serving.Served] = []
+        self.folder: Path | None = None
         self._never: dict[str, None] = dict.fromkeys(MARKS)
 
     def never(self, text: object) -> None:
@@ -64,7 +72,7 @@ class LogWatch:
 
     def leaks(self) -> list[str]:
         """The lines that hold what they must not, each with the text."""
-        written = [*self.lines, *(line for server in self.servers for line in server.log.split("\n"))]
+        written = [*self.lines, *self.of_programs()]
         together = "\n".join(written)
         found = []
         for text in self._never:
@@ -72,6 +80,13 @@ class LogWatch:
             if any(shape in together for shape in shapes):
                 found += [f"{text[:60]!r} in: {line[:600]}" for line in written if any(s in line for s in shapes)][:3]
         return found
+
+    def of_programs(self) -> list[str]:
+        """What servers and other programs of the test have written into files named `log` or `*.log`."""
+        files = [] if self.folder is None else [path for path in self.folder.rglob("*log") if path.is_file()]
+        logs = [SOURCE.sub(r"\1", path.read_text(errors="replace")) for path in files if _is_log(path)]
+        servers = [server.log for server in self.servers if self.folder not in (server.folder, *server.folder.parents)]
+        return [line for log in (*servers, *logs) for line in log.split("\n")]
 
     @property
     def texts(self) -> int:
@@ -89,10 +104,12 @@ def log_watch(request: pytest.FixtureRequest) -> Iterator[LogWatch]:
     """Fails the test, whatever else it proves, when something was logged that must not be."""
     total = request.config.stash.setdefault(TOTAL, Counter())
     watch = LogWatch()
+    if "tmp_path" in request.fixturenames:
+        watch.folder = request.getfixturevalue("tmp_path")
     with left_as_found(), watching(watch):
         yield watch
     leaks = watch.leaks()
-    lines = len(watch.lines) + sum(server.log.count("\n") for server in watch.servers)
+    lines = len(watch.lines) + len(watch.of_programs())
     total.update(tests=1, lines=lines, texts=watch.texts, leaks=len(leaks))
     if leaks:
         pytest.fail("The log holds what it must not:\n" + "\n".join(leaks), pytrace=False)
@@ -128,6 +145,8 @@ def watching(watch: LogWatch) -> Iterator[None]:
         _see(patch, SecretStr, "__init__", lambda _, value: watch.never(value))
         _see(patch, ClientChannel, "push", lambda _, event, payload=None, **__: _said(watch, event, payload))
         _see(patch, MessageRouter, "deliver", lambda _, message: _delivered(watch, message))
+        _see(patch, Answerer, "begin", lambda _, asked, person: _asked(watch, asked))
+        _see(patch, Tool, "call", lambda _, arguments, context: _called(watch, arguments))
         _see(patch, serving.Served, "launch", lambda server, *_: _launched(watch, server))
         yield
     root.removeHandler(handler)
@@ -153,12 +172,31 @@ def _as_written(log: Any, level: int, event: str, fields: Mapping[str, Any]) -> 
 
 
 def _said(watch: LogWatch, event: str, payload: object) -> None:
-    if event == "message" and isinstance(payload, Mapping):
-        watch.never(payload.get("text"))
+    if isinstance(payload, Mapping):
+        for field in SAID.get(event, ()):
+            watch.never(payload.get(field))
 
 
 def _delivered(watch: LogWatch, message: ChannelMessage) -> None:
     watch.never(message.text)
+
+
+def _asked(watch: LogWatch, asked: AskedCompletion) -> None:
+    for message in asked.messages:
+        watch.never(message.text)
+
+
+def _called(watch: LogWatch, arguments: str) -> None:
+    """Texts among the arguments; names and numbers are no secrets."""
+    with suppress(msgspec.DecodeError, ValueError, RecursionError):
+        found = msgspec.json.decode(arguments) if arguments else {}
+        for value in found.values() if isinstance(found, dict) else ():
+            if isinstance(value, str) and " " in value:
+                watch.never(value)
+
+
+def _is_log(path: Path) -> bool:
+    return path.name == "log" or path.suffix == ".log"
 
 
 def _launched(watch: LogWatch, server: serving.Served) -> None:

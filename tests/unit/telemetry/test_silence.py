@@ -98,3 +98,12 @@ def test_a_leak_fails_the_test_and_the_session_tells(tmp_path: Path) -> None:
     assert "2 passed, 1 error" in done.stdout, done.stdout + done.stderr
     assert "'hunter2' in: " in done.stdout
     assert "logs: 1 lines hold what they must not" in done.stdout
+
+
+def test_the_log_of_any_program_in_the_folder_is_looked_through(watch: LogWatch, tmp_path: Path) -> None:
+    watch.folder = tmp_path
+    watch.never("what tools were called with")
+    (tmp_path / "deep").mkdir()
+    for name in ("log", "deep/worker.log", "catalog", "notes.txt"):
+        (tmp_path / name).write_text("well\nwhat tools were called with\n")
+    assert len(watch.leaks()) == 2
