@@ -1,5 +1,6 @@
 """What a model is given of a long conversation, seen where it arrives: in the requests that a vendor gets."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -11,7 +12,7 @@ from aiohttp import web
 from antiphon.providers.demo.server import DemoServer
 from antiphon.providers.demo.wire.base import Asked, Wire
 from tests.flows.conftest import KEY, Serving
-from tests.serving import Visitors
+from tests.serving import LONGEST, Visitors
 
 VENDORS: dict[str, dict[str, Any]] = {
     "openai": {"path": "/v1", "api_key": KEY},
@@ -152,3 +153,32 @@ async def test_a_person_is_answered_in_the_language_of_their_choice_everywhere(
         await again.ask("!echo hello")
     told = ["answered in German (de)" in body["messages"][0]["content"] for body in vendor.bodies]
     assert told == [True, True, False]
+
+
+class Listing(Recording):
+    """A vendor whose list of models tells how large their windows are."""
+
+    async def _models(self, _: web.Request, wire: Wire) -> web.StreamResponse:
+        listed = {"object": "list", "data": [{"id": "demo", "object": "model", "context_length": 1_500}]}
+        return web.json_response(listed)
+
+
+async def test_what_a_vendor_lists_is_known_from_the_second_turn_on(house: Serving, visitors: Visitors) -> None:
+    vendor = Listing()
+    await vendor.start()
+    try:
+        off = {"compaction": {"enabled": False}, "tools": []}
+        async with house(**of(vendor, "openai", assistants=off)) as workspace:
+            visitor = await visitors.enter(workspace.url)
+            await visitor.ask(f"!echo {'word ' * 200}")
+            async with asyncio.timeout(LONGEST):
+                while workspace.models.windows.window("openai:demo") != 1_500:
+                    await asyncio.sleep(0.01)
+            for _ in range(9):
+                await visitor.ask(f"!echo {'word ' * 200}")
+            last = vendor.bodies[-1]
+            assert len(json.dumps(last["messages"])) < 1_500 * 6
+            assert 3 <= len(last["messages"]) < 12
+            assert "newest messages, and nothing of what came before" in (await visitor.ask("/why"))["text"]
+    finally:
+        await vendor.stop()
