@@ -17,12 +17,13 @@ from antiphon.assistants.trial import NOT_RECORDED
 from antiphon.cli.options import ReplayOptions
 from antiphon.cli.replay import replay as replay_command
 from antiphon.conversation.replay import Replay
-from antiphon.domain import new_id
+from antiphon.domain import new_id, now
 from antiphon.errors import AntiphonError, ConfigError, NotFoundError, ServiceError
 from antiphon.providers.base import ChatMessage, ModelRequest
 from antiphon.providers.demo.provider import DemoProvider
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import to_read
+from antiphon.storage.summaries import Summary
 from antiphon.tools.base import tool
 from antiphon.workspace import Workspace
 from tests.postgres import Databases
@@ -131,7 +132,7 @@ def plain(messages: tuple[ChatMessage, ...]) -> list[tuple[str, str]]:
 
 async def test_a_long_conversation_gives_the_newest_before_the_turn(tmp_path: Path, asked: Asked) -> None:
     visitors = Visitors()
-    async with serving(tmp_path, assistants={"history_messages": 6}) as house:
+    async with serving(tmp_path, assistants={"history_messages": 6, "compaction": {"enabled": False}}) as house:
         visitor = await visitors.enter(house.url)
         for number in range(12):
             await visitor.ask(f"Say {number}")
@@ -141,6 +142,23 @@ async def test_a_long_conversation_gives_the_newest_before_the_turn(tmp_path: Pa
             ticket = next(each["ticket"] for each in visitor.shown() if each["text"] == "Say 7")
             past = await replay.find(f"{visitor.conversation_id}:{ticket}")
             assert plain((await replay.original(past)).prompt("demo")) == plain(there.messages)
+    await visitors.close()
+
+
+async def test_a_summary_stands_for_what_it_tells_of_once_it_was_there(tmp_path: Path, asked: Asked) -> None:
+    visitors = Visitors()
+    async with serving(tmp_path, assistants={"compaction": {"enabled": False}}) as house:
+        visitor = await visitors.enter(house.url)
+        first, second = await visitor.ask("Say one"), await visitor.ask("Say two")
+        summary = Summary(context_from=0, upto=first["ticket"], text="Ann said one.", model="demo", created_at=now())
+        assert await house.store.summaries.put(visitor.conversation_id, summary)
+        third = await visitor.ask("Say three")
+        async with aside(house) as (replay, _):
+            before = (await replay.original(await replay.find(second["turn_id"]))).prompt("demo")
+            assert plain(before) == plain(asked[1].messages)
+            said = plain((await replay.original(await replay.find(third["turn_id"]))).prompt("demo"))
+        assert "Ann said one." in said[1][1]
+        assert [text for role, text in said if role == "user" and text.startswith("Say")] == ["Say two", "Say three"]
     await visitors.close()
 
 

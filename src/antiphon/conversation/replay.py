@@ -11,10 +11,11 @@ from antiphon.assistants.directory import Directory
 from antiphon.assistants.evals.cases import EvalCase, EvalMessage
 from antiphon.assistants.evals.checks import Judge
 from antiphon.assistants.experiments import Experiments
+from antiphon.assistants.history import History, summed_up
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.prompts import Prompt
 from antiphon.assistants.trial import ToolsOfTrial, Trial, Trials
-from antiphon.domain import Message, ToolPart
+from antiphon.domain import Conversation, Message, ToolPart, Turn
 from antiphon.errors import NotFoundError
 from antiphon.providers.base import ChatMessage
 from antiphon.storage.base import Store
@@ -98,8 +99,9 @@ class Replay:
         who = self._experiments.again(who, past.record.assignment).changed(instructions=instructions)
         context = self._context.on(turn.created_at)
         messages = await self._messages(past, context.histories.most_messages)
-        visible = _visible(messages, turn.ticket, conversation.context_from)[-context.histories.most_messages :]
-        history = context.histories.extend(context.histories.of(conversation, turn), turn, visible)
+        known = await self._summed_up(conversation, turn) or context.histories.of(conversation, turn)
+        visible = _visible(messages, turn.ticket, max(conversation.context_from, known.upto + 1))
+        history = context.histories.extend(known, turn, visible[-context.histories.most_messages :])
         facts = await self._facts.block(turn.person_id, turn.text, before=turn.created_at)
         return Original(
             past=past,
@@ -113,6 +115,12 @@ class Replay:
         model = model or original.past.record.model or ""
         prompt = await self._files.load(original.prompt(model))
         return await self.trials.answer(original.assistant, model, prompt, tools=tools, recorded=original.calls)
+
+    async def _summed_up(self, conversation: Conversation, turn: Turn) -> History | None:
+        """The summary that stood for what came before, if it was there by then; a later one has replaced it else."""
+        found = await self._store.summaries.get(conversation.id, conversation.context_from)
+        there = found is not None and found.upto < turn.ticket and found.created_at <= turn.created_at
+        return summed_up(found) if found is not None and there else None
 
     async def _messages(self, past: PastTurn, enough: int) -> list[Message]:
         """The turn's own messages and those before it, as many as a prompt may hold and more."""
