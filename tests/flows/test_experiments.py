@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ async def http(here: Workspace) -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path, ANTIPHON_ASSISTANTS__EXPERIMENTS=json.dumps({"tone": TONE}))
+    (tmp_path / "antiphon.yaml").write_text(json.dumps({"assistants": {"experiments": {"tone": TONE}}}))
+    made = Served(tmp_path)
     yield made
     made.end()
 
@@ -145,6 +147,33 @@ async def test_a_turn_that_a_crash_interrupted_is_counted_as_that(served: Served
     await visitor.see(lambda: {message["status"] for message in visitor.shown()} == {"interrupted"})
     shown = await report(served.url)
     assert counted(shown, "turns", "answered", "interrupted")[variant_of("local")] == (1, 0, 1)
+
+
+async def test_clients_of_the_openai_api_meet_the_same_prompt(house: Serving) -> None:
+    """What is stored of it is counted; what is not leaves nothing behind."""
+    sections = {"experiments": {"tone": TONE}}
+    async with house(added=(PARROT,), assistants=sections) as ws, aiohttp.ClientSession(ws.url) as http:
+        asked = {"model": "guide", "messages": [{"role": "user", "content": "Hello"}]}
+        for store, turns in ((False, 0), (True, 1)):
+            async with http.post("/v1/chat/completions", json=asked | {"store": store}) as answered:
+                said = (await answered.json())["choices"][0]["message"]["content"]
+            assert said == f"Be {variant_of('local')}."
+            assert counted(await report(ws.url), "turns")[variant_of("local")] == (turns,)
+
+
+async def test_a_running_house_takes_the_end_of_an_experiment(served: Served, visitors: Visitors) -> None:
+    visitor = await visitors.enter(served.start().url)
+    await visitor.ask("!echo one")
+    assert "a variant of" in (await visitor.ask("/why"))["text"]
+    paused = {"assistants": {"experiments": {"tone": TONE | {"paused": True}}}}
+    (served.folder / "antiphon.yaml").write_text(json.dumps(paused))
+    served.process.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(LONGEST):
+        while (await report(served.url))["state"] != "paused":
+            await asyncio.sleep(0.01)
+    await visitor.ask("!echo two")
+    assert "a variant of" not in (await visitor.ask("/why"))["text"]
+    assert sum(turns for (turns,) in counted(await report(served.url), "turns").values()) == 1
 
 
 async def test_a_replay_is_told_what_the_turn_was_told(house: Serving, visitors: Visitors, tmp_path: Path) -> None:
