@@ -448,7 +448,7 @@ def test_the_server_reads_what_was_asked(protocol: str) -> None:
         ChatMessage(role="assistant", text="It rains."),
         ChatMessage(role="user", text="And now?"),
     )
-    request = _request("hi", *history, max_tokens=77, temperature=0.5)
+    request = _request("hi", *history, max_tokens=77, temperature=0.5, seed=7, stop=("END", "\n\nQ:"))
     request = msgspec.structs.replace(
         request, messages=(ChatMessage(role="system", text="Be brief."), *request.messages)
     )
@@ -459,6 +459,15 @@ def test_the_server_reads_what_was_asked(protocol: str) -> None:
     read = asked.request
     assert (read.model, read.max_tokens, read.temperature, read.tools) == (DEMO, 77, 0.5, (WEATHER,))
     assert _spoken(read) == _spoken(request)
+    # OpenAI's responses know neither; Anthropic knows no seed.
+    assert read.stop == (() if protocol == "openai_responses" else request.stop)
+    assert read.seed == (None if protocol in {"openai_responses", "anthropic"} else 7)
+
+
+def test_the_server_reads_a_top_p(protocol: str) -> None:
+    payload = PROVIDERS[protocol][0].codec.encode(_request("hi", top_p=0.25))
+    asked = _wire(protocol).read(payload, {"model": DEMO, "method": "streamGenerateContent"})
+    assert asked.request.top_p == 0.25
 
 
 def _spoken(request: ModelRequest) -> list[tuple[str, str, int]]:

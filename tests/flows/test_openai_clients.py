@@ -189,6 +189,23 @@ async def test_a_stream_ends_with_its_usage_where_that_is_asked_for(client: Asyn
     assert len({chunk.id for chunk in told}) == 1
 
 
+async def test_an_answer_ends_before_the_words_that_stop_it(client: AsyncOpenAI) -> None:
+    whole = await ask(client, "!echo one two three four", stop=["three", "nothing"])
+    (choice,) = whole.choices
+    assert (choice.message.content, choice.finish_reason) == ("one two ", "stop")
+    assert whole.usage is not None
+    streamed = await stream(client, "!echo one two three four", stop="wo th")
+    assert (said(streamed), streamed[-1].choices[0].finish_reason) == ("one t", "stop")
+    assert said(await stream(client, "!echo one two", stop=["two three"])) == "one two"
+
+
+async def test_how_the_model_chooses_its_words_reaches_it(client: AsyncOpenAI, vendor_of: Recorded) -> None:
+    vendor_of.scripts = [[TextDelta("a"), Finish("stop")]]
+    await ask(client, "Hello", "teller", top_p=0.25, seed=7, stop="END")
+    (request,) = vendor_of.requests
+    assert (request.top_p, request.seed, request.stop) == (0.25, 7, ("END",))
+
+
 async def test_another_model_may_be_asked_for(client: AsyncOpenAI, vendor_of: Recorded) -> None:
     vendor_of.scripts = [[TextDelta("From m2."), Finish("stop")]]
     assert (await ask(client, "Hello", "guide@recorded:m2")).choices[0].message.content == "From m2."
@@ -372,7 +389,13 @@ async def test_an_answer_that_breaks_off_is_an_error_and_never_a_whole_one(clien
             "messages[0].tool_call_id",
         ),
         ({"n": 2}, openai.BadRequestError, "n"),
-        ({"stop": ["\n"]}, openai.BadRequestError, "stop"),
+        ({"logprobs": True}, openai.BadRequestError, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 2}, openai.BadRequestError, "logprobs"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, openai.BadRequestError, "stop"),
+        ({"stop": [""]}, openai.BadRequestError, "stop"),
+        ({"stop": "x" * 300}, openai.BadRequestError, "stop"),
+        ({"top_p": 1.5}, openai.BadRequestError, "top_p"),
+        ({"seed": 2**70}, openai.BadRequestError, "seed"),
         ({"temperature": 3}, openai.BadRequestError, "temperature"),
         ({"max_tokens": 0}, openai.BadRequestError, "max_completion_tokens"),
         ({"reasoning_effort": "frantic"}, openai.BadRequestError, "reasoning_effort"),

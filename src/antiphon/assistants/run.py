@@ -335,6 +335,9 @@ class Run:
             effort=wishes.effort,
             output=wishes.output,
             cache_key=wishes.cache_key or self._context.conversation_id,
+            top_p=wishes.top_p,
+            seed=wishes.seed,
+            stop=wishes.stop,
         )
 
     @property

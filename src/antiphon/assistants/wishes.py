@@ -24,6 +24,9 @@ class AnswerWishes(Struct, frozen=True, kw_only=True):
     effort: Literal["low", "medium", "high"] | None = None
     output: OutputSchema | None = None
     cache_key: str | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 NO_WISHES = AnswerWishes()

@@ -15,8 +15,8 @@ from antiphon.providers.protocols.openai_chat.quirks import Quirks
 from antiphon.providers.protocols.openai_responses.codec import OpenAIResponses
 
 _DATED = re.compile(r"\d{4}-\d\d-\d\d")
-_V1 = Quirks(max_tokens="max_completion_tokens", cache_key="prompt_cache_key")
-_OLD = Quirks(max_tokens="max_completion_tokens")
+_V1 = Quirks(max_tokens="max_completion_tokens", cache_key="prompt_cache_key", stops=False)
+_OLD = Quirks(max_tokens="max_completion_tokens", stops=False)
 
 
 class _AzureChat(OpenAIChat, frozen=True):

@@ -100,10 +100,10 @@ class OutputSchema(Struct, frozen=True, kw_only=True):
 class ModelRequest(Struct, frozen=True, kw_only=True):
     """Everything a model is asked. `model` is the vendor's name of it, without our provider prefix.
 
-    `tool_choice` says whether tools may or must be called, or which one must. `effort` is how long a
-    model that reasons should do so, None for its own measure. `output` asks for JSON of a form instead of text; a
-    vendor without a way to ask for that is told in words. `cache_key` is the same for requests with the same beginning,
-    so that a vendor sends them to one place.
+    `tool_choice` says whether tools may or must be called, or which one must. `effort` is how long a model that reasons
+    should do so, None for its own measure. `output` asks for JSON of a form instead of text; a vendor without a way to
+    ask for that is told in words. `cache_key` is the same for requests with the same beginning, so that a vendor sends
+    them to one place. `top_p` and `seed` go to vendors that know them; the text ends before the first of `stop`.
     """
 
     model: str
@@ -115,6 +115,9 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     effort: Literal["low", "medium", "high"] | None = None
     output: OutputSchema | None = None
     cache_key: str | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 # --- the events ---------------------------------------------------------------------------------------------------

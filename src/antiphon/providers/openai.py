@@ -12,4 +12,4 @@ class OpenAIProvider(CompatibleProvider):
     default_url = "https://api.openai.com/v1"
     api = "responses"
     counts = LimitManner(refills=True)
-    chat = OpenAIChat(Quirks(max_tokens="max_completion_tokens", cache_key="prompt_cache_key"))
+    chat = OpenAIChat(Quirks(max_tokens="max_completion_tokens", cache_key="prompt_cache_key", stops=False))

@@ -245,6 +245,12 @@ def _settings(request: ModelRequest) -> ModelSettings:
     settings = ModelSettings(max_retries=0)  # who calls a provider repeats, and counts how often
     if request.temperature is not None:
         settings["temperature"] = request.temperature
+    if request.top_p is not None:
+        settings["top_p"] = request.top_p
+    if request.seed is not None:
+        settings["seed"] = request.seed
+    if request.stop:
+        settings["stop_sequences"] = list(request.stop)
     if request.max_tokens is not None:
         settings["max_tokens"] = request.max_tokens
     if request.effort is not None:

@@ -16,6 +16,7 @@ from antiphon.providers.chain import Chain, ModelLink, fallbacks
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, with_environment
 from antiphon.providers.limits import Counting, Limits
 from antiphon.providers.reliability import Reliable
+from antiphon.providers.stopping import Stopping
 from antiphon.providers.taking import Taking
 from antiphon.runtime.config import ServiceSettings
 from antiphon.runtime.spelling import did_you_mean
@@ -108,7 +109,7 @@ class ProviderRegistry:
         if name not in self._made:
             made = self._vendors[name] = self._make(name)
             limits = Limits(name, self.section(name), made.manner if isinstance(made, Counting) else None)
-            self._made[name] = Reliable(Taking(made), self._services, limits=limits)
+            self._made[name] = Reliable(Taking(Stopping(made)), self._services, limits=limits)
         return self._made[name]
 
     def vendor(self, name: str) -> Provider:

@@ -27,6 +27,7 @@ class MistralProvider(CompatibleProvider):
             stream_options=False,
             efforts=MappingProxyType({"low": "none", "medium": "high"}),
             cache_key="prompt_cache_key",
+            seed="random_seed",
             nine_ids=True,
             answers_tools=True,
         )
@@ -46,7 +47,7 @@ class XAIProvider(CompatibleProvider):
 
     default_url = "https://api.x.ai/v1"
     api = "responses"
-    chat = OpenAIChat(Quirks(max_tokens="max_completion_tokens"))
+    chat = OpenAIChat(Quirks(max_tokens="max_completion_tokens", stops=False))
     responses = OpenAIResponses(summaries=False, warmth=True)
 
 

@@ -17,7 +17,10 @@ def registry(settings: dict[str, Any] | None = None, *points: EntryPoint, **envi
 
 
 def inner(providers: ProviderRegistry, name: str) -> Any:
-    return providers.get(name)._provider._provider  # type: ignore[attr-defined]  # what it wraps is nobody else's business
+    provider: Any = providers.get(name)
+    while hasattr(provider, "_provider"):  # what it wraps is nobody else's business
+        provider = provider._provider
+    return provider
 
 
 @pytest.mark.parametrize(

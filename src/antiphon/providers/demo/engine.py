@@ -34,6 +34,7 @@ from antiphon.providers.demo.reading import Reading
 from antiphon.providers.demo.skills import attached, keeping, limits, lookup, notes, other, past, sums, talk, times
 from antiphon.providers.demo.skills.base import Plan, Skill
 from antiphon.providers.demo.words import count, tokens
+from antiphon.providers.stopping import before
 
 INTRODUCTION = (
     "*No model is configured. I am the built-in demo model: rules and search, no AI. Set `OPENAI_API_KEY` (or the key "
@@ -100,6 +101,7 @@ def perform(request: ModelRequest, *, forgiven: bool = False) -> Script:
         told = Error(refused.kind, "too long by directive", refused.public, excess=refused.excess)
         return Script(events=(told,), refused=refused)
     reply = _directed(asked, reading) or _formed(_reply(asked.rest, reading), asked.rest, reading)
+    reply = replace(reply, text=before(reply.text, request.stop))
     if asked.reason:
         reply = Utterance(thought=f"{_THINKING}{reply.thought}", text=reply.text, calls=reply.calls)
     return Script(

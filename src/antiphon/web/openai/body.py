@@ -1,8 +1,8 @@
 """The body of `POST /v1/chat/completions`, read: who is asked, what was said before, and on which terms.
 
 https://platform.openai.com/docs/api-reference/chat/create. A field that is not here only tunes how a model finds its
-words (`top_p`, `seed`, penalties) and is left to the assistant; one that would change the form of the answer and cannot
-be kept is refused.
+words (penalties, biases) and is left to the assistant; one that would change the form of the answer and cannot be kept
+is refused.
 """
 
 import re
@@ -18,6 +18,12 @@ from antiphon.web.openai.messages import Incoming, read_messages
 
 MAX_TOOLS = 128
 """As OpenAI has it."""
+
+MAX_STOPS = 4
+"""As OpenAI has it."""
+
+MAX_STOP = 200
+"""Characters of one of them."""
 
 MAX_NAME = 300
 """Characters of a name, which is told back and counted by."""
@@ -86,7 +92,10 @@ class Body(Struct, frozen=True):
     user: str | None = None
     prompt_cache_key: str | None = None
     n: int | None = None
+    top_p: float | None = None
+    seed: int | None = None
     logprobs: bool | None = None
+    top_logprobs: int | None = None
     stop: str | list[str] | None = None
     modalities: list[str] | None = None
     functions: list[Any] | None = None
@@ -157,7 +166,7 @@ def _refuse_unkept(body: Body) -> None:
     wrong = {
         "n": body.n not in {None, 1},
         "logprobs": bool(body.logprobs),
-        "stop": bool(body.stop),
+        "top_logprobs": bool(body.top_logprobs),
         "modalities": body.modalities not in (None, ["text"]),
         "functions": bool(body.functions),
     }
@@ -172,6 +181,10 @@ def _wishes(body: Body) -> AnswerWishes:
         raise invalid("The limit of tokens is at least 1.", "max_completion_tokens")
     if body.temperature is not None and not 0 <= body.temperature <= 2:
         raise invalid("`temperature` lies between 0 and 2.", "temperature")
+    if body.top_p is not None and not 0 <= body.top_p <= 1:
+        raise invalid("`top_p` lies between 0 and 1.", "top_p")
+    if body.seed is not None and not -(2**63) <= body.seed < 2**63:
+        raise invalid("`seed` has at most 64 bits.", "seed")
     if body.reasoning_effort is not None and body.reasoning_effort not in _EFFORTS:
         raise invalid(f"`reasoning_effort` is one of {', '.join(_EFFORTS)}.", "reasoning_effort")
     return AnswerWishes(
@@ -183,7 +196,19 @@ def _wishes(body: Body) -> AnswerWishes:
         effort=None if body.reasoning_effort is None else _EFFORTS[body.reasoning_effort],
         output=_output(body.response_format),
         cache_key=body.prompt_cache_key,
+        top_p=body.top_p,
+        seed=body.seed,
+        stop=_stops(body.stop),
     )
+
+
+def _stops(wanted: str | list[str] | None) -> tuple[str, ...]:
+    stops = (wanted,) if isinstance(wanted, str) else tuple(wanted or ())
+    if len(stops) > MAX_STOPS:
+        raise invalid(f"`stop` has at most {MAX_STOPS} entries.", "stop")
+    if not all(1 <= len(stop) <= MAX_STOP for stop in stops):
+        raise invalid(f"An entry of `stop` has 1 to {MAX_STOP} characters.", "stop")
+    return stops
 
 
 def _tools(offered: list[OfferedTool]) -> tuple[ToolSpec, ...]:

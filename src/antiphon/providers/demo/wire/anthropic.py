@@ -82,6 +82,8 @@ class MessagesBody(Struct, frozen=True):
     tools: list[MessagesTool] = []
     tool_choice: dict[str, Any] = {}
     temperature: float | None = None
+    top_p: float | None = None
+    stop_sequences: list[str] = []
     output_config: dict[str, Any] = {}
 
 
@@ -110,6 +112,8 @@ class AnthropicWire:
             messages=(*first, *(message for turn in read.messages for message in _messages(turn))),
             tools=tuple(_tool(tool) for tool in read.tools if _allows(read.tool_choice, tool.name)),
             temperature=read.temperature,
+            top_p=read.top_p,
+            stop=tuple(read.stop_sequences),
             max_tokens=read.max_tokens,
             output=wanted_form((read.output_config.get("format") or {}).get("schema")),
         )

@@ -94,6 +94,9 @@ class GoogleWire:
             messages=(*first, *(message for content in read.contents for message in _messages(content))),
             tools=tuple(_tools(read)),
             temperature=config.get("temperature"),
+            top_p=config.get("topP"),
+            seed=config.get("seed"),
+            stop=tuple(config.get("stopSequences", ())),
             max_tokens=config.get("maxOutputTokens"),
             output=wanted_form(config.get("responseJsonSchema")),
         )

@@ -66,6 +66,9 @@ class TalkMessage(Struct, frozen=True):
 
 class TalkOptions(Struct, frozen=True):
     temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: list[str] = []
     num_predict: int | None = None
 
 
@@ -99,6 +102,9 @@ class OllamaWire:
             messages=tuple(_message(message) for message in read.messages),
             tools=tuple(_tool(tool.function) for tool in read.tools),
             temperature=read.options.temperature,
+            top_p=read.options.top_p,
+            seed=read.options.seed,
+            stop=tuple(read.options.stop),
             max_tokens=read.options.num_predict,
             output=wanted_form(read.format),
         )

@@ -58,6 +58,7 @@ class ResponsesBody(Struct, frozen=True):
     tools: list[ResponsesTool] = []
     tool_choice: Any = "auto"
     temperature: float | None = None
+    top_p: float | None = None
     max_output_tokens: int | None = None
     text: dict[str, Any] = {}
 
@@ -89,6 +90,7 @@ class OpenAIResponsesWire:
             messages=tuple(_messages(items)),
             tools=tuple(_tool(tool) for tool in read.tools if _allows(read.tool_choice, tool.name)),
             temperature=read.temperature,
+            top_p=read.top_p,
             max_tokens=read.max_output_tokens,
             output=_output(read.text.get("format")),
         )

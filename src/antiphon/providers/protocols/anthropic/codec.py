@@ -64,6 +64,10 @@ class AnthropicMessages(Struct, frozen=True):
         body |= _tools(request, traits) if request.tools else _tools_of_the_past(request)
         if request.temperature is not None and traits.samples and not thinking:
             body["temperature"] = min(request.temperature, 1.0)
+        elif request.top_p is not None and traits.samples and not thinking:  # newer models take one of the two
+            body["top_p"] = request.top_p
+        if stops := [stop for stop in request.stop if stop.strip()]:
+            body["stop_sequences"] = stops
         if output := _output(request, traits):
             body["output_config"] = output
         return msgspec.json.encode(body)

@@ -21,6 +21,7 @@ _BUDGETS = {"low": 1_024, "medium": 8_192, "high": 24_576}
 _MODEL = re.compile(r"(?:[a-zA-Z]+/)?[\w.-]+")
 _VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 _LATEST = re.compile(r"gemini-[a-z-]+-latest")
+_LARGEST_SEED = 0x7FFF_FFFF
 _NEWEST = (9, 9)
 _OTHER = (0, 0)
 
@@ -74,6 +75,12 @@ def _config(request: ModelRequest, version: tuple[int, int]) -> dict[str, Any]:
     config: dict[str, Any] = {}
     if request.temperature is not None:
         config["temperature"] = request.temperature
+    if request.top_p is not None:
+        config["topP"] = request.top_p
+    if request.seed is not None:
+        config["seed"] = request.seed & _LARGEST_SEED
+    if request.stop:
+        config["stopSequences"] = request.stop
     if request.max_tokens is not None:
         config["maxOutputTokens"] = request.max_tokens
     if request.output is not None:

@@ -55,6 +55,12 @@ class Ollama(Struct, frozen=True):
         options: dict[str, Any] = {"num_ctx": _window(request, body)}
         if request.temperature is not None:
             options["temperature"] = request.temperature
+        if request.top_p is not None:
+            options["top_p"] = request.top_p
+        if request.seed is not None:
+            options["seed"] = request.seed
+        if request.stop:
+            options["stop"] = request.stop
         if request.max_tokens is not None:
             options["num_predict"] = request.max_tokens
         return msgspec.json.encode(body | {"options": options})

@@ -87,6 +87,12 @@ class OpenAIChat(Struct, frozen=True):
         quirks, fields = self.quirks, dict[str, Any]()
         if request.temperature is not None:
             fields["temperature"] = request.temperature
+        if request.top_p is not None:
+            fields["top_p"] = request.top_p
+        if request.seed is not None:
+            fields[quirks.seed] = request.seed
+        if request.stop and quirks.stops:
+            fields["stop"] = request.stop
         if request.max_tokens is not None:
             fields[quirks.max_tokens] = request.max_tokens
         if request.effort is not None:

@@ -19,6 +19,8 @@ class Quirks(Struct, frozen=True, kw_only=True):
     output: Literal["schema", "object"] = "schema"  # an object without a schema is told the rest in words
     output_with_tools: bool = True  # otherwise words alone, as soon as there are tools
     cache_key: str | None = None  # the field that leads requests with the same beginning to one place
+    seed: Literal["seed", "random_seed"] = "seed"
+    stops: bool = True  # otherwise some of its models refuse the field
     marks_for: tuple[str, ...] = ()  # models, by the beginnings of their names, whose cache must be asked to keep
     nine_ids: bool = False  # ids of calls have nine letters and digits
     answers_tools: bool = False  # nobody may speak between a tool and what the model says to it

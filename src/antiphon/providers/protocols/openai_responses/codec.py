@@ -81,6 +81,8 @@ class OpenAIResponses(Struct, frozen=True):
             fields["reasoning"] = {"effort": request.effort} | ({"summary": "auto"} if self.summaries else {})
         if request.temperature is not None and (self.warmth or not reasons):
             fields["temperature"] = request.temperature
+        if request.top_p is not None and (self.warmth or not reasons):
+            fields["top_p"] = request.top_p
         return fields
 
 
