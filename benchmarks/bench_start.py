@@ -15,6 +15,8 @@ from benchmarks.measuring import ROOT, Case, cpu_seconds, process
 UNIT = "ms (of CPU unless it says elapsed)"
 REFERENCE = "python -c pass"
 ROUNDS = 5
+PROVIDER = "import antiphon with one provider"
+LIMITS = {PROVIDER: 400}
 
 SERVE = ("-m", "antiphon", "serve", "--port", "0")
 READY = r"Antiphon\s+(http://\S+)"
@@ -54,6 +56,7 @@ def cases(scale: float) -> Iterator[dict[str, Case]]:
     del scale  # a start is a start
     yield {
         "import antiphon": script("import antiphon"),
+        PROVIDER: script("import antiphon.providers.openai"),
         "serve to the first 200": served(lambda pid, _: cpu_seconds(pid) * 1e3),
         "serve to the first 200, elapsed": served(lambda _, elapsed: elapsed * 1e3),
         REFERENCE: script("pass"),

@@ -1,8 +1,8 @@
 """Anthropic."""
 
 from antiphon.providers.config import ProviderSettings
+from antiphon.providers.counting import LimitManner
 from antiphon.providers.http import HttpProvider
-from antiphon.providers.limits import LimitManner
 from antiphon.providers.protocols.anthropic.codec import AnthropicMessages
 
 

@@ -9,12 +9,13 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Self
 
 from msgspec import Struct
 
 from antiphon.providers.base import Event, LimitUnit, ModelRequest, RateLimit, RateReport, UsageReport
 from antiphon.providers.config import ProviderSettings
+from antiphon.providers.counting import LimitManner
 from antiphon.providers.remainder import Count, MinuteWindow, Remainder
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -26,21 +27,6 @@ _SHORTEST = 0.001
 """Seconds. By less than that no clock is sure to move on."""
 
 _TOKENS = ("tokens", "input")
-
-
-class LimitManner(Struct, frozen=True):
-    """How a vendor counts: for each model or for the whole key; refilling its limits all the time or at once."""
-
-    by_model: bool = True
-    refills: bool = False
-
-
-@runtime_checkable
-class Counting(Protocol):
-    """A provider whose vendor has a manner of its own."""
-
-    @property
-    def manner(self) -> LimitManner: ...
 
 
 class Load(Struct, frozen=True):

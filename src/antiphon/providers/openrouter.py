@@ -1,7 +1,7 @@
 """OpenRouter."""
 
 from antiphon.providers.compatible import CompatibleProvider
-from antiphon.providers.limits import LimitManner
+from antiphon.providers.counting import LimitManner
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
 

@@ -14,7 +14,8 @@ from antiphon.errors import ConfigError, ModuleError, ValidationError
 from antiphon.providers.base import DEMO, Provider
 from antiphon.providers.chain import Chain, ModelLink, fallbacks
 from antiphon.providers.config import ProviderSettings, ProvidersSettings, with_environment
-from antiphon.providers.limits import Counting, Limits
+from antiphon.providers.counting import Counting
+from antiphon.providers.limits import Limits
 from antiphon.providers.reliability import Reliable
 from antiphon.providers.stopping import Stopping
 from antiphon.providers.taking import Taking

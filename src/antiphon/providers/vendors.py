@@ -3,7 +3,7 @@
 from types import MappingProxyType
 
 from antiphon.providers.compatible import CompatibleProvider
-from antiphon.providers.limits import LimitManner
+from antiphon.providers.counting import LimitManner
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
 from antiphon.providers.protocols.openai_responses.codec import OpenAIResponses

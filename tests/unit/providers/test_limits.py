@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from antiphon.domain import Usage
 from antiphon.providers.base import ChatMessage, Finish, ModelRequest, RateLimit, RateReport, UsageReport
 from antiphon.providers.config import ProviderSettings
+from antiphon.providers.counting import LimitManner
 from antiphon.providers.demo.limiting import DemoLimit, Limiter
-from antiphon.providers.limits import LimitManner, Limits, Permit
+from antiphon.providers.limits import Limits, Permit
 from antiphon.telemetry.metrics import Metrics
 
 

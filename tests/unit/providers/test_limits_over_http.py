@@ -10,10 +10,11 @@ from antiphon.providers.anthropic import AnthropicProvider
 from antiphon.providers.base import ChatMessage, Error, File, Finish, ModelRequest, RateReport, Remark
 from antiphon.providers.compatible import CompatibleProvider
 from antiphon.providers.config import ProvidersSettings
+from antiphon.providers.counting import LimitManner
 from antiphon.providers.demo.limiting import DemoLimit
 from antiphon.providers.demo.server import DemoServer
 from antiphon.providers.http import HttpProvider
-from antiphon.providers.limits import LimitManner, Limits
+from antiphon.providers.limits import Limits
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.providers.reliability import Reliable
 from antiphon.providers.taking import Taking
