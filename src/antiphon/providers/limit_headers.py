@@ -94,8 +94,8 @@ def _reset(text: str, headers: Mapping[str, str], at: datetime | None) -> tuple[
     """The seconds until it, and whether that is more exact than a second."""
     text = text.strip()[:40]
     exact = "." in text or "ms" in text
-    if (match := _DURATION.fullmatch(text)) and match.lastindex:
-        return sum(float(part) * scale for part, scale in zip(match.groups("0"), _SCALE, strict=True)), exact
+    if (duration := _duration(text)) is not None:
+        return duration, exact
     try:
         number = float(text)
     except ValueError:
@@ -104,6 +104,14 @@ def _reset(text: str, headers: Mapping[str, str], at: datetime | None) -> tuple[
         exact = number >= _EPOCH * 1000
         number = number / (1000 if exact else 1) - _their_time(headers, at).timestamp()
     return number, exact
+
+
+@lru_cache(maxsize=1024)
+def _duration(text: str) -> float | None:
+    match = _DURATION.fullmatch(text)
+    if match is None or match.lastindex is None:
+        return None
+    return sum(float(part) * scale for part, scale in zip(match.groups("0"), _SCALE, strict=True))
 
 
 def _moment(text: str, headers: Mapping[str, str], at: datetime | None) -> tuple[float, bool] | None:

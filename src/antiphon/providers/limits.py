@@ -21,6 +21,7 @@ from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
 _MOST_WAITING = 1_000
+_MOST_MODELS = 1_000
 _BYTES_A_TOKEN = 4
 _LONGEST_BLOCK = 3_600.0
 _SHORTEST = 0.001
@@ -78,7 +79,7 @@ class Limits:
 
     def wait(self, model: str) -> float | None:
         """The seconds until a model may be asked where that is longer than anybody waits, else None."""
-        scope = self._scope(model)
+        scope = self._scopes.get(self._key(model)) or _Scope(refills=False)
         wait = self._wait(scope, scope.with_line(Load()), self._now())
         return wait if wait > self._longest else None
 
@@ -143,11 +144,22 @@ class Limits:
     def _full(self) -> bool:
         return self._places is not None and self._running >= self._places
 
+    def _key(self, model: str) -> str:
+        return model if self._manner.by_model else ""
+
     def _scope(self, model: str) -> "_Scope":
-        key = model if self._manner.by_model else ""
+        key = self._key(model)
         if key not in self._scopes:
+            if len(self._scopes) >= _MOST_MODELS:
+                self._forget_one()
             self._scopes[key] = _Scope(refills=self._manner.refills)
         return self._scopes[key]
+
+    def _forget_one(self) -> None:
+        """Anybody may ask for models of any name, and each name is counted."""
+        idle = next((key for key, scope in self._scopes.items() if not scope.line), None)
+        if idle is not None:
+            del self._scopes[idle]
 
     def leave(self) -> None:
         """One answer less is under way."""

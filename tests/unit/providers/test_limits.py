@@ -237,6 +237,30 @@ def test_a_prompt_larger_than_the_limit_is_for_the_vendor_to_refuse() -> None:
     virtually(work)
 
 
+def test_a_vendor_that_closes_for_a_day_is_asked_once_an_hour() -> None:
+    async def work() -> None:
+        limited, began = limits(longest_wait=600), clock().time()
+        for hour in (1, 2):
+            await heard(limited, told(0, reset=86_000))
+            assert limited.wait("m") == 3600
+            await asyncio.sleep(3500)
+            await admitted(limited)
+            assert clock().time() == began + 3600 * hour
+
+    virtually(work)
+
+
+def test_names_of_models_without_end_are_forgotten_again() -> None:
+    async def work() -> None:
+        limited = limits()
+        for number in range(3000):
+            assert limited.wait(f"unknown-{number}") is None
+            await heard(limited, told(5), f"model-{number}")
+        assert len(limited._scopes) <= 1000
+
+    virtually(work)
+
+
 # --- what the settings allow --------------------------------------------------------------------------------------
 
 
