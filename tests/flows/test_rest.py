@@ -191,6 +191,7 @@ async def test_the_schema_describes_every_route(http: aiohttp.ClientSession) -> 
         "/api/v1/experiments",
         "/api/v1/experiments/{name}",
         "/api/v1/usage",
+        "/api/v1/plugins",
         "/api/v1/publish",
         "/api/v1/presence/{topic}",
         "/api/v1/realtime/sockets",
