@@ -11,7 +11,7 @@ from antiphon.conversation.live import FILE_URL, show_attachment
 from antiphon.domain import Person, Upload
 from antiphon.errors import NotFoundError, ResourceError, ValidationError
 from antiphon.files.keeper import FileKeeper
-from antiphon.files.kinds import SHOWN
+from antiphon.files.kinds import SHOWN, UNKNOWN
 from antiphon.web.api.shapes import ULID, AttachmentShape
 from antiphon.web.auth import CurrentPerson
 from antiphon.web.openapi import failures
@@ -22,8 +22,8 @@ FileId = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW
 _ANY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The file itself, as it is.",
-        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+        "description": "The file itself, as it is, of any media type.",
+        "content": {UNKNOWN: {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
     }
 }
 _BYTES: dict[int | str, dict[str, Any]] = {
