@@ -10,6 +10,7 @@ from antiphon.files.config import FileSettings
 from antiphon.files.kinds import SHOWN, is_text, text_of
 from antiphon.files.quoting import mention, quotation
 from antiphon.providers.base import ChatMessage, File
+from antiphon.runtime.threads import run_async
 from antiphon.storage.files import FileStore
 
 _KEPT = "kept:"
@@ -77,7 +78,7 @@ class AttachedFiles:
         if data is None:
             return mention(file.name, file.media_type, "which was deleted")
         if text:
-            return _quoted(file, data, room)
+            return await _quoted(file, data, room)
         if len(data) > room.file_bytes:
             return mention(file.name, file.media_type)
         room.files, room.file_bytes = room.files - 1, room.file_bytes - len(data)
@@ -95,13 +96,18 @@ def _may_be_seen(media_type: str) -> bool:
     return media_type in SHOWN or media_type == "application/pdf" or media_type.startswith("audio/")
 
 
-def _quoted(file: File, data: bytes, room: _Room) -> str:
-    text = text_of(data)
-    if text is None:
+async def _quoted(file: File, data: bytes, room: _Room) -> str:
+    encoded = await run_async(_in_utf8, data)
+    if encoded is None:
         return mention(file.name, file.media_type, "which cannot be read here")
-    encoded = text.encode()
     kept = encoded[: room.text_bytes]
     room.text_bytes -= len(kept)
+    text = kept.decode("utf-8", "ignore")
     if len(kept) < len(encoded):
-        text = f"{kept.decode('utf-8', 'ignore')}\n[the rest is left out: {len(encoded):,} bytes in all]"
+        text += f"\n[the rest is left out: {len(encoded):,} bytes in all]"
     return quotation(file.name, file.media_type, text)
+
+
+def _in_utf8(data: bytes) -> bytes | None:
+    text = text_of(data)
+    return None if text is None else text.encode()

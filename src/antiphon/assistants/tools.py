@@ -7,6 +7,7 @@ from antiphon.assistants.memory.base import Recollection, told
 from antiphon.errors import ToolError, ValidationError
 from antiphon.files.kinds import is_text, text_of
 from antiphon.runtime.spelling import did_you_mean
+from antiphon.runtime.threads import run_async
 from antiphon.search.base import Passage, Search
 from antiphon.search.facts import FACTS
 from antiphon.search.sources import MESSAGES
@@ -122,7 +123,7 @@ async def read_file(
         raise ToolError(f"This conversation has no file of that name.{did_you_mean(name, attached, there)}")
     kept = file.id is not None and await files.get(file.id, person_id=context.person_id)
     data = await files.read(kept.id) if kept else None
-    text = text_of(data) if data is not None and is_text(file.media_type) else None
+    text = await run_async(text_of, data) if data is not None and is_text(file.media_type) else None
     if text is None:
         raise ToolError(f"{file.name} {'is not kept here' if data is None else 'has no text that can be read'}.")
     pages = max(1, -(-len(text) // _PAGE))

@@ -7,6 +7,7 @@ from antiphon.errors import NotFoundError, ResourceError
 from antiphon.files.config import FileSettings
 from antiphon.files.kinds import media_type_of
 from antiphon.files.names import clean_name
+from antiphon.runtime.threads import run_async
 from antiphon.storage.files import FileStore, KeptFile
 
 
@@ -27,7 +28,7 @@ class FileKeeper:
         kept = await self.store.add(
             person_id,
             name=name,
-            media_type=media_type_of(name, upload.media_type, upload.data),
+            media_type=await run_async(media_type_of, name, upload.media_type, upload.data),
             data=upload.data,
             most_bytes=self.settings.person_bytes,
             unnamed_since=now() - timedelta(hours=self.settings.unnamed_hours),

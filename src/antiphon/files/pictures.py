@@ -4,6 +4,8 @@ from struct import Struct
 
 _PNG, _GIF, _JPEG, _LENGTH = Struct(">II"), Struct("<HH"), Struct(">HH"), Struct(">H")
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_MOST_SEGMENTS = 1_000
+"""Segments and fill bytes that are looked at; a file of nothing else would be read for seconds."""
 
 
 def dimensions(data: bytes) -> tuple[int, int] | None:
@@ -20,7 +22,9 @@ def dimensions(data: bytes) -> tuple[int, int] | None:
 def _of_jpeg(data: bytes) -> tuple[int, int] | None:
     """https://www.w3.org/Graphics/JPEG/itu-t81.pdf, B.1.1: segments one behind the other, one of which is the frame."""
     at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
+    for _ in range(_MOST_SEGMENTS):
+        if at + 9 > len(data) or data[at] != 0xFF:
+            break
         marker = data[at + 1]
         if marker in _FRAMES:
             height, width = _JPEG.unpack_from(data, at + 5)

@@ -10,6 +10,8 @@ _CHUNK, _RATE, _GRANULE, _VORBIS = Layout("<4sI"), Layout("<I"), Layout("<q"), L
 _OPUS_RATE = 48_000
 _LAST_PAGE = 65_536
 """Bytes from the end within which the last page of an Ogg file begins: a page has no more."""
+_MOST_CHUNKS = 1_000
+"""Chunks that are looked at; a file of empty ones would be read for seconds."""
 
 
 def length_of(data: bytes) -> float | None:
@@ -35,7 +37,9 @@ def comment_of(data: bytes) -> str | None:
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """What a recorder that does not know the length yet says of it is more than there is: then it is the rest."""
     at = 0
-    while at + _CHUNK.size <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if at + _CHUNK.size > len(data):
+            break
         name, size = _CHUNK.unpack_from(data, at)
         at += _CHUNK.size
         yield name, data[at : at + size]

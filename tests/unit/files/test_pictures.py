@@ -1,5 +1,7 @@
 """How large a picture is, by its first bytes."""
 
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,3 +26,10 @@ def test_no_damage_is_too_odd(data: bytes, at: int, noise: bytes) -> None:
     for broken in (data[:at], data[:at] + noise, data[:at] + noise + data[at:]):
         found = dimensions(broken)
         assert found is None or min(found) >= 0
+
+
+def test_a_picture_of_nothing_but_fill_bytes_is_given_up() -> None:
+    began = perf_counter()
+    assert dimensions(b"\xff\xd8" + b"\xff" * 10_000_000) is None
+    assert dimensions(b"\xff\xd8" + b"\xff\xe1\0\2" * 2_500_000) is None
+    assert perf_counter() - began < 0.2  # about a thousandth; it was seconds

@@ -1,5 +1,7 @@
 """Files in words: whatever a file holds, it stays between the marks."""
 
+from time import perf_counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,3 +32,11 @@ def test_a_mention_is_one_line() -> None:
     assert mention("a]\n[b.png", "image/png") == "[image: a) (b.png]"
     assert mention("a.pdf", "application/pdf") == "[PDF: a.pdf]"
     assert mention("a.zip", "application/zip", "which was deleted") == "[file: a.zip, which was deleted]"
+
+
+def test_a_hostile_text_is_read_in_one_pass() -> None:
+    opening = quotation("a", "text/plain", "").partition("\n</attached")[0]
+    began = perf_counter()
+    for hostile in ("\n" * 200_000, f"{opening}\n" * 5_000, "[image: " * 50_000):
+        assert in_words(hostile).quoted == ()
+    assert perf_counter() - began < 1.0  # some hundredths; it was minutes
