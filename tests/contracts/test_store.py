@@ -1166,6 +1166,25 @@ async def test_what_nobody_named_makes_room(store: Store, me: Person) -> None:
     assert await store.files.read(kept.id) == b"x" * 300
 
 
+async def test_what_is_given_again_after_long_does_not_make_room_for_the_next_file(store: Store, me: Person) -> None:
+    before = await keep(store, me, b"f" * 400)
+    again = await keep(store, me, b"f" * 400, hours=0)
+    assert again.id == before.id
+    assert again.created_at > before.created_at
+    since = before.created_at + (again.created_at - before.created_at) / 2
+    with pytest.raises(ResourceError, match="400 are taken"):
+        await store.files.add(
+            me.id, name="b.png", media_type="image/png", data=b"x" * 700, most_bytes=ROOM, unnamed_since=since
+        )
+    assert await store.files.get(before.id) == again
+
+
+async def test_what_nobody_named_stays_while_there_is_room(store: Store, me: Person) -> None:
+    forgotten = await keep(store, me, b"f" * 400)
+    await keep(store, me, b"x" * 300, hours=0)
+    assert await store.files.get(forgotten.id) == forgotten
+
+
 @pytest.mark.parametrize("place", ["postgres", "sqlite"], indirect=True)
 async def test_a_file_is_there_or_its_message_is_refused_when_both_happen_at_once(place: Place) -> None:
     settings = place()

@@ -30,8 +30,8 @@ class FileStore(Protocol):
         self, person_id: str, *, name: str, media_type: str, data: bytes, most_bytes: int, unnamed_since: datetime
     ) -> KeptFile:
         """Keeps a file; the one that is there already when the person has given the same bytes before. Raises
-        `ResourceError` when all files of the person would have more than `most_bytes`. Their files of before
-        `unnamed_since` that no conversation names make room first."""
+        `ResourceError` when all files of the person would have more than `most_bytes`, also when those that were given
+        last before `unnamed_since` and that no conversation names have made room."""
         ...
 
     async def get(self, file_id: str, *, person_id: str | None = None) -> KeptFile | None:

@@ -497,6 +497,10 @@ SELECT coalesce(sum(files.size), 0) AS coalesce_1
 FROM files
 WHERE files.person_id = $1::VARCHAR
 
+-- name: file_renew
+-- parameters: at id
+UPDATE files SET created_at=$1::BIGINT WHERE files.id = $2::VARCHAR
+
 -- name: file_drop
 -- parameters: id
 DELETE FROM files WHERE files.id = $1::VARCHAR

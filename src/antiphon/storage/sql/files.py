@@ -7,6 +7,7 @@ from msgspec import structs
 
 from antiphon.domain import new_id, now
 from antiphon.errors import ResourceError
+from antiphon.runtime.threads import run_async
 from antiphon.storage.files import FileStore, KeptFile
 from antiphon.storage.sql.records import file_of, micros, storable
 from antiphon.storage.sql.unit import Database, Unit, many, one
@@ -27,7 +28,7 @@ class SqlFiles(FileStore):
             name=storable(name),
             media_type=storable(media_type),
             size=len(data),
-            digest=sha256(data).hexdigest(),
+            digest=(await run_async(sha256, data)).hexdigest(),
             created_at=now(),
         )
         return await self._database.write(_add, file, data, most_bytes, micros(unnamed_since))
@@ -45,11 +46,13 @@ def _add(file: KeptFile, data: bytes, most_bytes: int, unnamed_since: int) -> Un
     yield "file_owner_lock", {"person_id": file.person_id}
     known = yield from one("file_by_digest", person_id=file.person_id, digest=file.digest)
     if known is not None:
-        return file_of(known)
-    for (file_id,) in (yield from many("file_unnamed", person_id=file.person_id, before=unnamed_since)):
-        if (yield from one("file_unnamed_still", id=file_id)):
-            yield "file_drop", {"id": file_id}
-    ((taken,),) = yield from many("file_bytes", person_id=file.person_id)
+        return (yield from _given_again(file_of(known), file.created_at, unnamed_since))
+    taken = yield from _taken(file.person_id)
+    if taken + file.size > most_bytes:
+        for (file_id,) in (yield from many("file_unnamed", person_id=file.person_id, before=unnamed_since)):
+            if (yield from one("file_unnamed_still", id=file_id)):
+                yield "file_drop", {"id": file_id}
+        taken = yield from _taken(file.person_id)
     if taken + file.size > most_bytes:
         raise ResourceError(
             f"There is no room for this file: all your files may have {most_bytes:,} bytes, and {taken:,} are taken. "
@@ -57,6 +60,19 @@ def _add(file: KeptFile, data: bytes, most_bytes: int, unnamed_since: int) -> Un
         )
     yield "file_add", {**structs.asdict(file), "created_at": micros(file.created_at), "data": data}
     return file
+
+
+def _given_again(known: KeptFile, at: datetime, unnamed_since: int) -> Unit[KeptFile]:
+    """One of long ago is as if it had come now: it must not make room for the next file of the same message."""
+    if micros(known.created_at) >= unnamed_since:
+        return known
+    yield "file_renew", {"id": known.id, "at": micros(at)}
+    return structs.replace(known, created_at=at)
+
+
+def _taken(person_id: str) -> Unit[int]:
+    ((taken,),) = yield from many("file_bytes", person_id=person_id)
+    return int(taken)
 
 
 def _get(file_id: str, person_id: str | None) -> Unit[KeptFile | None]:

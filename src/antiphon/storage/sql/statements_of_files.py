@@ -1,6 +1,6 @@
 """The statements about kept files and the conversations that name them."""
 
-from sqlalchemy import delete, exists, func, or_, select, text
+from sqlalchemy import delete, exists, func, or_, select, text, update
 
 from antiphon.storage.schema import conversations, file_uses, files, people
 from antiphon.storage.sql.pieces import FIRST, InsertRow, columns, number, text_of
@@ -19,6 +19,7 @@ FILE_FOR = FILE_BY_ID.where(or_(files.c.person_id == text_of("person_id"), _in_a
 FILE_BY_DIGEST = select(*_FILE).where(files.c.person_id == text_of("person_id"), files.c.digest == text_of("digest"))
 FILE_DATA = select(files.c.data).where(files.c.id == text_of("id"))
 FILE_BYTES = select(func.coalesce(func.sum(files.c.size), FIRST)).where(files.c.person_id == text_of("person_id"))
+FILE_RENEW = update(files).where(files.c.id == text_of("id")).values(created_at=number("at"))
 FILE_DROP = delete(files).where(files.c.id == text_of("id"))
 # Whoever adds a file holds the person, so that two at once do not share what is left of the room.
 FILE_OWNER_LOCK = select(people.c.id).where(people.c.id == text_of("person_id")).with_for_update(key_share=True)

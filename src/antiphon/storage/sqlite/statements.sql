@@ -407,6 +407,9 @@ SELECT coalesce(sum(files.size), 0) AS coalesce_1
 FROM files
 WHERE files.person_id = :person_id
 
+-- name: file_renew
+UPDATE files SET created_at=:at WHERE files.id = :id
+
 -- name: file_drop
 DELETE FROM files WHERE files.id = :id
 
