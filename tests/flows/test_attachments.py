@@ -11,6 +11,7 @@ import pytest
 from antiphon.domain import ChannelMessage, Upload
 from antiphon.errors import AntiphonError
 from antiphon.realtime.client.push import PushError
+from antiphon.web.api import files as taking
 from antiphon.workspace import Workspace
 from tests.attached import JPEG, PDF, inline, png
 from tests.flows.conftest import Serving
@@ -85,6 +86,11 @@ async def test_what_was_sent_comes_back_as_it_was(http: aiohttp.ClientSession) -
         (HTML, "picture.txt", "text/plain"),
         (PDF, "a.pdf", "application/pdf"),
         (b"\0\1\2", "a.bin", ""),
+        (b"alert(1)", "a.js", "text/javascript"),
+        (b"alert(1)", "a.js", "application/x-javascript"),
+        (b"\0asm\1\0\0\0", "a.wasm", "application/wasm"),
+        (HTML, "a.xht", "application/xhtml+xml"),
+        (b"*{}", "a.css", "text/css"),
     ],
 )
 async def test_nothing_but_a_picture_is_shown_in_place(
@@ -93,7 +99,7 @@ async def test_nothing_but_a_picture_is_shown_in_place(
     answer = await http.get((await send(http, data, name, kind))["url"])
     assert await answer.read() == data
     assert answer.headers["content-disposition"].startswith("attachment;")
-    assert answer.content_type not in {"text/html", "image/svg+xml"}
+    assert answer.content_type in {"text/plain", "application/pdf", "application/octet-stream"}  # no script, no style
     assert "sandbox" in answer.headers["content-security-policy"]
 
 
@@ -137,6 +143,36 @@ async def test_an_upload_that_is_cut_leaves_nothing(here: Workspace, http: aioht
     await writer.wait_closed()
     for number in range(2):  # all of the room is there
         await send(http, bytes([number]) * 2_900_000, "a.bin")
+
+
+async def test_slow_ones_hold_up_others_only_for_a_while_and_what_waits_is_not_read(
+    here: Workspace, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "PATIENCE", 0.5)
+    ended: list[int] = []
+    came = asyncio.Event()
+
+    async def never_whole() -> AsyncIterator[bytes]:
+        came.set()  # the server asks for the body (100 Continue) when it begins to read
+        yield png()
+        await asyncio.Event().wait()
+
+    async def slow() -> None:
+        async with http.post(FILES, params={"name": "slow.png"}, data=never_whole(), expect100=True) as answer:
+            ended.append(answer.status)
+
+    async def whole() -> None:
+        await send(http, png())
+        ended.append(201)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(taking.AT_ONCE):
+            came.clear()
+            group.create_task(slow())
+            await came.wait()
+        group.create_task(whole())
+    assert ended[0] == 408  # until then there was no place for the whole one
+    assert sorted(ended) == [201, *[408] * taking.AT_ONCE]
 
 
 async def test_a_message_shows_its_files_live_and_ever_after(

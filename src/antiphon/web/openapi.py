@@ -22,6 +22,7 @@ _REASONS: Mapping[int, str] = {
     400: "The body is no text.",
     403: "This host name is not ours, another site's page asked for a change, or it is not for everybody.",
     404: "There is nothing of this id, or not for this person.",
+    408: "The file did not come in time.",
     409: "The Idempotency-Key came with another body before, or its first request is not answered yet.",
     413: "The body is larger than `server.max_body_bytes`, or a file than there is room for.",
     415: "A file is something else than its type says.",

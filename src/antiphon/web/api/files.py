@@ -1,5 +1,6 @@
 """`/api/v1/files`: what people attach, taken in and given back to whoever may have it."""
 
+import asyncio
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -8,16 +9,25 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from antiphon.conversation.live import FILE_URL, show_attachment
-from antiphon.domain import Person, Upload
+from antiphon.domain import Attachment, Person, Upload
 from antiphon.errors import NotFoundError, ResourceError, ValidationError
 from antiphon.files.keeper import FileKeeper
-from antiphon.files.kinds import SHOWN, UNKNOWN
+from antiphon.files.kinds import SHOWN, UNKNOWN, is_text
 from antiphon.web.api.shapes import ULID, AttachmentShape
 from antiphon.web.auth import CurrentPerson
 from antiphon.web.openapi import failures
 
 FILES = FILE_URL.rstrip("/")
+AT_ONCE = 4
+"""Files that are taken in side by side: what comes meanwhile waits unread, so that many large ones fill no memory."""
+
+PATIENCE = 120.0
+"""Seconds that one file may take to come, so that nobody keeps others waiting for ever."""
+
 FileId = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
+
+_HARMLESS = ("audio/", "video/", "image/", "application/pdf", "application/zip", "application/vnd.")
+"""Types, besides text, that no browser runs and that tell a program what it has."""
 
 _ANY: dict[str, Any] = {
     "requestBody": {
@@ -35,29 +45,30 @@ _BYTES: dict[int | str, dict[str, Any]] = {
 def file_routes(keeper: FileKeeper, current: CurrentPerson) -> APIRouter:
     """Sending a file, and having it."""
     routes = APIRouter(prefix="/files", tags=["files"], responses=failures(403, 422, 503))
+    places = asyncio.Semaphore(AT_ONCE)
     Me = Annotated[Person, Depends(current)]  # noqa: N806 - a type
 
-    @routes.post("", status_code=201, response_model=AttachmentShape, responses=failures(413, 415), openapi_extra=_ANY)
+    @routes.post(
+        "", status_code=201, response_model=AttachmentShape, responses=failures(408, 413, 415), openapi_extra=_ANY
+    )
     async def send_file(
         me: Me,
         request: Request,
         name: Annotated[str, Query(max_length=1_000, description="What it is called; a path is cut off.")] = "",
     ) -> dict[str, Any] | Response:
         """Keeps the body as a file of yours, which a message then names. The same bytes again are the same file."""
-        try:
-            data = await request.body()
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it, and half a file is none
-        if not data:
-            raise ValidationError("The body is empty. Send the file itself as the body, and its name as `?name=`.")
-        claimed = request.headers.get("content-type", "")
-        try:
-            kept = await keeper.keep(me.id, Upload(name=name, media_type=claimed, data=data))
-        except ResourceError as error:
-            raise HTTPException(413, error.public) from error
-        except ValidationError as error:
-            raise HTTPException(415, error.public) from error
-        return show_attachment(kept)
+        async with places:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    data = await request.body()
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody reads it, and half a file is none
+            except TimeoutError:
+                raise HTTPException(
+                    408, f"The file did not come within {PATIENCE:.0f} seconds. Send it again."
+                ) from None
+            upload = Upload(name=name, media_type=request.headers.get("content-type", ""), data=data)
+            return show_attachment(await _kept(keeper, me, upload))
 
     @routes.get("/{file_id}", response_class=Response, responses={**_BYTES, **failures(404)})
     async def get_file(
@@ -84,6 +95,17 @@ def file_routes(keeper: FileKeeper, current: CurrentPerson) -> APIRouter:
     return routes
 
 
+async def _kept(keeper: FileKeeper, owner: Person, upload: Upload) -> Attachment:
+    if not upload.data:
+        raise ValidationError("The body is empty. Send the file itself as the body, and its name as `?name=`.")
+    try:
+        return await keeper.keep(owner.id, upload)
+    except ResourceError as error:
+        raise HTTPException(413, error.public) from error
+    except ValidationError as error:
+        raise HTTPException(415, error.public) from error
+
+
 def _disposition(name: str, *, shown: bool) -> str:
     """https://www.rfc-editor.org/rfc/rfc6266: a name for everybody, and the whole of it for who reads UTF-8."""
     plain = "".join(sign if sign.isascii() and sign.isprintable() and sign not in '"\\%' else "_" for sign in name)
@@ -91,5 +113,8 @@ def _disposition(name: str, *, shown: bool) -> str:
 
 
 def _plain(media_type: str) -> str:
-    """Nothing that a browser would run: documents with scripts are given as text."""
-    return "text/plain" if media_type in {"text/html", "image/svg+xml"} or media_type.endswith("xml") else media_type
+    """Nothing that a browser would run: documents with scripts, scripts and styles are given as text, and what claims
+    to be one in other words as bytes."""
+    if is_text(media_type):
+        return "text/plain"
+    return media_type if media_type in SHOWN or media_type.startswith(_HARMLESS) else UNKNOWN
