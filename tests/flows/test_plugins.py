@@ -279,6 +279,50 @@ async def test_a_hook_that_fails_is_left_out(
     assert "a secret that somebody wrote" not in caplog.text
 
 
+async def test_what_cannot_be_used_is_left_out_wherever_it_is_found(
+    house: Serving, folder: Path, visitors: Visitors
+) -> None:
+    """Each of them would have cost the turn a step later."""
+    plugin(
+        folder,
+        "nonsense",
+        """
+        async def message_arrived(self, moment, said):
+            return Said(text=said.text, notices=("loose words",))
+
+        async def context_built(self, moment, messages):
+            return (*messages, "loose words")
+
+        async def before_model(self, moment, request):
+            return structs.replace(request, messages=None)
+
+        async def tool_wished(self, moment, call):
+            return structs.replace(call, arguments={"ready": "made"})
+
+        async def tool_ended(self, moment, part):
+            return structs.replace(part, result=17)
+        """,
+    )
+    async with house(**switched_on(folder, "nonsense")) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        answer = await visitor.ask('!tool calculator {"expression": "6*7"}')
+        assert answer["end"]["status"] == "answered"
+        (used,) = [part for part in answer["parts"] if part["type"] == "tool"]
+        assert (used["status"], used["result"]) == ("done", "42")
+        for hook in ("message_arrived", "context_built", "before_model", "tool_wished", "tool_ended"):
+            assert counted(workspace, f'antiphon_plugin_failures_total{{hook="{hook}",plugin="nonsense"}}') >= 1
+
+
+@pytest.mark.parametrize("hook", ["message_arrived", "session_resolved", "context_built", "before_model"])
+async def test_a_hook_that_cancels_itself_stops_nobodys_turn(
+    house: Serving, folder: Path, visitors: Visitors, hook: str
+) -> None:
+    plugin(folder, "giving_up", f"async def {hook}(self, moment, value):\n    raise asyncio.CancelledError")
+    async with house(**switched_on(folder, "giving_up")) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        assert (await visitor.ask("!echo here"))["text"] == "here"
+
+
 async def test_without_a_required_hook_nothing_is_answered(house: Serving, folder: Path, visitors: Visitors) -> None:
     plugin(
         folder,

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from msgspec import structs
 
-from antiphon.domain import ToolPart, TurnRecord
+from antiphon.domain import NoticePart, ToolPart, TurnRecord
 from antiphon.errors import NotAllowedError
 from antiphon.plugins.base import BasePlugin
 from antiphon.plugins.hooks import Moment, Said
 from antiphon.plugins.told import Line
-from antiphon.providers.base import ModelRequest, ToolCall
+from antiphon.providers.base import ChatMessage, ModelRequest, ToolCall
 from antiphon.runtime.breaker import CircuitBreaker, State
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -147,6 +147,8 @@ class _Listener:
                 task.add_done_callback(self._heard)
         if not task.done():
             raise TimeoutError
+        if task.cancelled():
+            raise RuntimeError("it cancelled itself")  # for whoever asked this is no cancellation of theirs
         return task.result()
 
     async def _guarded(self, moment: Moment, *values: Any) -> Any:
@@ -199,10 +201,20 @@ def _as_given(_: Any, given: Any) -> Any:
 
 def _said(_: Said, given: Said) -> Said:
     _text(given.text)
+    _all_are(NoticePart, given.notices)
     return given
 
 
+def _all_are(kind: type, given: Sequence[object]) -> None:
+    """A struct holds what it was given, whatever that is."""
+    for each in given:
+        if not isinstance(each, kind):
+            raise TypeError(f"{type(each).__name__} among {kind.__name__}s")
+
+
 def _text(text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{type(text).__name__} as a text")
     if not text.strip() or len(text) > LONGEST_TEXT:
         raise ValueError(f"a text of {len(text)} characters")
     return text
@@ -211,15 +223,20 @@ def _text(text: str) -> str:
 def _messages(_: tuple[Any, ...], given: tuple[Any, ...]) -> tuple[Any, ...]:
     if not given:
         raise ValueError("no messages at all")
+    _all_are(ChatMessage, given)
+    for message in given:
+        _all_are(str, (message.text,))
     return given
 
 
 def _request(value: ModelRequest, given: ModelRequest) -> ModelRequest:
     """The model stays: it was chosen, and is paid for, by its name."""
+    _messages((), given.messages)
     return structs.replace(given, model=value.model)
 
 
 def _call(value: ToolCall, given: ToolCall) -> ToolCall:
+    _all_are(str, (given.arguments,))
     return structs.replace(value, arguments=given.arguments)
 
 

@@ -68,7 +68,7 @@ class PluginRegistry:
         """Notes that a plugin is out of order."""
         self._status[name] = "failed"
         why = str(error) if isinstance(error, AntiphonError) else type(error).__name__
-        self._failures[name] = f"It failed to {doing}: {why}."
+        self._failures[name] = f"It failed to {doing}: {why.rstrip('.')}."
         log.error("plugin.failed", plugin=name, doing=doing, error=type(error).__name__, exc_info=error)
 
     async def initialize_all(self) -> None:
