@@ -167,6 +167,7 @@ async def test_what_was_compressed_is_bounded_too(site: Site) -> None:
 @pytest.mark.parametrize(
     ("body", "text"),
     [(gzip.compress(b"one")[:-9], "one"), (gzip.compress(b"one") + gzip.compress(b"two"), "one"), (b"\x1f\x8b", "")],
+    ids=["cut", "doubled", "begun"],
 )
 async def test_what_was_compressed_and_has_no_end_is_not_whole(site: Site, body: bytes, text: str) -> None:
     site.page(body, "text/plain", **{"Content-Encoding": "gzip"})
