@@ -56,8 +56,8 @@ bench: $(DONE)/dev ## measures what we claim and writes benchmarks/results
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 lock: $(DONE)/dev ## renews the lock files from pyproject.toml
-	@$(BIN)/uv pip compile -q $(LOCKED) pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile -q $(LOCKED) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q $(LOCKED) pyproject.toml --all-extras --group dev -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q $(LOCKED) pyproject.toml -c requirements-dev.lock -o requirements.lock
 	@$(BIN)/uv pip compile -q $(LOCKED) tests/wire/foreign/python/requirements.in -o tests/wire/foreign/python/requirements.lock
 
 LOCKED := --universal --generate-hashes --no-annotate --python-version 3.11 --upgrade \
