@@ -20,6 +20,7 @@ from antiphon.assistants.assistant import Assistant
 from antiphon.realtime.client.channel import ClientChannel
 from antiphon.realtime.client.options import ClientOptions
 from antiphon.realtime.client.phoenix import PhoenixClient
+from antiphon.realtime.client.presence import ClientPresence
 from antiphon.settings.config import Config
 from antiphon.workspace import Workspace
 
@@ -152,7 +153,8 @@ async def serving(
 class Visitor:
     """A client of one conversation that keeps what the contract tells a client to keep.
 
-    `messages` by id, `said` the text of every turn as its deltas built it up, `events` everything in order.
+    `messages` by id, `said` the text of every turn as its deltas built it up, `present` who is there, `events`
+    everything else in order.
     """
 
     def __init__(self, client: PhoenixClient, channel: ClientChannel) -> None:
@@ -167,12 +169,18 @@ class Visitor:
         self.running: str | None = None
         self.cursor: str | None = None
         self._changed = asyncio.Event()
+        self.present = ClientPresence(channel)
         channel.on(None, self._take)
         channel.on_joined = self._enter
 
     @property
     def conversation_id(self) -> str:
         return self.channel.topic.partition(":")[2]
+
+    @property
+    def connections(self) -> int:
+        """How many there are in the conversation, as far as the client has been told."""
+        return sum(len(entry["metas"]) for entry in self.present.state.values())
 
     def resume(self) -> dict[str, Any]:
         """The payload of the next join."""
@@ -249,6 +257,9 @@ class Visitor:
         self._changed.set()
 
     def _take(self, event: str, payload: dict[str, Any]) -> None:
+        if event.startswith("presence_"):
+            self._changed.set()
+            return
         self.events.append((event, payload))
         turn_id = payload.get("turn_id", "")
         if event == "message":

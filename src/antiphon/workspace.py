@@ -29,6 +29,7 @@ from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import Live
 from antiphon.conversation.neighbours import Neighbours
 from antiphon.conversation.outbox import Outbox
+from antiphon.conversation.present import PeoplePresent
 from antiphon.conversation.replay import Replay
 from antiphon.conversation.sessions import SessionManager
 from antiphon.conversation.watch import TurnWatch
@@ -267,6 +268,7 @@ class Workspace:
             services=self.services,
             outbox=self.outbox,
             live=self.live,
+            present=PeoplePresent(self.phoenix.presence.list_now),
             budgets=Budgets(self.store.ledger, self.config.budgets, self.metrics, windows=self.models.windows),
             facts=self._facts,
             guardrails=of_the_house(self.config.assistants.guardrails),

@@ -102,6 +102,17 @@ async def test_a_client_goes_on_elsewhere_at_the_exact_position(started: list[Se
     assert len(again.said[turn_id]) < len(whole["text"])
 
 
+async def test_who_is_here_is_known_on_every_process(started: list[Served], visitors: Visitors) -> None:
+    first = await visitors.enter(started[0].url)
+    second = await visitors.enter(started[1].url, first.conversation_id)
+    await first.see(lambda: first.connections == 2)
+    await second.see(lambda: second.connections == 2)
+    for visitor in (first, second):
+        assert "on 2 connections" in (await visitor.ask("Who is here?"))["text"]
+    await second.client.close()
+    await first.see(lambda: first.connections == 1)
+
+
 async def test_the_list_of_conversations_is_kept_on_every_process(started: list[Served], visitors: Visitors) -> None:
     client = await visitors.connect(started[1].url)
     heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()

@@ -4,6 +4,7 @@ the files of this one."""
 import re
 
 from antiphon.assistants.memory.base import Recollection, told
+from antiphon.assistants.present import people_present
 from antiphon.errors import ToolError, ValidationError
 from antiphon.files.kinds import is_text, text_of
 from antiphon.runtime.spelling import did_you_mean
@@ -132,7 +133,7 @@ async def read_file(
     return f"{file.name}, page {page} of {pages}:\n{text[(page - 1) * _PAGE : page * _PAGE]}"
 
 
-OF_ASSISTANTS = (remember, recall, forget, search_conversations, read_file)
+OF_ASSISTANTS = (remember, recall, forget, search_conversations, read_file, people_present)
 """These tools, as a house offers them beside those of the registry."""
 
 

@@ -13,6 +13,7 @@ from antiphon.assistants.directory import AIService, Directory
 from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.memory.fitting import FittingFacts
+from antiphon.assistants.present import WhoIsHere
 from antiphon.assistants.selector import ModelSelector
 from antiphon.assistants.teams import Handover
 from antiphon.assistants.trial import Trials
@@ -67,6 +68,7 @@ class Flow:
     services: Services
     outbox: Outbox
     live: Live
+    present: WhoIsHere
     budgets: Budgets
     facts: Callable[[], Mapping[str, str]]
     guardrails: tuple[Guardrail, ...] = ()
@@ -98,7 +100,8 @@ class Flow:
     def offered(self, default_model: Callable[[], str]) -> Mapping[Any, object]:
         """What programs, tools and commands may ask of it, by type."""
         asked = AIService(self.assistants, self.providers, default_model, self.services, paid=self.budgets.of_the_house)
-        return {AIService: asked, Handover: ConversationHandover(self.assistants, self.sessions, self.live)}
+        handover = ConversationHandover(self.assistants, self.sessions, self.live)
+        return {AIService: asked, Handover: handover, WhoIsHere: self.present}
 
     @property
     def brought(self) -> AttachedFiles:

@@ -31,7 +31,19 @@ from antiphon.providers.demo.directives import NAMES, Directives, Fault, parse
 from antiphon.providers.demo.faults import Refusal, error_of, overlong
 from antiphon.providers.demo.forming import formed
 from antiphon.providers.demo.reading import Reading
-from antiphon.providers.demo.skills import attached, keeping, limits, lookup, notes, other, past, sums, talk, times
+from antiphon.providers.demo.skills import (
+    attached,
+    company,
+    keeping,
+    limits,
+    lookup,
+    notes,
+    other,
+    past,
+    sums,
+    talk,
+    times,
+)
 from antiphon.providers.demo.skills.base import Plan, Skill
 from antiphon.providers.demo.words import count, tokens
 from antiphon.providers.stopping import before
@@ -40,7 +52,16 @@ INTRODUCTION = (
     "*No model is configured. I am the built-in demo model: rules and search, no AI. Set `OPENAI_API_KEY` (or the key "
     "of another provider) or start Ollama, then restart.*\n\n"
 )
-_SKILLS: tuple[Skill, ...] = (times.plan, sums.plan, notes.plan, past.plan, talk.plan, other.plan, limits.plan)
+_SKILLS: tuple[Skill, ...] = (
+    times.plan,
+    sums.plan,
+    notes.plan,
+    past.plan,
+    company.plan,
+    talk.plan,
+    other.plan,
+    limits.plan,
+)
 _MOST_SENTENCES = 5
 _SENTENCE = re.compile(
     r"(?i)(?<=[?!])\s+|(?<=[.;])\s+(?=\S)|\n+|"

@@ -1,5 +1,6 @@
 """`conversation:<id>`: messages in, deltas out; and `conversation:new`, which makes one."""
 
+from contextlib import suppress
 from typing import Any
 
 from antiphon.adapters.web import WebAdapter
@@ -8,10 +9,11 @@ from antiphon.conversation.approvals import REASON_LIMIT, Approvals
 from antiphon.conversation.feedback import AnswerFeedback
 from antiphon.conversation.history import PAGE, ConversationHistory
 from antiphon.conversation.live import show_approval, show_conversation, show_message
+from antiphon.conversation.present import show_person
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.stream import UnderWay
 from antiphon.domain import Conversation, Person, Verdict, new_id
-from antiphon.errors import AntiphonError, ValidationError
+from antiphon.errors import AntiphonError, ServiceError, ValidationError
 from antiphon.realtime.channel import Channel, Rejected
 from antiphon.realtime.members.socket import Socket
 from antiphon.storage.base import LOCAL_ACCOUNT
@@ -63,11 +65,16 @@ class ConversationChannel(RecalledChannel):
         }
 
     async def after_join(self) -> None:
-        """The answers under way, up to this moment, before anything that happens from now on."""
+        """The answers under way, up to this moment, and who is here, before anything that happens from now on."""
         for turn in self._under_way:
             for event, payload in turn.events:
                 await self.push(event, payload)
         self._under_way = []
+        with suppress(
+            ServiceError, ValidationError
+        ):  # beyond a limit of presence: it works, and the others are not told
+            await self.track(self._person.id, show_person(self._person))
+        await self.push_presence_state()
         self.answered()
 
     @Channel.on("message")

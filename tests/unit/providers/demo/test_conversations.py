@@ -197,6 +197,25 @@ def test_earlier_conversations_are_searched_for_the_topic(talk: Begin) -> None:
     assert "found nothing about *dinner*" in conversation.ask("what did we say about dinner")
 
 
+@pytest.mark.parametrize("question", ["Who is here?", "who else is online", "Who's in this chat?", "am I alone?"])
+def test_who_is_here_is_asked_of_the_tool(talk: Begin, question: str) -> None:
+    people = ToolSpec(name="people_present", description="Say who is here.", parameters={"type": "object"})
+    conversation = talk(tools={"people_present": people}, people_present="- Ada: here since 2026-11-21 10:00 UTC")
+    assert conversation.ask(question).endswith("In this conversation now:\n\n- Ada: here since 2026-11-21 10:00 UTC")
+    assert conversation.called == [("people_present", {})]
+    assert "no `people_present` tool" in talk().ask(question)
+    empty = talk(tools={"people_present": people}, people_present="Nobody has this conversation open now.")
+    assert empty.ask(question).endswith("Nobody has this conversation open now.")
+
+
+@pytest.mark.parametrize("question", ["who are you?", "Who wrote Hamlet?", "is it here that I pay?"])
+def test_other_people_are_not_looked_for(talk: Begin, question: str) -> None:
+    people = ToolSpec(name="people_present", description="Say who is here.", parameters={"type": "object"})
+    conversation = talk(tools={"people_present": people}, people_present="- Ada")
+    conversation.ask(question)
+    assert conversation.called == []
+
+
 def test_this_conversation_is_read_back_from_the_request(talk: Begin) -> None:
     conversation = talk(calculator="4")
     conversation.ask("2+2")

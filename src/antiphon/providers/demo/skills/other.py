@@ -12,7 +12,18 @@ from antiphon.providers.demo.schema import fill
 from antiphon.providers.demo.skills.base import Plan, answer, asking
 from antiphon.providers.demo.words import STOP, content_stems, content_words, rank, stems
 
-KNOWN = frozenset({"search_manual", "search_conversations", "recall", "remember", "forget", "calculator", "clock"})
+KNOWN = frozenset(
+    {
+        "search_manual",
+        "search_conversations",
+        "people_present",
+        "recall",
+        "remember",
+        "forget",
+        "calculator",
+        "clock",
+    }
+)
 _EXPLAIN = re.compile(r"(?i)^\s*(?:how|why|where|what is an?|what are)\b(?!.*\b(?:long|many|much|cold|warm|hot)\b)")
 _LEAD = re.compile(
     r"(?i)^(?:please|can|could|would|you|use|call|run|the|tool|a|an|with|for|on|to|me|and|then|:|,|-|\s)+\b"

@@ -109,6 +109,7 @@ _EXAMPLES: Mapping[str, str] = {
     "remember": "**Keep notes for you**: *Remember that my favourite colour is green*",
     "recall": "**Find them again**: *What do you know about me?*",
     "forget": "**Forget one, when you allow it**: *Forget that my favourite colour is green*",
+    "people_present": "**Tell who is here**: *Who is here?*",
     "search_conversations": "**Search what was said**: *What did I say about lunch?*",
 }
 _SAMPLE = """Headings, lists, tables and code, as the page shows them:
