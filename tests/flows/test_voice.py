@@ -1,5 +1,6 @@
 """Voice notes become text over real HTTP; of whatever goes wrong with that the person reads, and the turn goes on."""
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,21 @@ async def test_the_model_reads_what_was_said_and_does_not_hear_it(
         await visitor.answer(await send(workspace, visitor, wav(comment="hello")))
         await visitor.ask("And now?")  # the note is in the history by now
     assert seen.read_text() == "00"
+
+
+async def test_a_sound_from_a_client_of_the_openai_api_is_heard_by_the_model(
+    house: Serving, vendor: DemoServer
+) -> None:
+    """It is kept nowhere, so nobody makes a text of it first."""
+    sound = {"type": "input_audio", "input_audio": {"data": b64encode(wav(1.0)).decode(), "format": "wav"}}
+    asked = {"model": "antiphon", "messages": [{"role": "user", "content": [sound]}]}
+    async with house(**listening(vendor)) as workspace, aiohttp.ClientSession() as session:
+        async with session.get(f"{workspace.url}/v1/models") as listed:
+            asked["model"] = (await listed.json())["data"][0]["id"]
+        async with session.post(f"{workspace.url}/v1/chat/completions", json=asked) as answer:
+            said = await answer.json()
+            assert answer.status == 200, said
+    assert "audio/wav" in said["choices"][0]["message"]["content"]
 
 
 async def test_text_and_several_notes_are_one_message(house: Serving, vendor: DemoServer, visitors: Visitors) -> None:

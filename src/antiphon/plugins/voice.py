@@ -108,13 +108,10 @@ class Voice(BasePlugin):
         words = "\n\n".join(filter(None, [said.text.strip(), *texts]))
         return Said(text=words, notices=(*said.notices, *told)) if words else None
 
-    async def context_built(
-        self,
-        moment: Moment,  # noqa: ARG002 - every hook is told the turn
-        messages: tuple[ChatMessage, ...],
-    ) -> tuple[ChatMessage, ...] | None:
-        """Models read what was said, and are not paid for hearing it as well."""
-        if not any(_is_sound(file) for message in messages for file in message.files):
+    async def context_built(self, moment: Moment, messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...] | None:
+        """Models read what was said, and are not paid for hearing it as well. What a client of the OpenAI API brings
+        along is kept nowhere and was not listened to: that they hear."""
+        if not moment.turn.message_id or not any(_is_sound(file) for message in messages for file in message.files):
             return None
         return tuple(
             structs.replace(message, files=tuple(file for file in message.files if not _is_sound(file)))
