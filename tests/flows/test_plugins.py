@@ -396,6 +396,33 @@ async def test_a_person_stops_a_turn_that_a_hook_holds_up(house: Serving, folder
         assert ended["end"]["status"] == "interrupted"
 
 
+async def test_no_stop_brings_a_message_past_a_required_hook(house: Serving, folder: Path, visitors: Visitors) -> None:
+    """Neither is a command carried out, nor does a later turn give a model what the plugin would have taken out."""
+    plugin(
+        folder,
+        "gate",
+        """
+        required = frozenset({"message_arrived"})
+
+        async def message_arrived(self, moment, said):
+            if "secret" in said.text:
+                await asyncio.sleep(30)
+
+        async def context_built(self, moment, messages):
+            if any("secret" in message.text for message in messages):
+                raise NotAllowedError("It came past.")
+        """,
+    )
+    async with house(**switched_on(folder, "gate", hook_seconds=60)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        for text in ("/model demo secret", "My secret is 1234."):
+            receipt = await visitor.say(text)
+            await visitor.channel.push("cancel", {"turn_id": receipt["turn_id"]})
+            ended = await visitor.answer(receipt["turn_id"])
+            assert (ended["end"]["status"], ended["text"]) == ("refused", "Stopped.")
+        assert (await visitor.ask("!echo here"))["text"] == "here"
+
+
 async def test_a_plugin_that_cannot_register_or_start_stands_in_nobodys_way(
     house: Serving, folder: Path, visitors: Visitors
 ) -> None:

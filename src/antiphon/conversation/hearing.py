@@ -23,7 +23,8 @@ class Hearing:
 
     async def take_up(self, turn: Turn, stream: TurnStream, hooks: TurnHooks) -> Turn:
         """The turn with the words that count, which are stored and shown by then. Raises `NotAllowedError` for one that
-        is refused. A person who stops the turn stops this too; what was said then stays as it is."""
+        is refused. A person who stops the turn stops this too; what was said then stays as it is, and is refused where
+        a plugin must have seen it."""
         if stream.goes_on or not hooks.on_arrival:
             return turn
         said = Said(text=turn.text)
@@ -51,6 +52,8 @@ async def _unless_stopped(stream: TurnStream, hooks: TurnHooks, said: Said) -> S
         current = asyncio.current_task()
         if stream.stopped is None or (current is not None and current.cancelling()):
             raise
+        if hooks.must_hear:
+            raise NotAllowedError(stream.stopped.text) from None
         return said
     finally:
         asking.cancel()

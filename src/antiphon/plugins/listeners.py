@@ -58,6 +58,10 @@ class HookListeners:
         """Whether one of them has to be asked."""
         return any(hook in self._asked or hook in self._broken for hook in hooks)
 
+    def requires(self, hook: str) -> bool:
+        """Whether nothing gets past it."""
+        return hook in self._broken or any(listener.required for listener in self._asked.get(hook, ()))
+
     async def ask(self, hook: str, moment: Moment, value: V) -> V:
         """What the plugins make of `value`, one after the other. Raises `NotAllowedError` for one that refuses, and
         where a required one cannot be asked."""
@@ -99,7 +103,7 @@ class _Listener:
         self.name = f"{plugin.name}.{hook}"
         self._plugin, self._hook, self._seconds = plugin.name, hook, seconds
         self._call: Callable[..., Any] = getattr(plugin, hook)
-        self._required = hook in plugin.required and hook != "reply_stored"
+        self.required = hook in plugin.required and hook != "reply_stored"
         self._failed = watch.failures.labels(plugin.name, hook)
         self._took = watch.seconds.labels(plugin.name, hook)
         self._deaf: set[asyncio.Task[Any]] = set()
@@ -126,7 +130,7 @@ class _Listener:
                 self._blame(error, moment)
         if refusal is not None:
             raise refusal
-        if self._required:
+        if self.required:
             raise _cannot_be_asked(self._plugin)
         return None
 

@@ -21,6 +21,11 @@ class TurnHooks:
         """Whether anybody wants to see what was said."""
         return self._listeners.listens("message_arrived")
 
+    @property
+    def must_hear(self) -> bool:
+        """Whether nothing may be made of what was said before they have seen it."""
+        return self._listeners.requires("message_arrived")
+
     async def message_arrived(self, said: Said) -> Said:
         return await self._listeners.ask("message_arrived", self._moment, said)
 
