@@ -11,6 +11,7 @@ from aiohttp import web
 
 from antiphon.providers.demo.server import DemoServer
 from antiphon.providers.demo.wire.base import Asked, Wire
+from tests.attached import inline, png
 from tests.flows.conftest import KEY, Serving
 from tests.serving import LONGEST, Visitors
 
@@ -133,6 +134,28 @@ async def test_a_question_that_alone_is_too_long_is_told_so(
         assert "too long for this model" in answer["text"]
         assert len(vendor.bodies) == 1
         assert (await visitor.ask("!echo well"))["text"] == "well"
+
+
+async def test_what_is_too_large_but_no_text_costs_nobody_the_past(
+    house: Serving, vendor: Recording, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vendor refuses a picture; the window of the model, which everybody shares, is the one it was."""
+    answers = Recording._answer
+
+    async def no_pictures(self: Recording, request: web.Request, raw: bytes, wire: Wire, asked: Asked) -> Any:
+        too_large = b'"image"' in raw
+        return web.Response(status=413) if too_large else await answers(self, request, raw, wire, asked)
+
+    monkeypatch.setattr(Recording, "_answer", no_pictures)
+    async with house(**of(vendor, "anthropic")) as workspace:
+        hostile, other = [await visitors.enter(workspace.url, client_id=each) for each in ("c1", "c2")]
+        picture = [{"name": "a.png", "url": inline(png(11, 7), "image/png")}]
+        for text in (f"Look {'closely ' * 1_000}", "Look"):
+            receipt = await hostile.channel.push("message", {"text": text, "attachments": picture})
+            assert (await hostile.answer(receipt["turn_id"]))["end"]["status"] == "refused"
+        await other.ask(f"!echo the ship is blue {'and large ' * 100}")
+        await other.ask("!echo well")
+        assert "the ship is blue" in json.dumps(vendor.bodies[-1]["messages"][:-1])
 
 
 async def test_a_person_is_answered_in_the_language_of_their_choice_everywhere(

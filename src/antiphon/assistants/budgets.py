@@ -148,6 +148,7 @@ class Metered:
     async def _stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         day, charge, expected = self._budgets.today(), None, Amount()
         windows, weight = self._budgets.windows, request_size(request)
+        only_text = not any(message.files for message in request.messages)  # files are tokens without bytes of text
         asked = tokens(weight, windows.bytes_per_token(self._chain.answering.name))
         if self._limited:
             charge, expected = new_id(), await self._expected(request, asked)
@@ -170,7 +171,7 @@ class Metered:
                         written += len(event.arguments)
                         yield event
                     elif isinstance(event, UsageReport):
-                        if not any(message.files for message in request.messages):  # tokens without bytes of text
+                        if only_text:
                             windows.learn(self._chain.answering.name, weight, event.usage)
                         usage = await self._priced(event.usage)
                         yield UsageReport(usage)
@@ -180,7 +181,7 @@ class Metered:
                             usage = await self._priced(_estimated(asked, written))
                             yield UsageReport(usage)
                         elif isinstance(event, Error) and event.kind == "too_long":
-                            windows.refused(self._chain.answering.name, weight, event.excess)
+                            windows.refused(self._chain.answering.name, weight if only_text else 0, event.excess)
                         yield event
         except (GeneratorExit, asyncio.CancelledError):
             stopped = True  # by who asked: the vendor has read the question, and may have thought about it for long

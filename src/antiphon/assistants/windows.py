@@ -118,14 +118,18 @@ class Windows:
         _put(self._bytes, model, _bounded(before + NEW * (measured - before)))
 
     def refused(self, model: str, weight: int, excess: Excess | None) -> None:
-        """Takes in that a request was too long, and by how much, if the vendor says so."""
-        if excess is None:
-            _put(self._refused, model, max(1, round(UNTOLD * weight / self.bytes_per_token(model))))
+        """Takes in that a request was too long, and by how much, if the vendor says so. `weight` is 0 where it had
+        files: these may be what was too much, and little text tells nothing of what a window or a token is."""
+        each = self.bytes_per_token(model)
+        if excess is not None:
+            _put(self._refused, model, excess.most)
+        if weight < TELLING:
             return
-        _put(self._refused, model, excess.most)
-        if excess.asked is not None:
+        if excess is None:
+            _put(self._refused, model, max(1, round(UNTOLD * weight / each)))
+        elif excess.asked is not None:
             _put(self._bytes, model, _bounded(weight / excess.asked))
-        elif weight / self.bytes_per_token(model) < excess.most:  # so tokens are smaller than they were taken to be
+        elif weight / each < excess.most:  # so tokens are smaller than they were taken to be
             _put(self._bytes, model, _bounded(weight / excess.most))
 
 

@@ -87,6 +87,14 @@ def test_a_refusal_teaches_the_window_and_what_a_token_weighs() -> None:
     assert all(made.room(model) < 40_000 for model in ("a:m", "a:n", "a:o"))
 
 
+def test_a_refusal_of_little_text_teaches_no_more_than_the_vendor_says() -> None:
+    made = windows()
+    made.refused("a:m", 100, None)
+    assert (made.window("a:m"), made.bytes_per_token("a:m")) == (None, 4)
+    made.refused("a:m", 0, Excess(most=8_000, asked=20_000))
+    assert (made.window("a:m"), made.bytes_per_token("a:m")) == (8_000, 4)
+
+
 @given(
     st.lists(
         st.one_of(
