@@ -1,23 +1,27 @@
 """Turns that were stored, answered again: in this process beside the house that runs, and by the command."""
 
 import asyncio
+import io
 import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.trial import NOT_RECORDED
+from antiphon.cli.answers import Shown, show
 from antiphon.cli.options import ReplayOptions
 from antiphon.cli.replay import replay as replay_command
 from antiphon.conversation.replay import Replay
-from antiphon.domain import new_id, now
+from antiphon.domain import Usage, new_id, now
 from antiphon.errors import AntiphonError, ConfigError, NotFoundError, ServiceError
 from antiphon.providers.base import ChatMessage, ModelRequest
 from antiphon.providers.demo.provider import DemoProvider
@@ -275,7 +279,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]
     done = subprocess.run(
         [sys.executable, "-m", "antiphon", "replay", *arguments],
         cwd=folder,
-        env=environment(folder, COLUMNS="100", **variables),
+        env=environment(folder, **({"COLUMNS": "100"} | variables)),
         capture_output=True,
         text=True,
         timeout=60,
@@ -323,6 +327,26 @@ async def test_beside_the_server_and_without_it_nothing_changes(served: Served, 
     for word in ("And what is 20% of 50?", "then", "again", "demo", "answered", "tools:", "cost $0.000000"):
         assert word in said
     assert await asyncio.to_thread(everything, tmp_path / "data" / "antiphon.db") == before
+
+
+async def test_words_cannot_reach_the_terminal_as_orders(served: Served, tmp_path: Path) -> None:
+    served.start()
+    await ask(served, "!echo \x1b]0;mine\x07 \x9b2J and \x1b[31mred")
+    for width in ("120", "40"):
+        code, said, _ = await asyncio.to_thread(run, tmp_path, "--last", COLUMNS=width)
+        assert (code, "red" in said) == (0, True)
+        assert not set(said) & {"\x1b", "\x07", "\x9b"}
+
+
+def test_long_answers_are_laid_side_by_side_at_once() -> None:
+    words = [f"{kind}{number % 7}" for number in range(20_000) for kind in ("the ", "a ", "of ")]
+    then, again = (
+        Shown(model="a:b", status="answered", text=" ".join(said), tools=(), usage=Usage(), elapsed_ms=1.0)
+        for said in (words, words[::-1])
+    )
+    began = time.process_time()
+    show(Console(file=io.StringIO(), width=80), "?", [then, again])
+    assert time.process_time() - began < 5
 
 
 def test_without_a_name_or_a_database_it_says_what_to_do(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from antiphon.assistants.evals.summary import ModelSummary, summaries
 from antiphon.cli.answers import cost_in_words
 from antiphon.cli.aside import assistant_called, house_aside, in_memory
 from antiphon.cli.options import EvalOptions
+from antiphon.cli.printable import printable
 from antiphon.conversation.replay import Replay, as_case
 from antiphon.errors import NotFoundError
 from antiphon.storage.open import to_read
@@ -134,9 +135,9 @@ def _show(console: Console, found: Sequence[ModelSummary], results: Sequence[Eva
     console.print(table)
     wrong = [result for result in results if not result.passed]
     for result in wrong[:_NAMED]:
-        console.print(Text(f"\n✗ {result.id}, {result.model}", "bold red"))
+        console.print(Text(printable(f"\n✗ {result.id}, {result.model}"), "bold red"))
         for reason in (result.error, *(check.reason for check in result.checks)):
             if reason is not None:
-                console.print(Text(f"  {reason}"))
+                console.print(Text(printable(f"  {reason}")))
     if len(wrong) > _NAMED:
         console.print(f"\nand {len(wrong) - _NAMED} more that are not right.")

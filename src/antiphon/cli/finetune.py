@@ -14,6 +14,7 @@ from antiphon.assistants.guardrails import judge
 from antiphon.assistants.private import personal_data, secrets
 from antiphon.cli.aside import house_aside, in_memory
 from antiphon.cli.options import FinetuneOptions
+from antiphon.cli.printable import printable
 from antiphon.conversation.training import TrainingData, TrainingReport, Wanted, examined
 from antiphon.errors import ValidationError
 from antiphon.providers.endpoints import Endpoints
@@ -66,7 +67,7 @@ async def _carried_out(house: Workspace, options: FinetuneOptions) -> list[FineT
     if options.watch and not job.over:
         job = await _watched(jobs, job, tell)
     if job.trained is not None:
-        tell(f"The model is there: antiphon eval cases.jsonl --model {job.trained}\n")
+        tell(f"The model is there: antiphon eval cases.jsonl --model {printable(job.trained)}\n")
     return [job]
 
 
@@ -74,7 +75,7 @@ async def _watched(jobs: FineTuning, job: FineTuneJob, tell: Callable[[str], obj
     async with aclosing(cast("Any", jobs.watch(job.id))) as told:
         async for each in told:
             if isinstance(each, FineTuneEvent):
-                tell(f"{each.at:%Y-%m-%d %H:%M:%S}  {each.text}\n")
+                tell(f"{each.at:%Y-%m-%d %H:%M:%S}  {printable(each.text)}\n")
             else:
                 job = each
     tell(_line(job))
@@ -152,7 +153,7 @@ def _in_words(report: TrainingReport) -> str:
 
 def _line(job: FineTuneJob) -> str:
     facts = [job.id, job.status, job.model, *([f"→ {job.trained}"] if job.trained else []), *filter(None, [job.error])]
-    return f"{'  '.join(facts)}\n"
+    return f"{printable('  '.join(facts))}\n"
 
 
 def _print_json(value: Any) -> None:

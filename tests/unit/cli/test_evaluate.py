@@ -112,6 +112,15 @@ def test_what_is_wrong_is_said_before_anything_is_asked(options: dict[str, Any],
         command.evaluate(EvalOptions(**{**options, "file": written(tmp_path, judged)}))
 
 
+@pytest.mark.parametrize("data", [b"the only copy", b'{"model": "mine"}', b"[" * 100_000 + b"\n", b"\xff\n"])
+def test_a_file_that_holds_something_else_stays_as_it_is(data: bytes, options: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "notes"
+    out.write_bytes(data)
+    with pytest.raises(ValidationError, match="holds something else than results"):
+        command.evaluate(EvalOptions(**options, out=out))
+    assert out.read_bytes() == data
+
+
 def test_ctrl_c_keeps_what_is_done_and_another_run_goes_on(tmp_path: Path) -> None:
     """Also with an assistant and a check of the folder itself."""
     (tmp_path / "app.py").write_text(

@@ -19,6 +19,9 @@ from antiphon.runtime.tasks import gather_with_concurrency
 
 Key = tuple[str, str, int, str]
 
+_BEGINS = b'{"model":'
+"""How the line of a result begins."""
+
 
 class Checked(Struct, frozen=True, kw_only=True):
     type: str
@@ -150,6 +153,17 @@ async def _problem(check: AnyCheck, looked: Looked) -> str | None:
         return f"{check.kind} failed itself: {type(error).__name__}: {error}"
 
 
+def _was_cut(line: bytes) -> bool:
+    """Whether this may be the beginning of a result; it is nobody's whole text then."""
+    try:
+        msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return line[: len(_BEGINS)] == _BEGINS[: len(line)]
+    except RecursionError:
+        pass
+    return False
+
+
 class ResultFile:
     """Results as JSONL, to which each is added when it is there; what an earlier run has left is `known`.
 
@@ -164,11 +178,14 @@ class ResultFile:
         except OSError as error:
             raise ValidationError(f"{path} cannot be written: {error.strerror}.") from None
         whole = data[: data.rfind(b"\n") + 1]
+        cut = data[len(whole) :]
         try:
             found = [msgspec.json.decode(line, type=EvalResult) for line in whole.splitlines()]
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
+            found = None
+        if found is None or not _was_cut(cut):
             self._file.close()
-            raise ValidationError(f"{path} holds something else than results. Name another file for --out.") from None
+            raise ValidationError(f"{path} holds something else than results. Name another file for --out.")
         self._file.truncate(len(whole))  # a line that a crash has cut is asked again
         self.known = {result.key: result for result in found}
 

@@ -14,7 +14,7 @@ from rich.theme import Theme
 from antiphon.cli.chat.answer import AnswerView, ChatMarkdown, Indented
 from antiphon.cli.chat.events import HouseSaid
 from antiphon.cli.chat.talk import Opening
-from antiphon.cli.chat.transcript import printable
+from antiphon.cli.printable import printable
 
 _THEME = Theme(
     {

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from antiphon.cli.chat.attach import upload
 from antiphon.cli.chat.events import Event, LinkChanged, NotSent, Sent
-from antiphon.cli.chat.transcript import Transcript, printable
+from antiphon.cli.chat.transcript import Transcript
+from antiphon.cli.printable import printable
 from antiphon.conversation.router import TEXT_LIMIT
 from antiphon.domain import new_id
 from antiphon.errors import AntiphonError, NotFoundError, ServiceError

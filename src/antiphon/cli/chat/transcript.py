@@ -5,7 +5,6 @@ answer of a turn that ended meanwhile. Everything is recognised here: messages b
 answers by how much of them was told already.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -20,16 +19,9 @@ from antiphon.cli.chat.events import (
     TurnSaid,
     TurnTool,
 )
+from antiphon.cli.printable import printable
 
 Payload = Mapping[str, Any]
-
-# C0 and C1 controls but newline and tab: an answer must not move the cursor, set titles or answer for the keyboard.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def printable(text: str) -> str:
-    """The text without control characters, which a model or another person could aim at the terminal."""
-    return _CONTROLS.sub("", text)
 
 
 class _OpenTurn:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.cli.chat.events import Event, HouseSaid, OtherSaid, TurnBegan, TurnNotice, TurnOver, TurnSaid, TurnTool
-from antiphon.cli.chat.transcript import Transcript, printable
+from antiphon.cli.chat.transcript import Transcript
+from antiphon.cli.printable import printable
 
 WORDS = ["The ", "answer ", "is ", "forty-", "two."]
 
