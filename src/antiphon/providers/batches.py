@@ -4,8 +4,9 @@ https://platform.openai.com/docs/api-reference/batch and https://platform.claude
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -42,6 +43,7 @@ DISCOUNT = 0.5
 
 _PAUSE = 30.0
 _AT_ONCE = 8
+_PLACE = re.compile(r"[0-9]{1,9}")
 
 
 class BatchAnswer(Struct, frozen=True, kw_only=True):
@@ -101,7 +103,7 @@ class OpenAIBatches:
 
     async def lines(self, batch_id: str) -> list[BatchLine]:
         batch = await self._endpoints.get(f"batches/{batch_id}")
-        if batch["status"] == "failed":
+        if batch.get("status") == "failed":
             raise ProviderError(f"batch {batch_id} failed", kind="invalid", public=_said(batch.get("errors")))
         found = []
         for field in ("output_file_id", "error_file_id"):
@@ -187,7 +189,8 @@ class ModelBatches:
         try:
             return await self.results(batch_id, len(requests))
         except asyncio.CancelledError:
-            await asyncio.shield(self.cancel(batch_id))
+            with suppress(ProviderError):  # whoever is cancelled hears that, whatever the vendor says to it
+                await asyncio.shield(self.cancel(batch_id))
             raise
 
     async def submit(self, items: Sequence[ModelRequest | str]) -> str:
@@ -285,7 +288,7 @@ def _line(row: dict[str, Any]) -> BatchLine:
 
 def _place(row: dict[str, Any]) -> int:
     identity = row.get("custom_id")
-    return int(identity) if isinstance(identity, str) and identity.isascii() and identity.isdigit() else -1
+    return int(identity) if isinstance(identity, str) and _PLACE.fullmatch(identity) else -1
 
 
 def _said(errors: Any) -> str:

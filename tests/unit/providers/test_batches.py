@@ -118,6 +118,24 @@ async def test_who_is_cancelled_cancels_the_batch(model: str, providers: Provide
     assert isinstance(found, ProviderError)
 
 
+async def test_who_is_cancelled_hears_that_and_not_what_the_vendor_says_to_it(hostile: Any) -> None:
+    said, providers = hostile
+    said["files"] = {"id": "f"}
+    said["cancel"] = b"<html>"
+    said["batches"] = {"id": "b", "status": "in_progress"}
+    waiting = asyncio.Event()
+
+    async def forever(_: float) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(ModelBatches(providers, "openai:demo", sleep=forever).answers(["!echo one"]))
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 @pytest.mark.parametrize("model", MODELS)
 async def test_a_batch_processor_collects_what_is_asked(model: str, providers: ProviderRegistry) -> None:
     told: list[str] = []
@@ -169,6 +187,7 @@ async def test_strange_results_are_errors_of_their_own_items(hostile: Any) -> No
         {"custom_id": "4", "response": {"status_code": 429, "body": None}},
         {"custom_id": "99", "response": {"status_code": 200, "body": {}}},
         {"custom_id": None},
+        {"custom_id": "9" * 5_000},
         {},
     ]
     said["content"] = "\n".join(map(json.dumps, rows)).encode()
