@@ -116,7 +116,10 @@ def test_the_providers_that_are_built_in(page: Any) -> None:
     for name in registry.names():
         if name in {*ProvidersSettings.model_fields, "pydantic-ai"}:
             continue
-        address = vars(vars(registry.get(name))["_provider"])["_provider"].default_url
+        vendor: Any = registry.get(name)
+        while "_provider" in vars(vendor):  # what is around it
+            vendor = vars(vendor)["_provider"]
+        address = vendor.default_url
         variable = ", ".join(f"`{variable}`" for variable in key_variables(name))
         where = f"`{address}`" if address else "that of your resource"
         expected.append((f"`{name}`", where, variable or "none needed"))
