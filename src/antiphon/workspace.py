@@ -392,4 +392,4 @@ class Workspace:
             self._built_in = self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
 
     def _built_in_tools(self) -> list[AnyTool]:
-        return house_tools(self.tools, self.config.assistants.tools, web=self.config.tools.web_fetch.enabled)
+        return house_tools(self.tools, self.config.assistants.tools, self.config.tools)

@@ -1140,6 +1140,21 @@ async def test_a_message_names_files_for_whoever_is_in_its_conversation(store: S
     assert await store.files.get(kept.id, person_id=bob.id) is None
 
 
+async def test_a_conversation_that_names_a_file_keeps_it_as_its_messages_do(store: Store, me: Person) -> None:
+    kept = await keep(store, me, b"made")
+    asked = await store.inbox.accept(inbound(key="k1"), assistant="guide")
+    whose = asked.turn.person_id
+    assert await store.files.get(kept.id, person_id=whose) is None
+    for _ in range(2):
+        assert await store.files.name(kept.id, asked.conversation.id)
+    assert await store.files.get(kept.id, person_id=whose) == kept
+    assert not await store.files.name("01M7YTFAF3A5C20VBDC381VVAW", asked.conversation.id)
+    assert await store.conversations.delete(asked.conversation.id)
+    assert await store.files.read(kept.id) is None
+    another = await keep(store, me, b"too late")
+    assert not await store.files.name(another.id, asked.conversation.id)
+
+
 async def test_a_file_goes_with_the_last_conversation_that_names_it(store: Store, me: Person) -> None:
     shared, only = await keep(store, me, b"shared"), await keep(store, me, b"only")
     first = await store.inbox.accept(naming(shared, "one"), assistant="guide")

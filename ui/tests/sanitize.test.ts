@@ -71,6 +71,22 @@ describe("what a model writes", () => {
     expect(root.querySelector("a")?.textContent).toBe("a chart");
   });
 
+  it("shows an image of this house and no other", () => {
+    const own = "/api/v1/files/01M7YTFAF3A5C20VBDC381VVAW";
+    const image = shown(`Here:\n\n![a <b>cat</b> "x](${own} "t")`).querySelector("img");
+    expect(image?.getAttribute("src")).toBe(own);
+    expect(image?.alt).toBe('a <b>cat</b> "x');
+    expect([...(image?.attributes ?? [])].map(({ name }) => name).sort()).toEqual(["alt", "loading", "src"]);
+    const others = [`https://evil.example${own}`, `//evil.example${own}`, `${own}?q=secret`, `${own}/../..`, `/x${own}`, "data:image/png;base64,AA=="];
+    for (const other of others) {
+      expect(shown(`![x](${other})`).querySelector("img")).toBeNull();
+      const root = document.createElement("div");
+      root.append(sanitize(`<img src="${other}" onerror="alert(1)" alt="x"><p>there</p>`));
+      expect(root.querySelector("img")).toBeNull();
+      expect(root.textContent).toBe("there");
+    }
+  });
+
   it("keeps what formats: tables, lists, tasks, keys", () => {
     const root = shown("| a | b |\n|:-:|--:|\n| 1 | 2 |\n\n- [x] done\n- [ ] open\n\n1. one\n\n<kbd>Ctrl</kbd> x<sup>2</sup>");
     expect(root.querySelector("td")?.getAttribute("align")).toBe("center");

@@ -19,6 +19,7 @@ from antiphon.runtime.base import Injected, Services
 from antiphon.runtime.registry import Registry
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.search.lexical import LexicalIndex
+from antiphon.tools.config import ToolSettings
 
 
 class Directory:
@@ -194,11 +195,12 @@ def chosen(
     return [known[name] for name in names]
 
 
-def house_tools(registry: Registry[AnyTool], names: Sequence[str] | None, *, web: bool) -> list[AnyTool]:
-    """The tools of the built-in assistant: those that are called `names`, else all that send nothing outside, and with
-    `web` the one that reads pages. Raises `ConfigError` with the nearest name."""
+def house_tools(registry: Registry[AnyTool], names: Sequence[str] | None, settings: ToolSettings) -> list[AnyTool]:
+    """The tools of the built-in assistant: those that are called `names`, else all that send nothing outside, and of
+    the others those that are switched on. Raises `ConfigError` with the nearest name."""
     offered = [*map(registry.get, registry.names()), *OF_ASSISTANTS]
-    return chosen(names, offered, unasked=() if web else (registry.get("web_fetch"),))
+    off = {"web_fetch": not settings.web_fetch.enabled, "generate_image": settings.images.model is None}
+    return chosen(names, offered, unasked=[each for each in offered if off.get(each.name)])
 
 
 def built_in(settings: AssistantSettings, tools: Sequence[AnyTool | Callable[..., Any]]) -> Assistant:

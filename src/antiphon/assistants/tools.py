@@ -3,6 +3,7 @@ the files of this one."""
 
 import re
 
+from antiphon.assistants.images import generate_image
 from antiphon.assistants.memory.base import Recollection, told
 from antiphon.assistants.present import people_present
 from antiphon.errors import ToolError, ValidationError
@@ -133,7 +134,7 @@ async def read_file(
     return f"{file.name}, page {page} of {pages}:\n{text[(page - 1) * _PAGE : page * _PAGE]}"
 
 
-OF_ASSISTANTS = (remember, recall, forget, search_conversations, read_file, people_present)
+OF_ASSISTANTS = (remember, recall, forget, search_conversations, read_file, people_present, generate_image)
 """These tools, as a house offers them beside those of the registry."""
 
 

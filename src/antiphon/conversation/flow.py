@@ -12,6 +12,7 @@ from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.directory import AIService, Directory
 from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.guardrails import Guardrail
+from antiphon.assistants.images import ImageMaker
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.present import WhoIsHere
 from antiphon.assistants.selector import ModelSelector
@@ -101,7 +102,10 @@ class Flow:
         """What programs, tools and commands may ask of it, by type."""
         asked = AIService(self.assistants, self.providers, default_model, self.services, paid=self.budgets.of_the_house)
         handover = ConversationHandover(self.assistants, self.sessions, self.live)
-        return {AIService: asked, Handover: handover, WhoIsHere: self.present}
+        parts: dict[Any, object] = {AIService: asked, Handover: handover, WhoIsHere: self.present}
+        if (images := self.tools.images).model is not None:
+            parts[ImageMaker] = ImageMaker(self.store.conversations, self.files, self.providers, self.budgets, images)
+        return parts
 
     @property
     def brought(self) -> AttachedFiles:

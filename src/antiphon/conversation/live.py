@@ -11,9 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from antiphon.domain import Approval, Attachment, Conversation, Message, Turn, TurnRecord
-
-FILE_URL = "/api/v1/files/"
-"""Where a kept file is, in front of its id."""
+from antiphon.files.keeper import FILE_URL
 
 Broadcast = Callable[[str, str, Any], None]
 """Sends (topic, event, payload) to whoever has joined the topic. Never waits."""

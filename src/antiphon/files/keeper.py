@@ -10,6 +10,9 @@ from antiphon.files.names import clean_name
 from antiphon.runtime.threads import run_async
 from antiphon.storage.files import FileStore, KeptFile
 
+FILE_URL = "/api/v1/files/"
+"""Where a kept file is, in front of its id."""
+
 
 class FileKeeper:
     """The files of people, kept in `store` as far as `settings` allow."""

@@ -103,7 +103,8 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     `tool_choice` says whether tools may or must be called, or which one must. `effort` is how long a model that reasons
     should do so, None for its own measure. `output` asks for JSON of a form instead of text; a vendor without a way to
     ask for that is told in words. `cache_key` is the same for requests with the same beginning, so that a vendor sends
-    them to one place. `top_p` and `seed` go to vendors that know them; the text ends before the first of `stop`.
+    them to one place. `top_p` and `seed` go to vendors that know them; the text ends before the first of `stop`. `size`
+    is of an image that is asked for, such as 1024x1024 pixels.
     """
 
     model: str
@@ -118,6 +119,7 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     top_p: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    size: str | None = None
 
 
 # --- the events ---------------------------------------------------------------------------------------------------

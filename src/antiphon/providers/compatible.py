@@ -1,11 +1,14 @@
 """Any server that speaks an OpenAI protocol: gateways, proxies, and the local servers without ways of their own."""
 
-from typing import ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.http import HttpProvider
+from antiphon.providers.protocols.base import Codec
+from antiphon.providers.protocols.images import Images
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.protocols.openai_responses.codec import OpenAIResponses
 from antiphon.providers.protocols.transcriptions import Transcriptions
@@ -33,8 +36,15 @@ class CompatibleProvider(HttpProvider):
 
     def hearing(self, language: str | None) -> Self:
         """The same vendor, asked to turn sounds into text."""
-        self.name = f"{self.name}-audio"
-        self.codec = Transcriptions(self.codec, language)
+        return self._asked_for("audio", Transcriptions(self.codec, language))
+
+    def drawing(self, fields: Mapping[str, Any]) -> Self:
+        """The same vendor, asked to make images; `fields` are further ones of every request."""
+        return self._asked_for("images", Images(self.codec, fields))
+
+    def _asked_for(self, what: str, codec: Codec) -> Self:
+        self.name = f"{self.name}-{what}"
+        self.codec = codec
         self._settings = self._settings.model_copy(update={"body": {}})  # those are fields of conversations
         return self
 

@@ -126,6 +126,17 @@ class ProviderRegistry:
             raise ConfigError(f"{name} turns no sound into text; name a provider that speaks OpenAI's API.")
         return Reliable(hearing(language), self._services)
 
+    def painter(self, name: str, fields: Mapping[str, Any]) -> Provider:
+        """The vendor as one that makes images, see `protocols.images`; the first call of a name decides on `fields`.
+        Raises as `get` does, and `ConfigError` for a vendor that does not do so."""
+        made = f"{name}:images"
+        if made not in self._made:
+            drawing = getattr(self._make(name), "drawing", None)
+            if drawing is None:
+                raise ConfigError(f"{name} makes no images; name a provider that speaks OpenAI's API.")
+            self._made[made] = Reliable(drawing(fields), self._services)
+        return self._made[made]
+
     def resting(self, name: str) -> float | None:
         """The seconds for which a vendor is left alone because it keeps failing, None when it is asked."""
         return self._made[name].resting() if name in self._made else None

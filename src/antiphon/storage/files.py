@@ -34,6 +34,11 @@ class FileStore(Protocol):
         last before `unnamed_since` and that no conversation names have made room."""
         ...
 
+    async def name(self, file_id: str, conversation_id: str) -> bool:
+        """Has a conversation name a file as one of its messages would: its people may have it, and with its last
+        conversation it goes. False when either does not exist any more."""
+        ...
+
     async def get(self, file_id: str, *, person_id: str | None = None) -> KeptFile | None:
         """None for an unknown one, and for one that a given person neither gave nor has in a conversation."""
         ...

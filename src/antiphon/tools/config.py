@@ -1,6 +1,6 @@
 """The section `tools` of the settings."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,12 +24,32 @@ class WebFetchSettings(BaseModel):
     redirects: int = Field(5, ge=0, le=20)
 
 
+class ImageSettings(BaseModel):
+    """Who makes images for the tool `generate_image`, and which."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[str, Field(pattern=r"^[^:\s]+:\S+$")] | None = Field(
+        None,
+        description="Gives the built-in assistant `generate_image`: `provider:model` of one with OpenAI's images API.",
+    )
+    sizes: tuple[Annotated[str, Field(pattern=r"^[1-9]\d{1,3}x[1-9]\d{1,3}$")], ...] = Field(
+        ("1024x1024", "1536x1024", "1024x1536"),
+        min_length=1,
+        description="Which may be asked for, in pixels and as the vendor has them; the first is the usual one.",
+    )
+    quality: str | None = Field(None, description="In the vendor's words, such as `low`.")
+    body: dict[str, Any] = Field({}, description="Further fields of every request; one that is null is left out.")
+    seconds: float = Field(180.0, gt=0, le=600, description="How long one image may take, with all retries.")
+
+
 class ToolSettings(BaseModel):
     """What tools may do."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     web_fetch: WebFetchSettings = WebFetchSettings()
+    images: ImageSettings = ImageSettings()
     approval: dict[str, Demand] = Field(
         {}, description="Whether a person must allow calls of a tool, by its name, whatever the tool itself says."
     )

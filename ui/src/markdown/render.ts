@@ -8,6 +8,7 @@ import { Marked } from "marked";
 import type { Tokens } from "marked";
 import { escape } from "./escape";
 import { highlight } from "./highlight";
+import { OWN_FILE } from "./sanitize";
 
 /** Inline tags without attributes that models like to write; every other tag is shown as it was typed. */
 const HARMLESS_TAG = /^<(?:br\s*\/?|\/?(?:kbd|sub|sup|mark|u))>/i;
@@ -37,8 +38,10 @@ const dialect = new Marked({
       const language = languageOf(lang);
       return `<pre data-language="${escape(language)}"><code>${highlight(text, language)}</code></pre>`;
     },
-    // An image address can carry away what the conversation holds: a link needs a person who follows it.
+    // An image address can carry away what the conversation holds, but for a file of this house: a link needs a person
+    // who follows it.
     image({ href, text, title }: Tokens.Image) {
+      if (OWN_FILE.test(href)) return `<img src="${escape(href)}" alt="${escape(text)}">`;
       return `<a href="${escape(href)}">${escape(text || title || href)}</a>`;
     },
     checkbox: ({ checked }: Tokens.Checkbox) => (checked ? "☑ " : "☐ "),

@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from time import monotonic
 
+from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.markdown import CodeBlock, Heading, Markdown
+from rich.markdown import CodeBlock, Heading, ImageItem, Markdown
 from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.syntax import Syntax
@@ -42,24 +43,41 @@ class ChatCode(CodeBlock):
         yield Syntax(str(self.text).rstrip("\n"), self.lexer_name, theme=self.theme, word_wrap=True, padding=(0, 2))
 
 
+class ChatImage(ImageItem):
+    """An image as a link on a line of its own, whole also where it leads into the house that one talks to."""
+
+    @classmethod
+    def create(cls, markdown: Markdown, token: Token) -> "ChatImage":
+        where = str(token.attrs.get("src", ""))
+        house = markdown.house if isinstance(markdown, ChatMarkdown) and where.startswith("/") else ""
+        return cls(house + where, markdown.hyperlinks)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text.assemble(self.text or "image", " (", (self.destination, "markdown.link_url"), ")", overflow="fold")
+
+
 class ChatMarkdown(Markdown):
-    """Markdown whose code keeps the terminal's background, and whose links show where they lead."""
+    """Markdown whose code keeps the terminal's background, and whose links show where they lead. Images that begin with
+    a slash are in `house`, an address."""
 
     elements = {  # noqa: RUF012 - as the base class has it
         **Markdown.elements,
         "heading_open": ChatHeading,
         "fence": ChatCode,
         "code_block": ChatCode,
+        "image": ChatImage,
     }
 
-    def __init__(self, markup: str) -> None:
+    def __init__(self, markup: str, house: str = "") -> None:
         super().__init__(markup, code_theme="ansi_dark", hyperlinks=False)
+        self.house = house
 
 
 class AnswerView:
-    """One turn. Feed it events; print `finished` above, draw `live` below."""
+    """One turn of the house at an address. Feed it events; print `finished` above, draw `live` below."""
 
-    def __init__(self) -> None:
+    def __init__(self, house: str = "") -> None:
+        self._house = house
         self._blocks = Blocks()
         self._ready: list[RenderableType] = []
         self._tools: dict[str, TurnTool] = {}
@@ -117,7 +135,7 @@ class AnswerView:
             lines.append(Indented(Text("∴ " + words[-WIDEST:], style="dim italic", no_wrap=True, overflow="ellipsis")))
         if (tail := self._blocks.tail) is not None:
             lines += [] if tail.continues else [Text()]
-            lines.append(_LastLines(_lay_out(tail.text), console.height - len(self._tools) - 5))
+            lines.append(_LastLines(_lay_out(tail.text, self._house), console.height - len(self._tools) - 5))
         lines += [Indented(_tool_line(tool)) for tool in self._tools.values()]
         self._spinner.update(text=Text(f"{monotonic() - self._began:.0f} s · Ctrl-C stops", style="dim"))
         return Group(*lines, Text(), Indented(self._spinner))
@@ -125,7 +143,7 @@ class AnswerView:
     def _add_block(self, block: Block) -> None:
         if not block.continues:
             self._ready.append(Text())
-        self._ready.append(Indented(ChatMarkdown(block.text)))
+        self._ready.append(Indented(ChatMarkdown(block.text, self._house)))
         self._kind = "text"
 
     def _add(self, kind: str, line: RenderableType) -> None:
@@ -145,8 +163,8 @@ class AnswerView:
         self._thought.clear()
 
 
-def _lay_out(text: str) -> RenderableType:
-    return Indented(ChatMarkdown(text) if len(text) <= TAIL_LENGTH else Text(text[-TAIL_LENGTH:]))
+def _lay_out(text: str, house: str) -> RenderableType:
+    return Indented(ChatMarkdown(text, house) if len(text) <= TAIL_LENGTH else Text(text[-TAIL_LENGTH:]))
 
 
 class Indented:

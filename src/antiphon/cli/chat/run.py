@@ -56,7 +56,7 @@ def _reached(network: Network, path: Path | None, url: str | None) -> Iterator[t
 def _talk(network: Network, url: str, conversation: str | None, assistant: str | None, *, go_on: str | None) -> None:
     """`go_on` is the command that a person may go on with; None when there is no person."""
     screen = Screen()
-    listener = Pipe() if go_on is None else Terminal(screen)
+    listener = Pipe() if go_on is None else Terminal(screen, url.rstrip("/"))
     talk = Talk(url, listener.tell, conversation=conversation, assistant=assistant)
     try:
         opening = network.run(talk.open())

@@ -34,10 +34,12 @@ _QUIET = (TurnBegan, TurnSaid, TurnTool)
 
 
 class Terminal:
-    """Runs in the main thread and owns the screen. `tell` takes events from any thread."""
+    """Runs in the main thread and owns the screen. `tell` takes events from any thread; `house` is the address of whom
+    they are."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, house: str) -> None:
         self._screen = screen
+        self._house = house
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._views: dict[str, AnswerView] = {}
         self._awaited: str | None = None
@@ -94,7 +96,7 @@ class Terminal:
     def _follow(self, cancel: Callable[[], None]) -> None:
         """Shows what happens until the answer is over, or the person no longer waits for it."""
         self._waits, self._stops = True, 0
-        waiting = AnswerView()
+        waiting = AnswerView(self._house)
         with silent_keys(), self._screen.drawing():
             while self._waits:
                 stops = self._stops
@@ -142,7 +144,7 @@ class Terminal:
                 self._stops += 1
 
     def _grow(self, event: TurnSaid | TurnTool | TurnNotice | TurnBegan) -> None:
-        view = self._views.setdefault(event.turn_id, AnswerView())
+        view = self._views.setdefault(event.turn_id, AnswerView(self._house))
         match event:
             case TurnSaid():
                 view.say(event)

@@ -34,6 +34,7 @@ from antiphon.providers.demo.reading import Reading
 from antiphon.providers.demo.skills import (
     attached,
     company,
+    drawing,
     keeping,
     limits,
     lookup,
@@ -59,6 +60,7 @@ _SKILLS: tuple[Skill, ...] = (
     past.plan,
     company.plan,
     talk.plan,
+    drawing.plan,
     other.plan,
     limits.plan,
 )

@@ -28,6 +28,7 @@ from antiphon.providers.demo.pace import Pace, period_of
 from antiphon.providers.demo.wire.anthropic import AnthropicWire
 from antiphon.providers.demo.wire.base import Asked, Encoder, Wire
 from antiphon.providers.demo.wire.google import GoogleWire
+from antiphon.providers.demo.wire.images import ImageWire
 from antiphon.providers.demo.wire.ollama import OllamaWire
 from antiphon.providers.demo.wire.openai_chat import OpenAIChatWire
 from antiphon.providers.demo.wire.openai_responses import OpenAIResponsesWire
@@ -37,7 +38,7 @@ from antiphon.telemetry.logs import get_logger
 WIRES: tuple[Wire, ...] = (OpenAIChatWire(), OpenAIResponsesWire(), AnthropicWire(), GoogleWire(), OllamaWire())
 """The protocols of conversations that are served."""
 
-_SERVED: tuple[Wire, ...] = (*WIRES, TranscriptionWire())
+_SERVED: tuple[Wire, ...] = (*WIRES, TranscriptionWire(), ImageWire())
 
 GARBAGE = b'data: {"choices":[{"delta":{"content":"half\n\n\xff\xfe\x00<html>no protocol allows this\n\n'
 _LARGEST_BODY = 64 * 1024 * 1024

@@ -33,6 +33,9 @@ class SqlFiles(FileStore):
         )
         return await self._database.write(_add, file, data, most_bytes, micros(unnamed_since))
 
+    async def name(self, file_id: str, conversation_id: str) -> bool:
+        return await self._database.write(_name, file_id, conversation_id)
+
     async def get(self, file_id: str, *, person_id: str | None = None) -> KeptFile | None:
         return await self._database.read(_get, file_id, person_id)
 
@@ -73,6 +76,15 @@ def _given_again(known: KeptFile, at: datetime, unnamed_since: int) -> Unit[Kept
 def _taken(person_id: str) -> Unit[int]:
     ((taken,),) = yield from many("file_bytes", person_id=person_id)
     return int(taken)
+
+
+def _name(file_id: str, conversation_id: str) -> Unit[bool]:
+    """The conversation is held, so that it is not deleted past the file that it names now."""
+    there = yield from one("conversation_lock", id=conversation_id)
+    if there is None or (yield from one("file_by_id", id=file_id)) is None:
+        return False
+    yield "file_use", {"file_id": file_id, "conversation_id": conversation_id}
+    return True
 
 
 def _get(file_id: str, person_id: str | None) -> Unit[KeptFile | None]:

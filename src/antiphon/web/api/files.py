@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from antiphon.conversation.live import FILE_URL, show_attachment
+from antiphon.conversation.live import show_attachment
 from antiphon.domain import Attachment, Person, Upload
 from antiphon.errors import NotFoundError, ResourceError, ValidationError
-from antiphon.files.keeper import FileKeeper
+from antiphon.files.keeper import FILE_URL, FileKeeper
 from antiphon.files.kinds import SHOWN, UNKNOWN, is_text
 from antiphon.web.api.shapes import ULID, AttachmentShape
 from antiphon.web.auth import CurrentPerson

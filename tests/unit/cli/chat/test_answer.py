@@ -97,3 +97,11 @@ def test_code_in_pieces_keeps_its_empty_lines_and_wide_windows_stay_readable() -
     assert [row.strip() for row in rows[1 : 1 + len(code)]] == code
     assert max(map(len, rows)) <= WIDEST
     assert all(row == row.rstrip() for row in rows)
+
+
+def test_an_image_is_a_link_to_where_it_is() -> None:
+    view = AnswerView("http://127.0.0.1:7777")
+    said(view, "Here: ![a boat](/api/v1/files/01M7YTFAF3A5C20VBDC381VVAW) and ![x](https://there.example/x.png).\n\n")
+    lines = " ".join(line.strip() for line in shown(*view.finished(), width=200))
+    assert "a boat (http://127.0.0.1:7777/api/v1/files/01M7YTFAF3A5C20VBDC381VVAW)" in lines
+    assert "x (https://there.example/x.png)" in lines
