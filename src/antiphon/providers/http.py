@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 from collections.abc import AsyncGenerator, Mapping
+from io import BytesIO
 from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -19,10 +20,13 @@ from antiphon.providers.limit_headers import read_limits
 from antiphon.providers.patience import Patience
 from antiphon.providers.protocols.base import Codec, Decoder
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
+from antiphon.runtime.threads import run_async
 
 _LONGEST_LIST = 8 << 20
 _LONGEST_FILE = 256 << 20
 _LONGEST_REFUSAL = 64 << 10
+_LARGE = 256 << 10
+"""Bytes of files or of a body from which on others in the event loop would notice."""
 # RuntimeError is how aiohttp says that a session or connection was closed under it.
 _LOST = (aiohttp.ClientError, OSError, RuntimeError)
 _GRACE = 0.05
@@ -74,7 +78,7 @@ class HttpProvider:
         if self._settings.base_url is None and request.model in self.aliases:
             request = msgspec.structs.replace(request, model=self.aliases[request.model])
         try:
-            path, payload = self.codec.path(request), self._payload(request)
+            path, payload = self.codec.path(request), await self._encoded(request)
         except (ValueError, TypeError) as error:
             yield self._failures.of("invalid", f"the request cannot be encoded, {type(error).__name__}")
             return
@@ -141,6 +145,11 @@ class HttpProvider:
         if self._session is not None:
             await self._session.close()
 
+    async def _encoded(self, request: ModelRequest) -> bytes:
+        """The body of the request. Large files are made into it beside the event loop, where others wait."""
+        files = sum(len(file.data or b"") for message in request.messages for file in message.files)
+        return self._payload(request) if files < _LARGE else await run_async(self._payload, request)
+
     def _payload(self, request: ModelRequest) -> bytes:
         """The body of the request, with the fields that the settings add to every one."""
         payload = self.codec.encode(request)
@@ -162,7 +171,11 @@ class HttpProvider:
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._pool().request(
-                    method, f"{self.base_url}/{path}", data=payload, headers=headers, allow_redirects=False
+                    method,
+                    f"{self.base_url}/{path}",
+                    data=payload if payload is None or len(payload) < _LARGE else BytesIO(payload),
+                    headers=headers,
+                    allow_redirects=False,
                 )
         except TimeoutError:
             # Not repeated: whoever asked has waited for the whole time already.

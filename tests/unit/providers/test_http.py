@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -11,12 +12,23 @@ from pydantic import SecretStr
 
 from antiphon.errors import ConfigError, ProviderError
 from antiphon.providers import http
-from antiphon.providers.base import ChatMessage, Error, Event, Finish, ModelInfo, ModelRequest, Provider, TextDelta
+from antiphon.providers.base import (
+    ChatMessage,
+    Error,
+    Event,
+    File,
+    Finish,
+    ModelInfo,
+    ModelRequest,
+    Provider,
+    TextDelta,
+)
 from antiphon.providers.compatible import CompatibleProvider
 from antiphon.providers.config import ProviderSettings, Timeouts
 from antiphon.providers.github import GitHubModelsClient
 from antiphon.providers.http import HttpProvider, is_loopback
 from antiphon.providers.openai import OpenAIProvider
+from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 
 Start = Callable[..., Awaitable[Any]]
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -132,6 +144,28 @@ async def test_each_token_arrives_when_it_is_sent(raw_vendor: Start, connect: Ca
     vendor = await raw_vendor(streamed(HELLO[0], hang=True))
     async with aclosing(connect(vendor.url).stream(REQUEST)) as events:
         assert await anext(events) == TextDelta("Hel")
+
+
+async def test_large_files_are_encoded_beside_the_event_loop(
+    raw_vendor: Start, connect: Callable[..., HttpProvider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def encode(codec: OpenAIChat, request: ModelRequest) -> bytes:
+        threads.append(threading.current_thread())
+        return as_ever(codec, request)
+
+    as_ever = OpenAIChat.encode
+    monkeypatch.setattr(OpenAIChat, "encode", encode)
+    vendor = await raw_vendor(streamed(*HELLO))
+    provider = connect(vendor.url)
+    picture = File(name="a.png", media_type="image/png", data=bytes(1_000_000))
+    asked = ChatMessage(role="user", text="the diary of Ann", files=(picture,))
+    for request in (REQUEST, ModelRequest(model="m", messages=(asked,))):
+        assert text(await listen(provider, request)) == "Hello"
+    assert [thread is threading.main_thread() for thread in threads] == [True, False]
+    (part,) = [part for part in json.loads(vendor.requests[1][1])["messages"][0]["content"] if part["type"] != "text"]
+    assert len(part["image_url"]["url"]) > 1_333_333
 
 
 async def test_a_connection_serves_again(raw_vendor: Start, connect: Callable[..., HttpProvider]) -> None:
