@@ -145,6 +145,6 @@ def _put(known: dict[str, Number], model: str, value: Number) -> None:
 
 @lru_cache(maxsize=KNOWN)
 def _family(model: str) -> int | None:
-    name = model.partition(":")[2].rpartition("/")[2].lower()
+    name = model.partition(":")[2].rpartition("/")[2].lower().removeprefix("ft:")
     fitting = [family for family in FAMILIES if name.startswith(family)]
     return FAMILIES[max(fitting, key=len)] if fitting else None

@@ -22,6 +22,7 @@ def windows(told: dict[str, int] | None = None, **settings: Any) -> Windows:
         ("openai:gpt-4", 8_192),
         ("openai:gpt-4o-mini", 128_000),
         ("openai:gpt-4.1-nano", 1_000_000),
+        ("openai:ft:gpt-4.1-mini-2025-04-14:house:mine:Ab1", 1_000_000),
         ("ollama:llama3:8b", 8_192),
         ("ollama:llama3.1:8b", 128_000),
         ("openrouter:meta-llama/Llama-3.3-70B", 128_000),
