@@ -350,11 +350,11 @@ def test_long_answers_are_laid_side_by_side_at_once() -> None:
 
 
 def test_without_a_name_or_a_database_it_says_what_to_do(tmp_path: Path) -> None:
-    assert run(tmp_path) == (
-        1,
-        "",
-        "antiphon: Name a turn, a conversation or conversation:ticket; --last takes the newest turn.\n",
-    )
+    for words in ((), ("some-turn", "--last")):
+        sentence = (
+            "antiphon: Name a turn, a conversation or conversation:ticket, or take the newest turn with --last.\n"
+        )
+        assert run(tmp_path, *words) == (1, "", sentence)
     code, _, said = run(tmp_path, "--last")
     assert (code, "There is no database" in said) == (1, True)
     assert not (tmp_path / "data").exists()

@@ -19,8 +19,10 @@ from antiphon.workspace import Workspace
 
 def replay(options: ReplayOptions) -> None:
     """Exits with 1 where a model did not answer."""
-    if options.turn is None and not options.last:
-        raise ValidationError("Name a turn, a conversation or conversation:ticket; --last takes the newest turn.")
+    if (options.turn is not None) == options.last:
+        raise ValidationError(
+            "Name a turn, a conversation or conversation:ticket, or take the newest turn with --last."
+        )
     house = house_aside(options.config, to_read, options.debug)
     original, answers = asyncio.run(_replay(house, options))
     if options.as_json:
