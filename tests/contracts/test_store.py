@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from itertools import count
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,7 +39,7 @@ from antiphon.storage.base import Accepted, Chunk, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.files import KeptFile
 from antiphon.storage.open import open_store
-from antiphon.storage.spending import Amount, Payer
+from antiphon.storage.spending import Amount, Payer, Spent
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.unit import Unit
 from antiphon.storage.summaries import Summary
@@ -1024,6 +1025,11 @@ async def spent_by(store: Store, payer: Payer) -> Amount:
     return found[0].amount if found else Amount()
 
 
+def rows(*payers: Payer, day: str = DAY) -> list[Spent]:
+    """One call of each."""
+    return [Spent(day=day, scope=payer.scope, owner=payer.owner, amount=CALL) for payer in payers]
+
+
 async def test_what_is_charged_is_settled_once(store: Store) -> None:
     payers = (ANN, HOUSE)
     for _ in range(2):  # a charge whose commit nobody saw is made again
@@ -1046,9 +1052,52 @@ async def test_a_charge_that_is_too_much_for_one_is_counted_for_nobody(store: St
     assert await store.ledger.charge("c4", "2026-11-22", (ANN,), dear) == ANN
     assert await store.ledger.charge("c5", DAY, (HOUSE,), CALL) is None
     await store.ledger.settle("c5", DAY, [(HOUSE, CALL)])
-    await store.ledger.settle(None, DAY, [(ANN, CALL), (HOUSE, CALL)])
+    await store.ledger.count("b1", rows(ANN, HOUSE))
     assert (await spent_by(store, ANN)).calls == 3
     assert (await spent_by(store, HOUSE)).calls == 5
+
+
+async def test_what_was_never_charged_is_counted_once_for_each_batch(store: Store) -> None:
+    for _ in range(2):  # a batch whose commit nobody saw is counted again
+        await store.ledger.count("b1", rows(ANN, HOUSE))
+    assert (await spent_by(store, ANN)).calls == (await spent_by(store, HOUSE)).calls == 1
+    for _ in range(2):
+        await store.ledger.count("b2", [*rows(ANN), *rows(ANN, day="2026-11-22")], before="b1")
+    found = await store.ledger.spent("2026-11-21", "2026-11-22", scope="person")
+    assert [(spent.day, spent.amount.calls) for spent in found] == [("2026-11-22", 1), (DAY, 2)]
+    await store.ledger.settle("b2", DAY, ())  # the last one is closed as a charge is
+    await store.ledger.settle("b2", DAY, [(ANN, CALL)])
+    assert (await spent_by(store, ANN)).calls == 2
+
+
+async def test_a_batch_with_what_no_database_takes_counts_nothing(store: Store) -> None:
+    broken = Spent(day=DAY, scope="model", owner="\ud800", amount=CALL)
+    with pytest.raises(ValidationError):
+        await store.ledger.count("b1", [*rows(ANN), broken, *rows(HOUSE)])
+    assert await spent_by(store, ANN) == await spent_by(store, HOUSE) == Amount()
+    await store.ledger.count("b1", rows(ANN))
+    assert await spent_by(store, ANN) == CALL
+
+
+async def test_batches_of_several_processes_cross_and_add_up(place: Place) -> None:
+    settings = place()
+    stores = [open_store(settings) for _ in range(1 if ":memory:" in settings.url else 3)]
+    for made in stores:
+        await made.start()
+    people = [Payer(scope="person", owner=f"{number}") for number in range(20)]
+
+    async def process(number: int) -> None:
+        for turn in range(10):
+            order = Random(f"{number} {turn}").sample([*people, HOUSE], len(people) + 1)
+            before = f"{number}-{turn - 1}" if turn else None
+            await stores[number % len(stores)].ledger.count(f"{number}-{turn}", rows(*order), before=before)
+
+    await asyncio.gather(*(process(number) for number in range(6)))
+    found = await stores[0].ledger.spent(DAY, DAY, scope="person")
+    assert [spent.amount.calls for spent in found] == [60] * 20
+    assert (await spent_by(stores[-1], HOUSE)).calls == 60
+    for made in stores:
+        await made.stop()
 
 
 async def test_no_two_processes_share_what_is_left_of_a_budget(place: Place) -> None:

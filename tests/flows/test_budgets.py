@@ -1,5 +1,8 @@
 """Budgets where people meet them: in the conversation, in `/status` and `/why`, over REST and the OpenAI API."""
 
+import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import aiohttp
@@ -9,7 +12,7 @@ from openai import AsyncOpenAI
 
 from antiphon.providers.demo.server import DemoServer
 from tests.flows.conftest import Serving, over_http
-from tests.serving import Visitors
+from tests.serving import LONGEST, Served, Visitors
 
 
 async def usage(url: str, **query: str) -> tuple[int, list[dict[str, Any]]]:
@@ -58,3 +61,40 @@ async def test_what_was_spent_is_there_by_the_day(house: Serving, vendor: DemoSe
         assert await usage(workspace.url, until="2020-01-01") == (200, [])
         assert await usage(workspace.url, since="0001-01-01", until="9999-12-31", by="conversation") != (200, [])
         assert (await usage(workspace.url, by="everybody"))[0] == 422
+
+
+async def calls(url: str) -> int:
+    _, spent = await usage(url, by="person")
+    return sum(day["calls"] for day in spent)
+
+
+async def test_what_was_spent_is_written_soon_and_a_stop_loses_nothing(served: Served, visitors: Visitors) -> None:
+    visitor = await visitors.enter(served.start().url)
+    await visitor.ask("!echo one")
+    query = "SELECT calls FROM spending WHERE scope = 'house'"
+    with closing(sqlite3.connect(served.folder / "data" / "antiphon.db")) as database:
+        async with asyncio.timeout(LONGEST):
+            while database.execute(query).fetchall() != [(1,)]:
+                await asyncio.sleep(0.02)
+    for number in range(5):
+        await visitor.ask(f"!echo {number}")
+    assert served.stop() == 0
+    assert await calls(served.start().url) == 6
+
+
+@pytest.mark.parametrize("limited", [True, False])
+async def test_a_kill_loses_nothing_that_a_limit_bounds_and_half_a_second_of_the_rest(
+    served: Served, visitors: Visitors, limited: bool
+) -> None:
+    if limited:
+        served.variables["ANTIPHON_BUDGETS__PERSON__TOKENS_PER_DAY"] = "1000000"
+    visitor = await visitors.enter(served.start().url)
+    for number in range(3):
+        await visitor.ask(f"!echo {number}")
+    assert await calls(served.url) == 3  # whoever asks sees everything, and then it is written
+    for number in range(3):
+        await visitor.ask(f"!echo {number}")
+    served.kill()
+    found = await calls(served.start().url)
+    assert found == 6 if limited else 3 <= found <= 6
+    await visitors.close()

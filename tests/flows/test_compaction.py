@@ -158,7 +158,7 @@ async def test_a_model_of_its_own_makes_it_and_the_budget_pays(
         assert (await summary_of(workspace, visitor)).model == "demo"
         assert of_turns(vendor) == vendor.bodies
         today = workspace._flow.budgets.today()
-        (spent,) = await workspace.store.ledger.spent(today, today, scope="model", owner="demo")
+        (spent,) = await workspace._flow.budgets.spent(today, today, scope="model", owner="demo")
         assert spent.amount.calls == 1
 
 

@@ -383,3 +383,20 @@ async def test_a_process_that_is_alone_is_kept_out(started: list[Served], tmp_pa
     assert "answers from this database together with others" in alone.log
     with urllib.request.urlopen(f"{started[0].url}/health/deep", timeout=LONGEST) as answer:
         assert "cluster" in {check["name"] for check in json.load(answer)["checks"]}
+
+
+async def test_what_models_cost_is_summed_over_all_processes(started: list[Served], visitors: Visitors) -> None:
+    """Each gathers alone: whoever is asked adds its own at once, one that stops before its end, the others soon."""
+    people = [await visitors.enter(served.url, client_id=f"{number}") for number, served in enumerate(started * 2)]
+    for _ in range(3):
+        await asyncio.gather(*(person.ask("!echo what it costs") for person in people))
+    started[0].stop()
+
+    def spent() -> int:
+        with urllib.request.urlopen(f"{started[1].url}/api/v1/usage?by=house", timeout=LONGEST) as answer:
+            return sum(day["calls"] for day in json.load(answer)["items"])
+
+    async with asyncio.timeout(LONGEST):
+        while (found := await asyncio.to_thread(spent)) < 18:
+            await asyncio.sleep(0.05)
+    assert found == 18

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from antiphon.assistants.config import AssistantSettings, BudgetSettings, DayBudget
 from antiphon.assistants.estimate import request_size, tokens
+from antiphon.assistants.tally import Tally
 from antiphon.assistants.windows import Windows
 from antiphon.domain import Usage, new_id, now
 from antiphon.errors import ServiceError
@@ -40,6 +41,9 @@ class Budgets:
     """Who pays for models, and how much is left of it today, which ends at midnight UTC.
 
     A model of which nobody knows the price costs tokens only: what is unknown cannot be held against an amount.
+
+    A call is charged before and settled after where somebody who pays for it has a limit. Else it is written behind,
+    see `Tally`: whoever is killed loses half a second of that. `stop` writes what is left.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Budgets:
             "antiphon_budget_refusals_total", "Calls of models that a budget did not reach for.", ("scope",)
         )
         self.dollars = metrics.counter("antiphon_spent_dollars_total", "What models cost, as far as known.", ("model",))
+        self.tally = Tally(ledger, metrics)
         self.unpriced = metrics.counter(
             "antiphon_unpriced_calls_total", "Calls of models of which nobody knows the price.", ("model",)
         )
@@ -92,9 +97,17 @@ class Budgets:
     def today(self) -> str:
         return f"{self.clock():%Y-%m-%d}"
 
+    async def stop(self) -> None:
+        await self.tally.stop()
+
+    async def spent(self, since: str, until: str, *, scope: Scope, owner: str | None = None) -> list[Spent]:
+        """As `LedgerStore.spent`, with all that this process has counted; others write what they gather themselves."""
+        await self.tally.flush()
+        return await self.ledger.spent(since, until, scope=scope, owner=owner)
+
     async def spent_today(self) -> str:
         """What the house has spent, in words."""
-        found = await self.ledger.spent(self.today(), self.today(), scope="house")
+        found = await self.spent(self.today(), self.today(), scope="house")
         return in_words(found[0] if found else None, self.limit("house"))
 
     def sentence(self, refused: Payer) -> str:
@@ -217,8 +230,12 @@ class Metered:
             self._budgets.dollars.labels(model).inc(usage.cost or 0.0)
             self._budgets.unpriced.labels(model).inc(really.unpriced)
         additions = [(payer, really - expected) for payer in self._payers]
+        additions.append((Payer(scope="model", owner=model), really))
+        if charge is None:
+            self._budgets.tally.add(day, additions)
+            return
         try:
-            await self._budgets.ledger.settle(charge, day, [*additions, (Payer(scope="model", owner=model), really)])
+            await self._budgets.ledger.settle(charge, day, additions)
         except ServiceError as error:  # the answer is there; what was charged before it stays counted
             log.warning("budget.not_settled", model=model, error=str(error))
 

@@ -23,6 +23,15 @@ class Amount(Struct, frozen=True, kw_only=True):
     nanos: int = 0
     unpriced: int = 0
 
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            nanos=self.nanos + other.nanos,
+            unpriced=self.unpriced + other.unpriced,
+        )
+
     def __sub__(self, other: "Amount") -> "Amount":
         return Amount(**{name: getattr(self, name) - getattr(other, name) for name in self.__struct_fields__})
 
@@ -54,9 +63,13 @@ class LedgerStore(Protocol):
         same charge again changes nothing."""
         ...
 
-    async def settle(self, charge_id: str | None, day: str, additions: Sequence[tuple[Payer, Amount]]) -> None:
-        """Closes the charge and counts `additions`, whatever the limits are; nothing when it is closed. What was never
-        charged is counted without a `charge_id`, and when the connection breaks in that moment, perhaps twice."""
+    async def settle(self, charge_id: str, day: str, additions: Sequence[tuple[Payer, Amount]]) -> None:
+        """Closes the charge and counts `additions`, whatever the limits are; nothing when it is closed."""
+        ...
+
+    async def count(self, batch: str, spent: Sequence[Spent], *, before: str | None = None) -> None:
+        """Counts what was never charged, whatever the limits are. The same `batch` again changes nothing until it is
+        closed: by the one that names it as `before`, or as a charge is."""
         ...
 
     async def spent(self, since: str, until: str, *, scope: Scope, owner: str | None = None) -> list[Spent]:

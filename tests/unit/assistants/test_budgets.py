@@ -82,8 +82,8 @@ async def ask(made: Budgets, provider: Scripted, *others: ModelLink, read: int =
     return events
 
 
-async def spent(store: Store, scope: Scope = "person", owner: str = "ann") -> Amount:
-    found = await store.ledger.spent("2026-11-21", "2026-11-21", scope=scope, owner=owner)
+async def spent(made: Budgets, scope: Scope = "person", owner: str = "ann") -> Amount:
+    found = await made.spent("2026-11-21", "2026-11-21", scope=scope, owner=owner)
     return found[0].amount if found else Amount()
 
 
@@ -95,7 +95,7 @@ async def test_everybody_who_pays_is_told_what_it_cost(store: Store) -> None:
     cost = Amount(calls=1, input_tokens=90, output_tokens=10, nanos=110_000_000_000)
     owners: dict[Scope, str] = {"person": "ann", "conversation": "c", "platform": "web", "house": "", "model": "acme:m"}
     for scope, owner in owners.items():
-        assert await spent(store, scope, owner) == cost
+        assert await spent(made, scope, owner) == cost
     assert await made.spent_today() == "100 tokens ($110.0000)"
 
 
@@ -103,7 +103,7 @@ async def test_an_unknown_price_is_never_nothing(store: Store) -> None:
     made = budgets(store)
     events = await ask(made, Scripted(*ANSWER))
     assert UsageReport(Usage(input_tokens=90, output_tokens=10)) in events
-    assert (await spent(store)).unpriced == 1
+    assert (await spent(made)).unpriced == 1
     assert await made.spent_today() == "100 tokens (price unknown)"
     assert (
         in_words(None, DayBudget(tokens_per_day=5_000, dollars_per_day=2))
@@ -131,35 +131,35 @@ async def test_what_a_budget_does_not_reach_for_is_not_asked(
     assert (refused.kind, refused.retryable, provider.asked) == ("budget", False, 1)
     assert refused.public.startswith(sentence)
     assert refused.public.endswith("It is free again at 00:00 UTC, in 3 h 12 min.")
-    assert (await spent(store)).calls == 1
+    assert (await spent(made)).calls == 1
 
 
 async def test_what_was_expected_is_given_back(store: Store) -> None:
     made = budgets(store, person={"tokens_per_day": ASKED + EXPECTED_OUTPUT + 99 + 100})
     for _ in range(2):
         assert (await ask(made, Scripted(*ANSWER)))[-1] == Finish("stop")
-    assert await spent(store) == Amount(calls=2, input_tokens=180, output_tokens=20, unpriced=2)
+    assert await spent(made) == Amount(calls=2, input_tokens=180, output_tokens=20, unpriced=2)
 
 
 async def test_the_model_that_answered_is_the_one_that_is_paid(store: Store) -> None:
     made = budgets(store, person={"tokens_per_day": 10_000}, prices=PRICES)
     down = Scripted(Error("overload", "x", "Busy."))
     await ask(made, down, ModelLink("other:n", Scripted(*ANSWER), "n"))
-    assert await spent(store, "model", "acme:m") == Amount()
-    assert await spent(store, "model", "other:n") == Amount(calls=1, input_tokens=90, output_tokens=10, unpriced=1)
-    assert (await spent(store)).nanos == 0
+    assert await spent(made, "model", "acme:m") == Amount()
+    assert await spent(made, "model", "other:n") == Amount(calls=1, input_tokens=90, output_tokens=10, unpriced=1)
+    assert (await spent(made)).nanos == 0
 
 
 async def test_a_call_that_fails_before_its_first_word_costs_nothing(store: Store) -> None:
     made = budgets(store, person={"tokens_per_day": 10_000})
     await ask(made, Scripted(Error("server", "x", "Failed.")))
-    assert await spent(store) == Amount()
+    assert await spent(made) == Amount()
 
 
 async def test_an_answer_that_is_stopped_or_not_counted_is_estimated(store: Store) -> None:
     made = budgets(store)
     await ask(made, Scripted(TextDelta("x" * 40), TextDelta("more")), read=1)
-    assert await spent(store) == Amount(calls=1, input_tokens=ASKED, output_tokens=10, unpriced=1)
+    assert await spent(made) == Amount(calls=1, input_tokens=ASKED, output_tokens=10, unpriced=1)
     *_, told, end = await ask(made, Scripted(TextDelta("x" * 40), Finish("stop")))
     assert told == UsageReport(Usage(input_tokens=ASKED, output_tokens=10, estimated=True))
     assert end == Finish("stop")
@@ -184,7 +184,7 @@ async def test_who_stops_a_model_before_its_first_word_has_asked_it_all_the_same
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    assert await spent(store) == Amount(calls=1, input_tokens=ASKED, unpriced=1)
+    assert await spent(made) == Amount(calls=1, input_tokens=ASKED, unpriced=1)
 
 
 async def test_the_arguments_of_calls_are_written_too(store: Store) -> None:
@@ -197,3 +197,48 @@ async def test_an_answer_is_not_lost_with_the_ledger(store: Store) -> None:
     made = budgets(store)
     await store.stop()
     assert (await ask(made, Scripted(*ANSWER)))[-1] == Finish("stop")
+    await made.stop()
+
+
+async def test_only_what_a_limit_bounds_is_in_the_store_before_the_answer_ends(store: Store) -> None:
+    """The people of a house have a limit, the house has none: what it is asked for itself may wait."""
+    made = budgets(store, person={"tokens_per_day": 10_000})
+    await ask(made, Scripted(*ANSWER))
+    (found,) = await store.ledger.spent("2026-11-21", "2026-11-21", scope="person")
+    assert found.amount == Amount(calls=1, input_tokens=90, output_tokens=10, unpriced=1)
+    chain = Chain([ModelLink("acme:m", Scripted(*ANSWER), "m")], Metrics().counter("x_total", "", ("a", "b")))
+    async for _ in made.of_the_house(chain).stream(REQUEST):
+        pass
+    (found,) = await store.ledger.spent("2026-11-21", "2026-11-21", scope="house")
+    assert found.amount.calls == 1
+    assert (await spent(made, "house", "")).calls == 2
+
+
+@pytest.mark.parametrize("limits", [{}, {"person": {"tokens_per_day": ASKED + EXPECTED_OUTPUT}}])
+async def test_a_call_is_of_the_day_on_which_it_began_and_midnight_frees_a_budget(
+    store: Store, limits: dict[str, Any]
+) -> None:
+    at = [datetime(2026, 11, 21, 23, 59, 59, tzinfo=UTC)]
+    made = Budgets(store.ledger, BudgetSettings(**limits), Metrics(), clock=lambda: at[0])
+
+    class Late(Scripted):
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+            at[0] = datetime(2026, 11, 22, tzinfo=UTC)
+            async for event in super().stream(request):
+                yield event
+
+    for provider in (Late(*ANSWER), Scripted(*ANSWER)):
+        assert (await ask(made, provider))[-1] == Finish("stop")
+    found = await made.spent("2026-11-20", "2026-11-22", scope="person")
+    assert [(spent.day, spent.amount.calls) for spent in found] == [("2026-11-22", 1), ("2026-11-21", 1)]
+
+
+@pytest.mark.parametrize(("calls", "limits"), [(1_000, {}), (100, {"person": {"tokens_per_day": 10_000_000}})])
+async def test_calls_at_once_sum_exactly(store: Store, calls: int, limits: dict[str, Any]) -> None:
+    made = budgets(store, prices=PRICES, **limits)
+    await asyncio.gather(*(ask(made, Scripted(*ANSWER)) for _ in range(calls)))
+    sums = Amount(calls=calls, input_tokens=90 * calls, output_tokens=10 * calls, nanos=110_000_000_000 * calls)
+    owners: dict[Scope, str] = {"person": "ann", "conversation": "c", "platform": "web", "model": "acme:m"}
+    for scope, owner in owners.items():
+        assert await spent(made, scope, owner) == sums
+    await made.stop()

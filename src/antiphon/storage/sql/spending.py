@@ -36,10 +36,14 @@ class SqlLedger(LedgerStore):
             return error.payer
         return None
 
-    async def settle(self, charge_id: str | None, day: str, additions: Sequence[tuple[Payer, Amount]]) -> None:
+    async def settle(self, charge_id: str, day: str, additions: Sequence[tuple[Payer, Amount]]) -> None:
         amounts = dict(additions)
         ordered = [(payer, amounts[payer]) for payer in _in_order([*amounts])]
         await self._database.write(_settle, charge_id, day, ordered)
+
+    async def count(self, batch: str, spent: Sequence[Spent], *, before: str | None = None) -> None:
+        ordered = sorted(spent, key=lambda each: (each.day, each.scope, each.owner))
+        await self._database.write(_count, batch, ordered, before)
 
     async def spent(self, since: str, until: str, *, scope: Scope, owner: str | None = None) -> list[Spent]:
         return await self._database.read(_spent, since, until, scope, owner)
@@ -59,11 +63,20 @@ def _charge(charge_id: str, day: str, payers: Sequence[Payer], amount: Amount) -
             raise _TooMuchError(payer)
 
 
-def _settle(charge_id: str | None, day: str, additions: Sequence[tuple[Payer, Amount]]) -> Unit[None]:
-    if charge_id is not None and (yield from one("charge_close", charge=charge_id)) is None:
+def _settle(charge_id: str, day: str, additions: Sequence[tuple[Payer, Amount]]) -> Unit[None]:
+    if (yield from one("charge_close", charge=charge_id)) is None:
         return
     for payer, amount in additions:
         yield "spending_add", _values(day, payer, amount)
+
+
+def _count(batch: str, spent: Sequence[Spent], before: str | None) -> Unit[None]:
+    if before is not None:
+        yield "charge_close", {"charge": before}
+    if (yield from one("charge_open", charge=batch)) is None:
+        return
+    for each in spent:
+        yield "spending_add", _values(each.day, each, each.amount)
 
 
 def _spent(since: str, until: str, scope: Scope, owner: str | None) -> Unit[list[Spent]]:
@@ -72,7 +85,7 @@ def _spent(since: str, until: str, scope: Scope, owner: str | None) -> Unit[list
     return [_read(row) for row in rows]
 
 
-def _values(day: str, payer: Payer, amount: Amount) -> dict[str, object]:
+def _values(day: str, payer: Payer | Spent, amount: Amount) -> dict[str, object]:
     return {"day": day, "scope": payer.scope, "owner": payer.owner, **structs.asdict(amount)}
 
 

@@ -62,7 +62,7 @@ def usage_routes(budgets: Budgets, current: CurrentPerson) -> APIRouter:
         # The calendar has a first day, and nobody has spent anything near it.
         first = since or date.fromordinal(max(1, last.toordinal() - DAYS))
         whose: tuple[Whose, str | None] = (by, None) if is_operator(me) else ("person", me.id)
-        found = await budgets.ledger.spent(first.isoformat(), last.isoformat(), scope=whose[0], owner=whose[1])
+        found = await budgets.spent(first.isoformat(), last.isoformat(), scope=whose[0], owner=whose[1])
         return UsageList(items=[_shown(spent) for spent in found])
 
     return routes
