@@ -10,7 +10,7 @@ from msgspec import structs
 
 from antiphon.assistants.config import AssistantSettings, BudgetSettings, DayBudget
 from antiphon.assistants.estimate import request_size, tokens
-from antiphon.assistants.tally import Tally
+from antiphon.assistants.tally import SpendingTally
 from antiphon.assistants.windows import Windows
 from antiphon.domain import Usage, new_id, now
 from antiphon.errors import ServiceError
@@ -43,7 +43,7 @@ class Budgets:
     A model of which nobody knows the price costs tokens only: what is unknown cannot be held against an amount.
 
     A call is charged before and settled after where somebody who pays for it has a limit. Else it is written behind,
-    see `Tally`: whoever is killed loses half a second of that. `stop` writes what is left.
+    see `SpendingTally`: whoever is killed loses half a second of that. `stop` writes what is left.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Budgets:
             "antiphon_budget_refusals_total", "Calls of models that a budget did not reach for.", ("scope",)
         )
         self.dollars = metrics.counter("antiphon_spent_dollars_total", "What models cost, as far as known.", ("model",))
-        self.tally = Tally(ledger, metrics)
+        self.tally = SpendingTally(ledger, metrics)
         self.unpriced = metrics.counter(
             "antiphon_unpriced_calls_total", "Calls of models of which nobody knows the price.", ("model",)
         )

@@ -38,7 +38,7 @@ class _Batch(Struct, frozen=True):
     spent: Sequence[Spent]
 
 
-class Tally:
+class SpendingTally:
     """Counts what needs no charge, because nobody who pays for it has a limit.
 
     It writes half a second after the first call, or at once for many payers. Whoever reads the ledger calls `flush`

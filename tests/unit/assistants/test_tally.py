@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from antiphon.assistants import tally as module
-from antiphon.assistants.tally import ENOUGH, MOST, PIECE, Tally
+from antiphon.assistants.tally import ENOUGH, MOST, PIECE, SpendingTally
 from antiphon.errors import ServiceError
 from antiphon.storage.base import Store
 from antiphon.storage.config import DatabaseSettings
@@ -70,8 +70,8 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-async def tally(ledger: Ledger, metrics: Metrics) -> AsyncIterator[Tally]:
-    made = Tally(ledger, metrics)
+async def tally(ledger: Ledger, metrics: Metrics) -> AsyncIterator[SpendingTally]:
+    made = SpendingTally(ledger, metrics)
     yield made
     await made.stop()
 
@@ -88,7 +88,7 @@ async def calls(ledger: Ledger, scope: Scope = "house", day: str = DAY) -> int:
     return sum(spent.amount.calls for spent in await ledger.spent(day, day, scope=scope))
 
 
-async def test_many_calls_are_one_unit_of_work_soon_after_the_first(tally: Tally, ledger: Ledger) -> None:
+async def test_many_calls_are_one_unit_of_work_soon_after_the_first(tally: SpendingTally, ledger: Ledger) -> None:
     for _ in range(300):
         tally.add(DAY, by(1))
     async with asyncio.timeout(10):
@@ -99,10 +99,10 @@ async def test_many_calls_are_one_unit_of_work_soon_after_the_first(tally: Tally
 
 
 async def test_many_payers_are_not_waited_for_and_written_in_pieces(
-    tally: Tally, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    tally: SpendingTally, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "DELAY_SECONDS", 3_600.0)
-    made = Tally(ledger, Metrics())
+    made = SpendingTally(ledger, Metrics())
     for person in range(ENOUGH - 1):
         made.add(DAY, by(person))
     async with asyncio.timeout(10):
@@ -112,7 +112,7 @@ async def test_many_payers_are_not_waited_for_and_written_in_pieces(
     assert await calls(ledger, "person") == await calls(ledger) == ENOUGH - 1
 
 
-async def test_a_call_belongs_to_the_day_on_which_it_began(tally: Tally, ledger: Ledger) -> None:
+async def test_a_call_belongs_to_the_day_on_which_it_began(tally: SpendingTally, ledger: Ledger) -> None:
     """At midnight both days wait together, and a limit of the new one begins at nothing."""
     tally.add(DAY, by(1))
     tally.add(NEXT, by(1))
@@ -123,7 +123,7 @@ async def test_a_call_belongs_to_the_day_on_which_it_began(tally: Tally, ledger:
 
 
 async def test_what_the_ledger_does_not_take_comes_with_the_next(
-    tally: Tally, ledger: Ledger, metrics: Metrics, capsys: pytest.CaptureFixture[str]
+    tally: SpendingTally, ledger: Ledger, metrics: Metrics, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger.down = True
     for _ in range(3):
@@ -139,10 +139,10 @@ async def test_what_the_ledger_does_not_take_comes_with_the_next(
 
 
 async def test_it_is_tried_again_by_itself_and_less_and_less_often(
-    tally: Tally, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    tally: SpendingTally, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "DELAY_SECONDS", 0.01)
-    made, down = Tally(ledger, Metrics()), iter(["before"] * 4)
+    made, down = SpendingTally(ledger, Metrics()), iter(["before"] * 4)
     ledger.fails = lambda: next(down, "")
     began = asyncio.get_running_loop().time()
     made.add(DAY, by(1))
@@ -154,7 +154,7 @@ async def test_it_is_tried_again_by_itself_and_less_and_less_often(
 
 
 async def test_a_ledger_that_is_down_for_long_keeps_the_sums_and_leaves_out_whom_it_cannot_keep(
-    tally: Tally, ledger: Ledger, metrics: Metrics, capsys: pytest.CaptureFixture[str]
+    tally: SpendingTally, ledger: Ledger, metrics: Metrics, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger.down = True
     for person in range(MOST + 4):
@@ -172,7 +172,7 @@ async def test_a_ledger_that_is_down_for_long_keeps_the_sums_and_leaves_out_whom
     assert max(ledger.sizes) == PIECE
 
 
-async def test_thousands_of_calls_at_once_add_up_whatever_breaks(tally: Tally, ledger: Ledger) -> None:
+async def test_thousands_of_calls_at_once_add_up_whatever_breaks(tally: SpendingTally, ledger: Ledger) -> None:
     random = Random(5)
     ledger.fails = lambda: random.choice(["", "", "", "before", "after"])
 
@@ -194,7 +194,7 @@ async def test_thousands_of_calls_at_once_add_up_whatever_breaks(tally: Tally, l
 
 
 async def test_several_processes_add_up(store: Store, ledger: Ledger) -> None:
-    tallies = [Tally(Ledger(store.ledger), Metrics()) for _ in range(4)]
+    tallies = [SpendingTally(Ledger(store.ledger), Metrics()) for _ in range(4)]
     for number in range(400):
         tallies[number % 4].add(DAY, by(number % 3))
         if number % 40 == 0:
@@ -204,7 +204,7 @@ async def test_several_processes_add_up(store: Store, ledger: Ledger) -> None:
 
 
 async def test_one_row_that_no_database_takes_costs_only_itself(
-    tally: Tally, ledger: Ledger, metrics: Metrics, capsys: pytest.CaptureFixture[str]
+    tally: SpendingTally, ledger: Ledger, metrics: Metrics, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for person in range(120):
         tally.add(DAY, by(person))
@@ -217,7 +217,7 @@ async def test_one_row_that_no_database_takes_costs_only_itself(
 
 
 async def test_a_stop_writes_everything_and_leaves_nothing_open(store: Store, ledger: Ledger, tmp_path: Path) -> None:
-    made = Tally(ledger, Metrics())
+    made = SpendingTally(ledger, Metrics())
     for person in range(3 * PIECE):
         made.add(DAY, by(person))
     await made.stop()
@@ -230,7 +230,7 @@ async def test_a_stop_writes_everything_and_leaves_nothing_open(store: Store, le
 async def test_a_stop_says_what_it_could_not_write(
     ledger: Ledger, metrics: Metrics, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = Tally(ledger, metrics)
+    made = SpendingTally(ledger, metrics)
     made.add(DAY, by(1))
     await made.flush()
     ledger.down = True
