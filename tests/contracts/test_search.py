@@ -1,4 +1,4 @@
-"""What every source of search must do, on both databases, and that nobody can tell from the order which one it is."""
+"""What every source of search must do, on every database, and that nobody can tell from the order which one it is."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,6 +19,7 @@ from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
 
 SOURCES = ("messages", "facts", "manual")
+DATABASES = ("sqlite", "postgres", "pgvector")
 NUMBERS = count()
 
 HOSTILE = [
@@ -31,10 +32,10 @@ HOSTILE = [
 def settings_of(name: str, request: pytest.FixtureRequest, folder: Path) -> DatabaseSettings:
     if name == "sqlite":
         return DatabaseSettings(url=f"sqlite:///{folder}/search.db")
-    return DatabaseSettings(url=request.getfixturevalue("postgres_url"))
+    return DatabaseSettings(url=request.getfixturevalue(f"{name}_url"))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=DATABASES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     made = open_store(settings_of(request.param, request, tmp_path))
     await made.start()
@@ -43,13 +44,14 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-async def both(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
-    sqlite, postgres = (open_store(settings_of(name, request, tmp_path)) for name in ("sqlite", "postgres"))
-    await sqlite.start()
-    await postgres.start()
-    yield sqlite, postgres
-    await postgres.stop()
-    await sqlite.stop()
+async def every(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[list[Store]]:
+    """A store of each kind."""
+    stores = [open_store(settings_of(name, request, tmp_path)) for name in DATABASES]
+    for store in stores:
+        await store.start()
+    yield stores
+    for store in stores:
+        await store.stop()
 
 
 @pytest.fixture
@@ -250,11 +252,11 @@ WORDS = ["lighthouse", "Café", "tea", "zeppelin", "17", "Öl", "market", "the"]
     said=st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join), min_size=1, max_size=7),
     query=st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join),
 )
-async def test_the_order_is_the_same_on_both(both: tuple[Store, Store], said: list[str], query: str) -> None:
+async def test_the_order_is_the_same_on_all(every: list[Store], said: list[str], query: str) -> None:
     """Whatever is said and asked, and though each database has a measure of its own."""
     account = f"person {next(NUMBERS)}"
-    sqlite, postgres = [await shown(store, account, said, query) for store in both]
-    assert sqlite == postgres
+    sqlite, *others = [await shown(store, account, said, query) for store in every]
+    assert others == [sqlite, sqlite]
     holding = {" ".join(text.split()).casefold() for text in said if set(text.split()) & set(query.split())}
     assert len(sqlite) == len(holding)
 

@@ -19,7 +19,7 @@ FAKES = {
     "nats-server": "exit 0",
 }
 
-ALL = "chromium,nats,node,postgres,redis,redis-sentinel"
+ALL = "chromium,nats,node,pgvector,postgres,redis,redis-sentinel"
 
 
 def run(root: Path, folder: Path, *absent: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Finding facts by meaning: vectors in the database, made behind the writing, compared in memory."""
+"""Finding facts by meaning: vectors in the database, made behind the writing, compared there or in memory."""
 
 import asyncio
 from collections import OrderedDict
@@ -73,8 +73,11 @@ class VectorIndex:
         try:
             async with asyncio.timeout(SECONDS):
                 vector = self._unit((await self._embedder.embed([query]))[0])
-                kept = await self._of(person_id, len(vector))
-                return await run_async(self._scan, kept, vector, limit)
+                found = await self._vectors.nearest(person_id, self._embedder.model, vector.tobytes(), limit=limit)
+                if found is None:
+                    kept = await self._of(person_id, len(vector))
+                    found = await run_async(self._scan, kept, vector, limit)
+                return [(fact, nearness) for fact, nearness in found if nearness >= NEAR]
         except (AntiphonError, TimeoutError) as error:
             log.warning("memory.meaning_left_out", error=type(error).__name__)
             return []
@@ -86,9 +89,10 @@ class VectorIndex:
     def _scan(self, kept: _Kept, vector: Any, limit: int) -> list[tuple[Fact, float]]:
         if not kept.facts:
             return []
-        nearness = kept.matrix @ vector
+        # Rounded as a database does it, so that what is equally near comes in the same order everywhere.
+        nearness = self._np.round((kept.matrix @ vector).astype(self._np.float64), 5)
         best = self._np.argsort(-nearness, kind="stable")[:limit]
-        return [(kept.facts[place], float(nearness[place])) for place in best if nearness[place] >= NEAR]
+        return [(kept.facts[place], float(nearness[place])) for place in best]
 
     async def _of(self, person_id: str, dimension: int) -> _Kept:
         """The person's vectors, read again when any process has changed them."""
@@ -115,10 +119,16 @@ class VectorIndex:
                     await self._wanted.wait()
 
     async def _catch_up(self) -> None:
+        await self._settle()
         [probe] = await self._embedder.embed(["dimension"])
         while facts := await self._vectors.missing(self._embedder.model, len(probe), limit=_BATCH):
             vectors = await self._embedder.embed([fact.text for fact in facts])
             await self._vectors.put(self._embedder.model, len(probe), self._paired(facts, vectors, len(probe)))
+            await self._settle()
+
+    async def _settle(self) -> None:
+        while await self._vectors.settle(limit=_BATCH):
+            pass
 
     def _paired(
         self, facts: Sequence[Fact], vectors: Sequence[Sequence[float]], dimension: int

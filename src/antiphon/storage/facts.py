@@ -101,3 +101,14 @@ class VectorStore(Protocol):
     async def mark(self, person_id: str, model: str, dimension: int) -> tuple[int, int]:
         """Another value whenever `of` would give something else."""
         ...
+
+    async def nearest(
+        self, person_id: str, model: str, vector: bytes, *, limit: int
+    ) -> list[tuple[Fact, float]] | None:
+        """A person's facts by the inner product of their vectors with `vector`, rounded to five digits: the nearest
+        first, of equals the newest. None where the database cannot tell (now): the caller compares what `of` gives."""
+        ...
+
+    async def settle(self, *, limit: int) -> int:
+        """Readies vectors, of whomever, for `nearest`; says how many it found that were not. May run twice at once."""
+        ...

@@ -52,7 +52,7 @@ async def schema_of(link: Link) -> list[tuple[Any, ...]]:
         "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace",
         "SELECT proname, prosrc FROM pg_proc WHERE proname LIKE 'antiphon%'",
-        "SELECT extname FROM pg_extension",
+        "SELECT extname FROM pg_extension WHERE extname <> 'vector'",
     )
     found = [tuple(row) for query in queries for row in await link.fetch(query)]
     return sorted(found, key=str)

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -114,9 +115,21 @@ async def _postgres(config: Config) -> Iterable[Finding]:
         server = await link.fetchval("SHOW server_version")
         held = await link.fetchval("SELECT pg_database_size(current_database())")
         clock = await link.fetchval("SELECT clock_timestamp()")
+        meaning = [await _vectors(link)] if config.memory.embedder.kind != "none" else []
     finally:
         await module.close(link)
-    return [_schema(revision, f"{place}, PostgreSQL {server}, {size(held)}"), *_skew("PostgreSQL", clock)]
+    return [_schema(revision, f"{place}, PostgreSQL {server}, {size(held)}"), *meaning, *_skew("PostgreSQL", clock)]
+
+
+async def _vectors(link: Any) -> Finding:
+    module = import_module("antiphon.storage.postgres.vectors")
+    if await module.compares(link):
+        return Finding("ok", "Vectors", "compared by the database, with pgvector")
+    if await link.fetchval(module.AVAILABLE):
+        found = "compared in memory, though the server has pgvector"
+        advice = "The next start creates it; if that is not permitted, run CREATE EXTENSION vector as an administrator."
+        return Finding("warn", "Vectors", found, advice)
+    return Finding("ok", "Vectors", "compared in memory: the server has no pgvector")
 
 
 def _schema(revision: str | None, found: str) -> Finding:

@@ -17,9 +17,10 @@ class Statement(NamedTuple):
 
 
 @cache
-def catalogue(*, similar: bool) -> dict[str, Statement]:
-    """Name to statement; `similar` with those that need pg_trgm."""
-    names = ("statements.sql", "nodes.sql", "search.sql", *(("similar.sql",) if similar else ()))
+def catalogue(*, similar: bool, vectors: bool) -> dict[str, Statement]:
+    """Name to statement; `similar` with those that need pg_trgm, `vectors` with those that need pgvector."""
+    names = ["statements.sql", "nodes.sql", "search.sql"]
+    names += ["similar.sql"] * similar + ["vectors.sql"] * vectors
     return {name: _parsed(text) for name, text in statements("antiphon.storage.postgres", *names).items()}
 
 

@@ -24,6 +24,7 @@ from antiphon.storage.postgres.connection import Link, checked_url, close, conne
 from antiphon.storage.postgres.pool import Pool
 from antiphon.storage.postgres.statements import Statements
 from antiphon.storage.postgres.transaction import perform
+from antiphon.storage.postgres.vectors import PostgresVectors, compares, made_ready
 from antiphon.storage.spending import LedgerStore
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.conversations import SqlConversations
@@ -39,7 +40,6 @@ from antiphon.storage.sql.states import SqlStates
 from antiphon.storage.sql.summaries import SqlSummaries
 from antiphon.storage.sql.turns import SqlTurns
 from antiphon.storage.sql.unit import Alone, P, T, Unit, run
-from antiphon.storage.sql.vectors import SqlVectors
 from antiphon.storage.summaries import SummaryStore
 from antiphon.storage.turns import TurnStore
 from antiphon.telemetry.logs import get_logger
@@ -96,7 +96,7 @@ class PostgresStore:
         self.outbox = SqlOutbox(self, node)
         self.people = SqlPeople(self)
         self.facts = SqlFacts(self)
-        self.vectors = SqlVectors(self)
+        self.vectors = self._vectors = PostgresVectors(self)
         self.states = SqlStates(self)
         self.ledger = SqlLedger(self)
         self.summaries = SqlSummaries(self)
@@ -113,15 +113,18 @@ class PostgresStore:
             undo.push_async_callback(close, link)
             await bring_up_to_date(link, self._settings)
             similar = bool(await link.fetchval("SELECT to_regprocedure('similarity(text, text)') IS NOT NULL"))
+            may_change = self._settings.migrate == "auto"
+            vectors = await compares(link) or (may_change and await made_ready(link))
             undo.pop_all()
         self._version = str(link.get_settings().server_version).partition(" ")[0]
-        known = catalogue(similar=similar)
+        self._vectors.comparing = vectors
+        known = catalogue(similar=similar, vectors=vectors)
         self._statements = Statements(known)
         self._reading = Statements({name: one for name, one in known.items() if one.reads})
         self._pool.start(link)
         if not similar:
             log.warning("store.search_limited", database=self._place, missing="pg_trgm")
-        log.info("store.opened", database=self._place)
+        log.info("store.opened", database=self._place, pgvector=vectors)
 
     async def stop(self) -> None:
         """Carries out what has been asked for, then closes the connections. Stopping twice is stopping once."""

@@ -10,7 +10,7 @@ from antiphon.storage.sql.unit import Database, Unit, many, sure
 
 
 class SqlVectors:
-    """`VectorStore` on any SQL database."""
+    """`VectorStore` on any SQL database, which compares nothing itself."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -26,6 +26,19 @@ class SqlVectors:
 
     async def mark(self, person_id: str, model: str, dimension: int) -> tuple[int, int]:
         return await self._database.read(_mark, person_id, model, dimension)
+
+    async def nearest(
+        self,
+        person_id: str,  # noqa: ARG002 - nothing is compared
+        model: str,  # noqa: ARG002
+        vector: bytes,  # noqa: ARG002
+        *,
+        limit: int,  # noqa: ARG002
+    ) -> list[tuple[Fact, float]] | None:
+        return None
+
+    async def settle(self, *, limit: int) -> int:  # noqa: ARG002 - nothing is to be readied
+        return 0
 
 
 def _missing(model: str, dimension: int, limit: int) -> Unit[list[Fact]]:

@@ -162,6 +162,20 @@ async def test_a_postgresql_that_is_well(databases: Databases, monkeypatch: pyte
     assert "no server runs on this database" in findings["Port"].found
 
 
+async def test_where_vectors_are_compared(
+    vector_databases: Databases, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTIPHON_DATABASE__URL", vector_databases.ready())
+    assert "Vectors" not in await found(), "nothing is embedded"
+    monkeypatch.setenv("ANTIPHON_MEMORY__EMBEDDER__KIND", "ollama")
+    assert (await found())["Vectors"].found == "compared by the database, with pgvector"
+    monkeypatch.setenv("ANTIPHON_DATABASE__URL", vector_databases.empty())
+    finding = (await found())["Vectors"]
+    assert (finding.mark, "CREATE EXTENSION vector" in finding.advice) == ("warn", True)
+    monkeypatch.setenv("ANTIPHON_DATABASE__URL", databases.ready())
+    assert (await found())["Vectors"].found.startswith("compared ")
+
+
 async def test_a_redis_that_is_well(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTIPHON_REDIS__URL", redis_url)
     assert (await found())["Cache"].mark == "ok"

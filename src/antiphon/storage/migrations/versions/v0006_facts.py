@@ -113,6 +113,8 @@ def downgrade() -> None:
     _notes()
     _run(_FIND_NOTES_SQLITE if sqlite else _FIND_NOTES_POSTGRESQL)
     op.execute(f"INSERT INTO notes ({_KEPT}) SELECT {_KEPT} FROM facts ORDER BY number")  # noqa: S608 - our own
+    if not sqlite:
+        op.execute("DROP TABLE IF EXISTS embeddings")  # which the server makes where it has pgvector
     op.drop_table("vectors")
     if sqlite:
         op.drop_table("facts_fts")
