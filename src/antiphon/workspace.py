@@ -262,6 +262,8 @@ class Workspace:
             assistants=self.assistants,
             experiments=self.experiments,
             context=ContextBuilder(self.prompts, self.config.assistants, self.models.windows),
+            memory=self.memory,
+            remembering=self.config.memory,
             remembered=FittingFacts(self.memory.finder, self.config.memory, self.config.assistants),
             selector=self.models.selector,
             providers=self.providers,

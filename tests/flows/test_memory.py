@@ -6,10 +6,10 @@ from typing import Any
 import aiohttp
 
 from antiphon.workspace import Workspace
-from tests.serving import Visitors
+from tests.serving import Served, Visitors
 
 
-async def facts_of(here: Workspace, person: str = "local", **query: str) -> list[dict[str, Any]]:
+async def facts_of(here: Workspace | Served, person: str = "local", **query: str) -> list[dict[str, Any]]:
     async with aiohttp.ClientSession(here.url) as http:
         answer = await http.get(f"/api/v1/people/{person}/memory", params=query)
         assert answer.status == 200, await answer.text()

@@ -52,7 +52,7 @@ def instructions(most_tokens: int) -> ChatMessage:
 def material(summary: str, messages: Sequence[ChatMessage], room: float) -> ChatMessage:
     """What is to be summed up, in at most `room` bytes; where even little of each message is too much, without the
     oldest."""
-    earlier = f"<summary>\n{_tame(summary)}\n</summary>\n\n" if summary else ""
+    earlier = f"<summary>\n{tame(summary)}\n</summary>\n\n" if summary else ""
     longest = LONGEST
     lines = list(_lines(messages, longest))
     room -= size(earlier) + 40
@@ -68,13 +68,13 @@ def material(summary: str, messages: Sequence[ChatMessage], room: float) -> Chat
 
 def given(summary: str) -> ChatMessage:
     """The summary for a model that goes on, which stays the same until there is a newer one."""
-    return ChatMessage(role="system", text=_GIVEN.format(text=_tame(summary)), keep=True)
+    return ChatMessage(role="system", text=_GIVEN.format(text=tame(summary)), keep=True)
 
 
 def _lines(messages: Sequence[ChatMessage], longest: int) -> Iterator[str]:
     for message in messages:
         if message.role == "tool":
-            yield f"[tool {_tame(message.name or '')}] {_short(message.text, min(longest, RESULT))}"
+            yield f"[tool {tame(message.name or '')}] {_short(message.text, min(longest, RESULT))}"
         elif message.text.strip():
             yield f"[{'person' if message.role == 'user' else 'assistant'}] {_short(message.text, longest)}"
 
@@ -83,9 +83,9 @@ def _short(text: str, longest: int) -> str:
     """One line: its beginning, and its end where it is too long."""
     if len(text) > 4 * longest:
         text = f"{text[: 2 * longest]} … {text[-longest:]}"
-    line = " ".join(_tame(text).split())
+    line = " ".join(tame(text).split())
     return line if len(line) <= longest else f"{line[: longest * 3 // 4]} … {line[-longest // 4 :]}"
 
 
-def _tame(text: str) -> str:
+def tame(text: str) -> str:
     return text.replace("<", "‹").replace(">", "›")

@@ -69,7 +69,8 @@ async def _clear(rest: str, person: str, memory: Recollection) -> CommandOutcome
 
 
 def _lines(facts: Sequence[Fact]) -> list[str]:
-    return [f"- `{_name(fact)}` {fact.text} ({fact.created_at:%Y-%m-%d})" for fact in facts]
+    found = {True: ", found in what you said", False: ""}
+    return [f"- `{_name(fact)}` {fact.text} ({fact.created_at:%Y-%m-%d}{found[fact.extracted]})" for fact in facts]
 
 
 def _name(fact: Fact) -> str:

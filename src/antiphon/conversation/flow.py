@@ -13,6 +13,9 @@ from antiphon.assistants.directory import AIService, Directory
 from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.images import ImageMaker
+from antiphon.assistants.memory.base import Recollection
+from antiphon.assistants.memory.config import MemorySettings
+from antiphon.assistants.memory.extraction import Extraction
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.present import WhoIsHere
 from antiphon.assistants.selector import ModelSelector
@@ -62,6 +65,8 @@ class Flow:
     assistants: Directory
     experiments: Experiments
     context: ContextBuilder
+    memory: Recollection
+    remembering: MemorySettings
     remembered: FittingFacts
     selector: ModelSelector
     providers: ProviderRegistry
@@ -144,7 +149,7 @@ class Flow:
             spent=self.budgets.spent_today,
         )
         compaction = self._compaction(metrics)
-        told = Telling(self.assistants, self.store.states, self.plugins, compaction, self.catalogue, self.tasks)
+        told = self._telling(compaction, metrics)
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, told=told.ended, metrics=metrics)
         approvals = Approvals(
             self.store.approvals,
@@ -196,6 +201,13 @@ class Flow:
             guardrails=self.guardrails,
             rules=self.rules,
         )
+
+    def _telling(self, compaction: Compaction, metrics: Metrics) -> Telling:
+        extraction = Extraction(
+            self.memory, self.remembering, self.providers, self.budgets, self.tasks, self.guardrails, metrics
+        )
+        assistants, states = self.assistants, self.store.states
+        return Telling(assistants, states, self.plugins, compaction, extraction, self.catalogue, self.tasks)
 
     def _compaction(self, metrics: Metrics) -> Compaction:
         return Compaction(

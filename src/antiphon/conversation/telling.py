@@ -1,10 +1,12 @@
-"""Whoever works beside the turns is told how one ended: plugins, the subscribers of its assistant, who sums it up."""
+"""Whoever works beside the turns is told how one ended: plugins, the subscribers of its assistant, who sums it up
+and who looks for facts in it."""
 
 from contextlib import suppress
 from dataclasses import dataclass
 
 from antiphon.assistants.compaction import Compaction
 from antiphon.assistants.directory import Directory
+from antiphon.assistants.memory.extraction import Extraction
 from antiphon.assistants.state import TurnStates
 from antiphon.domain import Turn, TurnRecord
 from antiphon.errors import ServiceError
@@ -22,6 +24,7 @@ class Telling:
     states: StateStore
     plugins: Plugins
     compaction: Compaction
+    extraction: Extraction
     catalogue: Catalogue
     tasks: Tasks
 
@@ -31,6 +34,7 @@ class Telling:
         if assistant is None:
             return
         self.compaction.consider(turn, record)
+        self.extraction.consider(turn, record)
         if record.model is not None and self.catalogue.is_due(record.model):
             with suppress(ServiceError):  # everything is being stopped
                 self.tasks.start("windows", self.catalogue.look_up, record.model)

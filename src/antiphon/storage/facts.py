@@ -16,7 +16,7 @@ IMPORTANCE = 3
 class Fact(Struct, frozen=True, kw_only=True):
     """One remembered thing about a person: the message it comes from, the assistant that kept it, how much it matters.
 
-    `importance` is 1 to 5."""
+    `importance` is 1 to 5. `extracted`: a model found it in the message; nobody asked to keep it."""
 
     id: str
     person_id: str
@@ -25,6 +25,7 @@ class Fact(Struct, frozen=True, kw_only=True):
     source_message_id: str | None = None
     assistant: str | None = None
     importance: int = IMPORTANCE
+    extracted: bool = False
 
 
 class Kept(Struct, frozen=True, kw_only=True):
@@ -50,9 +51,11 @@ class FactStore(Protocol):
         importance: int = IMPORTANCE,
         most: int | None = None,
         instead_of: str | None = None,
+        extracted: bool = False,
     ) -> Kept:
         """Stores a fact; the same normalised text again returns the one that is there. It takes the place of the fact
-        `instead_of`. Where a person has more than `most` then, the least important go, and of those the oldest."""
+        `instead_of`. Where a person has more than `most` then, the least important go, and of those the oldest; one
+        that is `extracted` may be the one that goes."""
         ...
 
     async def get(self, person_id: str, fact_id: str) -> Fact | None: ...

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -256,6 +257,7 @@ facts = Table(
     Column("assistant", Text),
     Column("importance", SmallInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("extracted", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("id", name="facts_id"),
     UniqueConstraint("person_id", "digest", name="facts_text"),
     Index("facts_newest", "person_id", "number"),

@@ -20,9 +20,12 @@ class Recollection(Protocol):
         importance: int = IMPORTANCE,
         source_message_id: str | None = None,
         assistant: str | None = None,
+        extracted: bool = False,
     ) -> Kept:
         """Remembers one fact. The same again, but for case and spacing, is the one that is there; one that means the
-        same, where meanings can be compared, gives way to this one. What had to go for it is told."""
+        same, where meanings can be compared, gives way to this one. What had to go for it is told.
+
+        One that is `extracted` takes nobody's place: where one means the same, that one stays."""
         ...
 
     async def search(self, query: str, *, person: str = LOCAL, limit: int = 8) -> list[Fact]:

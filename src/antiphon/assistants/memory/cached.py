@@ -75,6 +75,7 @@ class CachedFacts:
         importance: int = IMPORTANCE,
         most: int | None = None,
         instead_of: str | None = None,
+        extracted: bool = False,
     ) -> Kept:
         digest, stamp = digest_of(text), self._clock()
         new = Fact(
@@ -85,6 +86,7 @@ class CachedFacts:
             source_message_id=source_message_id,
             assistant=assistant,
             importance=importance,
+            extracted=extracted,
         )
 
         def change(entries: list[_Entry]) -> Kept:
@@ -95,7 +97,8 @@ class CachedFacts:
             replaced = _take(entries, instead_of)
             entries.append(_Entry(new, digest, stamp + self._ttl, stamp))
             too_many = max(0, len(entries) - min(self._max_size, most or self._max_size))
-            unused = sorted(entries[:-1], key=lambda entry: (entry.used, entry.fact.id))[:too_many]
+            others = entries if extracted else entries[:-1]
+            unused = sorted(others, key=lambda entry: _first_to_go(entry, extracted))[:too_many]
             dropped = tuple(entry.fact for entry in unused)
             for fact in dropped:
                 _take(entries, fact.id)
@@ -195,6 +198,11 @@ class CachedFacts:
 
     async def list(self, person_id: str, *, limit: int = 100) -> list[Fact]:
         return (await self._facts(person_id))[::-1][:limit]
+
+
+def _first_to_go(entry: _Entry, extracted: bool) -> tuple[bool, float, str]:
+    """For one that is `extracted` those of its kind go first, and it itself before what somebody asked to keep."""
+    return extracted and not entry.fact.extracted, entry.used, entry.fact.id
 
 
 def _take(entries: list[_Entry], fact_id: str | None) -> Fact | None:

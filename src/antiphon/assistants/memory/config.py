@@ -22,4 +22,10 @@ class MemorySettings(BaseModel):
         le=8_000,
         description="Tokens (estimated) of facts that a model is given when they fit what the person says; 0: none.",
     )
+    extract: bool = Field(
+        False, description="Whether a model looks for lasting facts in what people say, beside the answers."
+    )
+    extract_model: str | None = Field(
+        None, description="Which one does, as provider:model; the one that answers when not set."
+    )
     embedder: EmbedderSettings = EmbedderSettings()

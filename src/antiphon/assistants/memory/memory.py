@@ -78,10 +78,13 @@ class Memory:
         importance: int = IMPORTANCE,
         source_message_id: str | None = None,
         assistant: str | None = None,
+        extracted: bool = False,
     ) -> Kept:
         fact = _checked(text)
         _check_importance(importance)
         twin = await self.finder.twin(person, fact)
+        if twin and extracted:
+            return Kept(fact=twin, new=False)
         kept = await self._facts.add(
             person,
             fact,
@@ -90,6 +93,7 @@ class Memory:
             importance=max(importance, twin.importance) if twin else importance,
             most=self.max_size,
             instead_of=twin.id if twin else None,
+            extracted=extracted,
         )
         self._changed()
         return kept

@@ -41,6 +41,7 @@ from antiphon.providers.demo.skills import (
     notes,
     other,
     past,
+    stating,
     sums,
     talk,
     times,
@@ -114,6 +115,9 @@ def perform(request: ModelRequest, *, forgiven: bool = False) -> Script:
     if keeping.is_wanted(reading.system):
         summary = Utterance(text=keeping.plan(request.messages[-1].text).say(()))
         return Script(events=tuple(_events(summary, request, Directives(rest=""))))
+    if stating.is_wanted(reading.system):
+        facts = Utterance(text=stating.noted(request.messages[-1].text))
+        return Script(events=tuple(_events(facts, request, Directives(rest=""))))
     asked = parse(reading.question)
     if forgiven and asked.fault is not None and asked.fault.kind == "refusal":
         asked = replace(asked, fault=None)

@@ -385,3 +385,9 @@ UPDATE alembic_version SET version_num='0010' WHERE alembic_version.version_num 
 ALTER TABLE people ADD COLUMN language TEXT;
 
 UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num = '0010';
+
+-- Running upgrade 0011 -> 0012
+
+ALTER TABLE facts ADD COLUMN extracted BOOLEAN DEFAULT false NOT NULL;
+
+UPDATE alembic_version SET version_num='0012' WHERE alembic_version.version_num = '0011';

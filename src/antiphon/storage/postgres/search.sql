@@ -15,7 +15,8 @@ LIMIT $4
 -- name: search_facts
 -- parameters: person_id words limit
 SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant,
-       facts.importance
+       facts.importance,
+       facts.extracted
 FROM antiphon_stemmed_query($2) query
 JOIN facts ON facts.found @@ query
 WHERE facts.person_id = $1
@@ -25,7 +26,8 @@ LIMIT $3
 -- name: similar_facts
 -- parameters: person_id trigrams pairs limit
 SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant,
-       facts.importance
+       facts.importance,
+       facts.extracted
 FROM facts
 WHERE facts.person_id = $1 AND facts.text ILIKE ANY (
     SELECT '%' || piece || '%' FROM unnest(string_to_array($2::text, ' ') || string_to_array($3::text, ' ')) piece

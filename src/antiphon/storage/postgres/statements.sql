@@ -352,24 +352,24 @@ UPDATE inbox SET state='running' WHERE inbox.id = $1::VARCHAR AND inbox.state = 
 UPDATE inbox SET state='running', node=$1::VARCHAR WHERE inbox.id = $2::VARCHAR AND inbox.state = 'waiting' RETURNING inbox.record
 
 -- name: fact_add
--- parameters: id person_id text digest source_message_id assistant importance created_at
-INSERT INTO facts (id, person_id, text, digest, source_message_id, assistant, importance, created_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::SMALLINT, $8::BIGINT)
+-- parameters: id person_id text digest source_message_id assistant importance created_at extracted
+INSERT INTO facts (id, person_id, text, digest, source_message_id, assistant, importance, created_at, extracted) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::SMALLINT, $8::BIGINT, $9::BOOLEAN)
 
 -- name: fact_by_digest
 -- parameters: person_id digest
-SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 FROM facts
 WHERE facts.person_id = $1::VARCHAR AND facts.digest = $2::VARCHAR
 
 -- name: fact_by_id
 -- parameters: person_id id
-SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 FROM facts
 WHERE facts.person_id = $1::VARCHAR AND facts.id = $2::VARCHAR
 
 -- name: fact_list
 -- parameters: person_id limit
-SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 FROM facts
 WHERE facts.person_id = $1::VARCHAR ORDER BY facts.number DESC
  LIMIT $2::BIGINT OFFSET 0
@@ -385,15 +385,15 @@ WHERE facts.person_id = $1::VARCHAR
 DELETE FROM facts WHERE facts.number IN (SELECT facts.number
 FROM facts
 WHERE facts.person_id = $1::VARCHAR AND facts.id != $2::VARCHAR ORDER BY facts.importance, facts.number
- LIMIT $3::BIGINT OFFSET 0) RETURNING facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+ LIMIT $3::BIGINT OFFSET 0) RETURNING facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 
 -- name: fact_change
 -- parameters: new_text new_digest new_importance person_id id
-UPDATE facts SET text=$1::VARCHAR, digest=$2::VARCHAR, importance=$3::BIGINT WHERE facts.person_id = $4::VARCHAR AND facts.id = $5::VARCHAR RETURNING facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+UPDATE facts SET text=$1::VARCHAR, digest=$2::VARCHAR, importance=$3::BIGINT WHERE facts.person_id = $4::VARCHAR AND facts.id = $5::VARCHAR RETURNING facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 
 -- name: fact_delete
 -- parameters: person_id id
-DELETE FROM facts WHERE facts.person_id = $1::VARCHAR AND facts.id = $2::VARCHAR RETURNING facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+DELETE FROM facts WHERE facts.person_id = $1::VARCHAR AND facts.id = $2::VARCHAR RETURNING facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 
 -- name: fact_clear
 -- parameters: person_id
@@ -401,7 +401,7 @@ DELETE FROM facts WHERE facts.person_id = $1::VARCHAR RETURNING facts.id
 
 -- name: vector_missing
 -- parameters: model dimension limit
-SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 FROM facts LEFT OUTER JOIN vectors ON vectors.number = facts.number AND vectors.model = $1::VARCHAR AND vectors.dimension = $2::BIGINT
 WHERE vectors.number IS NULL ORDER BY facts.number DESC
  LIMIT $3::BIGINT OFFSET 0
@@ -420,7 +420,7 @@ WHERE facts.id = $5::VARCHAR AND facts.digest = $6::VARCHAR
 
 -- name: vector_list
 -- parameters: person_id model dimension limit
-SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, vectors.vector
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted, vectors.vector
 FROM facts JOIN vectors ON vectors.number = facts.number
 WHERE facts.person_id = $1::VARCHAR AND vectors.model = $2::VARCHAR AND vectors.dimension = $3::BIGINT ORDER BY facts.number DESC
  LIMIT $4::BIGINT OFFSET 0

@@ -25,6 +25,7 @@ class SqlFacts:
         importance: int = IMPORTANCE,
         most: int | None = None,
         instead_of: str | None = None,
+        extracted: bool = False,
     ) -> Kept:
         fact = Fact(
             id=new_id(),
@@ -34,6 +35,7 @@ class SqlFacts:
             source_message_id=source_message_id,
             assistant=assistant,
             importance=importance,
+            extracted=extracted,
         )
         return await self._database.write(_add, fact, most, instead_of)
 
@@ -80,6 +82,7 @@ def _add(fact: Fact, most: int | None, instead_of: str | None) -> Unit[Kept]:
             "source_message_id": fact.source_message_id,
             "assistant": fact.assistant,
             "importance": fact.importance,
+            "extracted": fact.extracted,
             "created_at": micros(fact.created_at),
         },
     )
@@ -92,7 +95,8 @@ def _make_room(fact: Fact, most: int) -> Unit[tuple[Fact, ...]]:
     too_many = int(row[0]) - most if row else 0
     if too_many <= 0:
         return ()
-    rows = yield from many("fact_drop", person_id=fact.person_id, kept=fact.id, too_many=too_many)
+    kept = "" if fact.extracted else fact.id
+    rows = yield from many("fact_drop", person_id=fact.person_id, kept=kept, too_many=too_many)
     return tuple(fact_of(row) for row in rows)
 
 

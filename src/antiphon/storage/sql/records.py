@@ -264,6 +264,7 @@ def fact_of(row: Row) -> Fact:
         source_message_id=row[4],
         assistant=row[5],
         importance=row[6],
+        extracted=bool(row[7]),
     )
 
 

@@ -5,7 +5,7 @@ from sqlalchemy import LargeBinary, and_, bindparam, delete, func, insert, selec
 from antiphon.storage.schema import facts, vectors
 from antiphon.storage.sql.pieces import FIRST, InsertRow, columns, number, text_of
 
-_FACT = columns(facts, "id person_id text created_at source_message_id assistant importance")
+_FACT = columns(facts, "id person_id text created_at source_message_id assistant importance extracted")
 
 FACT_ADD = InsertRow(facts)
 FACT_BY_DIGEST = select(*_FACT).where(facts.c.person_id == text_of("person_id"), facts.c.digest == text_of("digest"))

@@ -172,7 +172,7 @@ CREATE TABLE facts (
     source_message_id TEXT,
     created_at BIGINT NOT NULL,
     assistant TEXT,
-    importance SMALLINT NOT NULL,
+    importance SMALLINT NOT NULL, extracted BOOLEAN DEFAULT 0 NOT NULL,
     PRIMARY KEY (number),
     CONSTRAINT facts_id UNIQUE (id),
     CONSTRAINT facts_text UNIQUE (person_id, digest),
@@ -312,4 +312,4 @@ CREATE TABLE summaries (
 )
  WITHOUT ROWID;
 
-INSERT INTO alembic_version VALUES ('0011');
+INSERT INTO alembic_version VALUES ('0012');

@@ -21,7 +21,8 @@ LIMIT :limit
 
 -- name: search_facts
 SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant,
-       facts.importance
+       facts.importance,
+       facts.extracted
 FROM facts_fts
 JOIN facts ON facts.number = facts_fts.rowid
 WHERE facts_fts MATCH '"' || replace(:words, ' ', '" OR "') || '"' AND facts.person_id = :person_id
@@ -30,7 +31,8 @@ LIMIT :limit
 
 -- name: similar_facts
 SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant,
-       facts.importance
+       facts.importance,
+       facts.extracted
 FROM facts
 WHERE facts.person_id = :person_id AND (
     facts.number IN (

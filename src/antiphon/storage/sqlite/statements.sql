@@ -288,20 +288,20 @@ UPDATE inbox SET state='running' WHERE inbox.id = :id AND inbox.state = 'decided
 UPDATE inbox SET state='running', node=:node WHERE inbox.id = :id AND inbox.state = 'waiting' RETURNING record
 
 -- name: fact_add
-INSERT INTO facts (id, person_id, text, digest, source_message_id, assistant, importance, created_at) VALUES (:id, :person_id, :text, :digest, :source_message_id, :assistant, :importance, :created_at)
+INSERT INTO facts (id, person_id, text, digest, source_message_id, assistant, importance, created_at, extracted) VALUES (:id, :person_id, :text, :digest, :source_message_id, :assistant, :importance, :created_at, :extracted)
 
 -- name: fact_by_digest
-SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 FROM facts
 WHERE facts.person_id = :person_id AND facts.digest = :digest
 
 -- name: fact_by_id
-SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 FROM facts
 WHERE facts.person_id = :person_id AND facts.id = :id
 
 -- name: fact_list
-SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 FROM facts
 WHERE facts.person_id = :person_id ORDER BY facts.number DESC
  LIMIT :limit OFFSET 0
@@ -315,19 +315,19 @@ WHERE facts.person_id = :person_id
 DELETE FROM facts WHERE facts.number IN (SELECT facts.number
 FROM facts
 WHERE facts.person_id = :person_id AND facts.id != :kept ORDER BY facts.importance, facts.number
- LIMIT :too_many OFFSET 0) RETURNING id, person_id, text, created_at, source_message_id, assistant, importance
+ LIMIT :too_many OFFSET 0) RETURNING id, person_id, text, created_at, source_message_id, assistant, importance, extracted
 
 -- name: fact_change
-UPDATE facts SET text=:new_text, digest=:new_digest, importance=:new_importance WHERE facts.person_id = :person_id AND facts.id = :id RETURNING id, person_id, text, created_at, source_message_id, assistant, importance
+UPDATE facts SET text=:new_text, digest=:new_digest, importance=:new_importance WHERE facts.person_id = :person_id AND facts.id = :id RETURNING id, person_id, text, created_at, source_message_id, assistant, importance, extracted
 
 -- name: fact_delete
-DELETE FROM facts WHERE facts.person_id = :person_id AND facts.id = :id RETURNING id, person_id, text, created_at, source_message_id, assistant, importance
+DELETE FROM facts WHERE facts.person_id = :person_id AND facts.id = :id RETURNING id, person_id, text, created_at, source_message_id, assistant, importance, extracted
 
 -- name: fact_clear
 DELETE FROM facts WHERE facts.person_id = :person_id RETURNING id
 
 -- name: vector_missing
-SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted
 FROM facts LEFT OUTER JOIN vectors ON vectors.number = facts.number AND vectors.model = :model AND vectors.dimension = :dimension
 WHERE vectors.number IS NULL ORDER BY facts.number DESC
  LIMIT :limit OFFSET 0
@@ -343,7 +343,7 @@ FROM facts
 WHERE facts.id = :id AND facts.digest = :digest
 
 -- name: vector_list
-SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, vectors.vector
+SELECT facts.id, facts.person_id, facts.text, facts.created_at, facts.source_message_id, facts.assistant, facts.importance, facts.extracted, vectors.vector
 FROM facts JOIN vectors ON vectors.number = facts.number
 WHERE facts.person_id = :person_id AND vectors.model = :model AND vectors.dimension = :dimension ORDER BY facts.number DESC
  LIMIT :limit OFFSET 0

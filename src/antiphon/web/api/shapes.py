@@ -185,6 +185,7 @@ class FactShape(Shape):
     source_message_id: str | None = Field(description="The message it comes from.")
     assistant: str | None = Field(description="Who kept it; null when the person did.")
     importance: int = Field(ge=1, le=5, description="5 matters most.")
+    extracted: bool = Field(description="Whether a model found it in the message; nobody asked to keep it.")
 
 
 class FactList(Shape):
