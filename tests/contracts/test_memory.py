@@ -231,3 +231,23 @@ async def test_all_databases_answer_in_the_same_order(
         ]
         assert others == [one, one], query
         assert one or query.startswith("nothing"), query
+
+
+async def test_what_was_found_is_marked_and_makes_no_room_at_the_cost_of_what_was_asked_for(memory: Memory) -> None:
+    for number in range(3):
+        await memory.add(f"asked {number}")
+    for number in range(3):
+        kept = await memory.add(f"found {number}", importance=2, extracted=True)
+    assert [fact.text for fact in kept.dropped] == ["found 0"]
+    assert [(fact.text, fact.extracted) for fact in await memory.list()] == [
+        ("found 2", True), ("found 1", True), ("asked 2", False), ("asked 1", False), ("asked 0", False)
+    ]  # fmt: skip
+    (again,) = await memory.search("found 2", limit=1)
+    assert again.extracted
+    await memory.clear()
+    for number in range(5):
+        await memory.add(f"asked {number}")
+    full = await memory.add("found 3", importance=2, extracted=True)
+    assert full.fact in full.dropped
+    assert not any(fact.extracted for fact in await memory.list())
+    assert len(await memory.list()) == 5
