@@ -954,6 +954,24 @@ async def test_an_account_is_one_person_and_the_local_one_an_operator(store: Sto
     assert await store.people.get("nobody") is None
 
 
+async def test_people_come_in_pages_and_are_renamed(store: Store) -> None:
+    made = [await store.people.by_account("telegram", f"account {number}") for number in range(5)]
+    everybody = await store.people.page()
+    assert {person.id for person in made} <= {person.id for person in everybody}
+    paged: list[Person] = []
+    while page := await store.people.page(after=paged[-1].id if paged else "", limit=2):
+        assert len(page) <= 2
+        paged += page
+    assert paged == everybody
+    await store.people.rename(made[0].id, "Ada\0")
+    renamed = await store.people.get(made[0].id)
+    assert renamed is not None
+    assert (renamed.name, renamed.id) == ("Ada\ufffd", made[0].id)
+    assert await store.people.get(made[1].id) == made[1]
+    await store.people.rename("nobody", "Eve")
+    assert len(await store.people.page()) == len(everybody)
+
+
 async def test_a_language_is_kept_and_cleared(store: Store, me: Person) -> None:
     assert me.language is None
     await store.people.prefer_language(me.id, "pt-BR")

@@ -182,6 +182,8 @@ async def test_the_schema_describes_every_route(http: aiohttp.ClientSession) -> 
         "/api/v1/approvals/{approval_id}",
         "/api/v1/assistants",
         "/api/v1/models",
+        "/api/v1/people",
+        "/api/v1/people/{person_id}",
         "/api/v1/people/{person_id}/memory",
         "/api/v1/people/{person_id}/memory/{fact_id}",
         "/api/v1/search",

@@ -22,9 +22,11 @@ CONVERSATIONS = 60
 SETTINGS = """
 [dictionaries]
 known = {{ values = {known} }}
+people = {{ values = ["local"] }}
 
 [parameters]
 "path.conversation_id" = {{ dictionary = "known", probability = 0.6 }}
+"path.person_id" = {{ dictionary = "people", probability = 0.6 }}
 
 [warnings]
 fail-on = true
@@ -47,7 +49,7 @@ async def test_the_api_is_what_its_schema_says(served: Served, visitors: Visitor
     settings.write_text(SETTINGS.format(known=json.dumps(await furnish(served.url, visitors))), encoding="utf-8")
     done = await asyncio.to_thread(judge, served, settings)
     assert done.returncode == 0, done.stdout.decode()
-    assert b"29 selected / 29 total" in done.stdout
+    assert b"32 selected / 32 total" in done.stdout
     assert '"level":"error"' not in served.log
     assert served.stop() == 0
 

@@ -108,6 +108,11 @@ class SessionManager:
         async with self._mirror.changing(_conversation(conversation_id)):
             return await self._store.conversations.delete(conversation_id)
 
+    async def rename(self, person_id: str, name: str) -> None:
+        """As `PeopleStore.rename`."""
+        async with self._mirror.changing(_person(person_id)):
+            await self._store.people.rename(person_id, name)
+
     async def prefer_model(self, person_id: str, model: str | None) -> None:
         """As `PeopleStore.prefer_model`."""
         async with self._mirror.changing(_person(person_id)):

@@ -28,6 +28,7 @@ from antiphon.web.api.experiments import experiment_routes
 from antiphon.web.api.feedback import feedback_routes
 from antiphon.web.api.files import FILES, file_routes
 from antiphon.web.api.memory import memory_routes
+from antiphon.web.api.people import people_routes
 from antiphon.web.api.plugins import plugin_routes
 from antiphon.web.api.realtime import realtime_routes
 from antiphon.web.api.realtime_publish import publish_routes
@@ -100,6 +101,7 @@ class Edge:
             conversation_routes(self.history, self.router, self.person),
             approval_routes(self.approvals, self.person),
             search_routes(self.search, self.person),
+            people_routes(self.flow.store.people, self.flow.sessions, self.flow, self.person),
             memory_routes(self.memory, self.person),
             catalogue_routes(self.flow.assistants.all, self.default_model, models.names, models.resting),
             file_routes(self.flow.files, self.person),

@@ -258,6 +258,17 @@ SELECT people.id, people.name, people.created_at, people.operator, people.prefer
 FROM people JOIN accounts ON accounts.person_id = people.id
 WHERE accounts.adapter = $1::VARCHAR AND accounts.account = $2::VARCHAR
 
+-- name: people_page
+-- parameters: after limit
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, people.language
+FROM people
+WHERE people.id > $1::VARCHAR ORDER BY people.id
+ LIMIT $2::BIGINT OFFSET 0
+
+-- name: person_rename
+-- parameters: new_name id
+UPDATE people SET name=$1::VARCHAR WHERE people.id = $2::VARCHAR
+
 -- name: person_speak
 -- parameters: new_language id
 UPDATE people SET language=$1::VARCHAR WHERE people.id = $2::VARCHAR

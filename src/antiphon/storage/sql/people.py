@@ -3,7 +3,7 @@
 from antiphon.domain import Person, new_id, now
 from antiphon.storage.base import LOCAL_ACCOUNT
 from antiphon.storage.sql.records import micros, person_of, storable
-from antiphon.storage.sql.unit import Database, Unit, one, run
+from antiphon.storage.sql.unit import Database, Unit, many, one, run
 
 
 class SqlPeople:
@@ -21,6 +21,12 @@ class SqlPeople:
             return known
         return await self._database.write(known_person, adapter, account, name)
 
+    async def page(self, *, after: str = "", limit: int = 100) -> list[Person]:
+        return await self._database.read(_page, after, limit)
+
+    async def rename(self, person_id: str, name: str) -> None:
+        await self._database.write(run, "person_rename", id=person_id, new_name=storable(name))
+
     async def prefer_model(self, person_id: str, model: str | None) -> None:
         await self._database.write(run, "person_prefer", id=person_id, new_model=model)
 
@@ -31,6 +37,11 @@ class SqlPeople:
 def _get(person_id: str) -> Unit[Person | None]:
     row = yield from one("person_by_id", id=person_id)
     return person_of(row) if row else None
+
+
+def _page(after: str, limit: int) -> Unit[list[Person]]:
+    rows = yield from many("people_page", after=after, limit=limit)
+    return [person_of(row) for row in rows]
 
 
 def _by_account(adapter: str, account: str) -> Unit[Person | None]:

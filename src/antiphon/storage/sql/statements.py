@@ -320,6 +320,10 @@ PERSON_BY_ACCOUNT = (
     .join(accounts, accounts.c.person_id == people.c.id)
     .where(accounts.c.adapter == text_of("adapter"), accounts.c.account == text_of("account"))
 )
+PEOPLE_PAGE = (
+    select(*_PERSON).where(people.c.id > text_of("after")).order_by(people.c.id).limit(number("limit")).offset(FIRST)
+)
+PERSON_RENAME = update(people).where(people.c.id == text_of("id")).values(name=text_of("new_name"))
 PERSON_SPEAK = update(people).where(people.c.id == text_of("id")).values(language=text_of("new_language"))
 PERSON_PREFER = update(people).where(people.c.id == text_of("id")).values(preferred_model=text_of("new_model"))
 

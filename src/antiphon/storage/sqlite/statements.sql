@@ -212,6 +212,15 @@ SELECT people.id, people.name, people.created_at, people.operator, people.prefer
 FROM people JOIN accounts ON accounts.person_id = people.id
 WHERE accounts.adapter = :adapter AND accounts.account = :account
 
+-- name: people_page
+SELECT people.id, people.name, people.created_at, people.operator, people.preferred_model, people.language
+FROM people
+WHERE people.id > :after ORDER BY people.id
+ LIMIT :limit OFFSET 0
+
+-- name: person_rename
+UPDATE people SET name=:new_name WHERE people.id = :id
+
 -- name: person_speak
 UPDATE people SET language=:new_language WHERE people.id = :id
 

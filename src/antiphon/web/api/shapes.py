@@ -188,6 +188,22 @@ class FactShape(Shape):
     extracted: bool = Field(description="Whether a model found it in the message; nobody asked to keep it.")
 
 
+class PersonShape(Shape):
+    """One human, with any number of accounts on platforms."""
+
+    id: str = Field(examples=["local"])
+    name: str = Field(examples=["Ada"])
+    created_at: datetime
+    operator: bool = Field(description="Whether the inside of the house is for them.")
+    preferred_model: str | None = Field(description="Null for that of the house.", examples=["demo"])
+    language: str | None = Field(description="Tag (BCP 47); null for that of each question.", examples=["pt-BR"])
+
+
+class PersonPage(Shape):
+    items: list[PersonShape]
+    cursor: str | None = Field(description="For the next page; null when this is the last.")
+
+
 class FactList(Shape):
     items: list[FactShape]
 
