@@ -101,7 +101,7 @@ class Edge:
             conversation_routes(self.history, self.router, self.person),
             approval_routes(self.approvals, self.person),
             search_routes(self.search, self.person),
-            people_routes(self.flow.store.people, self.flow.sessions, self.flow, self.person),
+            people_routes(self.flow.store.people, self.flow.sessions, models, self.flow.selector, self.person),
             memory_routes(self.memory, self.person),
             catalogue_routes(self.flow.assistants.all, self.default_model, models.names, models.resting),
             file_routes(self.flow.files, self.person),

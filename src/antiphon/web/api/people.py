@@ -1,6 +1,6 @@
 """`/api/v1/people`: who there is, for operators, and oneself."""
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query
@@ -53,17 +53,9 @@ class PersonChange(BaseModel):
     )
 
 
-class Choice(Protocol):
-    """What there is to choose from, and who may."""
-
-    @property
-    def catalogue(self) -> Catalogue: ...
-
-    @property
-    def selector(self) -> ModelSelector: ...
-
-
-def people_routes(people: PeopleStore, sessions: SessionManager, choice: Choice, current: CurrentPerson) -> APIRouter:
+def people_routes(
+    people: PeopleStore, sessions: SessionManager, catalogue: Catalogue, selector: ModelSelector, current: CurrentPerson
+) -> APIRouter:
     """The routes over `people`, for the person that `current` finds in a request."""
     routes = APIRouter(prefix="/people", tags=["people"], responses=failures(403, 422, 503))
     Me = Annotated[Person, Depends(current)]  # noqa: N806 - a type
@@ -97,9 +89,9 @@ def people_routes(people: PeopleStore, sessions: SessionManager, choice: Choice,
         asked = change.model_fields_set
         model = change.preferred_model
         if "preferred_model" in asked:
-            if not choice.selector.may_choose(me):
+            if not selector.may_choose(me):
                 raise HTTPException(403, "The operator chooses the model here.")
-            model = model and await _known(choice.catalogue, model)
+            model = model and await _known(catalogue, model)
             await sessions.prefer_model(person.id, model)
         if "language" in asked:
             await sessions.prefer_language(person.id, change.language and tag_of(change.language))
