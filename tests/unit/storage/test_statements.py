@@ -32,7 +32,7 @@ from antiphon.storage.sql import (
 from antiphon.storage.sqlite import store
 
 SQLITE = catalogue.statements("antiphon.storage.sqlite", "statements.sql", "nodes.sql", "search.sql")
-POSTGRES = postgres_catalogue(similar=True)
+POSTGRES = postgres_catalogue(similar=True, vectors=False)
 STORES = (
     approvals,
     conversations,
@@ -102,11 +102,11 @@ def test_every_statement_is_used_and_every_used_one_exists() -> None:
 
 def test_both_databases_have_the_same_statements_with_the_same_parameters() -> None:
     """But for the upkeep of SQLite's search, which PostgreSQL does by itself."""
-    assert set(POSTGRES) == set(postgres_catalogue(similar=False)) == set(SQLITE) - {"index_messages"}
+    assert set(POSTGRES) == set(postgres_catalogue(similar=False, vectors=False)) == set(SQLITE) - {"index_messages"}
     for name in POSTGRES:
         named = set(re.findall(r"(?<!:):(\w+)", SQLITE[name]))
         for similar in (True, False):
-            assert set(postgres_catalogue(similar=similar)[name].parameters) == named, name
+            assert set(postgres_catalogue(similar=similar, vectors=False)[name].parameters) == named, name
 
 
 def test_what_only_reads_is_known() -> None:
@@ -128,7 +128,7 @@ async def test_postgresql_understands_every_statement(postgres_url: str) -> None
     link = await asyncpg.connect(postgres_url)
     try:
         for similar in (True, False):
-            for name, statement in postgres_catalogue(similar=similar).items():
+            for name, statement in postgres_catalogue(similar=similar, vectors=False).items():
                 prepared = await link.prepare(statement.sql)
                 assert len(prepared.get_parameters()) == len(statement.parameters), name
     finally:
