@@ -40,7 +40,7 @@ class AnswerFeedback:
         if conversation.person_id != person.id or conversation_id not in (None, conversation.id):
             raise _not_there()
         if message.role != "assistant":
-            raise ValidationError("Only answers of an assistant are judged.")
+            raise NotFoundError("This is no answer of an assistant; only those are judged.")
         return await self._put(message, verdict, comment)
 
     async def judge_latest(

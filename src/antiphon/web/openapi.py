@@ -82,6 +82,8 @@ def _schema(app: FastAPI) -> dict[str, Any]:
                 {"name": "search", "description": "Finding what was said and what is remembered."},
                 {"name": "realtime", "description": "Publishing from outside, and who is connected: for operators."},
                 {"name": "approvals", "description": "Calls of tools that wait for a person."},
+                {"name": "people", "description": "Who talks here, and how they want to be answered."},
+                {"name": "plugins", "description": "What was added to this house: for operators."},
                 {"name": "memory", "description": "What is remembered of people."},
                 {"name": "files", "description": "What people attach to their messages."},
                 {"name": "experiments", "description": "Prompts that are compared: for operators."},
