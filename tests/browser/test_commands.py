@@ -46,7 +46,7 @@ async def test_escape_closes_the_menu_and_keeps_the_text(person: Person) -> None
 async def test_a_command_is_answered_by_the_house_in_its_own_look(person: Person) -> None:
     await person.say("/help")
     house = person.see("message-system", state="answered")
-    await expect(house.get_by_role("listitem")).to_have_count(9)
+    await expect(house.get_by_role("listitem")).to_have_count(14)
     await expect(house.locator("code").filter(has_text="/reset")).to_be_visible()
     await expect(person.see("message-assistant")).to_have_count(0)
 
