@@ -336,3 +336,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for reason, count in sorted(reasons.items()):
         terminalreporter.write_line(f"  {count} × {reason}")
     terminalreporter.write_line(f"skipped: {len(skipped)}")
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_adopted() -> Iterator[None]:
+    """A workspace that a test built and never stopped would keep from later ones what a process has once."""
+    yield
+    for name, module in list(sys.modules.items()):
+        current = getattr(module, "_current", None) if name.startswith("antiphon.") else None
+        if isinstance(current, Current) and current._owned and module is not pipeline:
+            current.release(current.get())
