@@ -80,7 +80,7 @@ async def test_without_the_right_to_create_it_nothing_fails_and_once_it_is_there
     folder = programs_with_vectors()
     assert folder is not None
     dump = subprocess.run([folder / "pg_dump", "-Fc", url], capture_output=True, check=True, timeout=60).stdout
-    restore = [folder / "pg_restore", "--no-owner", "-d", other]
+    restore = [str(folder / "pg_restore"), "--no-owner", "-d", other]
     done = subprocess.run(restore, input=dump, capture_output=True, check=False, timeout=60)
     assert b"errors ignored on restore" in done.stderr
     store = await started(other)
