@@ -340,9 +340,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_stays_adopted() -> Iterator[None]:
-    """A workspace that a test built and never stopped would keep from later ones what a process has once."""
+    """What a process has once is after a test what it was before: a later one hears of no metrics, callbacks or plugins
+    of a workspace that stopped, or never did. What a fixture of the module or the session has stays its own."""
+    before = {current: (current._value, current._owned) for current in _process_wide()}
     yield
+    for current in _process_wide():
+        current._value, current._owned = before.get(current, (None, False))
+
+
+def _process_wide() -> Iterator["Current[Any]"]:
     for name, module in list(sys.modules.items()):
         current = getattr(module, "_current", None) if name.startswith("antiphon.") else None
-        if isinstance(current, Current) and current._owned and module is not pipeline:
-            current.release(current.get())
+        if isinstance(current, Current) and module is not pipeline:
+            yield current

@@ -177,10 +177,10 @@ class Workspace:
 
     async def serve(self, on_ready: Callable[[], object] | None = None) -> None:
         """As `run`, inside a running loop. Raises `ServiceError` when another process has taken the database over."""
-        self.server.bind()
-        async with self:
-            with self.settings.on_hangup(otherwise=self.server.stop):
-                await self.server.serve(on_ready or (lambda: None))
+        with self.server.bind():
+            async with self:
+                with self.settings.on_hangup(otherwise=self.server.stop):
+                    await self.server.serve(on_ready or (lambda: None))
         if self._lost is not None:
             raise self._lost
 

@@ -237,9 +237,9 @@ class Phoenix:
             raise ServiceError("this application is already serving: stop it first")
         server = Server(self.plain, self.protocol_class(), self.drain)
         home = self.config if isinstance(self.config, PhoenixConfig) else PhoenixConfig()
-        await self.open()
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.close)
+            await self.open()
             await server.start(home.host if host is None else host, home.port if port is None else port)
             undo.pop_all()
         self._server = server

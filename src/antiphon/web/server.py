@@ -3,7 +3,8 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -60,8 +61,10 @@ class WebServer:
     def bound(self) -> bool:
         return self._socket is not None
 
-    def bind(self) -> None:
-        """Takes the port, so that what follows cannot fail for it. Raises `ConfigError` with what to do."""
+    @contextmanager
+    def bind(self) -> Iterator[None]:
+        """Takes the port for the while, so that what follows cannot fail for it. Raises `ConfigError` with what to
+        do."""
         settings = self._settings
         if settings.refusal is not None:
             raise ConfigError(settings.refusal)
@@ -69,6 +72,11 @@ class WebServer:
             self._socket = bind(settings.host, settings.port)
         except OSError as error:
             raise unavailable(settings, error) from error
+        try:
+            with self._socket:
+                yield
+        finally:
+            self._socket = None
 
     async def serve(self, on_ready: Callable[[], object]) -> None:
         """Serves until SIGINT, SIGTERM or `stop`; then drains and closes. Call `bind` before."""

@@ -1,5 +1,6 @@
 """What a program registers in the workspace: started with it, given to tools and commands, stopped before the store."""
 
+import socket
 from pathlib import Path
 from typing import Protocol
 
@@ -92,6 +93,18 @@ async def test_what_is_missing_fails_the_start_by_name_before_anything_is_opened
     with pytest.raises(ConfigError, match=r"Shopping needs Prices for 'prices', which nobody provides"):
         await workspace.start()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_start_that_fails_gives_the_port_back(make: Make, free_port: int) -> None:
+    class Shopping:
+        def __init__(self, prices: Prices) -> None: ...
+
+    workspace = make(server={"port": free_port})
+    workspace.services.register(Shopping)
+    with pytest.raises(ConfigError, match="Shopping needs Prices"):
+        await workspace.serve()
+    with socket.create_server(("127.0.0.1", free_port)) as another:
+        assert another.getsockname()[1] == free_port
 
 
 async def test_a_part_of_the_house_can_be_replaced(make: Make) -> None:
