@@ -8,8 +8,10 @@ import aiohttp
 import pytest
 
 from antiphon.errors import ConfigError
+from antiphon.plugins.voice import AT_ONCE
 from antiphon.providers.demo.server import DemoServer
 from antiphon.workspace import Workspace
+from tests.attached import png
 from tests.flows.conftest import KEY, Serving
 from tests.plugins import plugin
 from tests.serving import Visitor, Visitors
@@ -62,25 +64,73 @@ async def test_what_is_said_in_a_note_is_stored_shown_and_answered(
         assert (spent["calls"], spent["unpriced_calls"], spent["cost"]) == (1, 1, None)  # nobody knows its price
 
 
-async def test_the_model_reads_what_was_said_and_does_not_hear_it(
-    house: Serving, vendor: DemoServer, visitors: Visitors, tmp_path: Path
-) -> None:
-    seen = tmp_path / "seen"
+def watched(vendor: DemoServer, folder: Path, **voice: Any) -> dict[str, Any]:
+    """As `listening`, with a plugin that writes down into `seen` what a model is given: its files, and the person's
+    words."""
     body = f"""
         priority = -1
 
         async def context_built(self, moment, messages):
-            with open({str(seen)!r}, "a") as file:
-                file.write(f"{{sum(len(message.files) for message in messages)}}")
+            for message in messages:
+                if message.role == "user":
+                    with open({str(folder / "seen")!r}, "a") as file:
+                        file.write(f"{{len(message.files)}} {{message.text!r}}\\n")
         """
-    plugin(tmp_path / "plugins", "watcher", body)
-    sections = listening(vendor)
-    sections["plugins"] |= {"folders": [str(tmp_path / "plugins")], "enabled": ["voice", "watcher"]}
-    async with house(**sections) as workspace:
+    plugin(folder / "plugins", "watcher", body)
+    sections = listening(vendor, **voice)
+    sections["plugins"] |= {"folders": [str(folder / "plugins")], "enabled": ["voice", "watcher"]}
+    return sections
+
+
+async def test_the_model_reads_what_was_said_and_does_not_hear_it(
+    house: Serving, vendor: DemoServer, visitors: Visitors, tmp_path: Path
+) -> None:
+    async with house(**watched(vendor, tmp_path)) as workspace:
         visitor = await visitors.enter(workspace.url)
         await visitor.answer(await send(workspace, visitor, wav(comment="hello")))
         await visitor.ask("And now?")  # the note is in the history by now
-    assert seen.read_text() == "00"
+    assert (tmp_path / "seen").read_text() == "0 'hello'\n0 'hello'\n0 'And now?'\n"
+
+
+async def test_the_model_is_told_of_a_sound_that_did_not_become_text(
+    house: Serving, vendor: DemoServer, visitors: Visitors, tmp_path: Path
+) -> None:
+    async with house(**watched(vendor, tmp_path)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        turn = await send(workspace, visitor, wav(comment="!401"), wav(comment="hello"), text="Who is it?")
+        await visitor.answer(turn)
+        notices = question(visitor, turn)["parts"]
+        assert [notice["code"] for notice in notices] == ["transcribed", "not_transcribed"]
+        await visitor.ask("And now?")
+    asked = "0 'Who is it?\\n\\n[sound: note.wav, which could not be turned into text]\\n\\nhello'\n"
+    assert (tmp_path / "seen").read_text() == f"{asked}{asked}0 'And now?'\n"
+
+
+async def test_a_picture_with_a_sound_that_did_not_become_text_is_answered_with_a_notice(
+    house: Serving, vendor: DemoServer, visitors: Visitors, tmp_path: Path
+) -> None:
+    async with house(**watched(vendor, tmp_path)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        turn = await send(workspace, visitor, wav(comment="!401"), png(), name="thing")
+        await visitor.answer(turn)
+        (notice,) = question(visitor, turn)["parts"]
+        assert notice["code"] == "not_transcribed"
+    assert (tmp_path / "seen").read_text() == "1 '[sound: thing, which could not be turned into text]'\n"
+
+
+async def test_all_sounds_of_a_message_have_one_time_together(
+    house: Serving, vendor: DemoServer, visitors: Visitors
+) -> None:
+    async with house(**listening(vendor, seconds=1.0)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        turn = await send(workspace, visitor, *[wav(comment="!hang")] * (AT_ONCE + 1), text="!echo Still here")
+        assert (await visitor.answer(turn))["text"] == "Still here"
+        assert all("took too long" in notice["text"] for notice in question(visitor, turn)["parts"])
+        assert len(question(visitor, turn)["parts"]) == AT_ONCE + 1
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{workspace.url}/api/v1/usage?by=model") as answer:
+                (spent,) = [each for each in (await answer.json())["items"] if each["owner"] == "ears:demo"]
+        assert spent["calls"] == AT_ONCE
 
 
 async def test_a_sound_from_a_client_of_the_openai_api_is_heard_by_the_model(

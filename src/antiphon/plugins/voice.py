@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from antiphon.assistants.budgets import Budgets
 from antiphon.domain import Attachment, NoticePart
 from antiphon.errors import NotAllowedError, ProcessingError
+from antiphon.files.quoting import mention
 from antiphon.plugins.base import BasePlugin, PluginHouse, PluginMetadata
 from antiphon.plugins.hooks import Moment, Said
 from antiphon.providers.base import ChatMessage, Error, ErrorKind, File, ModelRequest, Provider, TextDelta
@@ -34,6 +35,7 @@ _WHY: dict[ErrorKind, str] = {
     "too_long": "it is too long",
     "filtered": "the content filter stopped it",
 }
+_NO_TEXT = "which could not be turned into text"
 _LATER = "who does that cannot be reached or is busy; send it again in a moment, or write"
 
 log = get_logger(__name__)
@@ -56,11 +58,16 @@ class VoiceSettings(BaseModel):
 
 
 class HeardSound(Struct, frozen=True, kw_only=True):
-    """What became of a sound: its words, or why there are none."""
+    """What became of a sound: its words, or `problem` says why there are none."""
 
-    name: str
+    sound: Attachment
     text: str = ""
     problem: str = ""
+
+    @property
+    def told(self) -> str:
+        """What a model reads in its place."""
+        return self.text or mention(self.sound.name, self.sound.media_type, _NO_TEXT)
 
 
 class Voice(BasePlugin):
@@ -97,16 +104,16 @@ class Voice(BasePlugin):
         sounds = [file for file in moment.turn.attachments if _is_sound(file)]
         if not sounds:
             return None
-        heard = await gather_with_concurrency(AT_ONCE, [self._listen(moment, sound) for sound in sounds])
-        texts = [each.text for each in heard if each.text]
+        until = asyncio.get_running_loop().time() + self._settings.seconds
+        heard = await gather_with_concurrency(AT_ONCE, [self._listen(moment, sound, until) for sound in sounds])
+        names = ", ".join(each.sound.name for each in heard if each.text)
         problems = [each.problem for each in heard if each.problem]
-        if not texts and not said.text.strip() and len(sounds) == len(moment.turn.attachments):
+        if not names and not said.text.strip() and len(sounds) == len(moment.turn.attachments):
             raise NotAllowedError(" ".join(problems))
-        names = ", ".join(each.name for each in heard if each.text)
-        told = [NoticePart(code="transcribed", text=f"Transcribed from {names}.")] if texts else []
-        told += [NoticePart(code="not_transcribed", text=problem) for problem in problems]
-        words = "\n\n".join(filter(None, [said.text.strip(), *texts]))
-        return Said(text=words, notices=(*said.notices, *told)) if words else None
+        notices = [NoticePart(code="transcribed", text=f"Transcribed from {names}.")] if names else []
+        notices += [NoticePart(code="not_transcribed", text=problem) for problem in problems]
+        words = filter(None, [said.text.strip(), *(each.told for each in heard)])
+        return Said(text="\n\n".join(words), notices=(*said.notices, *notices))
 
     async def context_built(self, moment: Moment, messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...] | None:
         """Models read what was said, and are not paid for hearing it as well. What a client of the OpenAI API brings
@@ -118,9 +125,9 @@ class Voice(BasePlugin):
             for message in messages
         )
 
-    async def _listen(self, moment: Moment, sound: Attachment) -> HeardSound:
+    async def _listen(self, moment: Moment, sound: Attachment, until: float) -> HeardSound:
         try:
-            async with asyncio.timeout(self._settings.seconds):
+            async with asyncio.timeout_at(until):
                 text = await self._words(moment, await self._read(sound))
         except TimeoutError:
             problem = f"“{sound.name}” was not turned into text: it took too long; send it again, or write."
@@ -128,9 +135,9 @@ class Voice(BasePlugin):
             problem = f"“{sound.name}” was not turned into text: {error.public}."
         else:
             if text:
-                return HeardSound(name=sound.name, text=text[:LONGEST_TEXT])
+                return HeardSound(sound=sound, text=text[:LONGEST_TEXT])
             problem = f"“{sound.name}” was not turned into text: nobody speaks in it."
-        return HeardSound(name=sound.name, problem=problem)
+        return HeardSound(sound=sound, problem=problem)
 
     async def _read(self, sound: Attachment) -> File:
         if sound.size > self._settings.max_bytes:
