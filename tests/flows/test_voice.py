@@ -45,6 +45,12 @@ def question(visitor: Visitor, turn_id: str) -> dict[str, Any]:
     return next(each for each in visitor.messages.values() if each["turn_id"] == turn_id and each["role"] == "user")
 
 
+async def spent_on_ears(workspace: Workspace) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as session, session.get(f"{workspace.url}/api/v1/usage?by=model") as answer:
+        (spent,) = [each for each in (await answer.json())["items"] if each["owner"] == "ears:demo"]
+    return dict(spent)
+
+
 async def test_what_is_said_in_a_note_is_stored_shown_and_answered(
     house: Serving, vendor: DemoServer, visitors: Visitors
 ) -> None:
@@ -56,11 +62,10 @@ async def test_what_is_said_in_a_note_is_stored_shown_and_answered(
         assert asked["text"] == "What is 6 times 7?"
         assert asked["parts"] == [{"type": "notice", "code": "transcribed", "text": "Transcribed from note.wav."}]
         assert [each["name"] for each in asked["attachments"]] == ["note.wav"]
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"{workspace.url}/api/v1/conversations/{visitor.conversation_id}") as answer:
-                assert (await answer.json())["title"] == "What is 6 times 7?"
-            async with session.get(f"{workspace.url}/api/v1/usage?by=model") as answer:
-                (spent,) = [each for each in (await answer.json())["items"] if each["owner"] == "ears:demo"]
+        address = f"{workspace.url}/api/v1/conversations/{visitor.conversation_id}"
+        async with aiohttp.ClientSession() as session, session.get(address) as answer:
+            assert (await answer.json())["title"] == "What is 6 times 7?"
+        spent = await spent_on_ears(workspace)
         assert (spent["calls"], spent["unpriced_calls"], spent["cost"]) == (1, 1, None)  # nobody knows its price
 
 
@@ -127,10 +132,7 @@ async def test_all_sounds_of_a_message_have_one_time_together(
         assert (await visitor.answer(turn))["text"] == "Still here"
         assert all("took too long" in notice["text"] for notice in question(visitor, turn)["parts"])
         assert len(question(visitor, turn)["parts"]) == AT_ONCE + 1
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"{workspace.url}/api/v1/usage?by=model") as answer:
-                (spent,) = [each for each in (await answer.json())["items"] if each["owner"] == "ears:demo"]
-        assert spent["calls"] == AT_ONCE
+        assert (await spent_on_ears(workspace))["calls"] == AT_ONCE
 
 
 async def test_a_sound_from_a_client_of_the_openai_api_is_heard_by_the_model(
