@@ -1,5 +1,6 @@
 """Whatever a vendor does wrong, people read a clear sentence, the log has a line, and the conversation goes on."""
 
+import re
 from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
@@ -173,5 +174,10 @@ async def test_why_tells_how_the_last_answer_came_about(openai: Workspace, visit
     assert "`openai:demo`" in why
     assert "system" in why
     assert "It took" in why
+    assert "tools" not in why
+    await visitor.ask(
+        '!tool calculator {"expression": "1+1"} !tool calculator {"expression": "2"} !tool clock {"x": 1}'
+    )
+    assert re.search(r"\d\. tools: calculator \(2 times\), clock failed\n", (await visitor.ask("/why"))["text"])
     await visitor.ask("!401")
     assert "It ended as refused: openai does not accept the API key" in (await visitor.ask("/why"))["text"]

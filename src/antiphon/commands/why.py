@@ -26,5 +26,8 @@ async def run(call: CommandCall) -> CommandOutcome:
 
 
 command = Command(
-    name="why", usage="/why", summary="tells which model gave the last answer, and which step chose it.", run=run
+    name="why",
+    usage="/why",
+    summary="tells which model gave the last answer, which step chose it and which tools were used.",
+    run=run,
 )

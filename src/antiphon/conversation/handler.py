@@ -1,5 +1,7 @@
 """One turn, from its session to its stored answer: the flow on one screen."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -20,7 +22,7 @@ from antiphon.conversation.generation import Begun, Generated, Generation, HeldB
 from antiphon.conversation.hearing import Hearing, told_to
 from antiphon.conversation.sessions import Session, SessionManager
 from antiphon.conversation.stream import TurnStream
-from antiphon.domain import NoticePart, Turn, TurnRecord, new_id
+from antiphon.domain import AnyPart, NoticePart, ToolPart, Turn, TurnRecord, new_id
 from antiphon.plugins.house import Plugins
 from antiphon.plugins.running import TurnHooks
 from antiphon.storage.base import InboxStore, TurnReply
@@ -146,7 +148,11 @@ def answer_from(
         begun,
         outcome=ended.status,
         model=generated.model,
-        considered=(*begun.considered, *(("given up", f"{model}: {why}") for model, why in generated.given_up)),
+        considered=(
+            *begun.considered,
+            *(("given up", f"{model}: {why}") for model, why in generated.given_up),
+            *_tools_used(parts),
+        ),
         reason=reason,
         usage=ended.usage,
     )
@@ -154,3 +160,12 @@ def answer_from(
         text = reason or "The model refused to answer."
         return record, TurnReply(id=new_id(), role="system", text=text, in_context=ended.code != "filtered")
     return record, TurnReply(id=new_id(), role="assistant", text=ended.text, parts=parts)
+
+
+def _tools_used(parts: Sequence[AnyPart]) -> list[tuple[str, str]]:
+    used = Counter((part.name, part.status) for part in parts if isinstance(part, ToolPart))
+    told = [
+        name + (f" {status}" if status != "done" else "") + (f" ({count} times)" if count > 1 else "")
+        for (name, status), count in used.items()
+    ]
+    return [("tools", ", ".join(told))] if told else []
