@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from antiphon.assistants.run import LEFT_OUT
 from antiphon.providers.demo.server import DemoServer
 from antiphon.providers.demo.wire.base import Asked, Wire
 from tests.attached import inline, png
 from tests.flows.conftest import KEY, Serving
-from tests.serving import LONGEST, Visitors
+from tests.serving import LONGEST, Visitor, Visitors
 
 VENDORS: dict[str, dict[str, Any]] = {
     "openai": {"path": "/v1", "api_key": KEY},
@@ -136,23 +137,54 @@ async def test_a_question_that_alone_is_too_long_is_told_so(
         assert (await visitor.ask("!echo well"))["text"] == "well"
 
 
-async def test_what_is_too_large_but_no_text_costs_nobody_the_past(
-    house: Serving, vendor: Recording, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A vendor refuses a picture; the window of the model, which everybody shares, is the one it was."""
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vendor to whom every picture is too large."""
     answers = Recording._answer
 
-    async def no_pictures(self: Recording, request: web.Request, raw: bytes, wire: Wire, asked: Asked) -> Any:
+    async def answer(self: Recording, request: web.Request, raw: bytes, wire: Wire, asked: Asked) -> Any:
         too_large = b'"image"' in raw
         return web.Response(status=413) if too_large else await answers(self, request, raw, wire, asked)
 
-    monkeypatch.setattr(Recording, "_answer", no_pictures)
+    monkeypatch.setattr(Recording, "_answer", answer)
+
+
+async def show(visitor: Visitor, text: str) -> dict[str, Any]:
+    """The answer to a message with a picture."""
+    picture = [{"name": "a.png", "url": inline(png(11, 7), "image/png")}]
+    receipt = await visitor.channel.push("message", {"text": text, "attachments": picture})
+    return await visitor.answer(receipt["turn_id"])
+
+
+@pytest.mark.usefixtures("no_pictures")
+async def test_a_picture_of_the_past_that_is_too_large_gives_way_and_nothing_else_does(
+    house: Serving, vendor: Recording, visitors: Visitors
+) -> None:
+    brief = {"named": {"guide": {"strategy": "brief", "tools": ["clock"]}}}
+    async with house(**of(vendor, "anthropic", assistants=brief)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        await visitor.ask(f"!echo the ship is blue {'and large ' * 300}")
+        assert (await show(visitor, "Look"))["end"]["status"] == "refused"
+        vendor.bodies.clear()
+        answer = await visitor.ask("What time is it?")
+        assert answer["end"]["status"] == "answered"
+        assert [part["text"] for part in answer["parts"] if part["type"] == "notice"] == [LEFT_OUT]
+        assert len(vendor.bodies) == 2  # the round behind the tool knows what the one before it learned
+        for body in vendor.bodies:
+            given = json.dumps(body["messages"])
+            assert "the ship is blue" in given
+            assert "[image: a.png" in given
+
+
+@pytest.mark.usefixtures("no_pictures")
+async def test_what_is_too_large_but_no_text_costs_nobody_the_past(
+    house: Serving, vendor: Recording, visitors: Visitors
+) -> None:
+    """A vendor refuses a picture; the window of the model, which everybody shares, is the one it was."""
     async with house(**of(vendor, "anthropic")) as workspace:
         hostile, other = [await visitors.enter(workspace.url, client_id=each) for each in ("c1", "c2")]
-        picture = [{"name": "a.png", "url": inline(png(11, 7), "image/png")}]
         for text in (f"Look {'closely ' * 1_000}", "Look"):
-            receipt = await hostile.channel.push("message", {"text": text, "attachments": picture})
-            assert (await hostile.answer(receipt["turn_id"]))["end"]["status"] == "refused"
+            assert (await show(hostile, text))["end"]["status"] == "refused"
         await other.ask(f"!echo the ship is blue {'and large ' * 100}")
         await other.ask("!echo well")
         assert "the ship is blue" in json.dumps(vendor.bodies[-1]["messages"][:-1])

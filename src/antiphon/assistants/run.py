@@ -29,7 +29,7 @@ from antiphon.tools.base import ToolContext
 WAITING = Ending("interrupted", "waiting")
 """Not an end: people have to answer first."""
 
-LEFT_OUT = "The conversation is longer than this model can take, so its oldest part was left out of this answer."
+LEFT_OUT = "The conversation is too much for this model: earlier files or its oldest part were left out of this answer."
 
 log = get_logger(__name__)
 

@@ -4,6 +4,7 @@ from msgspec import structs
 
 from antiphon.assistants.estimate import message_size, messages_size, size
 from antiphon.providers.base import ChatMessage, Excess
+from antiphon.providers.taking import named
 
 LESS = 0.5
 """Of a prompt, where nobody knows what would fit."""
@@ -18,10 +19,19 @@ CUT = "\n… (the rest was left out: too long)"
 
 
 def shorter(messages: tuple[ChatMessage, ...], excess: Excess | None) -> tuple[ChatMessage, ...] | None:
-    """The prompt with its oldest exchanges left out, then with results of tools cut; None when nothing can go.
+    """The prompt with the files of its past named only, then with its oldest exchanges left out, then with results of
+    tools cut; None when nothing can go. Of a refusal without numbers the files are taken to be the reason.
 
     Instructions and what the person says last stay as they are, and every call keeps its result.
     """
+    asked = max((at for at, message in enumerate(messages) if message.role == "user"), default=0)
+    if not any(message.files for message in messages[:asked]):
+        return _less_text(messages, excess)
+    bare = (*(named(message, message.files) for message in messages[:asked]), *messages[asked:])
+    return bare if excess is None or excess.asked is None else _less_text(bare, excess) or bare
+
+
+def _less_text(messages: tuple[ChatMessage, ...], excess: Excess | None) -> tuple[ChatMessage, ...] | None:
     share = LESS
     if excess is not None and excess.asked is not None:
         share = min(CLOSER, CLOSER * excess.most / excess.asked)

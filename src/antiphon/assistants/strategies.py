@@ -49,8 +49,7 @@ class ResponseContext:
         self.turn = turn
         self.usage: Usage | None = None
         """What `ask` has cost so far."""
-        self._given = len(request.messages)
-        self._newest = request.messages[-1]
+        self._given = request.messages
         self._model = request.model
         self._provider = provider
         self._states = states
@@ -106,13 +105,13 @@ class ResponseContext:
 
     def is_before(self, request: ModelRequest) -> bool:
         """Whether `request` goes on from the turn's first one, and not from one that was made shorter."""
-        return len(request.messages) >= self._given and request.messages[self._given - 1] is self._newest
+        return request.messages[: len(self._given)] == self._given
 
     def applied(self, request: ModelRequest) -> ModelRequest:
         """A request of the turn as the strategy wants it; what tools have added by now stands behind."""
         return structs.replace(
             request,
-            messages=(*self.messages, *request.messages[self._given :]),
+            messages=(*self.messages, *request.messages[len(self._given) :]),
             temperature=self.temperature,
             max_tokens=self.max_tokens,
         )

@@ -99,6 +99,11 @@ class Flow:
         return AttachedFiles(self.store.files, self.may_attach)
 
     @property
+    def brought(self) -> AttachedFiles:
+        """The same for clients that bring a whole conversation along."""
+        return AttachedFiles(self.store.files, unbounded(self.may_attach))
+
+    @property
     def feedback(self) -> AnswerFeedback:
         """What people say of answers."""
         return AnswerFeedback(self.store.feedback, self.live)
@@ -111,11 +116,6 @@ class Flow:
         if (images := self.tools.images).model is not None:
             parts[ImageMaker] = ImageMaker(self.store.conversations, self.files, self.providers, self.budgets, images)
         return parts
-
-    @property
-    def brought(self) -> AttachedFiles:
-        """The same for clients that bring a whole conversation along."""
-        return AttachedFiles(self.store.files, unbounded(self.may_attach))
 
     def keeper(self, history: ConversationHistory, metrics: Metrics) -> ConversationKeeper:
         """Who keeps conversations that took place elsewhere."""

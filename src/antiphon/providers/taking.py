@@ -1,7 +1,7 @@
 """A vendor that is given the files that its model takes; the others are named to it, and the person is told."""
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Container
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Sequence
 from contextlib import aclosing
 from typing import cast
 
@@ -101,11 +101,15 @@ def _fitting(request: ModelRequest, takes: Container[Kind | None]) -> ModelReque
 
 
 def _taken(message: ChatMessage, takes: Container[Kind | None]) -> ChatMessage:
-    left = [file for file in message.files if kind_of(file.media_type) not in takes]
-    if not left:
+    return named(message, [file for file in message.files if kind_of(file.media_type) not in takes], _NOT_TAKEN)
+
+
+def named(message: ChatMessage, files: Sequence[File], why: str = "") -> ChatMessage:
+    """The message with lines that say that there were these files, in place of them."""
+    if not files:
         return message
-    told = [mention(file.name, file.media_type, _NOT_TAKEN) for file in left]
-    kept = tuple(file for file in message.files if file not in left)
+    told = [mention(file.name, file.media_type, why) for file in files]
+    kept = tuple(file for file in message.files if file not in files)
     return structs.replace(message, text="\n\n".join(filter(None, [message.text, *told])), files=kept)
 
 

@@ -1,11 +1,13 @@
 """Prompts made shorter: whole exchanges, the oldest first, and never half of a call."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from antiphon.assistants.estimate import messages_size
 from antiphon.assistants.shorter import CUT, SHORT, shorter
-from antiphon.providers.base import ChatMessage, Excess, ToolCall
+from antiphon.providers.base import ChatMessage, Excess, File, ToolCall
 
 SYSTEM = ChatMessage(role="system", text="Be kind.")
 
@@ -80,3 +82,17 @@ def test_results_of_this_turn_are_cut_where_no_past_is_left() -> None:
 def test_what_a_person_says_last_is_never_cut() -> None:
     assert shorter((SYSTEM, said("x" * 10**6)), Excess(most=1, asked=10**6)) is None
     assert shorter((), None) is None
+
+
+@pytest.mark.parametrize("excess", [None, Excess(most=100), Excess(most=999, asked=1_000)])
+def test_files_of_the_past_go_first_and_those_of_the_question_stay(excess: Excess | None) -> None:
+    shown = structs.replace(said("Look"), files=(File(name="a.png", media_type="image/png", data=b"a"),))
+    whole = (SYSTEM, *[said("word " * 100), ChatMessage(role="assistant", text="Well.")] * 8, shown, shown)
+    less = shorter(whole, excess)
+    assert less is not None
+    assert less[-1] is shown
+    assert (less[-2].text, less[-2].files) == ("Look\n\n[image: a.png]", ())
+    assert (len(less) == len(whole)) == (excess is None or excess.asked is None)
+    again = shorter(less, None)
+    assert again is not None
+    assert len(again) < len(less)
