@@ -193,7 +193,7 @@ class Workspace:
 
     async def start(self) -> None:
         """Starts everything but the listener. Raises `ConfigError` or `ServiceError` naming the part that failed."""
-        self.plugins.furnish(self, self._add_built_in)
+        self.plugins.furnish(self, self.config.assistants.name, self._add_built_in)
         if not self._lifecycle.running:
             # Here and not in the constructor: adapters and services are added in between.
             self.services.build()

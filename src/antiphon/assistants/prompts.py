@@ -136,9 +136,16 @@ class PromptManager:
 
     def register(self, name: str, text: str) -> Prompt:
         """Adds a template, or a newer version of it, and returns the reference to exactly this one."""
+        template = Template(name, text)
         versions = self._versions.setdefault(name, [])
-        versions.append(Template(name, text))
+        versions.append(template)
         return Prompt(name, len(versions))
+
+    def withdraw(self, name: str) -> None:
+        """Takes the newest version of a template back."""
+        self._versions[name].pop()
+        if not self._versions[name]:
+            del self._versions[name]
 
     def experiment(
         self,

@@ -1,6 +1,5 @@
 """Where plugins are found: files of this folder, entry points of installed packages, and folders of the operator."""
 
-import stat
 from collections.abc import Iterable, Iterator
 from inspect import isclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 from antiphon.errors import AntiphonError, ConfigError, PluginError
 from antiphon.plugins.base import BasePlugin
 from antiphon.plugins.config import PluginsSettings
-from antiphon.runtime.registry import Registry
+from antiphon.runtime.registry import Registry, open_to_all
 from antiphon.runtime.spelling import did_you_mean
 
 _OTHERS = frozenset({"config", "discovery", "hooks", "house", "listeners", "registry", "running", "told"})
@@ -120,10 +119,9 @@ def _section(name: str, plugin: BasePlugin, settings: PluginsSettings) -> object
 
 
 def _folder(path: Path) -> Path:
-    """Whoever may write there runs code in this house."""
     if not path.is_dir():
         raise ConfigError(f"plugins.folders names {path}, which is no folder.")
-    if path.stat().st_mode & stat.S_IWOTH:
+    if open_to_all(path):
         raise ConfigError(f"plugins.folders names {path}, into which everybody may write; take that right away.")
     return path
 

@@ -1,6 +1,7 @@
 """The plugins of one house: taken in, set up, started, and listened to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack
 from typing import Protocol
 
 from msgspec import Struct
@@ -8,6 +9,7 @@ from msgspec import Struct
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.prompts import PromptManager
+from antiphon.assistants.tools import OF_ASSISTANTS
 from antiphon.commands.base import Commands
 from antiphon.domain import Turn, TurnRecord
 from antiphon.errors import ConfigError, PluginError
@@ -66,23 +68,22 @@ class Plugins:
         self._loaded = [plugin for plugin, _ in loaded]
         self._sections = {plugin.name: section for plugin, section in loaded}
         self._registered: set[str] = set()
+        self._tools: dict[str, str] = {}
         self.listeners = HookListeners(metrics=metrics)
         self._enter()
 
-    def furnish(self, house: Furnished, people: Callable[[], object]) -> None:
-        """Lets plugins add to the house, once each; what fails to do so is out of order. `people` adds the assistants
-        that are there without them, and may give those the tools of plugins."""
-        brought: list[tuple[BasePlugin, Assistant]] = []
+    def furnish(self, house: Furnished, built_in: str, people: Callable[[], object]) -> None:
+        """Lets plugins add to the house, once each; of what fails to do so nothing is left there. `people` adds the
+        assistant called `built_in` where there is none without it, and may give it the tools of plugins."""
+        names = {each.name for each in house.assistants.all()} or {built_in}
+        brought: list[Assistant] = []
         for plugin in self._registry.all():
             if plugin.name not in self._registered:
                 self._registered.add(plugin.name)
-                brought += [(plugin, assistant) for assistant in self._take_in(plugin, house)]
+                brought += self._take_in(plugin, house, names | {each.name for each in brought})
         people()
-        for plugin, assistant in brought:
-            try:
-                house.assistants.add(assistant)
-            except ConfigError as error:
-                self._registry.fail(plugin.name, error, "register")
+        for assistant in brought:
+            house.assistants.add(assistant)
 
     def join(self, order: Lifecycle) -> None:
         """They start behind what is in `order`, and stop before it; without them the house is still ready for work."""
@@ -140,22 +141,41 @@ class Plugins:
             if plugin.name not in there:
                 self._registry.register(plugin)
 
-    def _take_in(self, plugin: BasePlugin, house: Furnished) -> list[Assistant]:
+    def _take_in(self, plugin: BasePlugin, house: Furnished, assistants: Collection[str]) -> list[Assistant]:
         given = PluginHouse(settings=self._sections.get(plugin.name), services=house.services)
-        try:
-            plugin.register(given)
-            for tool in given.tools:
-                house.tools.add(tool.name, tool)
-            for command in given.commands:
-                house.commands.add(command)
-            for name, provider in given.providers.items():
-                house.providers.add(name, provider)
-            for name, text in given.prompts.items():
-                house.prompts.register(name, text)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin is a stranger's code: the house goes on
-            self._registry.fail(plugin.name, error, "register")
-            return []
+        with ExitStack() as undo:
+            undo.callback(house.services.checkpoint())
+            try:
+                plugin.register(given)
+                self._add(given, plugin.name, house, undo)
+                _check_names([*assistants], given.assistants)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin is a stranger's code: the house goes on
+                self._registry.fail(plugin.name, error, "register")
+                return []
+            undo.pop_all()
         return given.assistants
+
+    def _add(self, given: PluginHouse, plugin: str, house: Furnished, undo: ExitStack) -> None:
+        for tool in given.tools:
+            self._check_tool(tool.name, plugin, house)
+            house.tools.add(tool.name, tool)
+            undo.callback(house.tools.remove, tool.name)
+            self._tools[tool.name] = f"the plugin {plugin}"
+            undo.callback(self._tools.pop, tool.name)
+        for command in given.commands:
+            house.commands.add(command)
+            undo.callback(house.commands.remove, command.name)
+        for name, provider in given.providers.items():
+            house.providers.add(name, provider)
+            undo.callback(house.providers.remove, name)
+        for name, text in given.prompts.items():
+            house.prompts.register(name, text)
+            undo.callback(house.prompts.withdraw, name)
+
+    def _check_tool(self, name: str, plugin: str, house: Furnished) -> None:
+        if name in house.tools or name in {each.name for each in OF_ASSISTANTS}:
+            whose = self._tools.get(name, "this house")
+            raise PluginError(f"The tool {name} of the plugin {plugin} has the name of one of {whose}; rename it.")
 
     def _state(self, plugin: BasePlugin) -> PluginState:
         about = plugin.metadata
@@ -172,3 +192,10 @@ class Plugins:
             status=status,
             detail=detail,
         )
+
+
+def _check_names(taken: list[str], assistants: Iterable[Assistant]) -> None:
+    for assistant in assistants:
+        if assistant.name in taken:
+            raise ConfigError(f"There is an assistant called {assistant.name} already; give this one another name.")
+        taken.append(assistant.name)

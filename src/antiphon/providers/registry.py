@@ -88,6 +88,10 @@ class ProviderRegistry:
             raise ConfigError(f"There is a provider called {name} already; give this one another name.")
         self._added[name] = provider
 
+    def remove(self, name: str) -> None:
+        """Takes a vendor back that was added, before it is asked."""
+        del self._added[name]
+
     def names(self) -> tuple[str, ...]:
         """Every name that `get` takes."""
         return tuple(dict.fromkeys([*_BUILT_IN, *self._plugged, *self._settings.names(), *self._added, DEMO]))

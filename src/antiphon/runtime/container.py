@@ -90,6 +90,18 @@ class ServiceContainer:
             self._graph, self._settled = graph, frozenset(self._recipes)
         return self._graph
 
+    def checkpoint(self) -> Callable[[], None]:
+        """What, when it is called, takes back all that was registered since, and made of it."""
+        recipes, wanted, made, settled = dict(self._recipes), [*self._wanted], dict(self._made), self._settled
+
+        def take_back() -> None:
+            with self._gate.hold():
+                self._recipes, self._wanted, self._settled, self._graph = recipes, wanted, settled, None
+                self._made.clear()
+                self._made.update(made)
+
+        return take_back
+
     # --- resolving ------------------------------------------------------------------------------------------------
 
     @overload

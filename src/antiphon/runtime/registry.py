@@ -4,6 +4,8 @@ Nothing is imported before it is asked for: a folder is listed by its files, an 
 """
 
 import logging
+import os
+import stat
 import sys
 from collections.abc import Callable, Collection
 from importlib import import_module
@@ -20,6 +22,11 @@ from antiphon.runtime.spelling import did_you_mean
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+def open_to_all(path: Path) -> bool:
+    """Whether everybody may write there, where the system has such rights: whoever may runs code in this house."""
+    return os.name == "posix" and bool(path.stat().st_mode & stat.S_IWOTH)
 
 
 class Registry(Generic[T]):
@@ -55,6 +62,10 @@ class Registry(Generic[T]):
         if name in self._added:
             raise ModuleError(f"A {self._kind} named {name!r} is registered already; choose another name.")
         self._added[name] = extension
+
+    def remove(self, name: str) -> None:
+        """Takes an extension back that was added."""
+        del self._added[name]
 
     def names(self) -> list[str]:
         """Every known name, sorted. Imports none of them."""
@@ -117,6 +128,8 @@ class Registry(Generic[T]):
         """Under a name of its own among the modules, so that it hides none that is installed."""
 
         def load() -> T:
+            for part in filter(open_to_all, _parts(path)):
+                raise ModuleError(f"The {self._kind} {name!r} is not loaded: everybody may write to {part}; end that.")
             own_name = f"antiphon_{self._kind}_{name}"
             spec = spec_from_file_location(own_name, path)
             assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - as for every file that ends in .py
@@ -136,3 +149,11 @@ class Registry(Generic[T]):
             return self._pick(loaded) if isinstance(loaded, ModuleType) else loaded
 
         return load
+
+
+def _parts(path: Path) -> list[Path]:
+    """What is run when a file is: itself, the folder of a package with all in it, and what Python has compiled."""
+    parts = (
+        [path.parent, *path.parent.rglob("*")] if path.name == "__init__.py" else [path, path.parent / "__pycache__"]
+    )
+    return [part for part in parts if part.exists()]

@@ -69,6 +69,20 @@ def test_a_singleton_of_a_class_is_made_once_when_it_is_needed(
     assert container.resolve(arguments[0]) is container.resolve(arguments[0])
 
 
+def test_what_was_registered_since_is_taken_back_with_what_was_made_of_it(container: ServiceContainer) -> None:
+    container.register(Desk)
+    container.register(Paper, provides=Notes)
+    container.register_singleton(Lamp, lamp := Lamp())
+    take_back = container.checkpoint()
+    container.register_singleton(Lamp, Lamp())
+    container.register_singleton(Paper)
+    assert container.resolve(Desk).lamp is not lamp
+    take_back()
+    assert container.resolve(Desk).lamp is lamp
+    with pytest.raises(ConfigError, match="Nobody provides"):
+        container.resolve(Paper)
+
+
 def test_a_constructor_is_given_what_it_is_annotated_with(container: ServiceContainer) -> None:
     container.register(Desk)
     container.register(Paper, provides=Notes)
