@@ -110,10 +110,13 @@ class Typist:
         if not self.process_id:
             os.chdir(cwd)
             os.execve(sys.executable, [*ANTIPHON, "chat", *arguments], env or environment())  # noqa: S606
-        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, COLUMNS, 0, 0))
+        self.resizes(30, COLUMNS)
         self.raw = ""
         self._read = 0
         self.status: int | None = None
+
+    def resizes(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def types(self, text: str) -> None:
         os.write(self._terminal, text.encode())
@@ -268,8 +271,9 @@ def test_a_message_typed_while_the_server_is_away_is_answered_once(server: Serve
     assert "elsewhere" not in shown
 
 
+@pytest.mark.parametrize("size", [(30, COLUMNS), (0, 0)], ids=["usual", "a serial line knows no size"])
 def test_what_another_client_writes_shows_up_above_the_line_that_is_typed(
-    server: Server, chat: Callable[..., Typist]
+    server: Server, chat: Callable[..., Typist], size: tuple[int, int]
 ) -> None:
     first = chat("--url", server.url)
     first.asks("What is 1+1?")
@@ -278,6 +282,7 @@ def test_what_another_client_writes_shows_up_above_the_line_that_is_typed(
     assert first.ends() == 0
     conversation = first.screen.split("--conversation ")[-1].strip()
     here, there = (chat("--url", server.url, "--conversation", conversation) for _ in range(2))
+    here.resizes(*size)
     here.sees("tokens" if "tokens" in here.screen else "= 2")
     here.sees(PROMPT)
     here.types("What is ")

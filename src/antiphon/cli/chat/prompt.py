@@ -4,6 +4,7 @@ import ctypes
 import importlib
 import os
 import select
+import shutil
 import signal
 import sys
 import threading
@@ -146,7 +147,7 @@ class LinePrompt:
         if self._dumb:
             sys.stdout.write("\n")
         else:
-            width = os.get_terminal_size().columns
+            width = shutil.get_terminal_size().columns  # never 0, which some terminals say of themselves
             rows = sum(cell_len(line) // width + 1 for line in f"{PROMPT}{self._typed}".split("\n"))
             sys.stdout.write("\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "") + "\x1b[J")
         yield
