@@ -865,8 +865,26 @@ async def test_open_calls_are_listed_by_whose_they_are_and_by_when_they_are_over
     assert await store.approvals.asked("nobody") == []
     assert await store.approvals.overdue(now()) == list(late.approvals)
     await store.conversations.delete(ours.conversation.id)
+    assert [each.name for each in await store.approvals.asked()] == ["pay"]
     assert await store.approvals.overdue(now()) == []
     assert await store.approvals.decide(late.approvals[0], "approved") is None
+
+
+async def test_open_calls_are_listed_page_by_page_and_found_by_id_and_by_code(store: Store) -> None:
+    pauses = [(await paused(store, "pay", "ship", place=f"place {number}"))[1] for number in range(4)]
+    all_of_them = [each for pause in pauses for each in pause.approvals]
+    await spoil(store, all_of_them[2].turn_id, "{")
+    await store.approvals.decide(all_of_them[4], "denied")
+    left = [*all_of_them[:2], *all_of_them[5:]]
+    assert await store.approvals.asked(limit=3) == left[:3]
+    assert await store.approvals.asked(after=left[2].id, limit=3) == left[3:]
+    assert await store.approvals.asked(after=left[4].id) == []
+    for each in left:
+        assert await store.approvals.asked(which=each.id) == [each]
+        assert await store.approvals.asked(each.person_id, which=each.code) == [each]
+    for nobodys in (all_of_them[2].id, all_of_them[4].code, left[0].id.lower(), "%", "\0", "\ud800"):
+        assert await store.approvals.asked(which=nobodys) == []
+    assert await store.approvals.asked("nobody", which=left[0].id) == []
 
 
 async def spoil(store: Store, turn_id: str, data: str) -> None:

@@ -1,6 +1,7 @@
 """What a person must allow first: asked wherever they are, answered once, done once, also after a restart."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -306,6 +307,38 @@ async def test_a_person_answers_from_anywhere(house: Serving, visitors: Visitors
                 assert (await response.json())["verdict"] == "approved"
         await pigeons.hears("the baker has 700")
         assert till.paid == [700]
+
+
+async def test_every_turn_that_waits_can_be_seen_and_answered_however_many_there_are(
+    house: Serving, visitors: Visitors
+) -> None:
+    till, pigeons = Till(), Pigeons()
+    async with house(added=(till.cashier,), adapters={"pigeons": pigeons}) as workspace:
+        for number in range(1, 151):
+            await pigeons.say(f'!tool pay {{"amount": {1_000 + number}}}', place=f"loft {number}")
+            await pigeons.hears(f'"amount": {1_000 + number}')
+        visitor = await visitors.enter(workspace.url)
+        mine, _ = await waits(visitor)
+        async with aiohttp.ClientSession(f"{workspace.url}/api/v1/") as session:
+            items: list[dict[str, Any]] = []
+            cursor = ""
+            while cursor is not None:
+                async with session.get("approvals", params={"limit": 60, "cursor": cursor}) as response:
+                    page = await response.json()
+                assert len(page["items"]) <= 60
+                items, cursor = [*items, *page["items"]], page["cursor"]
+            assert [json.loads(item["arguments"])["amount"] for item in items] == [*range(1_001, 1_151), 500]
+            async with session.post(f"approvals/{items[148]['id']}", json={"verdict": "approved"}) as response:
+                assert response.status == 200
+        await pigeons.hears("the baker has 1149")
+        assert "Allowed: `pay`" in (await visitor.ask(f"/approve {items[149]['code'].lower()}"))["text"]
+        await pigeons.hears("the baker has 1150")
+        await visitor.channel.push("approve", {"call_id": items[150]["call_id"]})
+        await visitor.answer(mine)
+        await pigeons.say("/approve all", place="elsewhere")
+        await pigeons.hears("the baker has 1001")
+        await pigeons.hears("the baker has 1148")
+        assert sorted(till.paid) == [500, *range(1_001, 1_151)]
 
 
 async def test_a_newcomer_sees_it_on_a_fresh_machine_with_plain_words(house: Serving, visitors: Visitors) -> None:

@@ -179,19 +179,37 @@ class Approvals:
 
     # --- what people answer ---------------------------------------------------------------------------------------
 
-    async def asked(self, person: Person) -> list[Approval]:
-        """What this person may answer: what they asked for, and for an operator everything."""
-        return await self._store.asked(None if person.operator else person.id)
+    async def asked(self, person: Person, *, after: str = "", limit: int = 100) -> list[Approval]:
+        """What this person may answer: what they asked for, and for an operator everything. Those behind the id
+        `after`, in order."""
+        return await self._store.asked(_whose(person), after=after, limit=limit)
+
+    async def within_reach(self, person: Person, code: str, *, conversation_id: str) -> list[Approval]:
+        """What this person may mean who speaks in a conversation: what waits there, all that they asked for anywhere,
+        and the call of this code."""
+        found = await self._open(person, conversation_id)
+        found += await self._store.asked(_whose(person), which=code) if code else []
+        after = ""
+        while page := await self._store.asked(person.id, after=after):
+            found, after = [*found, *page], page[-1].id
+        return list({each.id: each for each in found}.values())
+
+    async def _open(self, person: Person, conversation_id: str) -> list[Approval]:
+        return [
+            each
+            for waits in await self._store.waiting(conversation_id)
+            for each in waits.pause.approvals
+            if each.verdict is None and (person.operator or each.person_id == person.id)
+        ]
 
     async def find(self, person: Person, which: str, *, conversation_id: str | None = None) -> Approval:
-        """The open call of this id or code, or of this call id in the conversation. Raises `NotFoundError`, and
+        """The open call of this id, or of this id or call id in the conversation. Raises `NotFoundError`, and
         `ValidationError` when turns that wait side by side have calls of the same id: vendors count from 0."""
-        found = [
-            approval
-            for approval in await self.asked(person)
-            if (which in {approval.id, approval.call_id} and conversation_id in {None, approval.conversation_id})
-            or which.upper() == approval.code
-        ]
+        if conversation_id is None:
+            found = await self._store.asked(_whose(person), which=which)
+        else:
+            here = await self._open(person, conversation_id)
+            found = [each for each in here if which in {each.id, each.call_id}]
         if not found:
             raise NotFoundError("There is nothing to allow under this name: it was answered, or its time is up.")
         if len(found) > 1:
@@ -288,6 +306,10 @@ def choice_again(waited: Waits) -> Choice:
         considered=(*record.considered, *answers),
         fallbacks=waited.pause.fallbacks,
     )
+
+
+def _whose(person: Person) -> str | None:
+    return None if person.operator else person.id
 
 
 def _approval(turn: Turn, call: ToolPart, asked_at: datetime, expires_at: datetime) -> Approval:

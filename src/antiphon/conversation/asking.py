@@ -19,6 +19,9 @@ ATTEMPTS, FIRST_PAUSE = 6, 1.0
 SHOWN = 1_000
 """Characters of the arguments that are shown, shared among them."""
 
+LISTED = 20
+"""Of the calls that a command may mean."""
+
 log = get_logger(__name__)
 
 
@@ -82,7 +85,8 @@ def wanted_of(call: CommandCall, asked: Sequence[Approval]) -> tuple[Sequence[Ap
     if first.lower() == "all":
         return open_ones, rest.strip()
     if len(open_ones) > 1:
-        listed = "; ".join(f"`{each.name}` ({each.code})" for each in open_ones)
+        listed = "; ".join(f"`{each.name}` ({each.code})" for each in open_ones[:LISTED])
+        listed += f"; and {len(open_ones) - LISTED} more" if len(open_ones) > LISTED else ""
         raise ValidationError(f"Several calls wait for your permission: {listed}. Add the code of one, or `all`.")
     return open_ones, call.argument
 

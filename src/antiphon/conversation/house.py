@@ -62,7 +62,9 @@ class House:
     async def decide(self, call: CommandCall, verdict: Literal["approved", "denied"]) -> str:
         approvals = self._approvals
         assert approvals is not None  # noqa: S101 - commands run in turns, which begin behind it
-        wanted, reason = wanted_of(call, await approvals.asked(call.person))
+        code = call.argument.partition(" ")[0].upper()
+        reach = await approvals.within_reach(call.person, code, conversation_id=call.conversation.id)
+        wanted, reason = wanted_of(call, reach)
         for approval in wanted:
             await approvals.answer(call.person, approval, verdict, reason=reason if verdict == "denied" else None)
         names = ", ".join(f"`{approval.name}`" for approval in wanted)

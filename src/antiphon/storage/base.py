@@ -273,7 +273,6 @@ class PeopleStore(Protocol):
     async def page(self, *, after: str = "", limit: int = 100) -> list[Person]: ...
     async def rename(self, person_id: str, name: str) -> None: ...
     async def prefer_model(self, person_id: str, model: str | None) -> None: ...
-
     async def prefer_language(self, person_id: str, language: str | None) -> None: ...
 
 
@@ -303,8 +302,11 @@ class ApprovalStore(Protocol):
         """The turns of a conversation that wait, oldest first."""
         ...
 
-    async def asked(self, person_id: str | None = None) -> list[Approval]:
-        """What nobody has answered of a person's turns, of all when none is given; oldest first, at most 100 turns."""
+    async def asked(
+        self, person_id: str | None = None, *, which: str = "", after: str = "", limit: int = 100
+    ) -> list[Approval]:
+        """What nobody has answered of a person's turns, of all when none is given; oldest first, behind the id `after`,
+        only `which` where that is an id or a code."""
         ...
 
     async def overdue(self, at: datetime) -> list[Approval]:
@@ -325,8 +327,7 @@ class ApprovalStore(Protocol):
 
     async def take(self, turn: Turn, *, decided: bool) -> Waits | None:
         """Makes a turn running: one that was `decided`, to go on with it, or one that waits, to end it. Only one caller
-        ever gets it, others None; a crash from here on leaves it interrupted. Raises `ProcessingError` for one that
-        cannot be read."""
+        ever gets it, others None; a crash from here on leaves it interrupted. `ProcessingError`: it is damaged."""
         ...
 
 

@@ -194,6 +194,16 @@ pauses = Table(
     sqlite_with_rowid=False,
 )
 
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("turn_id", Text, ForeignKey("pauses.turn_id", ondelete="CASCADE"), nullable=False),
+    Column("person_id", Text, nullable=False),
+    Index("approvals_of_turn", "turn_id"),
+    sqlite_with_rowid=False,
+)
+
 charges = Table("charges", metadata, Column("id", Text, primary_key=True), sqlite_with_rowid=False)
 
 spending = Table(

@@ -391,3 +391,20 @@ UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num 
 ALTER TABLE facts ADD COLUMN extracted BOOLEAN DEFAULT false NOT NULL;
 
 UPDATE alembic_version SET version_num='0012' WHERE alembic_version.version_num = '0011';
+
+-- Running upgrade 0012 -> 0013
+
+CREATE TABLE approvals (
+    id TEXT NOT NULL,
+    turn_id TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(turn_id) REFERENCES pauses (turn_id) ON DELETE CASCADE
+);
+
+CREATE INDEX approvals_of_turn ON approvals (turn_id);
+
+INSERT INTO approvals SELECT asked.found[1], turn_id, person_id FROM pauses,
+    regexp_matches(data, '\{"id":"([0-9A-Z]{26})","turn_id":"', 'g') AS asked (found);
+
+UPDATE alembic_version SET version_num='0013' WHERE alembic_version.version_num = '0012';

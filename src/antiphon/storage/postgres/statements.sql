@@ -295,6 +295,10 @@ UPDATE alembic_version SET version_num = version_num
 -- parameters: turn_id conversation_id person_id expires_at data
 INSERT INTO pauses (turn_id, conversation_id, person_id, expires_at, data) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::BIGINT, $5::VARCHAR)
 
+-- name: approval_add
+-- parameters: id turn_id person_id
+INSERT INTO approvals (id, turn_id, person_id) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR)
+
 -- name: pause_known
 -- parameters: turn_id
 SELECT pauses.turn_id
@@ -315,12 +319,12 @@ UPDATE pauses SET data=$1::VARCHAR WHERE pauses.turn_id = $2::VARCHAR
 -- parameters: turn_id
 DELETE FROM pauses WHERE pauses.turn_id = $1::VARCHAR RETURNING pauses.data
 
--- name: pause_list
--- parameters: person_id limit
-SELECT pauses.data, pauses.turn_id
-FROM pauses JOIN inbox ON inbox.id = pauses.turn_id
-WHERE inbox.state = 'waiting' AND (pauses.person_id = $1::VARCHAR OR $1::VARCHAR = '') ORDER BY pauses.turn_id
- LIMIT $2::BIGINT OFFSET 0
+-- name: approval_page
+-- parameters: person_id which after limit
+SELECT pauses.data, pauses.turn_id, approvals.id
+FROM approvals JOIN pauses ON pauses.turn_id = approvals.turn_id
+WHERE (approvals.person_id = $1::VARCHAR OR $1::VARCHAR = '') AND (approvals.id = $2::VARCHAR OR substr(approvals.id, 23) = $2::VARCHAR OR '' = $2::VARCHAR) AND approvals.id > $3::VARCHAR ORDER BY approvals.id
+ LIMIT $4::BIGINT OFFSET 0
 
 -- name: pause_overdue
 -- parameters: at

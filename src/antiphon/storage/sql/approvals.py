@@ -1,6 +1,6 @@
 """Turns that wait for people, and what those answer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -19,9 +19,7 @@ from antiphon.storage.sql.records import (
     storable_data,
     turn_of,
 )
-from antiphon.storage.sql.unit import Database, Row, Unit, many, one, together
-
-_LISTED = 100
+from antiphon.storage.sql.unit import Database, Unit, many, one, together
 
 
 class SqlApprovals:
@@ -37,8 +35,10 @@ class SqlApprovals:
     async def waiting(self, conversation_id: str) -> list[Waits]:
         return await self._database.read(_waiting, conversation_id)
 
-    async def asked(self, person_id: str | None = None) -> list[Approval]:
-        return await self._database.read(_asked, person_id or "")
+    async def asked(
+        self, person_id: str | None = None, *, which: str = "", after: str = "", limit: int = 100
+    ) -> list[Approval]:
+        return await self._database.read(_asked, person_id or "", storable(which), after, limit)
 
     async def overdue(self, at: datetime) -> list[Approval]:
         return await self._database.read(_overdue, at)
@@ -71,6 +71,8 @@ def _pause(turn: Turn, record: TurnRecord, pause: Pause, chunks: Sequence[Chunk]
         "data": dump(storable_data(pause, Pause)),
     }
     yield from together(("pause_add", row), _status(turn.message_id, "waiting"))
+    for approval in pause.approvals:
+        yield "approval_add", {"id": approval.id, "turn_id": turn.id, "person_id": turn.person_id}
     return True
 
 
@@ -100,17 +102,25 @@ def _read(data: str, turn_id: str) -> Pause | None:
     return None
 
 
-def _asked(person_id: str) -> Unit[list[Approval]]:
-    return _unanswered((yield from many("pause_list", person_id=person_id, limit=_LISTED)))
+def _asked(person_id: str, which: str, after: str, limit: int) -> Unit[list[Approval]]:
+    found: list[Approval] = []
+    while left := limit - len(found):  # what was answered or is damaged is in no list
+        rows = yield from many("approval_page", person_id=person_id, which=which, after=after, limit=left)
+        found += [each for data, turn_id, its_id in rows for each in _unanswered(data, turn_id) if each.id == its_id]
+        if len(rows) < left:
+            break
+        after = rows[-1][2]
+    return found
 
 
 def _overdue(at: datetime) -> Unit[list[Approval]]:
-    return _unanswered((yield from many("pause_overdue", at=micros(at))))
+    rows = yield from many("pause_overdue", at=micros(at))
+    return [each for data, turn_id in rows for each in _unanswered(data, turn_id)]
 
 
-def _unanswered(rows: Iterable[Row]) -> list[Approval]:
-    pauses = (_read(data, turn_id) for data, turn_id in rows)
-    return [each for pause in pauses if pause for each in pause.approvals if each.verdict is None]
+def _unanswered(data: str, turn_id: str) -> list[Approval]:
+    pause = _read(data, turn_id)
+    return [each for each in pause.approvals if each.verdict is None] if pause else []
 
 
 def _damaged(at: datetime, newer: bool) -> Unit[list[str]]:

@@ -1,8 +1,8 @@
 """The statements for turns that wait for people; `statements.py` has the others."""
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import BigInteger, delete, func, literal_column, or_, select, update
 
-from antiphon.storage.schema import conversations, inbox, pauses
+from antiphon.storage.schema import approvals, conversations, inbox, pauses
 from antiphon.storage.sql.pieces import (
     FIRST,
     MINE,
@@ -18,6 +18,7 @@ from antiphon.storage.sql.pieces import (
 )
 
 PAUSE_ADD = InsertRow(pauses)
+APPROVAL_ADD = InsertRow(approvals)
 PAUSE_KNOWN = select(pauses.c.turn_id).where(pauses.c.turn_id == text_of("turn_id"))
 PAUSE_LOCK = select(pauses.c.data).where(pauses.c.turn_id == text_of("turn_id")).with_for_update()
 PAUSE_CHANGE = update(pauses).where(pauses.c.turn_id == text_of("of_turn")).values(data=text_of("new_data"))
@@ -27,9 +28,14 @@ _paused = (
     .select_from(pauses.join(inbox, inbox.c.id == pauses.c.turn_id))
     .where(inbox.c.state == WAITING)
 )
-PAUSE_LIST = (
-    _paused.where(or_(pauses.c.person_id == text_of("person_id"), text_of("person_id") == word("")))
-    .order_by(pauses.c.turn_id)
+_code = func.substr(approvals.c.id, literal_column("23", BigInteger))
+APPROVAL_PAGE = (
+    select(pauses.c.data, pauses.c.turn_id, approvals.c.id)
+    .select_from(approvals.join(pauses, pauses.c.turn_id == approvals.c.turn_id))
+    .where(or_(approvals.c.person_id == text_of("person_id"), text_of("person_id") == word("")))
+    .where(or_(*(named == text_of("which") for named in (approvals.c.id, _code, word("")))))
+    .where(approvals.c.id > text_of("after"))
+    .order_by(approvals.c.id)
     .limit(number("limit"))
     .offset(FIRST)
 )

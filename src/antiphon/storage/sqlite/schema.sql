@@ -312,4 +312,15 @@ CREATE TABLE summaries (
 )
  WITHOUT ROWID;
 
-INSERT INTO alembic_version VALUES ('0012');
+CREATE TABLE approvals (
+    id TEXT NOT NULL,
+    turn_id TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(turn_id) REFERENCES pauses (turn_id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+
+CREATE INDEX approvals_of_turn ON approvals (turn_id);
+
+INSERT INTO alembic_version VALUES ('0013');

@@ -241,6 +241,9 @@ UPDATE alembic_version SET version_num = version_num
 -- name: pause_add
 INSERT INTO pauses (turn_id, conversation_id, person_id, expires_at, data) VALUES (:turn_id, :conversation_id, :person_id, :expires_at, :data)
 
+-- name: approval_add
+INSERT INTO approvals (id, turn_id, person_id) VALUES (:id, :turn_id, :person_id)
+
 -- name: pause_known
 SELECT pauses.turn_id
 FROM pauses
@@ -257,10 +260,10 @@ UPDATE pauses SET data=:new_data WHERE pauses.turn_id = :of_turn
 -- name: pause_drop
 DELETE FROM pauses WHERE pauses.turn_id = :turn_id RETURNING data
 
--- name: pause_list
-SELECT pauses.data, pauses.turn_id
-FROM pauses JOIN inbox ON inbox.id = pauses.turn_id
-WHERE inbox.state = 'waiting' AND (pauses.person_id = :person_id OR :person_id = '') ORDER BY pauses.turn_id
+-- name: approval_page
+SELECT pauses.data, pauses.turn_id, approvals.id
+FROM approvals JOIN pauses ON pauses.turn_id = approvals.turn_id
+WHERE (approvals.person_id = :person_id OR :person_id = '') AND (approvals.id = :which OR substr(approvals.id, 23) = :which OR '' = :which) AND approvals.id > :after ORDER BY approvals.id
  LIMIT :limit OFFSET 0
 
 -- name: pause_overdue

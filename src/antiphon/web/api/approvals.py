@@ -2,16 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from antiphon.conversation.approvals import REASON_LIMIT, Approvals
+from antiphon.conversation.history import PAGE
 from antiphon.conversation.live import show_approval
 from antiphon.domain import Person
-from antiphon.web.api.shapes import ULID, ApprovalList, ApprovalShape
+from antiphon.web.api.shapes import ULID, ApprovalPage, ApprovalShape
 from antiphon.web.auth import CurrentPerson
 from antiphon.web.openapi import failures
 
+Limit = Annotated[int, Query(ge=1, le=PAGE, description="The most to answer with.")]
+Cursor = Annotated[str, Query(pattern=r"^[0-9A-Z]{0,26}$", description="The `cursor` of the page before.")]
 ApprovalId = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
 
 
@@ -29,10 +32,12 @@ def approval_routes(approvals: Approvals, current: CurrentPerson) -> APIRouter:
     routes = APIRouter(prefix="/approvals", tags=["approvals"], responses=failures(403, 422, 503))
     Me = Annotated[Person, Depends(current)]  # noqa: N806 - a type
 
-    @routes.get("", response_model=ApprovalList)
-    async def list_approvals(me: Me) -> dict[str, Any]:
+    @routes.get("", response_model=ApprovalPage)
+    async def list_approvals(me: Me, limit: Limit = PAGE, cursor: Cursor = "") -> dict[str, Any]:
         """The calls that wait for your permission, oldest first; for an operator all of them."""
-        return {"items": [show_approval(each) for each in await approvals.asked(me)]}
+        found = await approvals.asked(me, after=cursor, limit=limit + 1)
+        shown = [show_approval(each) for each in found[:limit]]
+        return {"items": shown, "cursor": shown[-1]["id"] if len(found) > limit else None}
 
     @routes.post("/{approval_id}", response_model=ApprovalShape, responses=failures(400, 404, 413))
     async def answer_approval(me: Me, approval_id: ApprovalId, answer: Permission) -> dict[str, Any]:

@@ -212,8 +212,9 @@ class ConversationList(Shape):
     items: list[ConversationShape]
 
 
-class ApprovalList(Shape):
+class ApprovalPage(Shape):
     items: list[ApprovalShape]
+    cursor: str | None = Field(description="For the next page; null when this is the last.")
 
 
 class MessagePage(Shape):
