@@ -15,7 +15,7 @@ from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.workspace import Workspace
 from tests.flows.conftest import Serving
 from tests.plugins import BEGIN, plugin
-from tests.serving import Served, Visitors
+from tests.serving import Served, Visitor, Visitors
 
 
 def switched_on(folder: Path, *names: str, **more: Any) -> dict[str, Any]:
@@ -386,16 +386,101 @@ async def test_two_plugins_are_asked_in_the_order_of_their_priority(
         assert (await visitor.ask("!echo order:"))["text"] == "order: soon alpha beta late"
 
 
-async def test_a_person_stops_a_turn_that_a_hook_holds_up(house: Serving, folder: Path, visitors: Visitors) -> None:
-    plugin(folder, "slow", "async def message_arrived(self, moment, said):\n    await asyncio.sleep(30)")
+def holding_up(folder: Path, hook: str, required: tuple[str, ...] = ()) -> Path:
+    """A plugin whose hook comes to no end for questions with "wait"; the file exists when one is held up."""
+    begun = folder / "begun"
+    body = f"""
+        required = frozenset({required})
+
+        async def {hook}(self, moment, value):
+            if "wait" in moment.turn.text:
+                open({str(begun)!r}, "w").close()
+                await asyncio.Event().wait()
+        """
+    plugin(folder, "slow", body)
+    return begun
+
+
+async def held_up(visitor: Visitor, text: str, begun: Path) -> str:
+    """The id of a turn that a hook is holding up by now."""
+    receipt = await visitor.say(text)
+    async with asyncio.timeout(10):
+        while not begun.exists():
+            await asyncio.sleep(0.01)
+    return str(receipt["turn_id"])
+
+
+HELD_UP = {
+    "message_arrived": "interrupted",
+    "session_resolved": "interrupted",
+    "context_built": "interrupted",
+    "before_model": "interrupted",
+    "answer_ready": "answered",  # it was whole
+}
+
+
+@pytest.mark.parametrize("hook", HELD_UP)
+async def test_a_person_stops_a_turn_that_a_hook_holds_up(
+    house: Serving, folder: Path, visitors: Visitors, hook: str
+) -> None:
+    begun = holding_up(folder, hook)
     async with house(**switched_on(folder, "slow", hook_seconds=60)) as workspace:
         visitor = await visitors.enter(workspace.url)
-        receipt = await visitor.say("Hello?")
-        await asyncio.sleep(0)
-        await visitor.channel.push("cancel", {"turn_id": receipt["turn_id"]})
+        turn = await held_up(visitor, "!echo wait", begun)
+        await visitor.channel.push("cancel", {"turn_id": turn})
         async with asyncio.timeout(5):
-            ended = await visitor.answer(receipt["turn_id"])
-        assert ended["end"]["status"] == "interrupted"
+            ended = await visitor.answer(turn)
+        assert ended["end"]["status"] == HELD_UP[hook]
+        assert (await visitor.ask("!echo and on"))["text"] == "and on"
+        assert counted(workspace, f'antiphon_plugin_failures_total{{hook="{hook}",plugin="slow"}}') == 0
+
+
+@pytest.mark.parametrize("hook", ["session_resolved", "context_built", "answer_ready"])
+async def test_no_stop_brings_a_turn_past_a_required_hook(
+    house: Serving, folder: Path, visitors: Visitors, hook: str
+) -> None:
+    begun = holding_up(folder, hook, required=(hook,))
+    async with house(**switched_on(folder, "slow", hook_seconds=60)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        turn = await held_up(visitor, "!echo wait", begun)
+        await visitor.channel.push("cancel", {"turn_id": turn})
+        async with asyncio.timeout(5):
+            ended = await visitor.answer(turn)
+        assert (ended["end"]["status"], ended["text"]) == ("refused", "Stopped.")
+
+
+async def test_a_command_that_a_person_stops_in_time_is_not_carried_out(
+    house: Serving, folder: Path, visitors: Visitors
+) -> None:
+    begun = holding_up(folder, "session_resolved")
+    async with house(**switched_on(folder, "slow", hook_seconds=60)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        turn = await held_up(visitor, "/remember to wait", begun)
+        await visitor.channel.push("cancel", {"turn_id": turn})
+        ended = await visitor.answer(turn)
+        assert (ended["end"]["status"], ended["text"]) == ("refused", "Stopped.")
+        assert "to wait" not in (await visitor.ask("/memory"))["text"]
+
+
+async def test_a_hook_without_an_end_has_its_time_and_no_more(house: Serving, folder: Path, visitors: Visitors) -> None:
+    holding_up(folder, "answer_ready")
+    async with house(**switched_on(folder, "slow", hook_seconds=0.1)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        assert (await visitor.ask("!echo wait"))["text"] == "wait"
+        assert counted(workspace, 'antiphon_plugin_failures_total{hook="answer_ready",plugin="slow"}') == 1
+
+
+async def test_what_was_said_before_a_stop_comes_to_the_plugins_too(
+    house: Serving, folder: Path, visitors: Visitors
+) -> None:
+    plugin(folder, "softly", "async def answer_ready(self, moment, answer):\n    return answer.replace('one', 'two')")
+    async with house(providers={"demo": {"rate": 20}}, **switched_on(folder, "softly")) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        receipt = await visitor.say("!echo one " + "and on " * 500)
+        await visitor.until("delta", turn_id=receipt["turn_id"])
+        await visitor.channel.push("cancel", {"turn_id": receipt["turn_id"]})
+        ended = await visitor.answer(receipt["turn_id"])
+        assert (ended["end"]["status"], ended["text"].split()[0]) == ("interrupted", "two")
 
 
 async def test_no_stop_brings_a_message_past_a_required_hook(house: Serving, folder: Path, visitors: Visitors) -> None:

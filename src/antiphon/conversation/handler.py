@@ -23,6 +23,7 @@ from antiphon.conversation.hearing import Hearing, told_to
 from antiphon.conversation.sessions import Session, SessionManager
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import AnyPart, NoticePart, ToolPart, Turn, TurnRecord, new_id
+from antiphon.errors import NotAllowedError
 from antiphon.plugins.house import Plugins
 from antiphon.plugins.running import TurnHooks
 from antiphon.storage.base import InboxStore, TurnReply
@@ -55,11 +56,13 @@ class MessageHandler:
     async def handle(self, turn: Turn, stream: TurnStream) -> None:
         """From the session to the reply. Raises `AntiphonError` for what came in between; the caller ends the turn."""
         started = perf_counter()
-        hooks = self.plugins.of(turn)
+        hooks = self.plugins.of(turn, stream)
         turn = await self.hearing.take_up(turn, stream, hooks)
         session = await self.sessions.resolve(turn)
         await hooks.session_resolved(turn, session.conversation, session.person)
         if not stream.goes_on and (matched := self.commands.match(turn.text)) is not None:
+            if stream.stopped is not None:
+                raise NotAllowedError(stream.stopped.text)
             command, argument = matched
             outcome = await command.run(self._call(argument, turn, session))
             await self.sessions.change(session, outcome)

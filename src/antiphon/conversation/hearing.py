@@ -1,6 +1,5 @@
 """What plugins make of what a person said, and of what an assistant answers."""
 
-import asyncio
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -23,12 +22,11 @@ class Hearing:
 
     async def take_up(self, turn: Turn, stream: TurnStream, hooks: TurnHooks) -> Turn:
         """The turn with the words that count, which are stored and shown by then. Raises `NotAllowedError` for one that
-        is refused. A person who stops the turn stops this too; what was said then stays as it is, and is refused where
-        a plugin must have seen it."""
+        is refused."""
         if stream.goes_on or not hooks.on_arrival:
             return turn
         said = Said(text=turn.text)
-        heard = await _unless_stopped(stream, hooks, said)
+        heard = await hooks.message_arrived(said)
         if heard == said:
             return turn
         reworded = await self.inbox.reword(turn, heard.text, heard.notices)
@@ -37,26 +35,6 @@ class Hearing:
             self.live.conversation("updated", reworded.retitled)
         stream.turn = structs.replace(turn, text=reworded.message.text)
         return stream.turn
-
-
-async def _unless_stopped(stream: TurnStream, hooks: TurnHooks, said: Said) -> Said:
-    asking = asyncio.ensure_future(hooks.message_arrived(said))
-
-    def give_up() -> None:
-        asking.cancel()
-
-    stream.on_cancel(give_up)
-    try:
-        return await asking
-    except asyncio.CancelledError:
-        current = asyncio.current_task()
-        if stream.stopped is None or (current is not None and current.cancelling()):
-            raise
-        if hooks.must_hear:
-            raise NotAllowedError(stream.stopped.text) from None
-        return said
-    finally:
-        asking.cancel()
 
 
 async def told_to(hooks: TurnHooks, record: TurnRecord, reply: TurnReply) -> tuple[TurnRecord, TurnReply]:
