@@ -19,7 +19,7 @@ from antiphon.plugins.discovery import load_plugins
 from antiphon.plugins.hooks import Moment
 from antiphon.plugins.listeners import HookListeners
 from antiphon.plugins.registry import LIMIT_SECONDS, PluginRegistry, PluginStatus
-from antiphon.plugins.running import Stopping, TurnHooks
+from antiphon.plugins.running import Stoppable, TurnHooks
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.container import ServiceContainer
 from antiphon.runtime.lifecycle import HealthCheck, Lifecycle
@@ -123,9 +123,9 @@ class Plugins:
             raise PluginError(" ".join(failed))
         return f"{len(states)} running"
 
-    def of(self, turn: Turn, stopping: Stopping | None = None) -> TurnHooks:
+    def of(self, turn: Turn, stream: Stoppable | None = None) -> TurnHooks:
         """The hooks of one turn, which end when it is stopped."""
-        return TurnHooks(self.listeners, turn, stopping)
+        return TurnHooks(self.listeners, turn, stream)
 
     def told(self, turn: Turn, record: TurnRecord, reply: TurnReply | None) -> None:
         """Tells of a turn whose outcome is stored (`reply_stored`)."""

@@ -17,8 +17,8 @@ from antiphon.providers.base import ChatMessage, ModelRequest, ToolCall
 V = TypeVar("V")
 
 
-class Stopping(Protocol):
-    """Knows whether a turn was stopped, and why (`conversation.stream.TurnStream`)."""
+class Stoppable(Protocol):
+    """A turn that may be stopped, and says why it was (`conversation.stream.TurnStream`)."""
 
     @property
     def stopped(self) -> NoticePart | None: ...
@@ -35,10 +35,10 @@ class TurnHooks:
     a plugin must have seen it.
     """
 
-    def __init__(self, listeners: HookListeners, turn: Turn, stopping: Stopping | None = None) -> None:
+    def __init__(self, listeners: HookListeners, turn: Turn, stream: Stoppable | None = None) -> None:
         self._listeners = listeners
         self._moment = Moment(turn=turn)
-        self._stopping = stopping
+        self._stream = stream
 
     @property
     def on_arrival(self) -> bool:
@@ -58,7 +58,7 @@ class TurnHooks:
 
     async def answer_ready(self, answer: str) -> str:
         """What was said before a stop comes to them too."""
-        if self._stopping is not None and self._stopping.stopped is not None:
+        if self._stream is not None and self._stream.stopped is not None:
             return await self._listeners.ask("answer_ready", self._moment, answer)
         return await self._ask("answer_ready", answer)
 
@@ -69,11 +69,11 @@ class TurnHooks:
         return _Running(self._listeners, self._moment) if listens else None
 
     async def _ask(self, hook: str, value: V) -> V:
-        if self._stopping is None or not self._listeners.listens(hook):
+        if self._stream is None or not self._listeners.listens(hook):
             return await self._listeners.ask(hook, self._moment, value)
         cut = Cut()
         cut.bind()
-        self._stopping.on_cancel(cut.request)
+        self._stream.on_cancel(cut.request)
         try:
             if not cut.requested:
                 cut.waiting = True
@@ -83,8 +83,8 @@ class TurnHooks:
                 raise
         finally:
             cut.waiting = False
-        if self._stopping.stopped is not None and self._listeners.requires(hook):
-            raise NotAllowedError(self._stopping.stopped.text)
+        if self._stream.stopped is not None and self._listeners.requires(hook):
+            raise NotAllowedError(self._stream.stopped.text)
         return value
 
 
