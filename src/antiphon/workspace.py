@@ -261,7 +261,7 @@ class Workspace:
             commands=self.commands,
             assistants=self.assistants,
             experiments=self.experiments,
-            context=ContextBuilder(self.prompts, self.config.assistants, self.models.windows),
+            context=ContextBuilder(self.prompts, self.config.assistants, self.models.windows, self.config.files),
             memory=self.memory,
             remembering=self.config.memory,
             remembered=FittingFacts(self.memory.finder, self.config.memory, self.config.assistants),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from antiphon.assistants import windows
 from antiphon.assistants.run import LEFT_OUT
 from antiphon.providers.demo.server import DemoServer
 from antiphon.providers.demo.wire.base import Asked, Wire
@@ -149,9 +150,9 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Recording, "_answer", answer)
 
 
-async def show(visitor: Visitor, text: str) -> dict[str, Any]:
+async def show(visitor: Visitor, text: str, width: int = 11, height: int = 7) -> dict[str, Any]:
     """The answer to a message with a picture."""
-    picture = [{"name": "a.png", "url": inline(png(11, 7), "image/png")}]
+    picture = [{"name": "a.png", "url": inline(png(width, height), "image/png")}]
     receipt = await visitor.channel.push("message", {"text": text, "attachments": picture})
     return await visitor.answer(receipt["turn_id"])
 
@@ -188,6 +189,34 @@ async def test_what_is_too_large_but_no_text_costs_nobody_the_past(
         await other.ask(f"!echo the ship is blue {'and large ' * 100}")
         await other.ask("!echo well")
         assert "the ship is blue" in json.dumps(vendor.bodies[-1]["messages"][:-1])
+
+
+async def test_pictures_have_a_weight_by_their_size_and_leave_half_of_the_window_to_words(
+    house: Serving, vendor: Recording, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "LIGHTEST", 1.0)  # the demo model reports that it counts none
+    small = {"model_context_tokens": {"anthropic:demo": 7_000}, "tools": [], "compaction": {"enabled": False}}
+    async with house(**of(vendor, "anthropic", assistants=small)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        for number in range(4):
+            shown = await show(visitor, f"!echo {number} {'word ' * 100}", 1_200, 1_000)
+            assert shown["end"]["status"] == "answered"
+        past = json.dumps(vendor.bodies[-1]["messages"])
+        assert (past.count('"type": "image"'), past.count("[image: a.png]")) == (2, 2)
+        assert all(f"!echo {number} word" in past for number in range(4))
+        vendor.bodies.clear()
+        for number in range(4):
+            await show(visitor, f"!echo small {number}")
+        assert json.dumps(vendor.bodies[-1]["messages"]).count('"type": "image"') >= 5
+
+
+async def test_a_picture_is_charged_before_it_is_asked(house: Serving, vendor: Recording, visitors: Visitors) -> None:
+    bounded = {"assistants": {"tools": []}, "budgets": {"person": {"tokens_per_day": 2_400}}}
+    async with house(**of(vendor, "anthropic", **bounded)) as workspace:
+        visitor = await visitors.enter(workspace.url)
+        assert (await show(visitor, "!echo well"))["text"] == "well"
+        assert "Your budget" in (await show(visitor, "!echo well", 1_200, 1_000))["text"]
+        assert len(vendor.bodies) == 1
 
 
 async def test_a_person_is_answered_in_the_language_of_their_choice_everywhere(

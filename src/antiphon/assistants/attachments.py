@@ -1,10 +1,11 @@
 """What a model is given of files: the newest of a conversation as they are, texts as quotations, the rest by name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import inf
 
 from msgspec import Struct, structs
 
-from antiphon.assistants.estimate import BYTES_PER_TOKEN
+from antiphon.assistants.estimate import BYTES_PER_TOKEN, file_tokens
 from antiphon.domain import Attachment
 from antiphon.files.config import FileSettings
 from antiphon.files.kinds import SHOWN, is_text, text_of
@@ -22,9 +23,25 @@ _ALL = 2**40
 def references(attachments: Sequence[Attachment]) -> tuple[File, ...]:
     """The files of a message, still without their bytes; `AttachedFiles.load` fetches those."""
     return tuple(
-        File(name=file.name, media_type=file.media_type, url=file.url if file.id is None else f"{_KEPT}{file.id}")
+        File(
+            name=file.name,
+            media_type=file.media_type,
+            url=file.url if file.id is None else f"{_KEPT}{file.id}",
+            size=file.size,
+        )
         for file in attachments
     )
+
+
+def expected_tokens(files: Iterable[File], settings: FileSettings) -> int:
+    """What those of `files`, newest first, that a prompt has room for will weigh, about."""
+    text, others = 0, list[int]()
+    for file in files:
+        if is_text(file.media_type):
+            text += file_tokens(file)
+        elif _may_be_seen(file.media_type):
+            others.append(file_tokens(file))
+    return min(text, settings.text_tokens) + sum(others[: settings.prompt_files])
 
 
 def unbounded(settings: FileSettings) -> FileSettings:
@@ -37,7 +54,16 @@ class _Room(Struct):
 
     files: int
     file_bytes: int
-    text_bytes: int
+    text_bytes: float
+    tokens: float
+
+    def takes(self, file: File) -> bool:
+        """Whether there is room for a file that is no text, which then has it."""
+        size, weight = len(file.data or b""), file_tokens(file)
+        if self.files <= 0 or size > self.file_bytes or weight > self.tokens:
+            return False
+        self.files, self.file_bytes, self.tokens = self.files - 1, self.file_bytes - size, self.tokens - weight
+        return True
 
 
 class AttachedFiles:
@@ -48,13 +74,18 @@ class AttachedFiles:
         self._settings = settings
         self._text_bytes = int(settings.text_tokens * BYTES_PER_TOKEN)
 
-    async def load(self, messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
-        """The messages, each with the files and the quotations that it gets."""
+    async def load(self, messages: tuple[ChatMessage, ...], tokens: float = inf) -> tuple[ChatMessage, ...]:
+        """The messages, each with the files and the quotations that it gets; those before the last message have as many
+        as weigh at most `tokens` together with those of the last one, which is given its files whatever they weigh."""
         if not any(message.files for message in messages):
             return messages
-        room = _Room(self._settings.prompt_files, self._settings.prompt_bytes, self._text_bytes)
-        loaded = [await self._loaded(message, room) if message.files else message for message in reversed(messages)]
-        return tuple(reversed(loaded))
+        room = _Room(self._settings.prompt_files, self._settings.prompt_bytes, self._text_bytes, inf)
+        question = await self._loaded(messages[-1], room)
+        taken = sum(map(file_tokens, question.files)) + (self._text_bytes - room.text_bytes) / BYTES_PER_TOKEN
+        room.tokens = max(0.0, tokens - taken)
+        room.text_bytes = min(room.text_bytes, room.tokens * BYTES_PER_TOKEN)
+        loaded = [await self._loaded(message, room) if message.files else message for message in messages[-2::-1]]
+        return (*reversed(loaded), question)
 
     async def _loaded(self, message: ChatMessage, room: _Room) -> ChatMessage:
         given: list[File] = []
@@ -79,16 +110,13 @@ class AttachedFiles:
             return mention(file.name, file.media_type, "which was deleted")
         if text:
             return await _quoted(file, data, room)
-        if len(data) > room.file_bytes:
-            return mention(file.name, file.media_type)
-        room.files, room.file_bytes = room.files - 1, room.file_bytes - len(data)
-        return structs.replace(file, data=data, url=None)
+        whole = structs.replace(file, data=data, url=None)
+        return whole if room.takes(whole) else mention(file.name, file.media_type)
 
     def _elsewhere(self, file: File, room: _Room) -> File | str:
         if not self._settings.vendor_urls or file.media_type not in SHOWN:
             return mention(file.name, file.media_type, "which is elsewhere and was not fetched")
-        room.files -= 1
-        return file
+        return file if room.takes(file) else mention(file.name, file.media_type)
 
 
 def _may_be_seen(media_type: str) -> bool:
@@ -100,7 +128,7 @@ async def _quoted(file: File, data: bytes, room: _Room) -> str:
     encoded = await run_async(_in_utf8, data)
     if encoded is None:
         return mention(file.name, file.media_type, "which cannot be read here")
-    kept = encoded[: room.text_bytes]
+    kept = encoded[: int(room.text_bytes)]
     room.text_bytes -= len(kept)
     text = kept.decode("utf-8", "ignore")
     if len(kept) < len(encoded):

@@ -9,7 +9,7 @@ from typing import cast
 from msgspec import structs
 
 from antiphon.assistants.config import AssistantSettings, BudgetSettings, DayBudget
-from antiphon.assistants.estimate import request_size, tokens
+from antiphon.assistants.estimate import files_tokens, request_size, tokens
 from antiphon.assistants.tally import SpendingTally
 from antiphon.assistants.windows import Windows
 from antiphon.domain import Usage, new_id, now
@@ -160,9 +160,9 @@ class Metered:
 
     async def _stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         day, charge, expected = self._budgets.today(), None, Amount()
-        windows, weight = self._budgets.windows, request_size(request)
-        only_text = not any(message.files for message in request.messages)  # files are tokens without bytes of text
-        asked = tokens(weight, windows.bytes_per_token(self._chain.answering.name))
+        windows, weight, name = self._budgets.windows, request_size(request), self._chain.answering.name
+        files = files_tokens(request, name.partition(":")[0])
+        asked = windows.asked(name, weight, files)
         if self._limited:
             charge, expected = new_id(), await self._expected(request, asked)
             refused = await self._budgets.ledger.charge(charge, day, self._payers, expected)
@@ -184,8 +184,7 @@ class Metered:
                         written += len(event.arguments)
                         yield event
                     elif isinstance(event, UsageReport):
-                        if only_text:
-                            windows.learn(self._chain.answering.name, weight, event.usage)
+                        windows.learn(self._chain.answering.name, weight, event.usage, files)
                         usage = await self._priced(event.usage)
                         yield UsageReport(usage)
                     else:
@@ -194,7 +193,7 @@ class Metered:
                             usage = await self._priced(_estimated(asked, written))
                             yield UsageReport(usage)
                         elif isinstance(event, Error) and event.kind == "too_long":
-                            windows.refused(self._chain.answering.name, weight if only_text else 0, event.excess)
+                            windows.refused(self._chain.answering.name, 0 if files else weight, event.excess)
                         yield event
         except (GeneratorExit, asyncio.CancelledError):
             stopped = True  # by who asked: the vendor has read the question, and may have thought about it for long

@@ -103,7 +103,7 @@ class Compaction:
 
     def _outgoing(self, history: History, assistant: str, model: str) -> int | None:
         """The last ticket that is to be summed up; None while there is room."""
-        room = self._context.room_for_past(assistant, model)
+        room = self._context.room_for_past(assistant, model, history)
         most = self._context.histories.most_messages
         if history.full <= FULL * room and len(history.past) <= FULL * most:
             return None

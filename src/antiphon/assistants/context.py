@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from copy import copy
 from datetime import datetime
+from itertools import chain
 
 from msgspec import structs
 
 from antiphon.assistants.assistant import Assistant
-from antiphon.assistants.attachments import references
+from antiphon.assistants.attachments import expected_tokens, references
 from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.estimate import message_size, messages_size, tools_size
 from antiphon.assistants.history import Histories, History, newest
@@ -16,6 +17,7 @@ from antiphon.assistants.prompts import PromptManager, PromptValues
 from antiphon.assistants.summing import given
 from antiphon.assistants.windows import Windows
 from antiphon.domain import Conversation, Person, Turn, now
+from antiphon.files.config import FileSettings
 from antiphon.providers.base import ChatMessage, ToolSpec
 
 
@@ -35,12 +37,14 @@ class ContextBuilder:
         prompts: PromptManager,
         settings: AssistantSettings,
         windows: Windows | None = None,
+        files: FileSettings | None = None,
         *,
         today: Callable[[], datetime] = now,
     ) -> None:
         self._prompts = prompts
         self.settings = settings
         self.windows = windows or Windows(settings)
+        self._files = files or FileSettings()
         self._today = today
         self._fixed: dict[str, int] = {}
         self._tools: dict[str, tuple[tuple[ToolSpec, ...], int]] = {}
@@ -70,7 +74,9 @@ class ContextBuilder:
             instructions = f"{instructions}\n\n{wanted(person.language)}"
         system = ChatMessage(role="system", text=instructions, keep=True)
         question = ChatMessage(role="user", text=turn.text, notes=facts, files=references(turn.attachments), keep=True)
-        room = self.windows.room(model, answer=assistant.max_tokens, tools=self._weight_of_tools(assistant))
+        files = expected_tokens(chain(question.files, history.files), self._files)
+        tools = self._weight_of_tools(assistant)
+        room = self.windows.room(model, answer=assistant.max_tokens, tools=tools, files=files)
         begins = (system, *((given(history.summary.text),) if history.summary else ()))
         self._fixed[assistant.name] = room_taken = messages_size(begins)
         past = newest(history, room - room_taken - message_size(question))
@@ -78,10 +84,16 @@ class ContextBuilder:
             past[-1] = structs.replace(past[-1], keep=True)
         return (*begins, *past, question)
 
-    def room_for_past(self, assistant: str, model: str) -> float:
-        """The bytes that are left for the past in prompts such as the assistant's last one."""
+    def room_for_files(self, assistant: Assistant, model: str, prompt: tuple[ChatMessage, ...]) -> float:
+        """The tokens that are left for the files of a prompt."""
+        tools = self._weight_of_tools(assistant)
+        return self.windows.room_for_files(model, messages_size(prompt), answer=assistant.max_tokens, tools=tools)
+
+    def room_for_past(self, assistant: str, model: str, history: History) -> float:
+        """The bytes that are left for the texts of the past in prompts such as the assistant's last one."""
         _, tools = self._tools.get(assistant, ((), 0))
-        return max(0.0, self.windows.room(model, tools=tools) - self._fixed.get(assistant, 0))
+        files = expected_tokens(history.files, self._files)
+        return max(0.0, self.windows.room(model, tools=tools, files=files) - self._fixed.get(assistant, 0))
 
     def on(self, day: datetime) -> "ContextBuilder":
         """The same on another day. It keeps histories of its own."""

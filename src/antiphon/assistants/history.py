@@ -13,7 +13,7 @@ from antiphon.assistants.answer import replay, text_of
 from antiphon.assistants.attachments import references
 from antiphon.assistants.estimate import messages_size, size
 from antiphon.domain import Conversation, Message, Turn
-from antiphon.providers.base import ChatMessage
+from antiphon.providers.base import ChatMessage, File
 from antiphon.storage.summaries import Summary
 
 KEPT_BYTES = 16 * 2**20
@@ -31,13 +31,14 @@ class Form(Struct, frozen=True):
 
 
 class Past(Struct, frozen=True):
-    """One message of the past: its ticket, its forms, the fullest first, the least of their weights, and the memory it
-    takes."""
+    """One message of the past: its ticket, its forms, the fullest first, the least of their weights, the memory it
+    takes, and its files, which have no part in the weights."""
 
     ticket: int
     forms: tuple[Form, ...]
     least: int
     memory: int
+    files: tuple[File, ...] = ()
 
 
 class History(Struct, frozen=True, kw_only=True):
@@ -51,6 +52,11 @@ class History(Struct, frozen=True, kw_only=True):
     least: int = 0
     memory: int = HISTORY_BYTES
     summary: Summary | None = None
+
+    @property
+    def files(self) -> Iterator[File]:
+        """All its files, the newest first."""
+        return (file for one in reversed(self.past) for file in one.files)
 
 
 class Histories:
@@ -158,7 +164,8 @@ def _fitting(history: History, budget: float) -> list[tuple[ChatMessage, ...]]:
 def _past(message: Message) -> Past:
     forms = tuple(_forms(message))
     weights = [form.weight for form in forms]
-    return Past(message.ticket, forms, min(weights), sum(weights) + FORM_BYTES * len(forms))
+    files = forms[0].messages[0].files if forms[0].messages else ()
+    return Past(message.ticket, forms, min(weights), sum(weights) + FORM_BYTES * len(forms), files)
 
 
 def _forms(message: Message) -> Iterator[Form]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from antiphon.assistants.answer import Answer
 from antiphon.assistants.cut import Cut
-from antiphon.assistants.estimate import parts_size, request_size, size, tokens
+from antiphon.assistants.estimate import files_tokens, parts_size, request_size, size, tokens
 from antiphon.assistants.hooks import RunHooks
 from antiphon.domain import AnyPart, Outcome, Usage
 from antiphon.errors import NotAllowedError, ProviderError
@@ -118,7 +118,8 @@ class Step:
         written = parts_size(parts) + sum(size(call.name) + size(call.arguments) for call in self.calls)
         if not written and self.finish is None:
             return None
-        return Usage(input_tokens=tokens(request_size(self._request)), output_tokens=tokens(written), estimated=True)
+        asked = tokens(request_size(self._request)) + files_tokens(self._request)
+        return Usage(input_tokens=asked, output_tokens=tokens(written), estimated=True)
 
     def ending(self, answer: Answer, *, may_call: bool) -> Ending | None:
         """How the run ends with this step; None when it goes on with the calls."""

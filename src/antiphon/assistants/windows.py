@@ -1,4 +1,4 @@
-"""How much each model takes: its window, and how many bytes of text make one of its tokens.
+"""How much each model takes: its window, how many bytes of text make one of its tokens, and what files are to it.
 
 Nothing is fetched for it and no vocabulary is loaded. What a vendor's list says of a model counts before what is known
 of its family; what the vendor reports or refuses corrects both. A process learns anew: one answer is enough.
@@ -6,10 +6,13 @@ of its family; what the vendor reports or refuses corrects both. A process learn
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from math import inf
+from time import monotonic
 from types import MappingProxyType
 from typing import TypeVar
 
 from antiphon.assistants.config import AssistantSettings
+from antiphon.assistants.estimate import tokens
 from antiphon.domain import Usage
 from antiphon.providers.base import Excess
 
@@ -62,6 +65,12 @@ MARGIN = 0.95
 LEAST, MOST = 1.0, 8.0
 """Bytes of a token, whatever a vendor reports: a report that says otherwise counts something else."""
 
+FILES = 0.5
+"""Of what the window has left: what the text leaves to files, at most."""
+
+LIGHTEST, HEAVIEST = 0.1, 20.0
+"""What a file may be beside its estimate, whatever a vendor reports."""
+
 TELLING = 2_000
 """Bytes of a request from which on its report tells something about text, and not about the vendor's own words."""
 
@@ -74,17 +83,28 @@ KNOWN = 1_000
 UNTOLD = 0.75
 """Of a prompt that was refused without a number: what is taken to be the window."""
 
-Number = TypeVar("Number", int, float)
+HELD = 3_600.0
+"""Seconds that a refusal holds; then the window is asked for again as it was said to be."""
+
+Known = TypeVar("Known")
 
 
 class Windows:
     """What models take, by their full names (`provider:model`). `told` is what a vendor's list says of a window."""
 
-    def __init__(self, settings: AssistantSettings, told: Callable[[str], int | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        settings: AssistantSettings,
+        told: Callable[[str], int | None] = lambda _: None,
+        *,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._settings = settings
         self._told = told
+        self._clock = clock
         self._bytes: dict[str, float] = {}
-        self._refused: dict[str, int] = {}
+        self._files: dict[str, float] = {}
+        self._refused: dict[str, tuple[int, float]] = {}
 
     @property
     def most(self) -> float:
@@ -94,50 +114,81 @@ class Windows:
     def window(self, model: str) -> int | None:
         """The tokens of its prompt and its answer together, None when nobody knows."""
         known = self._settings.model_context_tokens.get(model) or self._told(model) or _family(model)
-        refused = self._refused.get(model)
-        return min(known, refused) if known and refused else known or refused
+        refused, until = self._refused.get(model, (0, 0.0))
+        if self._clock() >= until:
+            return known
+        return min(known, refused) if known else refused
 
-    def room(self, model: str, *, answer: int | None = None, tools: int = 0) -> float:
-        """The bytes that a prompt may have, beside `tools` bytes of tools and an answer of `answer` tokens."""
-        settings, window, each = self._settings, self.window(model), self.bytes_per_token(model)
-        room = settings.model_context_tokens.get(model, settings.context_tokens) * each
+    def room(self, model: str, *, answer: int | None = None, tools: int = 0, files: int = 0) -> float:
+        """The bytes that the text of a prompt may have, beside `tools` bytes of tools, an answer of `answer` tokens,
+        and files of `files` tokens, which are never left more than half of it."""
+        settings, left, each = self._settings, self._left(model, answer, tools), self.bytes_per_token(model)
+        left -= min(self.files(model, files), FILES * left) if files else 0.0
+        return max(0.0, min(settings.model_context_tokens.get(model, settings.context_tokens), left) * each)
+
+    def room_for_files(self, model: str, weight: int, *, answer: int | None = None, tools: int = 0) -> float:
+        """The tokens that files may have by their estimate, beside a text of `weight` bytes."""
+        left = self._left(model, answer, tools + weight)
+        return max(0.0, left / self.files(model, 1))
+
+    def _left(self, model: str, answer: int | None, weight: int) -> float:
+        window = self.window(model)
         if window is None:
-            return room
-        left = window * MARGIN - min(answer or ANSWER, window // 4)
-        return max(0.0, min(room, left * each - tools))
+            return inf
+        return window * MARGIN - min(answer or ANSWER, window // 4) - weight / self.bytes_per_token(model)
 
     def bytes_per_token(self, model: str) -> float:
         return self._bytes.get(model, self._settings.bytes_per_token)
 
-    def learn(self, model: str, weight: int, usage: Usage) -> None:
-        """Takes in what the vendor counted of a request of `weight` bytes."""
-        if weight < TELLING or usage.estimated or not usage.input_tokens:
+    def files(self, model: str, estimate: int) -> float:
+        """The tokens of files that are `estimate` by what vendors publish."""
+        return estimate * self._files.get(model, 1.0)
+
+    def asked(self, model: str, weight: int, files: int) -> int:
+        """The tokens of a request of `weight` bytes and files of `files` tokens, by estimate."""
+        return tokens(weight, self.bytes_per_token(model)) + round(self.files(model, files))
+
+    def learn(self, model: str, weight: int, usage: Usage, files: int = 0) -> None:
+        """Takes in what the vendor counted of a request of `weight` bytes, and of files where they are most of it."""
+        if usage.estimated or not usage.input_tokens:
             return
-        measured = weight / usage.input_tokens
-        before = self._bytes.get(model, measured)
-        _put(self._bytes, model, _bounded(before + NEW * (measured - before)))
+        if files:
+            text = weight / self.bytes_per_token(model)
+            if files >= text:
+                _average(self._files, model, (usage.input_tokens - text) / files, LIGHTEST, HEAVIEST)
+        elif weight >= TELLING:
+            _average(self._bytes, model, weight / usage.input_tokens, LEAST, MOST)
 
     def refused(self, model: str, weight: int, excess: Excess | None) -> None:
         """Takes in that a request was too long, and by how much, if the vendor says so. `weight` is 0 where it had
         files: these may be what was too much, and little text tells nothing of what a window or a token is."""
         each = self.bytes_per_token(model)
         if excess is not None:
-            _put(self._refused, model, excess.most)
+            self._hold(model, excess.most)
         if weight < TELLING:
             return
         if excess is None:
-            _put(self._refused, model, max(1, round(UNTOLD * weight / each)))
+            self._hold(model, max(1, round(UNTOLD * weight / each)))
         elif excess.asked is not None:
             _put(self._bytes, model, _bounded(weight / excess.asked))
         elif weight / each < excess.most:  # so tokens are smaller than they were taken to be
             _put(self._bytes, model, _bounded(weight / excess.most))
 
+    def _hold(self, model: str, window: int) -> None:
+        _put(self._refused, model, (window, self._clock() + HELD))
 
-def _bounded(measured: float) -> float:
-    return min(MOST, max(LEAST, measured))
+
+def _bounded(measured: float, least: float = LEAST, most: float = MOST) -> float:
+    return min(most, max(least, measured))
 
 
-def _put(known: dict[str, Number], model: str, value: Number) -> None:
+def _average(known: dict[str, float], model: str, measured: float, least: float, most: float) -> None:
+    """Moves what is known of a model; of one of which nothing is, a report is believed as it is."""
+    before = known.get(model, measured)
+    _put(known, model, _bounded(before + NEW * (measured - before), least, most))
+
+
+def _put(known: dict[str, Known], model: str, value: Known) -> None:
     known[model] = value
     if len(known) > KNOWN:
         del known[next(iter(known))]

@@ -117,7 +117,8 @@ class MessageHandler:
         model = begun.choice.model
         context = self.context.build(turn, begun.assistant, conversation, session.person, history, model, facts)
         told = seen(history, context)
-        context = await self.files.load(context)
+        room = self.context.room_for_files(begun.assistant, model, context)
+        context = await self.files.load(context, room)
         context = await hooks.context_built(begun.assistant.name, context)
         return structs.replace(begun, messages=context, seen=told, hooks=hooks.of_run)
 

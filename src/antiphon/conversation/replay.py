@@ -113,7 +113,8 @@ class Replay:
     async def run(self, original: Original, model: str | None = None, *, tools: ToolsOfTrial = "recorded") -> Trial:
         """The turn answered again, by `model` or the one that answered it then. Raises as `Trials.answer` does."""
         model = model or original.past.record.model or ""
-        prompt = await self._files.load(original.prompt(model))
+        prompt = original.prompt(model)
+        prompt = await self._files.load(prompt, self._context.room_for_files(original.assistant, model, prompt))
         return await self.trials.answer(original.assistant, model, prompt, tools=tools, recorded=original.calls)
 
     async def _summed_up(self, conversation: Conversation, turn: Turn) -> History | None:

@@ -54,12 +54,14 @@ class ToolCall(Struct, frozen=True, kw_only=True):
 
 
 class File(Struct, frozen=True, kw_only=True):
-    """An image, a document or a sound that a person gave: its `data`, or a `url` from which the vendor fetches it."""
+    """An image, a document or a sound that a person gave: its `data`, or a `url` from which the vendor fetches it.
+    `size` is in bytes, 0 when nobody knows."""
 
     name: str
     media_type: str
     data: bytes | None = None
     url: str | None = None
+    size: int = 0
 
 
 class ChatMessage(Struct, frozen=True, kw_only=True):

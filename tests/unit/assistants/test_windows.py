@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.assistants.config import AssistantSettings
-from antiphon.assistants.windows import ANSWER, FAMILIES, KNOWN, LEAST, MARGIN, MOST, Windows
+from antiphon.assistants.windows import ANSWER, FAMILIES, HEAVIEST, HELD, KNOWN, LEAST, LIGHTEST, MARGIN, MOST, Windows
 from antiphon.domain import Usage
 from antiphon.providers.base import Excess
 
@@ -94,6 +94,43 @@ def test_a_refusal_of_little_text_teaches_no_more_than_the_vendor_says() -> None
     assert (made.window("a:m"), made.bytes_per_token("a:m")) == (None, 4)
     made.refused("a:m", 0, Excess(most=8_000, asked=20_000))
     assert (made.window("a:m"), made.bytes_per_token("a:m")) == (8_000, 4)
+
+
+def test_a_window_that_a_refusal_taught_is_asked_for_again_after_an_hour() -> None:
+    at = 1_000.0
+    made = Windows(AssistantSettings(), {"a:m": 50_000}.get, clock=lambda: at)
+    made.refused("a:m", 40_000, None)
+    made.refused("a:unknown", 0, Excess(most=9_000))
+    at += HELD - 1
+    assert (made.window("a:m"), made.window("a:unknown")) == (7_500, 9_000)
+    at += 1
+    assert (made.window("a:m"), made.window("a:unknown")) == (50_000, None)
+    made.refused("a:m", 40_000, None)
+    assert made.window("a:m") == 7_500
+
+
+def test_files_take_room_from_words_and_at_most_half_of_it() -> None:
+    made = windows({"a:small": 8_000}, context_tokens=10_000)
+    left = MARGIN * 8_000 - 2_000
+    assert made.room("a:small", files=1_000) == 4 * (left - 1_000)
+    assert made.room("a:small", files=10**6) == 4 * left / 2
+    assert made.room("a:unknown", files=10**6) == 40_000
+    assert made.room_for_files("a:small", 4_000) == left - 1_000
+    assert made.room_for_files("a:small", 10**6) == 0
+
+
+def test_reports_correct_what_files_weigh_and_leave_words_alone() -> None:
+    made = windows({"a:m": 100_000})
+    before = made.room("a:m")
+    made.learn("a:m", 4_000, Usage(input_tokens=5_000), files=2_000)
+    assert (made.asked("a:m", 4_000, 2_000), made.bytes_per_token("a:m")) == (5_000, 4)
+    assert made.room("a:m") == before
+    made.learn("a:m", 4_000, Usage(input_tokens=10**9), files=2_000)
+    assert made.files("a:m", 100) == 100 * HEAVIEST
+    made.learn("a:n", 4_000, Usage(input_tokens=10), files=2_000)
+    assert made.files("a:n", 100) == 100 * LIGHTEST
+    made.learn("a:o", 40_000, Usage(input_tokens=20_000), files=2_000)
+    assert made.files("a:o", 100) == 100  # a word more or less would count as a picture
 
 
 @given(
