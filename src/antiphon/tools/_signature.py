@@ -1,10 +1,13 @@
 """How a Python signature becomes what a model sees: a JSON Schema, and a check of what the model wrote."""
 
+import cmath
 import inspect
 import re
 import typing
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -21,8 +24,7 @@ _SECTION = re.compile(r"^(args|arguments|parameters|returns?|yields?|raises|exam
 _GOOGLE = re.compile(r"^(?P<name>\w+)\s*(?:\([^)]*\))?\s*:\s*(?P<text>.*)$")
 _SPHINX = re.compile(r"^:(?P<field>\w+)\s*(?:[^:]*?\b(?P<name>\w+))?\s*:\s*(?P<text>.*)$")
 _UNUSABLE = (PydanticUserError, NameError, TypeError)  # what pydantic raises for a type it has no schema for
-# JSON has no NaN, and one that a model writes all the same is neither more nor less than any limit of a rule.
-_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
+_CONFIG = ConfigDict(extra="forbid")
 _SHOWN_ERRORS = 5
 _SHOWN_SCHEMA = 2_000
 
@@ -160,6 +162,9 @@ class Signature:
             found = self._model.model_validate_json(arguments.strip() or "{}")
         except ValidationError as error:
             raise ToolError(self._complaint(error)) from None
+        for name, field in self._visible.items():
+            if field in found.model_fields_set and not _finite(getattr(found, field)):
+                raise ToolError(self._refusal(f"{name}: JSON has no NaN and no infinite numbers"))
         # A default of the function stays the function's own object; one inside `Field(...)` only pydantic knows.
         return {
             name: getattr(found, field)
@@ -183,7 +188,10 @@ class Signature:
         lines = [f"{'.'.join(map(str, d['loc'])) or 'arguments'}: {d['msg']}"[:300] for d in details[:_SHOWN_ERRORS]]
         if len(details) > _SHOWN_ERRORS:
             lines.append(f"and {len(details) - _SHOWN_ERRORS} more")
-        return f"The arguments of {self._name} are not acceptable: {'; '.join(lines)}. {self._expected()}"
+        return self._refusal("; ".join(lines))
+
+    def _refusal(self, why: str) -> str:
+        return f"The arguments of {self._name} are not acceptable: {why}. {self._expected()}"
 
     def _expected(self) -> str:
         schema = msgspec.json.encode(self.schema).decode()
@@ -206,6 +214,22 @@ class GivenSchema(Signature):
             return msgspec.json.decode(arguments.strip() or "{}", type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeError):
             raise ToolError(f"The arguments of {self._name} are no JSON object. {self._expected()}") from None
+
+
+def _finite(value: Any) -> bool:
+    """Whether each number in it that a model wrote is one: NaN is neither more nor less than any limit of a rule.
+    What a type puts for what was left out is its own."""
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    if isinstance(value, float | complex):
+        return cmath.isfinite(value)
+    if isinstance(value, BaseModel):
+        return all(_finite(getattr(value, name)) for name in value.model_fields_set)
+    if is_dataclass(value):
+        return all(_finite(found) for each in fields(value) if (found := getattr(value, each.name)) is not each.default)
+    if isinstance(value, Mapping):
+        return all(map(_finite, value)) and all(map(_finite, value.values()))
+    return all(map(_finite, value)) if isinstance(value, list | tuple | set | frozenset | deque) else True
 
 
 def _field(name: str, hint: Any, default: Any, documented: str | None) -> tuple[Any, Any]:

@@ -1,11 +1,16 @@
 """Which calls a person must allow, and a run that stops for it and goes on from there."""
 
+import math
 from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from msgspec import structs
+from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from antiphon.assistants.approvals import NOBODY, NOBODY_TO_ASK, ApprovalRules, Earlier, Paused
 from antiphon.assistants.assistant import Assistant
@@ -71,6 +76,59 @@ async def test_a_number_that_is_none_does_not_slip_through_a_rule(amount: str) -
 
     result = await pay.call(f'{{"amount": {amount}}}', CONTEXT)
     assert (result.failed, paid) == (True, [])
+
+
+class Payment(BaseModel):
+    amount: float
+    most: float = math.inf
+    """The type itself may say what JSON cannot."""
+
+
+@dataclass
+class Coin:
+    amount: float
+    most: float = math.inf
+
+
+class Purse(TypedDict):
+    amount: float
+
+
+@pytest.mark.parametrize("amount", ["NaN", '"nan"', "-Infinity", "1e999"])
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        (Payment, '{"amount": %s}'), (Payment, '{"amount": 1, "most": %s}'), (Coin, '{"amount": %s}'),
+        (Purse, '{"amount": %s}'), (list[Payment], '[{"amount": 1}, {"amount": %s}]'), (list[float], "[1, %s]"),
+        (dict[str, Coin], '{"a": {"amount": %s}}'), (tuple[float, ...], "[%s]"), (set[float], "[%s]"),
+        (Decimal, "%s"), (list[complex], "[%s]"), (float | str, "%s"),
+    ],
+)  # fmt: skip
+async def test_nor_does_one_that_lies_deeper(kind: Any, shape: str, amount: str) -> None:
+    paid: list[object] = []
+
+    async def pay(what: kind) -> None:
+        """Pay."""
+        paid.append(what)
+
+    result = await tool(pay).call(f'{{"what": {shape % amount}}}', CONTEXT)
+    if (kind, amount) == (float | str, '"nan"'):
+        assert paid == ["nan"]  # a text is a text
+    else:
+        assert (result.failed, paid) == (True, [])
+    await tool(pay).call(f'{{"what": {shape % 12.5}}}', CONTEXT)
+    assert paid
+
+
+@pytest.mark.parametrize("written", ["NaN", "[1e999]", '{"a": [{"b": -Infinity}]}'])
+async def test_nor_does_one_in_what_may_be_anything(written: str) -> None:
+    @tool(approval=lambda _: True)
+    async def pay(what: Any) -> None:
+        """Pay."""
+
+    assert ASKED.ask(pay, f'{{"what": {written}}}') is False
+    result = await pay.call(f'{{"what": {written}}}', CONTEXT)
+    assert "what: JSON has no NaN and no infinite numbers" in result.text
 
 
 @pytest.mark.parametrize(
