@@ -101,3 +101,14 @@ async def test_nothing_jumps_when_pictures_arrive(house: House, visit: Visit) ->
     boxes = [await box.bounding_box() for box in await person.see("attached-picture").all()]
     assert {(round(box["width"]), round(box["height"])) for box in boxes if box} == {(160, 120)}
     assert not await person.width_overflows()
+
+
+async def test_a_file_that_the_assistant_wrote_is_downloaded_from_its_answer(person: Person) -> None:
+    await person.ask('!tool write_file {"name": "prices.csv", "text": "lamp,12"}')
+    link = person.answer.locator(".markdown a")
+    await expect(link).to_have_text("prices.csv")
+    async with person.page.expect_download() as coming:
+        await link.click()
+    download = await coming.value
+    assert download.suggested_filename == "prices.csv"
+    assert Path(await download.path()).read_text() == "lamp,12"

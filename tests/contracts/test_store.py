@@ -1233,6 +1233,11 @@ async def test_a_conversation_that_names_a_file_keeps_it_as_its_messages_do(stor
     for _ in range(2):
         assert await store.files.name(kept.id, asked.conversation.id)
     assert await store.files.get(kept.id, person_id=whose) == kept
+    newer = await keep(store, me, b"made later")
+    assert await store.files.of(asked.conversation.id, limit=2) == [kept]
+    assert await store.files.name(newer.id, asked.conversation.id)
+    assert await store.files.of(asked.conversation.id, limit=2) == [newer, kept]
+    assert await store.files.of(asked.conversation.id, limit=1) == [newer]
     assert not await store.files.name("01M7YTFAF3A5C20VBDC381VVAW", asked.conversation.id)
     assert await store.conversations.delete(asked.conversation.id)
     assert await store.files.read(kept.id) is None

@@ -71,6 +71,15 @@ describe("what a model writes", () => {
     expect(root.querySelector("a")?.textContent).toBe("a chart");
   });
 
+  it("links to a file of this house and to nothing else in it", () => {
+    const own = "/api/v1/files/01M7YTFAF3A5C20VBDC381VVAW";
+    const link = shown(`[prices\\[1\\].csv](${own})`).querySelector("a");
+    expect([link?.getAttribute("href"), link?.textContent]).toEqual([own, "prices[1].csv"]);
+    for (const other of [`${own}?q=1`, `${own}/..`, `/x${own}`, "/api/v1/files/", "/c/01M7YTFAF3A5C20VBDC381VVAW"]) {
+      expect(shown(`[x](${other})`).querySelector("a")?.hasAttribute("href")).toBe(false);
+    }
+  });
+
   it("shows an image of this house and no other", () => {
     const own = "/api/v1/files/01M7YTFAF3A5C20VBDC381VVAW";
     const image = shown(`Here:\n\n![a <b>cat</b> "x](${own} "t")`).querySelector("img");

@@ -6,7 +6,7 @@ from base64 import b64decode
 
 from antiphon.assistants.budgets import Budgets
 from antiphon.domain import Attachment, Upload
-from antiphon.errors import ResourceError, ToolError, ValidationError
+from antiphon.errors import NotFoundError, ResourceError, ToolError, ValidationError
 from antiphon.files.keeper import FILE_URL, FileKeeper
 from antiphon.files.kinds import SHOWN, media_type_of
 from antiphon.providers.base import ChatMessage, Error, ErrorKind, ModelRequest, TextDelta
@@ -114,12 +114,9 @@ class ImageMaker(Injected):
             raise ToolError(_NO_IMAGE)
         upload = Upload(name=f"{_said(prompt)}.{kind.partition('/')[2]}", media_type=kind, data=data)
         try:
-            kept = await self._files.keep(context.person_id, upload)
-        except ResourceError as error:
+            return await self._files.keep_for(context.conversation_id, context.person_id, upload)
+        except (NotFoundError, ResourceError) as error:
             raise ToolError(f"The image was made and could not be kept. {error.public}") from error
-        if kept.id is None or not await self._files.store.name(kept.id, context.conversation_id):
-            raise ToolError(_GONE)
-        return kept
 
 
 def _bytes_of(text: str) -> bytes:

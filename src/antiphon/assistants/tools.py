@@ -1,31 +1,22 @@
-"""The tools by which an assistant remembers and reads: facts about a person, what was said in other conversations, and
-the files of this one."""
+"""The tools that need a house: facts about a person, what was said in other conversations, and those of other
+modules."""
 
 import re
 
+from antiphon.assistants.files import read_file, write_file
 from antiphon.assistants.images import generate_image
 from antiphon.assistants.memory.base import Recollection, told
 from antiphon.assistants.present import people_present
 from antiphon.errors import ToolError, ValidationError
-from antiphon.files.kinds import is_text, text_of
-from antiphon.runtime.spelling import did_you_mean
-from antiphon.runtime.threads import run_async
 from antiphon.search.base import Passage, Search
 from antiphon.search.facts import FACTS
 from antiphon.search.sources import MESSAGES
-from antiphon.storage.base import ConversationStore
 from antiphon.storage.facts import Fact
-from antiphon.storage.files import FileStore
 from antiphon.tools.base import ToolContext, tool
 
 NOTHING = "Nothing found."
-NONE = "No file was attached in this conversation."
 
 _RESULTS = 8
-_LOOKED_AT = 1_000
-"""Messages, the newest, whose files can be read."""
-_PAGE = 8_000
-"""Characters, about 2,000 tokens."""
 _WORD = re.compile(r"\w+")
 
 
@@ -103,39 +94,10 @@ async def search_conversations(query: str, search: Search, context: ToolContext)
     return "\n".join(map(_message_line, found.items)) or NOTHING
 
 
-@tool(timeout=10)
-async def read_file(
-    conversations: ConversationStore, files: FileStore, context: ToolContext, name: str = "", page: int = 1
-) -> str:
-    """Read a text file that was attached in this conversation. Use it for what was left out of a long one.
-
-    Args:
-        name: Its name; empty for a list of all files of the conversation.
-        page: Which page of the text.
-    """
-    messages = await conversations.messages(context.conversation_id, limit=_LOOKED_AT)
-    attached = {file.name: file for message in messages for file in message.attachments}  # of one name the newest
-    if not name:
-        return (
-            "\n".join(f"- {file.name} ({file.media_type}, {file.size:,} bytes)" for file in attached.values()) or NONE
-        )
-    file = attached.get(name)
-    if file is None:
-        there = f"There is: {', '.join(attached)}." if attached else NONE
-        raise ToolError(f"This conversation has no file of that name.{did_you_mean(name, attached, there)}")
-    kept = file.id is not None and await files.get(file.id, person_id=context.person_id)
-    data = await files.read(kept.id) if kept else None
-    text = await run_async(text_of, data) if data is not None and is_text(file.media_type) else None
-    if text is None:
-        raise ToolError(f"{file.name} {'is not kept here' if data is None else 'has no text that can be read'}.")
-    pages = max(1, -(-len(text) // _PAGE))
-    if not 1 <= page <= pages:
-        raise ToolError(f"{file.name} has the pages 1 to {pages}.")
-    return f"{file.name}, page {page} of {pages}:\n{text[(page - 1) * _PAGE : page * _PAGE]}"
-
-
-OF_ASSISTANTS = (remember, recall, forget, search_conversations, read_file, people_present, generate_image)
-"""These tools, as a house offers them beside those of the registry."""
+OF_ASSISTANTS = (
+    remember, recall, forget, search_conversations, read_file, write_file, people_present, generate_image
+)  # fmt: skip
+"""All of them, as a house offers them beside those of the registry."""
 
 
 def _fact_line(fact: Passage) -> str:

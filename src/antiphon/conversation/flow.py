@@ -113,6 +113,7 @@ class Flow:
         asked = AIService(self.assistants, self.providers, default_model, self.services, paid=self.budgets.of_the_house)
         handover = ConversationHandover(self.assistants, self.sessions, self.live)
         parts: dict[Any, object] = {AIService: asked, Handover: handover, WhoIsHere: self.present}
+        parts[FileKeeper] = self.files
         if (images := self.tools.images).model is not None:
             parts[ImageMaker] = ImageMaker(self.store.conversations, self.files, self.providers, self.budgets, images)
         return parts

@@ -7,6 +7,7 @@ from antiphon.errors import NotFoundError, ResourceError
 from antiphon.files.config import FileSettings
 from antiphon.files.kinds import media_type_of
 from antiphon.files.names import clean_name
+from antiphon.runtime.base import Injected
 from antiphon.runtime.threads import run_async
 from antiphon.storage.files import FileStore, KeptFile
 
@@ -14,7 +15,7 @@ FILE_URL = "/api/v1/files/"
 """Where a kept file is, in front of its id."""
 
 
-class FileKeeper:
+class FileKeeper(Injected):
     """The files of people, kept in `store` as far as `settings` allow."""
 
     def __init__(self, store: FileStore, settings: FileSettings) -> None:
@@ -37,6 +38,14 @@ class FileKeeper:
             unnamed_since=now() - timedelta(hours=self.settings.unnamed_hours),
         )
         return _named(kept, name)
+
+    async def keep_for(self, conversation_id: str, person_id: str, upload: Upload) -> Attachment:
+        """Keeps what an assistant made for a person, as a file of their conversation. Raises as `keep` does, and
+        `NotFoundError` where the conversation was deleted meanwhile."""
+        kept = await self.keep(person_id, upload)
+        if kept.id is None or not await self.store.name(kept.id, conversation_id):
+            raise NotFoundError("This conversation does not exist any more, so there is no place for a file.")
+        return kept
 
     async def named(self, person_id: str, file_id: str, name: str = "") -> Attachment:
         """A kept file as a message of this person may name it. Raises `NotFoundError`."""

@@ -43,6 +43,10 @@ class FileStore(Protocol):
         """None for an unknown one, and for one that a given person neither gave nor has in a conversation."""
         ...
 
+    async def of(self, conversation_id: str, *, limit: int) -> list[KeptFile]:
+        """The newest files that a conversation names, newest first."""
+        ...
+
     async def read(self, file_id: str) -> bytes | None:
         """The bytes; None when it is gone. Whether somebody may have them is asked with `get`."""
         ...

@@ -1,5 +1,6 @@
 """What an assistant remembers, on a real store: its person's and nobody else's."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import msgspec
 import pytest
 
 from antiphon.assistants.assistant import AnyTool
+from antiphon.assistants.files import NONE, read_file, write_file
 from antiphon.assistants.memory.base import Recollection
 from antiphon.assistants.memory.memory import Memory
-from antiphon.assistants.tools import NONE, NOTHING, forget, read_file, recall, remember, search_conversations
+from antiphon.assistants.tools import NOTHING, forget, recall, remember, search_conversations
 from antiphon.domain import ChannelMessage, Upload
 from antiphon.files.config import FileSettings
 from antiphon.files.keeper import FileKeeper
@@ -19,7 +21,6 @@ from antiphon.search.facts import FactFinder
 from antiphon.search.sources import open_search
 from antiphon.storage.base import Accepted, ConversationStore, Store
 from antiphon.storage.config import DatabaseSettings
-from antiphon.storage.files import FileStore
 from antiphon.storage.open import open_store
 from antiphon.tools.base import ToolContext
 
@@ -44,7 +45,7 @@ async def use(tool: AnyTool, store: Store, accepted: Accepted, **arguments: str 
     services.register_singleton(Recollection, Memory("database", facts=store.facts))
     services.register_singleton(Search, open_search(store, FactFinder(store.facts)))
     services.register_singleton(ConversationStore, store.conversations)
-    services.register_singleton(FileStore, store.files)
+    services.register_singleton(FileKeeper, FileKeeper(store.files, FileSettings(max_bytes=100_000)))
     context = ToolContext(
         person_id=accepted.turn.person_id,
         conversation_id=accepted.conversation.id,
@@ -193,3 +194,51 @@ async def test_files_of_another_conversation_are_not_read(store: Store) -> None:
     elsewhere = await says(store, "ada", "b", "Read my diary.")
     assert await use(read_file, store, elsewhere) == NONE
     assert "secret" not in await use(read_file, store, elsewhere, name="diary.txt")
+
+
+LINK = re.compile(r"\[(.+)\]\(/api/v1/files/([0-9A-Z]{26})\)")
+
+
+async def test_a_file_that_was_written_is_kept_and_read_again(store: Store) -> None:
+    asked = await says(store, "ada", "a", "A table, please.")
+    links = [await use(write_file, store, asked, name="out/prices[1].csv", text=f"lamp,{price}") for price in (1, 2)]
+    ids = []
+    for link in links:
+        found = LINK.fullmatch(link)
+        assert found
+        assert found[1] == r"prices\[1\].csv"
+        ids.append(found[2])
+    assert await store.files.read(ids[0]) == b"lamp,1"
+    kept = await store.files.get(ids[1], person_id=asked.turn.person_id)
+    assert kept is not None
+    assert (kept.name, kept.media_type) == ("prices[1].csv", "text/csv")
+    assert await use(read_file, store, asked) == "- prices[1].csv (text/csv, 6 bytes)"
+    assert (await use(read_file, store, asked, name="prices[1].csv")).endswith("lamp,2")
+    elsewhere = await says(store, "ada", "b", "Read it here.")
+    assert await use(read_file, store, elsewhere) == NONE
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("a.txt", "x" * 100_001, "This file has 100,001 bytes; 100,000 are the most."),
+        ("a.png", "no picture", "a.png"),
+        ("a.txt", "%PDF-1.7", "a.txt"),
+    ],
+    ids=["too large", "no picture", "no text"],
+)
+async def test_what_is_no_file_is_not_written(store: Store, name: str, text: str, why: str) -> None:
+    asked = await says(store, "ada", "a", "Write.")
+    told = await use(write_file, store, asked, name=name, text=text)
+    assert told.startswith("failed: The file was not made. ")
+    assert why in told
+    assert await use(read_file, store, asked) == NONE
+
+
+async def test_a_file_for_a_conversation_that_was_deleted_is_not_made(store: Store) -> None:
+    asked = await says(store, "ada", "a", "Write.")
+    await store.conversations.delete(asked.conversation.id)
+    told = await use(write_file, store, asked, name="a.txt", text="too late")
+    assert told == (
+        "failed: The file was not made. This conversation does not exist any more, so there is no place for a file."
+    )

@@ -7,9 +7,9 @@ const TAGS = [
   ["mark", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul"],
 ].flat();
 const ATTRIBUTES = ["align", "alt", "class", "data-language", "href", "src", "start", "title"];
-const SAFE_LINK = /^(?:https?|mailto):/i;
-/** The only images: files that the house keeps, which it gives to nobody else. */
+/** The only images, and the only links inside: files that the house keeps, which it gives to nobody else. */
 export const OWN_FILE = /^\/api\/v1\/files\/[0-9A-HJKMNP-TV-Z]{26}$/;
+const SAFE_LINK = new RegExp(`^(?:https?|mailto):|${OWN_FILE.source}`, "i");
 const HIGHLIGHT_CLASS = /^(?:hljs-[\w-]+|language_|function_|class_|inherited__|\s)+$/;
 
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {

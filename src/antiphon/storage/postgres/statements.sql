@@ -546,6 +546,13 @@ WHERE file_uses.file_id = files.id))
 -- parameters: file_id conversation_id
 INSERT INTO file_uses (file_id, conversation_id) VALUES ($1, $2) ON CONFLICT (file_id, conversation_id) DO NOTHING
 
+-- name: files_of
+-- parameters: conversation_id limit
+SELECT files.id, files.person_id, files.name, files.media_type, files.size, files.digest, files.created_at
+FROM files JOIN file_uses ON file_uses.file_id = files.id
+WHERE file_uses.conversation_id = $1::VARCHAR ORDER BY files.created_at DESC, files.id DESC
+ LIMIT $2::BIGINT OFFSET 0
+
 -- name: file_lock_of
 -- parameters: conversation_id
 SELECT files.id

@@ -39,6 +39,9 @@ class SqlFiles(FileStore):
     async def get(self, file_id: str, *, person_id: str | None = None) -> KeptFile | None:
         return await self._database.read(_get, file_id, person_id)
 
+    async def of(self, conversation_id: str, *, limit: int) -> list[KeptFile]:
+        return await self._database.read(_of, conversation_id, limit)
+
     async def read(self, file_id: str) -> bytes | None:
         return await self._database.read(_read, file_id)
 
@@ -93,6 +96,11 @@ def _get(file_id: str, person_id: str | None) -> Unit[KeptFile | None]:
     else:
         row = yield from one("file_for", id=file_id, person_id=person_id)
     return file_of(row) if row else None
+
+
+def _of(conversation_id: str, limit: int) -> Unit[list[KeptFile]]:
+    rows = yield from many("files_of", conversation_id=conversation_id, limit=limit)
+    return [file_of(row) for row in rows]
 
 
 def _read(file_id: str) -> Unit[bytes | None]:

@@ -37,6 +37,14 @@ FILE_USE = text(
     "ON CONFLICT (file_id, conversation_id) DO NOTHING"
 )
 _of_conversation = select(file_uses.c.file_id).where(file_uses.c.conversation_id == text_of("conversation_id"))
+FILES_OF = (
+    select(*_FILE)
+    .join(file_uses, file_uses.c.file_id == files.c.id)
+    .where(file_uses.c.conversation_id == text_of("conversation_id"))
+    .order_by(files.c.created_at.desc(), files.c.id.desc())
+    .limit(number("limit"))
+    .offset(FIRST)
+)
 FILE_LOCK_OF = select(files.c.id).where(files.c.id.in_(_of_conversation)).order_by(files.c.id).with_for_update(of=files)
 _elsewhere = file_uses.alias("elsewhere")
 FILE_ONLY_OF = _of_conversation.where(

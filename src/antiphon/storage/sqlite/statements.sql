@@ -447,6 +447,12 @@ WHERE file_uses.file_id = files.id))
 -- name: file_use
 INSERT INTO file_uses (file_id, conversation_id) VALUES (:file_id, :conversation_id) ON CONFLICT (file_id, conversation_id) DO NOTHING
 
+-- name: files_of
+SELECT files.id, files.person_id, files.name, files.media_type, files.size, files.digest, files.created_at
+FROM files JOIN file_uses ON file_uses.file_id = files.id
+WHERE file_uses.conversation_id = :conversation_id ORDER BY files.created_at DESC, files.id DESC
+ LIMIT :limit OFFSET 0
+
 -- name: file_lock_of
 SELECT files.id
 FROM files
