@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from msgspec import Struct, structs
 
+from antiphon.assistants.answer import ANSWER_LIMIT
 from antiphon.assistants.around import Around
+from antiphon.assistants.reach import reach_of
 from antiphon.errors import ConfigError
 from antiphon.providers.base import (
     Error,
@@ -68,9 +70,12 @@ class Guardrail(Struct, frozen=True, kw_only=True):
 
 
 def pattern(name: str, *expressions: str, action: Action = "refuse", on: Way = "both", says: str = "") -> Guardrail:
-    """Refuses, masks or tells what regular expressions match, whatever its case. Raises `ConfigError`."""
+    """Refuses, masks or tells what regular expressions match, whatever its case. Raises `ConfigError`.
+
+    A running answer is held back as far as a match may be long: all of it where nothing bounds that, as in `a.*b`."""
     try:
         compiled = [re.compile(each, re.IGNORECASE) for each in expressions]
+        reach = max([REACH, *(min(reach_of(each, _BEFORE), ANSWER_LIMIT) for each in expressions)])
     except re.error as error:
         raise ConfigError(f"Guardrail {name}: {error.pattern!r} is no regular expression: {error}.") from error
     return Guardrail(
@@ -79,6 +84,7 @@ def pattern(name: str, *expressions: str, action: Action = "refuse", on: Way = "
         says=says or f"This contains something that is not allowed here ({name}).",
         action=action,
         on=on,
+        reach=int(reach),
     )
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.assistants.assistant import Assistant
@@ -243,6 +243,41 @@ def test_nothing_refused_is_ever_out(words: list[str], size: int) -> None:
     out = sifted([whole[:size], *whole[size:]], [rule])
     assert "harmful" not in out
     assert out == whole.partition("harmful")[0]
+
+
+LONG_ONES = {
+    r"acme.*merger": "acme" + "." * 500 + "merger",
+    r"acme.{0,300}merger": "acme" + "." * 300 + "merger",
+    r"(?:ab|cd){200}": "abcd" * 100,
+    r"x(?=.{200}y)": "x" + "." * 200 + "y",
+    r"(?<=a{60})b": "a" * 60 + "b",
+    r"^secret": "secret",
+    r"secret$": "secret",
+    r"(\w{100}) and \1": "ab" * 50 + " and " + "ab" * 50,
+    r"key-\w{200,}": "key-" + "k" * 210,
+    r"key-(?:\w\d)+;": "key-" + "k1" * 100 + ";",
+}
+
+
+@pytest.mark.parametrize("expression", LONG_ONES)
+@settings(max_examples=20)
+@given(before=st.text("x. ", max_size=400), behind=st.text("x. ", max_size=400), cuts=st.lists(st.integers(1, 300)))
+def test_no_beginning_of_a_long_match_is_out(expression: str, before: str, behind: str, cuts: list[int]) -> None:
+    found = LONG_ONES[expression]
+    for text in (before + found + behind, found + behind, before + found, before + behind):
+        edges = [0, *itertools.accumulate(cuts), len(text)]
+        pieces = [text[start:end] for start, end in itertools.pairwise(sorted(edges))]
+        masked, refused = pattern("long", expression, action="mask"), pattern("long", expression)
+        assert sifted(pieces, [masked]) == judge(text, [masked]).text
+        first = min((spot.start for spot in refused.find(text)), default=len(text))
+        assert sifted(pieces, [refused]) == text[:first]
+
+
+async def test_what_has_a_bound_still_streams() -> None:
+    for expression, held in ((r"acme.{0,300}merger", 620), (r"key-\w{20,}", 256), (r"\bacme\b|rival(?:ry|s)?", 256)):
+        out = Sieve([pattern("bounded", expression)])
+        assert sum(len(out.take(". " * 10)) for _ in range(1_000)) >= 20_000 - held
+    assert Sieve([pattern("endless", "acme.*merger")]).take(". " * 10_000) == ""
 
 
 def test_a_long_token_is_not_let_out_by_its_end() -> None:
