@@ -12,7 +12,7 @@ from antiphon.assistants.config import AssistantSettings, BudgetSettings, DayBud
 from antiphon.assistants.estimate import files_tokens, request_size, tokens
 from antiphon.assistants.tally import SpendingTally
 from antiphon.assistants.windows import Windows
-from antiphon.domain import Usage, new_id, now
+from antiphon.domain import Turn, Usage, new_id, now
 from antiphon.errors import ServiceError
 from antiphon.providers.base import (
     Error,
@@ -71,7 +71,7 @@ class Budgets:
         )
 
     def metered(self, chain: Chain, *, person_id: str, conversation_id: str | None, adapter: str) -> "Metered":
-        """The provider of one turn, with all who pay for it."""
+        """The provider with all who pay for it."""
         owners: dict[Scope, str | None] = {
             "person": person_id,
             "conversation": conversation_id,
@@ -80,6 +80,12 @@ class Budgets:
         }
         payers = [self._payer(scope, owner) for scope, owner in owners.items() if owner is not None]
         return Metered(chain, self, payers)
+
+    def of_turn(self, chain: Chain, turn: Turn) -> "Metered":
+        """The provider of what is asked for a turn, within it or beside."""
+        return self.metered(
+            chain, person_id=turn.person_id, conversation_id=turn.conversation_id, adapter=turn.target.adapter
+        )
 
     def of_the_house(self, chain: Chain) -> "Metered":
         """The provider of what is asked in nobody's turn."""

@@ -7,22 +7,18 @@ are.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from itertools import pairwise
 from time import monotonic
-from typing import cast
 
-from antiphon.assistants.budgets import Budgets
+from antiphon.assistants.beside import BesideTurns
 from antiphon.assistants.config import CompactionSettings
 from antiphon.assistants.context import ContextBuilder
-from antiphon.assistants.guardrails import Guarded, Guardrail
 from antiphon.assistants.history import History, summed_up
 from antiphon.assistants.summing import instructions, material
 from antiphon.domain import Conversation, Turn, TurnRecord, now
-from antiphon.errors import AntiphonError, ServiceError
-from antiphon.providers.base import ChatMessage, Error, Event, ModelRequest, TextDelta
-from antiphon.providers.registry import ProviderRegistry
+from antiphon.errors import AntiphonError, ProviderError, ServiceError
+from antiphon.providers.base import ChatMessage, ModelRequest
 from antiphon.runtime.tasks import Tasks
 from antiphon.storage.summaries import Summary, SummaryStore
 from antiphon.telemetry.logs import get_logger
@@ -53,19 +49,14 @@ class Compaction:
         self,
         store: SummaryStore,
         context: ContextBuilder,
-        providers: ProviderRegistry,
-        budgets: Budgets,
+        models: BesideTurns,
         tasks: Tasks,
-        guardrails: Sequence[Guardrail] = (),
         metrics: Metrics | None = None,
     ) -> None:
         self._store = store
         self._context = context
-        self._providers = providers
-        self._budgets = budgets
+        self._models = models
         self._tasks = tasks
-        # What is refused never got as far as the past; what is masked has to be masked again.
-        self._masks = [guardrail for guardrail in guardrails if guardrail.action == "mask"]
         self._settings: CompactionSettings = context.settings.compaction
         self._running: set[str] = set()
         self._failed: dict[str, float] = {}
@@ -122,6 +113,8 @@ class Compaction:
         try:
             async with self._few, asyncio.timeout(SECONDS):
                 outcome = await self._sum_up(turn, model, history, upto)
+        except ProviderError as error:
+            log.warning("compaction.refused", conversation_id=turn.conversation_id, kind=error.kind)
         except (AntiphonError, TimeoutError) as error:
             log.warning("compaction.failed", conversation_id=turn.conversation_id, error=type(error).__name__)
         finally:
@@ -153,25 +146,10 @@ class Compaction:
         return ModelRequest(model=model, messages=(told, material(earlier, messages, room)), max_tokens=most)
 
     async def _ask(self, turn: Turn, model: str, request: ModelRequest) -> str:
-        """The summary; empty when there is none, whatever the reason."""
-        paid = self._budgets.metered(
-            self._providers.chain((model,)),
-            person_id=turn.person_id,
-            conversation_id=turn.conversation_id,
-            adapter=turn.target.adapter,
-        )
-        asked = Guarded(paid, self._masks) if self._masks else paid
-        pieces: list[str] = []
-        # Providers are async generators: the contract promises `aclose`, its type does not.
-        async with aclosing(cast("AsyncGenerator[Event, None]", asked.stream(request))) as events:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    pieces.append(event.text)
-                elif isinstance(event, Error):
-                    log.warning("compaction.refused", conversation_id=turn.conversation_id, kind=event.kind)
-                    return ""
+        """The summary; empty when the model has nothing to say. Raises `ProviderError`."""
+        text = await self._models.ask(turn, request)
         most = round(self._settings.tokens * self._context.windows.bytes_per_token(model))
-        return "".join(pieces).strip().encode(errors="replace")[:most].decode(errors="ignore").strip()
+        return text.strip().encode(errors="replace")[:most].decode(errors="ignore").strip()
 
     def _rest(self, conversation_id: str) -> None:
         at = monotonic()

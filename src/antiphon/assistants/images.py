@@ -6,12 +6,13 @@ from base64 import b64decode
 
 from antiphon.assistants.budgets import Budgets
 from antiphon.domain import Attachment, Upload
-from antiphon.errors import NotFoundError, ResourceError, ToolError, ValidationError
+from antiphon.errors import NotFoundError, ProviderError, ResourceError, ToolError, ValidationError
 from antiphon.files.keeper import FILE_URL, FileKeeper
 from antiphon.files.kinds import SHOWN, media_type_of
-from antiphon.providers.base import ChatMessage, Error, ErrorKind, ModelRequest, TextDelta
+from antiphon.providers.base import ChatMessage, ModelRequest
 from antiphon.providers.chain import Chain, ModelLink, fallbacks
 from antiphon.providers.registry import ProviderRegistry
+from antiphon.providers.whole import whole_text
 from antiphon.runtime.base import Injected
 from antiphon.storage.base import ConversationStore
 from antiphon.telemetry.logs import get_logger
@@ -26,7 +27,7 @@ _WORD = re.compile(r"\w+")
 _WORDS = 8
 _GONE = "This conversation does not exist any more, so there is no place for an image."
 _NO_IMAGE = "No image was made: the vendor gave something that is none."
-_WHY: dict[ErrorKind, str] = {
+_WHY: dict[str, str] = {
     "auth": "The key for it is not accepted, which is for the operator to mend.",
     "quota": "The paid quota for it is used up, which is for the operator to mend.",
     "invalid": "The vendor does not accept this prompt or size, or the settings name the wrong model.",
@@ -35,7 +36,7 @@ _WHY: dict[ErrorKind, str] = {
     "retired": "The service for it was shut down, which is for the operator to mend.",
 }
 _LATER = "Who makes images cannot be reached or is busy; try it again in a moment."
-_SAYS_ITSELF: frozenset[ErrorKind] = frozenset({"budget", "protocol"})
+_SAYS_ITSELF: frozenset[str] = frozenset({"budget", "protocol"})
 
 log = get_logger(__name__)
 
@@ -94,15 +95,12 @@ class ImageMaker(Injected):
             adapter=adapter,
         )
         question = ChatMessage(role="user", text=prompt)
-        pieces: list[str] = []
-        async for event in paid.stream(ModelRequest(model=link.model, messages=(question,), size=size)):
-            if isinstance(event, TextDelta):
-                pieces.append(event.text)
-            elif isinstance(event, Error):
-                log.warning("image.not_made", turn_id=context.turn_id, kind=event.kind, error=event.message)
-                why = event.public if event.kind in _SAYS_ITSELF else _WHY.get(event.kind, _LATER)
-                raise ToolError(f"No image was made. {why}")
-        return "".join(pieces)
+        try:
+            return await whole_text(paid, ModelRequest(model=link.model, messages=(question,), size=size))
+        except ProviderError as error:
+            log.warning("image.not_made", turn_id=context.turn_id, kind=error.kind, error=str(error))
+            why = error.public if error.kind in _SAYS_ITSELF else _WHY.get(error.kind, _LATER)
+            raise ToolError(f"No image was made. {why}") from error
 
     async def _keep(self, data: bytes, prompt: str, context: ToolContext) -> Attachment:
         """Nothing of the vendor's is believed: the bytes say what they are, and have to be what a page shows."""

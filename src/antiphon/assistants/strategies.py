@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from types import MappingProxyType
-from typing import Protocol, TypeVar, cast, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from msgspec import structs
 
 from antiphon.assistants.around import Around
 from antiphon.assistants.state import State, TurnStates
 from antiphon.domain import Usage
-from antiphon.errors import ConfigError, ProviderError
+from antiphon.errors import ConfigError
 from antiphon.providers.base import (
     ChatMessage,
     Error,
@@ -22,6 +22,7 @@ from antiphon.providers.base import (
     TextDelta,
     UsageReport,
 )
+from antiphon.providers.whole import whole_text
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.tools.base import ToolContext
 
@@ -90,18 +91,10 @@ class ResponseContext:
         )
 
     async def _whole(self, request: ModelRequest) -> str:
-        pieces: list[str] = []
-        # Providers are async generators: the contract promises `aclose`, its type does not.
-        async with aclosing(cast("AsyncGenerator[Event, None]", self._provider.stream(request))) as events:
-            async for event in events:
-                match event:
-                    case TextDelta(text=text):
-                        pieces.append(text)
-                    case UsageReport(usage=usage):
-                        self.usage = usage if self.usage is None else self.usage + usage
-                    case Error(kind=kind, message=message, public=public):
-                        raise ProviderError(message, kind=kind, public=public)
-        return "".join(pieces)
+        return await whole_text(self._provider, request, self._spend)
+
+    def _spend(self, usage: Usage) -> None:
+        self.usage = usage if self.usage is None else self.usage + usage
 
     def is_before(self, request: ModelRequest) -> bool:
         """Whether `request` goes on from the turn's first one, and not from one that was made shorter."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from antiphon.assistants.approvals import ApprovalRules
 from antiphon.assistants.attachments import AttachedFiles, unbounded
+from antiphon.assistants.beside import BesideTurns
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.compaction import Compaction
 from antiphon.assistants.context import ContextBuilder
@@ -204,19 +205,13 @@ class Flow:
         )
 
     def _telling(self, compaction: Compaction, metrics: Metrics) -> Telling:
-        extraction = Extraction(
-            self.memory, self.remembering, self.providers, self.budgets, self.tasks, self.guardrails, metrics
-        )
+        extraction = Extraction(self.memory, self.remembering, self._beside, self.tasks, self.guardrails, metrics)
         assistants, states = self.assistants, self.store.states
         return Telling(assistants, states, self.plugins, compaction, extraction, self.catalogue, self.tasks)
 
     def _compaction(self, metrics: Metrics) -> Compaction:
-        return Compaction(
-            self.store.summaries,
-            self.context,
-            self.providers,
-            self.budgets,
-            self.tasks,
-            self.guardrails,
-            metrics,
-        )
+        return Compaction(self.store.summaries, self.context, self._beside, self.tasks, metrics)
+
+    @property
+    def _beside(self) -> BesideTurns:
+        return BesideTurns(self.providers, self.budgets, self.guardrails)

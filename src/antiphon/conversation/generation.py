@@ -120,12 +120,7 @@ class Generation:
             message_id=turn.message_id,
             assistant=assistant.name,
         )
-        paid = partial(
-            self.budgets.metered,
-            person_id=turn.person_id,
-            conversation_id=turn.conversation_id,
-            adapter=turn.target.adapter,
-        )
+        paid = partial(self.budgets.of_turn, turn=turn)
         models = partial(model_of, self.providers, choice, paid)
         team = Teamwork(models, self.instructions, self.services, states, self.guardrails)
         context = team.within(context)

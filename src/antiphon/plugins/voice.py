@@ -8,14 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from antiphon.assistants.budgets import Budgets
 from antiphon.domain import Attachment, NoticePart
-from antiphon.errors import NotAllowedError, ProcessingError
+from antiphon.errors import NotAllowedError, ProcessingError, ProviderError
 from antiphon.files.quoting import mention
 from antiphon.plugins.base import BasePlugin, PluginHouse, PluginMetadata
 from antiphon.plugins.hooks import Moment, Said
-from antiphon.providers.base import ChatMessage, Error, ErrorKind, File, ModelRequest, Provider, TextDelta
+from antiphon.providers.base import ChatMessage, File, ModelRequest, Provider
 from antiphon.providers.chain import Chain, ModelLink, fallbacks
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.providers.sound import length_of
+from antiphon.providers.whole import whole_text
 from antiphon.runtime.tasks import gather_with_concurrency
 from antiphon.storage.files import FileStore
 from antiphon.telemetry.logs import get_logger
@@ -27,7 +28,7 @@ AT_ONCE = 4
 LONGEST_TEXT = 50_000
 """Characters of one sound that are kept."""
 
-_WHY: dict[ErrorKind, str] = {
+_WHY: dict[str, str] = {
     "auth": "the key for it is not accepted, which is for the operator to mend",
     "quota": "the paid quota for it is used up, which is for the operator to mend",
     "budget": "the budget for today does not reach for it",
@@ -153,21 +154,14 @@ class Voice(BasePlugin):
     async def _words(self, moment: Moment, sound: File) -> str:
         turn, settings = moment.turn, self._settings
         link = ModelLink(f"{settings.provider}:{settings.model}", self._ears, settings.model)
-        paid = self._budgets.metered(
-            Chain([link], self._given_up),
-            person_id=turn.person_id,
-            conversation_id=turn.conversation_id,
-            adapter=turn.target.adapter,
-        )
+        paid = self._budgets.of_turn(Chain([link], self._given_up), turn)
         question = ChatMessage(role="user", text=settings.prompt, files=(sound,))
-        pieces: list[str] = []
-        async for event in paid.stream(ModelRequest(model=settings.model, messages=(question,))):
-            if isinstance(event, TextDelta):
-                pieces.append(event.text)
-            elif isinstance(event, Error):
-                log.warning("voice.not_transcribed", turn_id=turn.id, kind=event.kind, error=event.message)
-                raise ProcessingError(_WHY.get(event.kind, _LATER))
-        return "".join(pieces).strip()
+        try:
+            said = await whole_text(paid, ModelRequest(model=settings.model, messages=(question,)))
+        except ProviderError as error:
+            log.warning("voice.not_transcribed", turn_id=turn.id, kind=error.kind, error=str(error))
+            raise ProcessingError(_WHY.get(error.kind, _LATER)) from error
+        return said.strip()
 
 
 def _is_sound(file: Attachment | File) -> bool:

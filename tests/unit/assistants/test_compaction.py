@@ -8,6 +8,7 @@ import pytest
 
 from antiphon.assistants import compaction as module
 from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.beside import BesideTurns
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.compaction import Compaction
 from antiphon.assistants.config import AssistantSettings, BudgetSettings, DayBudget
@@ -63,9 +64,8 @@ class House:
         self.metrics = Metrics()
         budgets = Budgets(store.ledger, BudgetSettings(house=budget or DayBudget()), self.metrics)
         registry: Any = model
-        self.compaction = Compaction(
-            store.summaries, self.context, registry, budgets, self.tasks, metrics=self.metrics, **more
-        )
+        beside = BesideTurns(registry, budgets, **more)
+        self.compaction = Compaction(store.summaries, self.context, beside, self.tasks, self.metrics)
         self.conversation: Conversation | None = None
 
     async def turn(self, text: str) -> tuple[Turn, str]:

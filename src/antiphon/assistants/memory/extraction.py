@@ -7,23 +7,22 @@ that was deleted does not come back from the message it came from.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
-from typing import Any, cast
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 from msgspec import Struct
 
-from antiphon.assistants.budgets import Budgets
-from antiphon.assistants.guardrails import Guarded, Guardrail, judge
+from antiphon.assistants.beside import BesideTurns
+from antiphon.assistants.guardrails import Guardrail, judge
 from antiphon.assistants.memory.base import Recollection
 from antiphon.assistants.memory.config import MemorySettings
 from antiphon.assistants.memory.stated import FORM, MOST, READ_EARLIER, covers, is_stated, own_words, question
-from antiphon.assistants.output import AnswerForm, Formed
+from antiphon.assistants.output import AnswerForm
 from antiphon.assistants.private import secrets
 from antiphon.domain import Turn, TurnRecord
-from antiphon.errors import AntiphonError, ServiceError
-from antiphon.providers.base import Error, Event, ModelRequest, Provider, TextDelta
-from antiphon.providers.registry import ProviderRegistry
+from antiphon.errors import AntiphonError, ProviderError, ServiceError
+from antiphon.providers.base import ModelRequest
 from antiphon.runtime.tasks import Tasks
 from antiphon.storage.facts import IMPORTANCE
 from antiphon.telemetry.logs import get_logger
@@ -60,18 +59,15 @@ class Extraction:
         self,
         memory: Recollection,
         settings: MemorySettings,
-        providers: ProviderRegistry,
-        budgets: Budgets,
+        models: BesideTurns,
         tasks: Tasks,
         guardrails: Sequence[Guardrail] = (),
         metrics: Metrics | None = None,
     ) -> None:
         self._memory = memory
         self._settings = settings
-        self._providers = providers
-        self._budgets = budgets
+        self._models = models
         self._tasks = tasks
-        self._masks = [guardrail for guardrail in guardrails if guardrail.action == "mask"]
         self._unwanted = (*guardrails, secrets())
         self._form = AnswerForm(dict(FORM))
         self._waiting: dict[str, deque[_Said]] = {}
@@ -127,15 +123,16 @@ class Extraction:
         try:
             async with self._few, asyncio.timeout(SECONDS):
                 outcome = await self._look_at(said)
+        except ProviderError as error:
+            log.warning("extraction.refused", turn_id=said.turn.id, kind=error.kind)
         except (AntiphonError, TimeoutError) as error:
             log.warning("extraction.failed", turn_id=said.turn.id, error=type(error).__name__)
         finally:
             self._messages.labels(outcome).inc()
 
     async def _look_at(self, said: _Said) -> str:
-        answer = await self._ask(said)
-        if answer is None:
-            return "failed"
+        request = ModelRequest(model=said.model, messages=question(said.earlier, said.text), max_tokens=ANSWER_TOKENS)
+        answer = self._form.read(await self._models.ask(said.turn, request, self._form))
         found = [each["text"] for each in answer["facts"] if self._counts(said, each)]
         self._facts.labels("dropped").inc(len(answer["facts"]) - len(found[:MOST]))
         kept = [await self._keep(said, fact) for fact in found[:MOST]]
@@ -163,30 +160,3 @@ class Extraction:
             new = kept.new and kept.fact not in kept.dropped
         self._facts.labels("kept" if new else "known").inc()
         return new
-
-    async def _ask(self, said: _Said) -> Any:
-        """What the model found, in its form; None when it did not answer. Raises `ValidationError` for half an
-        answer."""
-        request = ModelRequest(model=said.model, messages=question(said.earlier, said.text), max_tokens=ANSWER_TOKENS)
-        pieces: list[str] = []
-        # Providers are async generators: the contract promises `aclose`, its type does not.
-        events = cast("AsyncGenerator[Event, None]", self._provider(said).stream(request))
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    pieces.append(event.text)
-                elif isinstance(event, Error):
-                    log.warning("extraction.refused", turn_id=said.turn.id, kind=event.kind)
-                    return None
-        return self._form.read("".join(pieces))
-
-    def _provider(self, said: _Said) -> Provider:
-        turn = said.turn
-        paid = self._budgets.metered(
-            self._providers.chain((said.model,)),
-            person_id=turn.person_id,
-            conversation_id=turn.conversation_id,
-            adapter=turn.target.adapter,
-        )
-        formed = Formed(paid, self._form)
-        return Guarded(formed, self._masks) if self._masks else formed

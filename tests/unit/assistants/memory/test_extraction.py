@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.assistants.beside import BesideTurns
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.config import BudgetSettings, DayBudget
 from antiphon.assistants.memory import extraction as module
@@ -67,7 +68,8 @@ class House:
         budgets = Budgets(store.ledger, BudgetSettings(person=budget or DayBudget()), self.metrics)
         settings = MemorySettings(extract=True, **more.pop("settings", {}))
         registry: Any = model
-        self.extraction = Extraction(self.memory, settings, registry, budgets, self.tasks, metrics=self.metrics, **more)
+        beside = BesideTurns(registry, budgets, **more)
+        self.extraction = Extraction(self.memory, settings, beside, self.tasks, metrics=self.metrics, **more)
 
     def say(self, text: str, outcome: Outcome = "answered", model: str | None = "acme:m", person: str = "local") -> str:
         """A turn that has ended; returns the id of its message."""
