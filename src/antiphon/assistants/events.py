@@ -2,8 +2,6 @@
 
 import asyncio
 import inspect
-import traceback
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, TypedDict, TypeVar, Unpack, get_args
@@ -14,17 +12,15 @@ from antiphon.assistants.state import State, TurnStates
 from antiphon.domain import ToolPart, Turn, TurnRecord
 from antiphon.errors import ConfigError, ServiceError
 from antiphon.runtime.base import Services
+from antiphon.runtime.lines import Line
 from antiphon.runtime.spelling import did_you_mean
-from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.logs import get_logger, stack_of
 
 LifeEvent = Literal["start", "stop"]
 TurnEventName = Literal["user_message", "tool_started", "tool_ended", "assistant_message", "turn_ended"]
 
-WAITING = 1_000
-"""Events that wait for one subscriber; what comes when there are so many is left out for it."""
-
 LIMIT_SECONDS = 30.0
-"""How long a subscriber may take for one event."""
+"""How long a subscriber may take for one event, and for what it has still to be told at the end."""
 
 S = TypeVar("S", bound=State)
 Function = TypeVar("Function", bound=Callable[..., Awaitable[object]])
@@ -91,13 +87,13 @@ class Events:
         if subscribers := self._subscribers.get(name):
             event = TurnEvent(name=name, assistant=self._assistant, turn=turn, states=states, **what)
             for subscriber in subscribers:
-                subscriber.take(event)
+                subscriber.line.take(event)
 
     async def start(self, services: Services) -> None:
         """Calls the functions of the start in their order, with the services that they ask for. Raises `ServiceError`
         naming the first that fails."""
         self._services = services
-        for subscriber in (each for line in self._subscribers.values() for each in line):
+        for subscriber in (each for told in self._subscribers.values() for each in told):
             subscriber.serve(services)
         for function in self._life.get("start", ()):
             await self._live("start", function, services)
@@ -106,7 +102,7 @@ class Events:
         """Lets subscribers finish what they have, then calls the functions of the stop, all of them. Raises
         `ServiceError` naming those that failed."""
         self._services = None
-        await asyncio.gather(*(each.finish() for line in self._subscribers.values() for each in line))
+        await asyncio.gather(*(each.line.finish(LIMIT_SECONDS) for told in self._subscribers.values() for each in told))
         failed = []
         for function in self._life.get("stop", ()):
             try:
@@ -144,38 +140,11 @@ class _Subscriber:
         self.function = function
         self.name = name
         self.call = function
-        self._line: deque[TurnEvent] = deque()
-        self._left_out = 0
-        self._work: asyncio.Task[None] | None = None
+        self.line = Line(f"subscriber {name}", self._tell)
 
     def serve(self, services: Services) -> None:
         """It is called with what it asks for of `services`. Raises `ConfigError` for what is not there."""
         self.call = services.inject(self.function, by=f"Subscriber {self.name}", given=1)
-
-    def take(self, event: TurnEvent) -> None:
-        if len(self._line) >= WAITING:
-            self._left_out += 1
-            return
-        self._line.append(event)
-        if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._go_through(), name=f"subscriber:{self.name}")
-
-    async def finish(self) -> None:
-        """Waits for what is in line, as long as one event may take; the rest is left out."""
-        if self._work is None or self._work.done():
-            return
-        await asyncio.wait({self._work}, timeout=LIMIT_SECONDS)
-        if self._work.cancel():
-            log.warning("subscriber.given_up", subscriber=self.name, events=len(self._line) + 1)
-            self._line.clear()
-            await asyncio.wait({self._work}, timeout=1.0)
-
-    async def _go_through(self) -> None:
-        while self._line:
-            await self._tell(self._line.popleft())
-            if self._left_out:
-                left_out, self._left_out = self._left_out, 0
-                log.warning("subscriber.too_slow", subscriber=self.name, left_out=left_out)
 
     async def _tell(self, event: TurnEvent) -> None:
         try:
@@ -185,14 +154,8 @@ class _Subscriber:
             self._blame(error, event)
 
     def _blame(self, error: Exception, event: TurnEvent) -> None:
-        log.error(  # the stack without the exception's message: that may quote what a person wrote
-            "subscriber.failed",
-            subscriber=self.name,
-            told=event.name,
-            turn_id=event.turn.id,
-            error=type(error).__name__,
-            stack="".join(traceback.format_tb(error.__traceback__)),
-        )
+        kind, stack, turn_id = type(error).__name__, stack_of(error), event.turn.id
+        log.error("subscriber.failed", subscriber=self.name, told=event.name, turn_id=turn_id, error=kind, stack=stack)
 
 
 def _name(function: object) -> str:

@@ -1,7 +1,6 @@
 """One call of a model inside a run: its stream, what came of it besides the text, and how it ended."""
 
 import asyncio
-import traceback
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Self
@@ -26,7 +25,7 @@ from antiphon.providers.base import (
     UsageReport,
 )
 from antiphon.runtime.eager import Eager
-from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.logs import get_logger, stack_of
 
 MAX_CALLS = 64
 """Calls of one round; a model that wishes for more has fallen into a loop, and is not read any further."""
@@ -137,12 +136,8 @@ class Step:
         return Ending("answered")
 
     def _raised(self, error: Exception) -> None:
-        log.error(  # the stack without the exception's message: that may quote a prompt or a key
-            "run.provider_raised",
-            provider=self._provider.name,
-            error=type(error).__name__,
-            stack="".join(traceback.format_tb(error.__traceback__)),
-        )
+        kind, stack = type(error).__name__, stack_of(error)
+        log.error("run.provider_raised", provider=self._provider.name, error=kind, stack=stack)
         public = error.public if isinstance(error, ProviderError) else f"The model could not answer. {ASK_AGAIN}"
         self.error = Error(kind="server", message="the provider raised", public=public)
 

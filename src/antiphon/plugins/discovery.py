@@ -14,7 +14,7 @@ from antiphon.plugins.config import PluginsSettings
 from antiphon.runtime.registry import Registry, open_to_all
 from antiphon.runtime.spelling import did_you_mean
 
-_OTHERS = frozenset({"config", "discovery", "hooks", "house", "listeners", "registry", "running", "told"})
+_OTHERS = frozenset({"config", "discovery", "hooks", "house", "listeners", "registry", "running"})
 
 Found = BasePlugin | type[BasePlugin]
 

@@ -1,7 +1,6 @@
 """Who listens to which hook, and what keeps a turn safe from them: a time, a check, a rest."""
 
 import asyncio
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
@@ -13,11 +12,14 @@ from antiphon.domain import NoticePart, ToolPart, TurnRecord
 from antiphon.errors import NotAllowedError
 from antiphon.plugins.base import BasePlugin
 from antiphon.plugins.hooks import Moment, Said
-from antiphon.plugins.told import Line
 from antiphon.providers.base import ChatMessage, ModelRequest, ToolCall
 from antiphon.runtime.breaker import CircuitBreaker, State
-from antiphon.telemetry.logs import get_logger
+from antiphon.runtime.lines import Line
+from antiphon.telemetry.logs import get_logger, stack_of
 from antiphon.telemetry.metrics import Metrics, get_metrics
+
+LAST_SECONDS = 5.0
+"""How long a stop waits for what plugins still have to be told."""
 
 LONGEST_TEXT = 1_000_000
 """Characters that a hook may make of a text, or of a tool's result."""
@@ -44,12 +46,12 @@ class HookListeners:
         self._broken = dict(broken)
         watch = _Watch(metrics or get_metrics())
         asked: dict[str, list[_Listener]] = {}
-        self._lines: list[Line] = []
+        self._lines: list[Line[Moment, TurnRecord, str]] = []
         for plugin in plugins:
             for hook in plugin.listens:
                 listener = _Listener(plugin, hook, seconds if plugin.seconds is None else plugin.seconds, watch)
                 if hook == "reply_stored":
-                    self._lines.append(Line(plugin.name, listener.hear))
+                    self._lines.append(Line(listener.name, listener.hear))
                 else:
                     asked.setdefault(hook, []).append(listener)
         self._asked = {hook: tuple(found) for hook, found in asked.items()}
@@ -75,11 +77,11 @@ class HookListeners:
     def tell(self, moment: Moment, record: TurnRecord, reply: str) -> None:
         """Puts the end of a turn into the lines of those who want to know (`reply_stored`), and returns at once."""
         for line in self._lines:
-            line.take((moment, record, reply))
+            line.take(moment, record, reply)
 
     async def finish(self) -> None:
         """Lets them hear what is in their lines, for a moment."""
-        await asyncio.gather(*(line.finish() for line in self._lines))
+        await asyncio.gather(*(line.finish(LAST_SECONDS) for line in self._lines))
 
     def resting(self) -> list[str]:
         """The hooks that are left alone because they keep failing, with their plugins."""
@@ -176,13 +178,13 @@ class _Listener:
 
     def _blame(self, error: Exception, moment: Moment) -> None:
         self._failed.inc()
-        log.error(  # the stack without the exception's message: that may quote what a person wrote
+        log.error(
             "plugin.hook_failed",
             plugin=self._plugin,
             hook=self._hook,
             turn_id=moment.turn.id,
             error=type(error).__name__,
-            stack="".join(traceback.format_tb(error.__traceback__)),
+            stack=stack_of(error),
         )
 
     def _changed(self, state: State) -> None:

@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-import traceback
 from collections.abc import Iterable, Sequence
 
 from antiphon.errors import ConfigError, ServiceError, ValidationError
 from antiphon.search.base import Passage, SearchAnswer, SearchSource
 from antiphon.search.fusion import fuse
-from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.logs import get_logger, stack_of
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
 _LONGEST_QUERY = 4_000
@@ -73,9 +72,7 @@ class Finder:
                 return (await self._sources[name].find(person_id, query, limit=limit, exclude=exclude))[:limit]
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one source, the others answer
             self._left_out[name].inc()
-            # The stack without the exception's message: that may quote what was looked for.
-            stack = "".join(traceback.format_tb(error.__traceback__))
-            log.warning("search.left_out", source=name, error=type(error).__name__, stack=stack)
+            log.warning("search.left_out", source=name, error=type(error).__name__, stack=stack_of(error))
             return None
         finally:
             self._took[name].observe(time.perf_counter() - began)

@@ -9,6 +9,7 @@ make: what writes is loaded with the first line. Before `setup_logging` warnings
 """
 
 import logging
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -64,6 +65,11 @@ def bind(**fields: Any) -> Iterator[None]:
 def bound() -> Mapping[str, Any]:
     """The fields that `bind` has put around the running code."""
     return _fields.get({})
+
+
+def stack_of(error: BaseException) -> str:
+    """Where it was raised, without its message: that may quote what a person wrote, or a key."""
+    return "".join(traceback.format_tb(error.__traceback__))
 
 
 class Logger:

@@ -8,7 +8,6 @@ import asyncio
 import inspect
 import re
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +25,7 @@ from antiphon.runtime.registry import Registry
 from antiphon.runtime.threads import Threads
 from antiphon.security.resources import Resources
 from antiphon.security.sandbox import SandboxedError
-from antiphon.telemetry.logs import get_logger
+from antiphon.telemetry.logs import get_logger, stack_of
 from antiphon.tools._sandboxed import Sandboxed
 from antiphon.tools._signature import Docstring, GivenSchema, Signature
 
@@ -119,7 +118,7 @@ class Tool(Generic[P, R]):
         try:
             return bool(self.approval(values))
         except Exception as error:  # noqa: BLE001 - a stranger's rule: who cannot tell whether to ask, asks
-            log.warning("tool.approval_rule_failed", tool=self.name, error=type(error).__name__, stack=_stack(error))
+            log.warning("tool.approval_rule_failed", tool=self.name, error=type(error).__name__, stack=stack_of(error))
             return True
 
     def check(self, services: Services) -> None:
@@ -152,7 +151,7 @@ class Tool(Generic[P, R]):
             text = error.public
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a tool is a stranger's code: it fails, the turn goes on
             overdue = isinstance(error, TimeoutError) and deadline.expired()
-            text = self._overdue(context) if overdue else self._blame(type(error).__name__, _stack(error), context)
+            text = self._overdue(context) if overdue else self._blame(type(error).__name__, stack_of(error), context)
         elapsed = (time.perf_counter() - started) * 1000
         return ToolResult(text=_fit(text, self.output_limit), failed=failed, elapsed_ms=elapsed)
 
@@ -185,11 +184,6 @@ class Tool(Generic[P, R]):
         """Logs the failure for the developer and words it for the model."""
         log.error("tool.failed", tool=self.name, turn_id=context.turn_id, error=error, stack=stack)
         return f"{self.name} failed because of an error in the tool itself; the details are in the log."
-
-
-def _stack(error: BaseException) -> str:
-    """Without the exception's message: that may quote what a person wrote."""
-    return "".join(traceback.format_tb(error.__traceback__))
 
 
 def tool_registry() -> Registry[Tool[..., Any]]:

@@ -10,7 +10,6 @@ from antiphon.errors import NotAllowedError
 from antiphon.plugins.base import BasePlugin, PluginMetadata
 from antiphon.plugins.hooks import HOOKS, Moment, Said
 from antiphon.plugins.listeners import HookListeners
-from antiphon.plugins.told import Line
 from antiphon.telemetry.metrics import Metrics
 
 MOMENT = Moment(
@@ -123,27 +122,3 @@ async def test_the_end_of_a_turn_is_told_in_order_and_nobody_waits() -> None:
     plugin.wait.set()
     await listeners.finish()
     assert plugin.told == ["one", "refuse", "two"]
-
-
-async def test_a_line_is_bounded_and_a_stop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("antiphon.plugins.told.WAITING", 2)
-    monkeypatch.setattr("antiphon.plugins.told.LAST_SECONDS", 0.05)
-    heard, go_on = [], asyncio.Event()
-
-    async def listen(what: str) -> None:
-        await go_on.wait()
-        heard.append(what)
-
-    line = Line("slow", listen)
-    line.take(("first",))
-    await asyncio.sleep(0)
-    for what in ("second", "third", "fourth"):
-        line.take((what,))
-    go_on.set()
-    await line.finish()
-    assert heard == ["first", "second", "third"]
-    go_on.clear()
-    line.take(("never",))
-    await line.finish()
-    await line.finish()
-    assert heard == ["first", "second", "third"]
