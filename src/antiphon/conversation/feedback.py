@@ -14,8 +14,8 @@ COMMENT_LIMIT = 2_000
 class AnswerFeedback:
     """Takes the word of the person whose conversation it is; the last one counts, and it can be taken back.
 
-    Raises `NotFoundError` for an answer that is not theirs or is not there, and `ValidationError` for what is no answer
-    of an assistant and for a comment that is too long.
+    Raises `NotFoundError` for what is no answer, is not theirs or is not there, and `ValidationError` for a comment
+    that is too long.
     """
 
     def __init__(self, store: FeedbackStore, live: Live) -> None:
@@ -30,8 +30,8 @@ class AnswerFeedback:
         *,
         comment: str | None = None,
         conversation_id: str | None = None,
-    ) -> Message:
-        """The answer with what is said of it now; without a verdict that is taken back. Where a `conversation_id` is
+    ) -> Feedback | None:
+        """What is said of the answer now; without a verdict that is taken back. Where a `conversation_id` is
         given, it is an answer of that conversation."""
         found = await self._store.find(message_id)
         if found is None:
@@ -52,16 +52,15 @@ class AnswerFeedback:
             raise NotFoundError("There is no answer yet in this conversation that could be judged.")
         await self.judge(person, message.id, verdict, comment=comment, conversation_id=conversation_id)
 
-    async def _put(self, message: Message, verdict: Thumb | None, comment: str | None) -> Message:
+    async def _put(self, message: Message, verdict: Thumb | None, comment: str | None) -> Feedback | None:
         comment = (comment or "").strip() or None
         if comment is not None and len(comment) > COMMENT_LIMIT:
             raise ValidationError(f"A comment has {COMMENT_LIMIT:,} characters at most.")
         said = Feedback(verdict=verdict, comment=comment, given_at=now()) if verdict is not None else None
         if not await self._store.put(message.id, said):
             raise _not_there()
-        message = structs.replace(message, feedback=said)
-        self._live.feedback(message)
-        return message
+        self._live.feedback(structs.replace(message, feedback=said))
+        return said
 
 
 def _not_there() -> NotFoundError:

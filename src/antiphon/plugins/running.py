@@ -64,9 +64,17 @@ class TurnHooks:
 
     @property
     def of_run(self) -> RunHooks | None:
-        """What the run of the turn asks; None where nobody listens to it."""
-        listens = self._listeners.listens("before_model", "tool_wished", "tool_ended")
-        return _Running(self._listeners, self._moment) if listens else None
+        """What the run of the turn asks, which is what a stop cuts short there; None where nobody listens to it."""
+        return self if self._listeners.listens("before_model", "tool_wished", "tool_ended") else None
+
+    async def before_model(self, request: ModelRequest) -> ModelRequest:
+        return await self._listeners.ask("before_model", self._moment, request)
+
+    async def tool_wished(self, call: ToolCall) -> ToolCall:
+        return await self._listeners.ask("tool_wished", self._moment, call)
+
+    async def tool_ended(self, part: ToolPart) -> ToolPart:
+        return await self._listeners.ask("tool_ended", self._moment, part)
 
     async def _ask(self, hook: str, value: V) -> V:
         if self._stream is None or not self._listeners.listens(hook):
@@ -86,18 +94,3 @@ class TurnHooks:
         if self._stream.stopped is not None and self._listeners.requires(hook):
             raise NotAllowedError(self._stream.stopped.text)
         return value
-
-
-class _Running:
-    def __init__(self, listeners: HookListeners, moment: Moment) -> None:
-        self._listeners = listeners
-        self._moment = moment
-
-    async def before_model(self, request: ModelRequest) -> ModelRequest:
-        return await self._listeners.ask("before_model", self._moment, request)
-
-    async def tool_wished(self, call: ToolCall) -> ToolCall:
-        return await self._listeners.ask("tool_wished", self._moment, call)
-
-    async def tool_ended(self, part: ToolPart) -> ToolPart:
-        return await self._listeners.ask("tool_ended", self._moment, part)

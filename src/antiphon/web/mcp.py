@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.assistants.approvals import NOBODY_TO_ASK
 from antiphon.assistants.directory import Directory
-from antiphon.assistants.state import TurnStates
+from antiphon.assistants.state import StatesInMemory, TurnStates
 from antiphon.assistants.turn import TurnServices
 from antiphon.assistants.wishes import AnswerWishes
 from antiphon.domain import Person, new_id
@@ -24,7 +24,7 @@ from antiphon.errors import ModuleError
 from antiphon.providers.base import ChatMessage, TextDelta
 from antiphon.tools.base import Tool, ToolContext
 from antiphon.web.auth import CurrentPerson
-from antiphon.web.openai.answering import Answerer, PassingStates
+from antiphon.web.openai.answering import Answerer
 from antiphon.web.openai.body import AskedCompletion
 from antiphon.web.openai.errors import ApiError, RefusedError
 from antiphon.web.problems import problem
@@ -136,7 +136,7 @@ class McpEndpoint:
 
     def _context(self, person: Person) -> ToolContext:
         conversation, turn = new_id(), new_id()
-        services = TurnServices(self._answerer.flow.services, TurnStates(PassingStates(), conversation), {})
+        services = TurnServices(self._answerer.flow.services, TurnStates(StatesInMemory(), conversation), {})
         return ToolContext(
             person_id=person.id,
             conversation_id=conversation,

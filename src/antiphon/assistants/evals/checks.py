@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
@@ -190,7 +190,7 @@ class Python(AnswerCheck, frozen=True, tag="python"):
 
 
 AnyCheck = Contains | NotContains | Equals | Regex | HasForm | ToolCalled | MaxTokens | Judge | Python
-KINDS = ("contains", "not_contains", "equals", "regex", "json_schema", "tool_called", "max_tokens", "judge", "python")
+KINDS: tuple[str, ...] = tuple(kind.__struct_config__.tag for kind in get_args(AnyCheck))
 
 
 def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -1,14 +1,11 @@
 """What results come to: how many answers were right, how sure that is, and what they took."""
 
 from collections.abc import Iterable, Sequence
-from math import sqrt
 
 from msgspec import Struct
 
 from antiphon.assistants.evals.evaluation import EvalResult
-
-_Z = 1.959964
-"""Of the normal distribution, for 95 %."""
+from antiphon.assistants.significance import wilson
 
 
 class ModelSummary(Struct, frozen=True, kw_only=True):
@@ -61,13 +58,3 @@ def _summary(model: str, results: Sequence[EvalResult]) -> ModelSummary:
         mean_output_tokens=sum(result.output_tokens for result in results) / count,
         cost=sum(known) if len(known) == len(costs) else None,
     )
-
-
-def wilson(passed: int, count: int) -> tuple[float, float]:
-    """Wilson's interval, which holds for few answers too and never leaves 0 to 1."""
-    if not count:
-        return 0.0, 1.0
-    share, square = passed / count, _Z * _Z
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = _Z * sqrt(share * (1 - share) / count + square / (4 * count * count)) / (1 + square / count)
-    return max(0.0, middle - half), min(1.0, middle + half)

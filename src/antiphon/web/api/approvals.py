@@ -2,20 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from antiphon.conversation.approvals import REASON_LIMIT, Approvals
 from antiphon.conversation.history import PAGE
 from antiphon.conversation.live import show_approval
 from antiphon.domain import Person
-from antiphon.web.api.shapes import ULID, ApprovalPage, ApprovalShape
+from antiphon.web.api.shapes import ApprovalPage, ApprovalShape, IdInPath
 from antiphon.web.auth import CurrentPerson
 from antiphon.web.openapi import failures
 
 Limit = Annotated[int, Query(ge=1, le=PAGE, description="The most to answer with.")]
 Cursor = Annotated[str, Query(pattern=r"^[0-9A-Z]{0,26}$", description="The `cursor` of the page before.")]
-ApprovalId = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
 
 
 class Permission(BaseModel):
@@ -40,7 +39,7 @@ def approval_routes(approvals: Approvals, current: CurrentPerson) -> APIRouter:
         return {"items": shown, "cursor": shown[-1]["id"] if len(found) > limit else None}
 
     @routes.post("/{approval_id}", response_model=ApprovalShape, responses=failures(400, 404, 413))
-    async def answer_approval(me: Me, approval_id: ApprovalId, answer: Permission) -> dict[str, Any]:
+    async def answer_approval(me: Me, approval_id: IdInPath, answer: Permission) -> dict[str, Any]:
         """Allows a call or does not. The first answer counts; 422 tells that somebody was faster."""
         approval = await approvals.find(me, approval_id)
         return show_approval(await approvals.answer(me, approval, answer.verdict, reason=answer.reason))

@@ -2,21 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from antiphon.conversation.history import PAGE, TITLE_LIMIT, ConversationHistory
 from antiphon.conversation.live import show_conversation, show_message
 from antiphon.conversation.router import MessageRouter
 from antiphon.domain import Person
-from antiphon.web.api.shapes import ULID, ConversationList, ConversationShape, MessagePage
+from antiphon.web.api.shapes import VISIBLE, ConversationList, ConversationShape, IdInPath, MessagePage
 from antiphon.web.auth import CurrentPerson
 from antiphon.web.openapi import failures
 
 LATEST = 2**53 - 1
 """Greater than every position, and a number that every JSON parser can read."""
 
-ConversationId = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
 Limit = Annotated[int, Query(ge=1, le=PAGE, description="The most to answer with.")]
 
 
@@ -27,7 +26,7 @@ class Rename(BaseModel):
 
     title: str = Field(
         max_length=TITLE_LIMIT,
-        pattern=r"^[^\x00]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$",
+        pattern=VISIBLE,
         description="At least one visible character, and no NUL.",
         examples=["Tides and times"],
     )
@@ -44,17 +43,17 @@ def conversation_routes(history: ConversationHistory, router: MessageRouter, cur
         return {"items": [show_conversation(item) for item in await history.of(me, limit=limit)]}
 
     @routes.get("/{conversation_id}", response_model=ConversationShape, responses=failures(404))
-    async def get_conversation(me: Me, conversation_id: ConversationId) -> dict[str, Any]:
+    async def get_conversation(me: Me, conversation_id: IdInPath) -> dict[str, Any]:
         """One conversation, without its messages."""
         return show_conversation(await history.get(me, conversation_id))
 
     @routes.patch("/{conversation_id}", response_model=ConversationShape, responses=failures(400, 404, 413))
-    async def rename_conversation(me: Me, conversation_id: ConversationId, change: Rename) -> dict[str, Any]:
+    async def rename_conversation(me: Me, conversation_id: IdInPath, change: Rename) -> dict[str, Any]:
         """Gives it another title. Runs of blanks become one."""
         return show_conversation(await history.rename(me, conversation_id, change.title))
 
     @routes.delete("/{conversation_id}", status_code=204, responses=failures(404))
-    async def delete_conversation(me: Me, conversation_id: ConversationId) -> Response:
+    async def delete_conversation(me: Me, conversation_id: IdInPath) -> Response:
         """Removes it with all its messages. There is no way back."""
         await history.delete(me, conversation_id)
         router.cancel_all(conversation_id)
@@ -63,7 +62,7 @@ def conversation_routes(history: ConversationHistory, router: MessageRouter, cur
     @routes.get("/{conversation_id}/messages", response_model=MessagePage, responses=failures(404))
     async def list_messages(
         me: Me,
-        conversation_id: ConversationId,
+        conversation_id: IdInPath,
         before: Annotated[int, Query(ge=1, le=LATEST, description="The lowest `position` you have.")] = LATEST,
         limit: Limit = PAGE,
     ) -> dict[str, Any]:

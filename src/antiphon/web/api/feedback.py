@@ -2,17 +2,15 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+import msgspec
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from antiphon.conversation.feedback import COMMENT_LIMIT, AnswerFeedback
-from antiphon.conversation.live import show_message
 from antiphon.domain import Person, Thumb
-from antiphon.web.api.shapes import ULID, FeedbackShape
+from antiphon.web.api.shapes import FeedbackShape, IdInPath
 from antiphon.web.auth import CurrentPerson
 from antiphon.web.openapi import failures
-
-MessageId = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
 
 
 class Judgement(BaseModel):
@@ -30,14 +28,12 @@ def feedback_routes(feedback: AnswerFeedback, current: CurrentPerson) -> APIRout
     Me = Annotated[Person, Depends(current)]  # noqa: N806 - a type
 
     @routes.put("/{message_id}/feedback", response_model=FeedbackShape, responses=failures(400, 413))
-    async def judge_answer(me: Me, message_id: MessageId, judgement: Judgement) -> dict[str, Any]:
+    async def judge_answer(me: Me, message_id: IdInPath, judgement: Judgement) -> Any:
         """Says what you think of an answer in a conversation of yours. The last word counts."""
-        message = await feedback.judge(me, message_id, judgement.verdict, comment=judgement.comment)
-        shown: dict[str, Any] = show_message(message)["feedback"]
-        return shown
+        return msgspec.to_builtins(await feedback.judge(me, message_id, judgement.verdict, comment=judgement.comment))
 
     @routes.delete("/{message_id}/feedback", status_code=204)
-    async def take_judgement_back(me: Me, message_id: MessageId) -> Response:
+    async def take_judgement_back(me: Me, message_id: IdInPath) -> Response:
         """Takes back what you said of an answer, if you have said anything."""
         await feedback.judge(me, message_id, None)
         return Response(status_code=204)

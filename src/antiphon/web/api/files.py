@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -13,7 +13,7 @@ from antiphon.domain import Attachment, Person, Upload
 from antiphon.errors import NotFoundError, ResourceError, ValidationError
 from antiphon.files.keeper import FILE_URL, FileKeeper
 from antiphon.files.kinds import SHOWN, UNKNOWN, is_text
-from antiphon.web.api.shapes import ULID, AttachmentShape
+from antiphon.web.api.shapes import AttachmentShape, IdInPath
 from antiphon.web.auth import CurrentPerson
 from antiphon.web.openapi import failures
 
@@ -24,7 +24,6 @@ AT_ONCE = 4
 PATIENCE = 120.0
 """Seconds that one file may take to come, so that nobody keeps others waiting for ever."""
 
-FileId = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
 
 _HARMLESS = ("audio/", "video/", "image/", "application/pdf", "application/zip", "application/vnd.")
 """Types, besides text, that no browser runs and that tell a program what it has."""
@@ -72,7 +71,7 @@ def file_routes(keeper: FileKeeper, current: CurrentPerson) -> APIRouter:
 
     @routes.get("/{file_id}", response_class=Response, responses={**_BYTES, **failures(404)})
     async def get_file(
-        me: Me, file_id: FileId, if_none_match: Annotated[str, Header(include_in_schema=False)] = ""
+        me: Me, file_id: IdInPath, if_none_match: Annotated[str, Header(include_in_schema=False)] = ""
     ) -> Response:
         """Its bytes, for whoever gave it and the people of the conversations that name it."""
         kept = await keeper.get(me.id, file_id)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from antiphon.assistants.memory.base import Recollection
@@ -11,14 +11,12 @@ from antiphon.assistants.memory.memory import LONGEST_FACT
 from antiphon.domain import Person
 from antiphon.errors import NotFoundError
 from antiphon.storage.facts import Fact
-from antiphon.web.api.shapes import ULID, FactList, FactShape
+from antiphon.web.api.shapes import VISIBLE, FactList, FactShape, IdInPath, PersonInPath
 from antiphon.web.auth import CurrentPerson, is_operator
 from antiphon.web.openapi import failures
 
 MOST = 1_000
 
-PersonId = Annotated[str, Path(pattern=r"^[0-9A-Za-z]{1,26}$", examples=["local"])]
-FactId = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
 Words = Annotated[str, Query(max_length=1_000, description="Words to look for; without any the newest are given.")]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="The most to answer with.")]
 
@@ -31,7 +29,7 @@ class Edit(BaseModel):
     text: str | None = Field(
         None,
         max_length=LONGEST_FACT,
-        pattern=r"^[^\x00]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$",
+        pattern=VISIBLE,
         description="At least one visible character, and no NUL.",
         examples=["Likes green tea"],
     )
@@ -43,7 +41,7 @@ def memory_routes(memory: Recollection, current: CurrentPerson) -> APIRouter:
     routes = APIRouter(prefix="/people/{person_id}/memory", tags=["memory"], responses=failures(403, 404, 422, 503))
     Me = Annotated[Person, Depends(current)]  # noqa: N806 - a type
 
-    async def whose(me: Me, person_id: PersonId) -> str:
+    async def whose(me: Me, person_id: PersonInPath) -> str:
         if person_id != me.id and not is_operator(me):
             raise NotFoundError("This person does not exist, or is not for you.")
         return person_id
@@ -62,13 +60,13 @@ def memory_routes(memory: Recollection, current: CurrentPerson) -> APIRouter:
         return Response(status_code=204)
 
     @routes.patch("/{fact_id}", response_model=FactShape, responses=failures(400, 413))
-    async def edit_fact(person: Whose, fact_id: FactId, change: Edit) -> dict[str, Any]:
+    async def edit_fact(person: Whose, fact_id: IdInPath, change: Edit) -> dict[str, Any]:
         """Changes the text of a fact, or how much it matters."""
         edited = await memory.edit(fact_id, text=change.text, importance=change.importance, person=person)
         return _shown(_there(edited))
 
     @routes.delete("/{fact_id}", status_code=204)
-    async def forget_fact(person: Whose, fact_id: FactId) -> Response:
+    async def forget_fact(person: Whose, fact_id: IdInPath) -> Response:
         """Removes one fact. There is no way back."""
         if not await memory.delete(fact_id, person=person):
             _there(None)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
@@ -15,13 +15,12 @@ from antiphon.domain import Person
 from antiphon.errors import ModuleError, NotFoundError
 from antiphon.providers.catalogue import Catalogue
 from antiphon.storage.base import PeopleStore
-from antiphon.web.api.shapes import PersonPage, PersonShape
+from antiphon.web.api.shapes import VISIBLE, PersonInPath, PersonPage, PersonShape
 from antiphon.web.auth import CurrentPerson, is_operator
 from antiphon.web.openapi import failures
 
 MOST = 200
 
-PersonId = Annotated[str, Path(pattern=r"^[0-9A-Za-z]{1,26}$", examples=["local"])]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="The most to answer with.")]
 Cursor = Annotated[str, Query(pattern=r"^[0-9A-Za-z]{0,26}$", description="The `cursor` of the page before.")]
 
@@ -34,7 +33,7 @@ class PersonChange(BaseModel):
     name: str = Field(
         "",
         max_length=NAME_LIMIT,
-        pattern=r"^[^\x00]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$",
+        pattern=VISIBLE,
         description="At least one visible character, and no NUL. Runs of blanks become one.",
         examples=["Ada"],
     )
@@ -60,7 +59,7 @@ def people_routes(
     routes = APIRouter(prefix="/people", tags=["people"], responses=failures(403, 422, 503))
     Me = Annotated[Person, Depends(current)]  # noqa: N806 - a type
 
-    async def whom(me: Me, person_id: PersonId) -> Person:
+    async def whom(me: Me, person_id: PersonInPath) -> Person:
         found = await people.get(person_id) if person_id == me.id or is_operator(me) else None
         if found is None:
             raise NotFoundError("This person does not exist, or is not for you.")

@@ -1,12 +1,12 @@
 """`/api/v1/plugins`: what the house is made of besides itself, and how it is."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import Field
 
 from antiphon.plugins.house import PluginState
+from antiphon.plugins.registry import PluginStatus
 from antiphon.web.api.shapes import Shape
 from antiphon.web.openapi import failures
 
@@ -24,7 +24,7 @@ class PluginShape(Shape):
     )
     required: list[str] = Field(description="Hooks without which a turn is refused.")
     priority: int = Field(description="Those with the greatest are asked first.")
-    status: Literal["registered", "running", "failed", "stopped"]
+    status: PluginStatus
     detail: str = Field(description="Why it failed, else empty.")
 
 

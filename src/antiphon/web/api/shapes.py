@@ -6,6 +6,7 @@ The conversation flow makes these objects (`conversation.live`), and the socket 
 from datetime import datetime
 from typing import Annotated, Literal
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from antiphon.domain import MessageStatus, Role, Thumb, Verdict
@@ -13,7 +14,14 @@ from antiphon.domain import MessageStatus, Role, Thumb, Verdict
 ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 """https://github.com/ulid/spec: 128 bits in Crockford's base 32, upper case as we write it."""
 
+VISIBLE = r"^[^\x00]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$"
+"""A text with at least one visible character, and no NUL, which no database keeps."""
+
 Id = Annotated[str, Field(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
+IdInPath = Annotated[str, Path(pattern=ULID, examples=["01M7YTFAF3A5C20VBDC381VVAW"])]
+PersonInPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z]{1,26}$", examples=["local"])]
+"""`local` is the id of a person too."""
+
 Elapsed = Annotated[float, Field(ge=0, description="Milliseconds.")]
 Count = Annotated[int, Field(ge=0)]
 

@@ -3,6 +3,8 @@
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from antiphon.adapters.web import WebAdapter
 from antiphon.assistants.directory import Directory
 from antiphon.conversation.approvals import REASON_LIMIT, Approvals
@@ -134,8 +136,8 @@ class ConversationChannel(RecalledChannel):
             if not (comment is None or isinstance(comment, str)):
                 raise ValidationError("`comment` must be a text, or left out.")
             here = self._conversation_id
-            message = await self._feedback.judge(self._person, which, verdict, comment=comment, conversation_id=here)
-        return {"feedback": show_message(message)["feedback"]}
+            said = await self._feedback.judge(self._person, which, verdict, comment=comment, conversation_id=here)
+        return {"feedback": msgspec.to_builtins(said)}
 
     @Channel.on("handoff")
     async def hand_over(self, payload: Any, socket: Socket) -> dict[str, Any]:

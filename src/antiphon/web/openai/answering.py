@@ -14,7 +14,7 @@ from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.history import History
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolStarted
 from antiphon.assistants.selector import Choice
-from antiphon.assistants.state import TurnStates
+from antiphon.assistants.state import StatesInMemory, TurnStates
 from antiphon.assistants.teamwork import Teamwork
 from antiphon.conversation.flow import Flow
 from antiphon.conversation.generation import Generated, model_of, record_of
@@ -147,7 +147,7 @@ class Answerer:
         nothing = History(context_from=0, upto=0)
         instructions = self.flow.context.build(turn, assistant, conversation, person, nothing, choice.model)[:-1]
         chain = self.flow.providers.chain((choice.model, *choice.fallbacks))
-        states = TurnStates(PassingStates(), conversation.id)
+        states = TurnStates(StatesInMemory(), conversation.id)
         context = ToolContext(
             person_id=person.id,
             conversation_id=conversation.id,
@@ -209,19 +209,6 @@ class Answerer:
             return self.flow.selector.choose(conversation, person, assistant)
         except ConfigError as error:
             raise RefusedError(ApiError(503, error.public, "server_error", "no_model")) from None
-
-
-class PassingStates:
-    """The `StateStore` of one answer: what its tools note is there for its other tools, and gone with it."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], str] = {}
-
-    async def get(self, conversation_id: str, name: str) -> str | None:
-        return self._kept.get((conversation_id, name))
-
-    async def put(self, conversation_id: str, name: str, data: str) -> None:
-        self._kept[conversation_id, name] = data
 
 
 def account_of(user: str | None) -> str:

@@ -2,12 +2,8 @@
 
 from typing import Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from antiphon.assistants.evals.evaluation import Checked, EvalResult
-from antiphon.assistants.evals.summary import summaries, wilson
+from antiphon.assistants.evals.summary import summaries
 
 
 def result(passed: bool, **fields: Any) -> EvalResult:
@@ -30,18 +26,3 @@ def test_a_model_has_its_share_its_checks_and_what_it_took() -> None:
     assert (first.cost, round(first.mean_ms), round(first.mean_input_tokens)) == (0.75, 133, 3)
     assert (other.rate, other.cost) == (1.0, None)
     assert summaries([]) == []
-
-
-@pytest.mark.parametrize(
-    ("passed", "count", "low", "high"), [(9, 10, 0.596, 0.982), (0, 10, 0, 0.278), (10, 10, 0.722, 1)]
-)
-def test_the_interval_is_wilsons(passed: int, count: int, low: float, high: float) -> None:
-    assert list(wilson(passed, count)) == pytest.approx([low, high], abs=0.001)
-
-
-@given(st.integers(0, 500), st.integers(0, 500))
-def test_the_interval_holds_the_share_and_stays_within_bounds(passed: int, more: int) -> None:
-    low, high = wilson(passed, passed + more)
-    assert 0 <= low <= high <= 1
-    if passed + more:
-        assert low - 1e-9 <= passed / (passed + more) <= high + 1e-9
