@@ -132,7 +132,7 @@ class Workspace:
         self.web = WebAdapter(self.live.message)
         self.adapters: dict[str, ChannelAdapter] = {self.web.name: self.web}
         self.outbox = Outbox(self.store.outbox, self.adapters, metrics=self.metrics)
-        self.history = ConversationHistory(self.store.conversations, self.sessions, self.live)
+        self.history = ConversationHistory(self.store.conversations, self.store.people, self.sessions, self.live)
         self.services = ServiceContainer()
         self._neighbours = Neighbours(self.cluster, self.store.nodes)
         self._build_flow()

@@ -54,6 +54,12 @@ async def test_the_join_of_a_conversation(here: Workspace, visitors: Visitors) -
     assert "in_context" not in answer
 
 
+async def test_an_operator_is_told_whose_conversation_it_is(here: Workspace, visitors: Visitors) -> None:
+    ann = await here.store.people.by_account("telegram", "ann", name="Ann")
+    hers = await here.history.create(ann, client_id="c", assistant="antiphon")
+    assert (await visitors.enter(here.url, hers.id)).joined["members"] == [{"id": ann.id, "name": "Ann"}]
+
+
 async def test_conversation_new_makes_one_for_each_client_id(here: Workspace, visitors: Visitors) -> None:
     client, other = await visitors.connect(here.url), await visitors.connect(here.url)
     first = await visitors.new_conversation(client, "a", title="Mine")

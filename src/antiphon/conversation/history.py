@@ -8,7 +8,7 @@ from antiphon.conversation.live import Live
 from antiphon.conversation.sessions import SessionManager
 from antiphon.domain import Conversation, Message, Person, new_id, now
 from antiphon.errors import NotFoundError, ValidationError
-from antiphon.storage.base import ConversationStore
+from antiphon.storage.base import ConversationStore, PeopleStore
 
 PAGE = 100
 """Messages a client gets unless it asks for fewer; also the most it gets at once."""
@@ -29,8 +29,11 @@ class Page(Struct, frozen=True, kw_only=True):
 class ConversationHistory:
     """Everything about conversations that is not a turn. Every method that takes a person checks that it may."""
 
-    def __init__(self, conversations: ConversationStore, sessions: SessionManager, live: Live) -> None:
+    def __init__(
+        self, conversations: ConversationStore, people: PeopleStore, sessions: SessionManager, live: Live
+    ) -> None:
         self._conversations = conversations
+        self._people = people
         self._sessions = sessions
         self._live = live
 
@@ -61,6 +64,13 @@ class ConversationHistory:
         if conversation is None or (conversation.person_id != person.id and not person.operator):
             raise NotFoundError("This conversation does not exist, or no longer does.")
         return conversation
+
+    async def members(self, person: Person, conversation: Conversation) -> list[Person]:
+        """Whose conversation it is, as `person` is told."""
+        if conversation.person_id == person.id:
+            return [person]
+        owner = await self._people.get(conversation.person_id)
+        return [owner] if owner is not None else []
 
     async def of(self, person: Person, *, limit: int = PAGE) -> list[Conversation]:
         """A person's conversations, the latest first."""

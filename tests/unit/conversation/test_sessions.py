@@ -121,7 +121,7 @@ async def test_a_command_that_changes_nothing_lets_go_of_nothing(
 
 
 async def test_what_is_renamed_and_deleted_over_http(store: Store, sessions: SessionManager) -> None:
-    history = ConversationHistory(store.conversations, sessions, Live(lambda *_: None, lambda *_: None))
+    history = ConversationHistory(store.conversations, store.people, sessions, Live(lambda *_: None, lambda *_: None))
     turn = await turn_in(store)
     me = (await sessions.resolve(turn)).person
     await history.rename(me, turn.conversation_id, "Tea")

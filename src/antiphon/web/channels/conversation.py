@@ -14,7 +14,7 @@ from antiphon.conversation.live import show_approval, show_conversation, show_me
 from antiphon.conversation.present import show_person
 from antiphon.conversation.router import MessageRouter
 from antiphon.conversation.stream import UnderWay
-from antiphon.domain import Conversation, Person, Verdict, new_id
+from antiphon.domain import Person, Verdict, new_id
 from antiphon.errors import AntiphonError, ServiceError, ValidationError
 from antiphon.realtime.channel import Channel, Rejected
 from antiphon.realtime.members.socket import Socket
@@ -49,6 +49,7 @@ class ConversationChannel(RecalledChannel):
         with _spoken():
             conversation = await self._history.get(self._person, self._conversation_id)
             since, limit = wish.get("since"), _whole(wish.get("limit"), PAGE)
+            members = await self._history.members(self._person, conversation)
             page = await self._history.since(conversation.id, since, limit=limit)
             seen = _seen(since) if page.recovered else {}
             self._under_way, exact = await self._router.under_way(conversation.id, seen)
@@ -59,7 +60,7 @@ class ConversationChannel(RecalledChannel):
                 page = await self._history.since(conversation.id, None, limit=limit)
         return {
             "conversation": show_conversation(conversation),
-            "members": await self._members(conversation),
+            "members": [{"id": member.id, "name": member.name} for member in members],
             "messages": [show_message(message) for message in page.messages],
             "turns": [_show_turn(turn) for turn in self._under_way],
             "cursor": page.cursor,
@@ -174,9 +175,6 @@ class ConversationChannel(RecalledChannel):
     @property
     def _conversation_id(self) -> str:
         return self.topic.partition(":")[2]
-
-    async def _members(self, conversation: Conversation) -> list[dict[str, Any]]:
-        return [{"id": conversation.person_id, "name": self._person.name}]
 
 
 class NewConversationChannel(Channel):
