@@ -565,6 +565,17 @@ async def test_a_conversation_that_is_to_be_stored_is(served: Workspace, client:
     assert texts == ["!echo the walrus", "the walrus", "!echo the carpenter", "the carpenter"]
 
 
+async def test_nobody_pays_for_an_answer_that_cannot_be_stored(served: Workspace, client: AsyncOpenAI) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    wrong: Any = [{"role": "user", "content": [image]}]
+    with pytest.raises(openai.BadRequestError, match="its content is something else") as refused:
+        await client.chat.completions.create(model="guide", messages=wrong, store=True)
+    assert refused.value.code == "not_stored"
+    assert await conversations(served) == []
+    async with aiohttp.ClientSession(served.url) as http, http.get("/api/v1/usage?by=model") as spent:
+        assert await spent.json() == {"items": []}
+
+
 async def test_the_calls_of_a_clients_tools_are_stored_with_the_answer_alone(
     served: Workspace, client: AsyncOpenAI
 ) -> None:

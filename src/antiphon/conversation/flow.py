@@ -122,7 +122,7 @@ class Flow:
     def keeper(self, history: ConversationHistory, metrics: Metrics) -> ConversationKeeper:
         """Who keeps conversations that took place elsewhere."""
         ending = TurnEnding(self.store.inbox, self.outbox, self.live, metrics=metrics)
-        return ConversationKeeper(history, self.store.inbox, self.files, ending, self.live)
+        return ConversationKeeper(history, self.store.inbox, ending, self.live)
 
     def replay(self) -> Replay:
         """Stored turns answered again, and trials of any kind, by the same parts."""

@@ -7,8 +7,7 @@ from msgspec import Struct
 from antiphon.conversation.ending import TurnEnding
 from antiphon.conversation.history import ConversationHistory
 from antiphon.conversation.live import Live
-from antiphon.domain import ChannelMessage, Conversation, Person, TurnRecord, Upload
-from antiphon.files.keeper import FileKeeper
+from antiphon.domain import Attachment, ChannelMessage, Conversation, Person, TurnRecord
 from antiphon.storage.base import InboxStore, TurnReply
 
 
@@ -19,18 +18,15 @@ class Exchange(Struct, frozen=True, kw_only=True):
     question: str
     record: TurnRecord
     reply: TurnReply
-    uploads: tuple[Upload, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 class ConversationKeeper:
     """Keeps exchanges that nobody here has to answer any more; the person can go on with them on the page."""
 
-    def __init__(
-        self, history: ConversationHistory, inbox: InboxStore, files: FileKeeper, ending: TurnEnding, live: Live
-    ) -> None:
+    def __init__(self, history: ConversationHistory, inbox: InboxStore, ending: TurnEnding, live: Live) -> None:
         self._history = history
         self._inbox = inbox
-        self._files = files
         self._ending = ending
         self._live = live
 
@@ -38,17 +34,16 @@ class ConversationKeeper:
         self, person: Person, account: str, name: str, assistant: str, exchanges: Sequence[Exchange]
     ) -> Conversation:
         """The conversation that this person calls `name`, with these at its end, each once. `account` is theirs on the
-        web. Raises `ServiceError` when they cannot be stored now, and as `FileKeeper.keep` does."""
+        web. Raises `ServiceError` when they cannot be stored now."""
         conversation = await self._history.create(person, client_id=name, assistant=assistant)
         for exchange in exchanges:
-            attachments = [await self._files.keep(person.id, upload) for upload in exchange.uploads]
             message = ChannelMessage(
                 adapter="web",
                 place=conversation.id,
                 account=account,
                 key=exchange.key,
                 text=exchange.question,
-                attachments=tuple(attachments),
+                attachments=exchange.attachments,
             )
             accepted = await self._inbox.accept(message, assistant=assistant)
             if not accepted.duplicate:

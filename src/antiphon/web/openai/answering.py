@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from time import perf_counter
 
 from msgspec import structs
@@ -20,7 +19,7 @@ from antiphon.conversation.flow import Flow
 from antiphon.conversation.generation import Generated, model_of, record_of
 from antiphon.conversation.handler import answer_from
 from antiphon.conversation.keeping import ConversationKeeper, Exchange
-from antiphon.domain import Assignment, Conversation, Person, Target, Turn, TurnRecord, Upload, new_id, now
+from antiphon.domain import Assignment, Conversation, Person, Target, Turn, TurnRecord, new_id, now
 from antiphon.errors import AntiphonError, ConfigError, NotAllowedError
 from antiphon.plugins.hooks import Said
 from antiphon.plugins.running import TurnHooks
@@ -43,6 +42,7 @@ from antiphon.telemetry.logs import get_logger
 from antiphon.tools.base import ToolContext
 from antiphon.web.openai.body import AskedCompletion
 from antiphon.web.openai.errors import ApiError, RefusedError, invalid, of_run
+from antiphon.web.openai.exchanges import exchanges_of
 from antiphon.web.openai.rounds import Rounds
 
 ADAPTER = "openai"
@@ -68,6 +68,7 @@ class Answering:
     assistant: Assistant
     choice: Choice
     assignment: Assignment | None
+    exchanges: Sequence[Exchange]
     chain: Chain
     run: Run
     rounds: Rounds
@@ -106,20 +107,15 @@ class Answering:
         """Keeps the conversation; what went wrong if it could not be kept, because who asks for that relies on it."""
         generated = Generated(ended=ended, model=self.chain.answering.name, given_up=tuple(self.chain.path))
         record, reply = answer_from(generated, record_of(self.assistant, self.choice, self.assignment))
-        *earlier, (key, question, _, uploads) = _exchanges(self.asked.messages)
-        exchanges = [
-            Exchange(key=key, question=said, record=_said_before(self.assistant), reply=_reply(text), uploads=files)
-            for key, said, text, files in earlier
-        ]
-        record = structs.replace(record, elapsed_ms=elapsed_ms)
-        last = Exchange(key=key, question=question, record=record, reply=reply, uploads=uploads)
+        *earlier, last = self.exchanges
+        last = structs.replace(last, record=structs.replace(record, elapsed_ms=elapsed_ms), reply=reply)
         name = self.asked.conversation or self.identity
         try:
             account = account_of(self.asked.user)
-            await self.keeper.keep(self.person, account, name, self.assistant.name, [*exchanges, last])
+            await self.keeper.keep(self.person, account, name, self.assistant.name, [*earlier, last])
         except AntiphonError as error:
             log.warning("openai.not_kept", answer=self.identity, error=str(error))
-            return ApiError(503, error.public, "server_error", "not_stored")
+            return _not_stored(error)
         return None
 
 
@@ -162,6 +158,7 @@ class Answerer:
             prompt = await hooks.context_built(assistant.name, (*instructions, *messages))
         except NotAllowedError as error:
             raise RefusedError(ApiError(403, error.public, code=error.code)) from None
+        exchanges = await self._exchanges(asked, person, assistant) if asked.store else []
         # Nobody comes back to this conversation, so it pays for nothing.
         paid = partial(self.flow.budgets.metered, person_id=person.id, conversation_id=None, adapter=ADAPTER)
         team = Teamwork(
@@ -183,6 +180,7 @@ class Answerer:
             assistant=assistant,
             choice=choice,
             assignment=assignment,
+            exchanges=exchanges,
             chain=chain,
             run=team.led_by(run),
             rounds=self.rounds,
@@ -194,6 +192,23 @@ class Answerer:
             return self.flow.assistants.get(asked.assistant)
         except ConfigError as error:
             raise RefusedError(ApiError(404, error.public, param="model", code="model_not_found")) from None
+
+    async def _exchanges(self, asked: AskedCompletion, person: Person, assistant: Assistant) -> list[Exchange]:
+        """What is to be kept, its files already: nobody pays for an answer that cannot be."""
+        record, files = TurnRecord(outcome="answered", assistant=assistant.name), self.flow.files
+        try:
+            return [
+                Exchange(
+                    key=key,
+                    question=said,
+                    attachments=tuple([await files.keep(person.id, upload) for upload in uploads]),
+                    record=record,
+                    reply=TurnReply(id=new_id(), role="assistant", text=answer),
+                )
+                for key, said, answer, uploads in exchanges_of(asked.messages)
+            ]
+        except AntiphonError as error:
+            raise RefusedError(_not_stored(error)) from None
 
     def _choice(
         self, asked: AskedCompletion, conversation: Conversation, person: Person, assistant: Assistant
@@ -216,6 +231,12 @@ def account_of(user: str | None) -> str:
     return LOCAL_ACCOUNT[1] if user is None else f"openai:{user}"
 
 
+def _not_stored(error: AntiphonError) -> ApiError:
+    if error.retryable:
+        return ApiError(503, error.public, "server_error", "not_stored")
+    return ApiError(400, error.public, param="store", code="not_stored")
+
+
 def _check_tools(asked: AskedCompletion, assistant: Assistant) -> None:
     theirs = {spec.name for spec in asked.wishes.tools}
     own = {spec.name for spec in assistant.specs}
@@ -226,6 +247,11 @@ def _check_tools(asked: AskedCompletion, assistant: Assistant) -> None:
         raise invalid(f"There is no tool called {chosen.name[:64]}.", "tool_choice")
     if chosen == "required" and not theirs | own:
         raise invalid("There is no tool that could be called.", "tool_choice")
+
+
+def _check_files(asked: AskedCompletion) -> None:
+    if any(file.url is not None for message in asked.messages for file in message.files):
+        raise invalid("Nothing is fetched from addresses here: send the file itself, as `data:…;base64,…`.", "messages")
 
 
 async def _heard(hooks: TurnHooks, turn: Turn, messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
@@ -273,52 +299,3 @@ def _end_of(ended: Ended) -> Sequence[Event | ApiError]:
         start = ToolCallStart(index, call.id, call.name)
         events += [start, ToolCallDelta(index, call.arguments), ToolCallEnd(index, call)]
     return [*events, UsageReport(ended.usage), Finish(_FINISH.get(ended.code, "stop"))]
-
-
-# --- what is kept ----------------------------------------------------------------------------------------------------
-
-
-def _check_files(asked: AskedCompletion) -> None:
-    if any(file.url is not None for message in asked.messages for file in message.files):
-        raise invalid("Nothing is fetched from addresses here: send the file itself, as `data:…;base64,…`.", "messages")
-
-
-def _exchanges(messages: Sequence[ChatMessage]) -> list[tuple[str, str, str, tuple[Upload, ...]]]:
-    """Each question with what followed it and its files, under a key that is the same whenever the same was said up to
-    there."""
-    digest = sha256()
-    found: list[tuple[str, list[str], list[str], list[Upload]]] = []
-    for message in messages:
-        digest.update(f"{message.role}\0{message.text}\0".encode("utf-8", "surrogatepass"))
-        files = _uploads(message)
-        for file in files:
-            digest.update(sha256(file.data).digest())
-        if message.role == "user" and (not found or found[-1][2]):
-            found.append((f"openai:{digest.hexdigest()}", [message.text], [], files))
-        elif message.role == "user":
-            _, said, _, before = found[-1]
-            found[-1] = (f"openai:{digest.hexdigest()}", [*said, message.text], [], [*before, *files])
-        elif message.role == "assistant" and message.text.strip() and found:
-            found[-1][2].append(message.text)
-    joined = [(key, _joined(said), _joined(answers), tuple(files)) for key, said, answers, files in found]
-    return joined or [("openai:", "", "", ())]
-
-
-def _joined(texts: Sequence[str]) -> str:
-    return "\n\n".join(filter(None, texts))
-
-
-def _uploads(message: ChatMessage) -> list[Upload]:
-    return [
-        Upload(name=file.name, media_type=file.media_type, data=file.data)
-        for file in message.files
-        if file.data is not None
-    ]
-
-
-def _said_before(assistant: Assistant) -> TurnRecord:
-    return TurnRecord(outcome="answered", assistant=assistant.name)
-
-
-def _reply(text: str) -> TurnReply:
-    return TurnReply(id=new_id(), role="assistant", text=text)
