@@ -338,18 +338,31 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"skipped: {len(skipped)}")
 
 
+@pytest.fixture(scope="session")
+def process_wide() -> Callable[[], Iterator[Current[Any]]]:
+    """Finds what a process has once. Of the thousands of modules each is asked only once whether it keeps any."""
+    asked = {pipeline.__name__}
+    keepers: list[str] = []
+
+    def find() -> Iterator[Current[Any]]:
+        fresh = sys.modules.keys() - asked
+        asked.update(fresh)
+        keepers.extend(
+            each for each in fresh if each.startswith("antiphon.") and hasattr(sys.modules[each], "_current")
+        )
+        for keeper in keepers:
+            current = getattr(sys.modules.get(keeper), "_current", None)
+            if isinstance(current, Current):
+                yield current
+
+    return find
+
+
 @pytest.fixture(autouse=True)
-def nothing_stays_adopted() -> Iterator[None]:
+def nothing_stays_adopted(process_wide: Callable[[], Iterator[Current[Any]]]) -> Iterator[None]:
     """What a process has once is after a test what it was before: a later one hears of no metrics, callbacks or plugins
     of a workspace that stopped, or never did. What a fixture of the module or the session has stays its own."""
-    before = {current: (current._value, current._owned) for current in _process_wide()}
+    before = {current: (current._value, current._owned) for current in process_wide()}
     yield
-    for current in _process_wide():
+    for current in process_wide():
         current._value, current._owned = before.get(current, (None, False))
-
-
-def _process_wide() -> Iterator["Current[Any]"]:
-    for name, module in list(sys.modules.items()):
-        current = getattr(module, "_current", None) if name.startswith("antiphon.") else None
-        if isinstance(current, Current) and module is not pipeline:
-            yield current

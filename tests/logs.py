@@ -123,7 +123,8 @@ def left_as_found() -> Iterator[None]:
     levels, handlers, outputs = [logger.level for logger in loggers], list(root.handlers), house._outputs
     yield
     for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+        if logger.level != level:  # setting it makes all loggers forget what they know
+            logger.setLevel(level)
     root.handlers[:] = handlers
     house._outputs = outputs
 
