@@ -245,7 +245,7 @@ async def test_a_server_out_of_reach_is_refused_quickly_once_that_is_known(
 
 
 async def test_a_server_that_is_gone_is_tried_once_and_not_by_every_connection(own_postgres: PostgresServer) -> None:
-    store = await opened(quick(own_postgres.url(), connections=20, connect_seconds=1))
+    store = await opened(quick(own_postgres.url(), connections=20, connect_seconds=1, answer_seconds=10))
     await asyncio.gather(*(ask(store, str(number)) for number in range(100)))
     own_postgres.stop(signal.SIGKILL)
     began = time.monotonic()
