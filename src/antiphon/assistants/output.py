@@ -1,9 +1,10 @@
 """An answer for programs: JSON of a form, checked, and asked for again where it is not."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
-from types import MappingProxyType
+from importlib import import_module
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -28,6 +29,9 @@ from antiphon.providers.base import (
     UsageReport,
 )
 
+PROBLEMS = 5
+"""What is wrong with one answer, at most, that is named."""
+
 REPAIRS = 2
 """How often a model is told what is wrong with its answer before that is given up."""
 
@@ -35,12 +39,13 @@ _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class AnswerForm:
-    """The form of an answer: a pydantic model, any type pydantic knows, or a JSON Schema. Raises `ConfigError` for what
-    has no JSON form."""
+    """The form of an answer: a pydantic model, any type pydantic knows, or a JSON Schema of any draft, whose references
+    stay inside of it. Raises `ConfigError` for what has no JSON form."""
 
     def __init__(self, wish: Any) -> None:
         self._adapter: TypeAdapter[Any] | None = None
         if isinstance(wish, Mapping):
+            self._validator = _validator(wish)
             self.schema = OutputSchema(name=_named(wish.get("title", "answer")), schema=wish)
             return
         try:
@@ -57,14 +62,14 @@ class AnswerForm:
             if self._adapter is not None:
                 return self._adapter.validate_json(bare)
             data = msgspec.json.decode(bare)
+            wrong = [_problem(error) for error in islice(self._validator.iter_errors(data), PROBLEMS)]
         except pydantic.ValidationError as error:
-            wrong = error.errors(include_url=False, include_input=False, include_context=False)
-            named = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in wrong[:5])
-            raise ValidationError(f"The answer does not have the form that is wanted: {named}.") from None
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise ValidationError(f"The answer is not JSON: {error}.") from None
-        if problem := next(_problems(data, self.schema.schema, "it"), None):
-            raise ValidationError(f"The answer does not have the form that is wanted: {problem}.")
+            found = error.errors(include_url=False, include_input=False, include_context=False)
+            wrong = [_said(each["loc"], each["msg"]) for each in found[:PROBLEMS]]
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:  # the last: nested too deeply
+            raise ValidationError(f"The answer is not JSON that can be read: {error}.") from None
+        if wrong:
+            raise ValidationError(f"The answer does not have the form that is wanted: {'; '.join(wrong)}.")
         return data
 
 
@@ -174,40 +179,23 @@ def _named(name: str) -> str:
     return _NAME.sub("_", name)[:64] or "answer"
 
 
-_KINDS: Mapping[str, tuple[type, ...]] = MappingProxyType(
-    {
-        "object": (dict,),
-        "array": (list,),
-        "string": (str,),
-        "boolean": (bool,),
-        "integer": (int,),
-        "number": (int, float),
-        "null": (type(None),),
-    }
-)
+def _validator(schema: Mapping[str, Any]) -> Any:
+    """Loaded when there is a schema to check, and never out for one that is elsewhere. Its sentences do not quote."""
+    try:
+        return import_module("jsonschema_rs").validator_for(dict(schema), mask="the value", offline=True)
+    except (TypeError, ValueError) as error:
+        why = getattr(error, "message", error)
+        raise ConfigError(f"A JSON Schema that is wanted of an answer cannot be used: {why}.") from None
 
 
-def _problems(data: Any, schema: Mapping[str, Any], where: str) -> Iterator[str]:
-    """What is wrong by the part of JSON Schema that vendors hold answers to: types, fields, items, choices."""
-    kinds = schema.get("type", [])
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    if kinds and not any(_is(data, kind) for kind in kinds):
-        yield f"{where} is to be of type {' or '.join(kinds)}"
-        return
-    if "enum" in schema and data not in schema["enum"]:
-        yield f"{where} is to be one of {', '.join(map(str, schema['enum']))}"
-    if isinstance(data, dict):
-        fields = schema.get("properties", {})
-        yield from (f"{where} lacks {name}" for name in schema.get("required", ()) if name not in data)
-        if schema.get("additionalProperties") is False:
-            yield from (f"{where} must not have {name}" for name in data if name not in fields)
-        for name, part in fields.items():
-            if name in data:
-                yield from _problems(data[name], part, name if where == "it" else f"{where}.{name}")
-    elif isinstance(data, list) and isinstance(schema.get("items"), Mapping):
-        for at, item in enumerate(data):
-            yield from _problems(item, schema["items"], f"{where}[{at}]")
+def _problem(error: Any) -> str:
+    """Where none of several forms fits, what is wrong with the part that was looked at furthest inside."""
+    inner = [each for form in getattr(error.kind, "context", ()) for each in form]
+    deepest = max(inner, key=lambda each: len(each.instance_path), default=error)
+    if len(deepest.instance_path) > len(error.instance_path):
+        return _problem(deepest)
+    return _said(error.instance_path, " and ".join(each.message for each in inner[:PROBLEMS] or [error]))
 
 
-def _is(data: Any, kind: str) -> bool:
-    return isinstance(data, _KINDS.get(kind, (object,))) and (kind == "boolean" or not isinstance(data, bool))
+def _said(path: Iterable[object], message: str) -> str:
+    return f"{'.'.join(map(str, path)) or 'it'}: {message}"

@@ -1,11 +1,13 @@
 """Answers for programs: of the form that is wanted, mended by the model, or not at all."""
 
+import json
+import re
 import time
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.dialogue import AssistantReply, Dialogue
@@ -161,20 +163,81 @@ async def test_a_failure_of_the_vendor_stays_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ('{"name": "Bern"}', "name is to be one of Oslo, Rome"),
-        ('{"sizes": []}', "it lacks name"),
-        ('{"name": "Rome", "sizes": [1, "2"]}', r"sizes\[1\] is to be of type integer"),
-        ('{"name": "Rome", "sizes": [true]}', r"sizes\[0\] is to be of type integer"),
-        ('{"name": "Rome", "note": 3}', "note is to be of type string or null"),
-        ('{"name": "Rome", "colour": 3}', "it must not have colour"),
-        ("[]", "it is to be of type object"),
+        ('{"name": "Bern"}', 'name: the value is not one of "Oslo" or "Rome"'),
+        ('{"sizes": []}', 'it: "name" is a required property'),
+        ('{"name": "Rome", "sizes": [1, "2"]}', 'sizes.1: the value is not of type "integer"'),
+        ('{"name": "Rome", "sizes": [true]}', 'sizes.0: the value is not of type "integer"'),
+        ('{"name": "Rome", "note": 3}', 'note: the value is not of types "null", "string"'),
+        ('{"name": "Rome", "colour": 3}', "it: Additional properties are not allowed"),
+        ('{"name": "Bern", "note": 3}', '"Oslo" or "Rome"; note: '),
+        ("[]", 'it: the value is not of type "object"'),
         ("{", "is not JSON"),
+        ('{"name": ' + "[" * 500 + "]" * 500 + "}", "is not JSON that can be read"),
     ],
 )
 def test_a_schema_is_held_to(text: str, wrong: str) -> None:
-    with pytest.raises(ValidationError, match=wrong):
+    with pytest.raises(ValidationError, match=re.escape(wrong)):
         AnswerForm(SCHEMA).read(text)
     assert AnswerForm(SCHEMA).read('{"name": "Rome", "sizes": [1], "note": null}')["sizes"] == [1]
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int | None
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    tricks: list[str] = []
+
+
+class Home(BaseModel):
+    city: City
+    pets: list[Annotated[Cat | Dog, Field(discriminator="kind")]]
+    guest: Cat | Dog | None = None
+
+
+@pytest.mark.parametrize("form", [Home, Home.model_json_schema()], ids=["model", "its schema"])
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ('{"city": {"name": "Oslo"}, "pets": []}', "city"),
+        ('{"city": {"name": "Oslo", "people": 1}, "pets": [{"kind": "cat", "lives": "9"}, {"kind": "cow"}]}', "pets.1"),
+        ('{"city": {"name": "Oslo", "people": 1}, "pets": [{"kind": "dog", "tricks": [{}]}]}', "pets.0"),
+        ('{"city": {"name": "Oslo", "people": 1}, "pets": [], "guest": {"kind": "cat", "lives": []}}', "guest"),
+        ('{"city": null, "pets": []}', "city"),
+    ],
+)
+def test_a_form_in_a_form_is_held_to_however_it_was_wanted(form: Any, text: str, wrong: str) -> None:
+    with pytest.raises(ValidationError, match=wrong):
+        AnswerForm(form).read(text)
+    fitting = '{"city": {"name": "Oslo", "people": 1}, "pets": [{"kind": "cat", "lives": null}], "guest": null}'
+    read = AnswerForm(form).read(fitting)
+    assert (read.model_dump(mode="json") if form is Home else read) == json.loads(fitting)
+
+
+def test_where_no_form_fits_the_innermost_is_told() -> None:
+    form = AnswerForm(Home.model_json_schema())
+    with pytest.raises(ValidationError) as raised:
+        form.read('{"city": {"name": "O", "people": 1}, "pets": [], "guest": {"kind": "cat", "lives": "a secret"}}')
+    assert "guest.lives: the value is not of type" in str(raised.value)
+    assert "a secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objekt"},
+        {"properties": {"a": {"$ref": "#/$defs/missing"}}},
+        {"$ref": "http://127.0.0.1:9/schema.json"},
+        {"$ref": "file:///etc/hostname"},
+        {"pattern": "("},
+        {"enum": [object()]},
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_refused_when_it_is_given(schema: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="JSON Schema that is wanted of an answer cannot be used"):
+        Assistant("guide", output=schema)
 
 
 def test_what_has_no_json_form_is_refused() -> None:

@@ -115,6 +115,12 @@ class HasForm(AnswerCheck, frozen=True, tag="json_schema"):
 
     value: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        try:
+            AnswerForm(self.value)
+        except AntiphonError as error:
+            raise ValueError(str(error)) from None
+
     async def problem(self, answer: Looked) -> str | None:
         try:
             AnswerForm(self.value).read(answer.text)

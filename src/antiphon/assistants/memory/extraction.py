@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
@@ -69,7 +70,6 @@ class Extraction:
         self._models = models
         self._tasks = tasks
         self._unwanted = (*guardrails, secrets())
-        self._form = AnswerForm(dict(FORM))
         self._waiting: dict[str, deque[_Said]] = {}
         self._earlier: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
         self._few = asyncio.Semaphore(AT_ONCE)
@@ -100,6 +100,11 @@ class Extraction:
             with suppress(ServiceError):  # everything is being stopped
                 self._tasks.start("extraction", self._run, turn.person_id)
                 self._waiting[turn.person_id] = deque([said])
+
+    @cached_property
+    def _form(self) -> AnswerForm:
+        """Made for the first message: what checks it takes time to load."""
+        return AnswerForm(dict(FORM))
 
     def _remembered(self, turn: Turn, text: str) -> tuple[str, ...]:
         """What the person said before in this conversation; the new message is among it from the next one on."""

@@ -48,6 +48,7 @@ def test_messages_come_before_the_question_and_may_instruct() -> None:
         ('{"messages": [{"role": "robot", "content": "b"}]}', "robot"),
         ('{"input": "a", "checks": [{"type": "contans", "value": "b"}]}', "a check has the type contains, "),
         ('{"input": "a", "checks": [{"type": "regex", "value": "("}]}', "is no regular expression"),
+        ('{"input": "a", "checks": [{"type": "json_schema", "value": {"type": "thing"}}]}', "cannot be used"),
         ('{"input": "a", "checks": [{"type": "regex"}]}', "value"),
         ('{"input": "a", "checks": [{"type": "python", "value": "nothing:at_all"}]}', "cannot be loaded"),
         ('{"input": "a", "checks": [{"type": "python", "value": "math:pi"}]}', "is no function"),
