@@ -74,6 +74,7 @@ async def test_a_client_hands_over_behind_what_runs_and_it_is_in_the_record(hous
         for wrong in ({"to": "coook"}, {"to": None}, {}, {"to": ["cook"]}):
             with pytest.raises(PushError, match=r"Did you mean cook|must be the name of an assistant"):
                 await visitor.channel.push("handoff", wrong)
+        assert len((await visitor.ask("/assistant " + "coook" * 9_000))["text"]) < 200
 
 
 async def test_an_assistant_gives_the_person_to_another_one_by_a_tool(house: Serving, visitors: Visitors) -> None:

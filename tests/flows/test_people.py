@@ -96,6 +96,7 @@ async def test_a_change_counts_from_the_next_message_on(
         ({"preferred_model": ""}, 422),
         ({"preferred_model": "x" * 201}, 422),
         ({"preferred_model": "no such model"}, 404),
+        ({"preferred_model": " ` "}, 404),
         ({"operator": False}, 422),
         ({"id": "root"}, 422),
         ({"name": "Eve", "preferred_model": "no such model"}, 404),

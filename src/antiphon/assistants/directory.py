@@ -47,7 +47,7 @@ class Directory:
         found = self._assistants.get(name)
         if found is None:
             hint = did_you_mean(name, self._assistants, f"There is: {', '.join(self._assistants) or 'none'}.")
-            raise ConfigError(f"There is no assistant called {name!r}.{hint}")
+            raise ConfigError(f"There is no assistant called {name[:80]!r}.{hint}")
         return found
 
     def find(self, name: str | None) -> Assistant | None:

@@ -69,7 +69,7 @@ class Catalogue:
         if wish == DEMO or (colon and model and provider in self._registry.names()):
             return wish
         names = await self.names()
-        same = [name for name in names if name.partition(":")[2] == wish or name == wish]
+        same = [name for name in names if wish and wish in {name, name.partition(":")[2]}]
         if len(same) == 1:
             return same[0]
         known = [*names, *(name.partition(":")[2] for name in names)]
