@@ -7,10 +7,9 @@ from typing import Any
 from msgspec import Struct
 
 from antiphon.assistants.answer import replay
-from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.prompts import PromptManager, PromptValues
-from antiphon.assistants.run import Ended, Run
+from antiphon.assistants.run import Ended
 from antiphon.assistants.state import StatesInMemory, TurnStates
 from antiphon.assistants.teamwork import Teamwork
 from antiphon.domain import AnyPart, Outcome, TextPart, ToolPart, Usage, new_id, now
@@ -89,9 +88,7 @@ class Dialogue:
             self._services,
             states,
         )
-        context = team.within(context)
-        provider = asked_by(self.assistant, self._provider, context, states)
-        ended = await team.led_by(Run(self.assistant, provider, self._model, messages, context)).whole()
+        ended = await team.run(self.assistant, (self._provider, self._model), messages, context).whole()
         self._said += (question, *replay(ended.parts))
         return AssistantReply(
             text=ended.text,

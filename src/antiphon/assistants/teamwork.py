@@ -1,17 +1,20 @@
-"""Members of a team answer inside the turn of their lead."""
+"""How an assistant answers in a turn, and the members of its team inside of it."""
 
 from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
-from antiphon.assistants.asking import asked_by
+from antiphon.assistants.approvals import NOBODY, ApprovalRules, Earlier
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.base import Agent
-from antiphon.assistants.guardrails import Guardrail
+from antiphon.assistants.guardrails import Guarded, Guardrail
+from antiphon.assistants.output import Formed
 from antiphon.assistants.run import Run
 from antiphon.assistants.state import TurnStates
+from antiphon.assistants.strategies import Strategic
 from antiphon.assistants.teams import Colleagues
 from antiphon.assistants.turn import TurnServices
+from antiphon.assistants.wishes import NO_WISHES, AnswerWishes
 from antiphon.errors import ToolError
 from antiphon.providers.base import ChatMessage, Provider
 from antiphon.runtime.base import Services
@@ -49,15 +52,23 @@ class Teamwork(Colleagues):
         self._turn: ToolContext | None = None
         self._lead: Run | None = None
 
-    def within(self, turn: ToolContext) -> ToolContext:
-        """The context of a turn in which members can be asked."""
+    def run(
+        self,
+        assistant: Assistant,
+        model: tuple[Provider, str],
+        messages: tuple[ChatMessage, ...],
+        turn: ToolContext,
+        wishes: AnswerWishes = NO_WISHES,
+        *,
+        rules: ApprovalRules = NOBODY,
+        earlier: Earlier | None = None,
+    ) -> Run:
+        """The answer of the lead by its own `model`, in which members can be asked; all costs are added to it."""
+        provider, name = model
         self._turn = structs.replace(turn, services=TurnServices(self._services, self._states, {Colleagues: self}))
-        return self._turn
-
-    def led_by(self, run: Run) -> Run:
-        """The run of the lead, to which all costs are added."""
-        self._lead = run
-        return run
+        asked = self._asked(assistant, provider, self._turn)
+        self._lead = Run(assistant, asked, name, messages, self._turn, wishes, rules=rules, earlier=earlier)
+        return self._lead
 
     async def ask(self, member: Agent, task: str) -> str:
         if self._depth >= MOST_DEPTH:
@@ -67,13 +78,11 @@ class Teamwork(Colleagues):
         below = Teamwork(
             self._models, self._instructions, self._services, self._states, self._guardrails, self._depth + 1
         )
-        turn = below.within(structs.replace(self._turn, assistant=member.name))
-        provider, model = self._models(member)
-        asked = asked_by(member, provider, turn, self._states, self._guardrails)
         messages = (self._instructions(member), ChatMessage(role="user", text=task))
         # A turn that waits for people goes on with its lead, and what the lead asks is no turn of its own.
         alone = structs.replace(self._lead.rules, people=False)
-        run = below.led_by(Run(member, asked, model, messages, turn, rules=alone))
+        turn = structs.replace(self._turn, assistant=member.name)
+        run = below.run(member, self._models(member), messages, turn, rules=alone)
         run.hooks = self._lead.hooks
         try:
             ended = await run.whole()
@@ -83,3 +92,13 @@ class Teamwork(Colleagues):
         if ended.status != "answered":
             raise ToolError(f"{member.name} has no whole answer. {ended.reason or ''}".strip())
         return ended.text
+
+    def _asked(self, assistant: Assistant, provider: Provider, turn: ToolContext) -> Provider:
+        """`provider` itself where the assistant does nothing but ask it: then a token passes through nothing more."""
+        if assistant.output is not None:
+            provider = Formed(provider, assistant.output)
+        if assistant.strategy is not None:
+            provider = Strategic(provider, assistant.strategy, turn, self._states)
+        if self._guardrails or assistant.guardrails:
+            provider = Guarded(provider, (*self._guardrails, *assistant.guardrails))
+        return provider

@@ -15,7 +15,6 @@ from msgspec import Struct
 
 from antiphon.assistants.answer import NO_RESULT
 from antiphon.assistants.approvals import NOBODY, ApprovalRules
-from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.config import BudgetSettings
@@ -133,10 +132,7 @@ class Trials:
             states,
             self._guardrails,
         )
-        context = team.within(context)
-        provider, name = self._asked(model)
-        asked = asked_by(assistant, provider, context, states, self._guardrails)
-        return team.led_by(Run(assistant, asked, name, messages, context))
+        return team.run(assistant, self._asked(model), messages, context)
 
     def _asked(self, model: str) -> tuple[Provider, str]:
         chain = self._providers.chain((model,))

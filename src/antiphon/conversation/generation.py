@@ -8,12 +8,11 @@ from functools import partial
 from msgspec import Struct, structs
 
 from antiphon.assistants.approvals import ApprovalRules, Earlier, Paused
-from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.guardrails import Guardrail
 from antiphon.assistants.hooks import RunHooks
-from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolEnded, ToolStarted
+from antiphon.assistants.run import Ended, Reasoning, Text, ToolEnded, ToolStarted
 from antiphon.assistants.selector import Choice
 from antiphon.assistants.state import TurnStates
 from antiphon.assistants.teamwork import Teamwork
@@ -123,10 +122,8 @@ class Generation:
         paid = partial(self.budgets.of_turn, turn=turn)
         models = partial(model_of, self.providers, choice, paid)
         team = Teamwork(models, self.instructions, self.services, states, self.guardrails)
-        context = team.within(context)
-        asked = asked_by(assistant, paid(chain), context, states, self.guardrails)
-        model, earlier = chain.answering.model, begun.earlier
-        run = team.led_by(Run(assistant, asked, model, begun.messages, context, rules=self.rules, earlier=earlier))
+        model, earlier = (paid(chain), chain.answering.model), begun.earlier
+        run = team.run(assistant, model, begun.messages, context, rules=self.rules, earlier=earlier)
         run.hooks = begun.hooks
         if begun.pause is None:
             tell("user_message", turn, states, text=turn.text)

@@ -8,7 +8,6 @@ from time import perf_counter
 
 from msgspec import structs
 
-from antiphon.assistants.asking import asked_by
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.history import History
 from antiphon.assistants.run import Ended, Reasoning, Run, Text, ToolStarted
@@ -168,10 +167,8 @@ class Answerer:
             states,
             self.flow.guardrails,
         )
-        context = team.within(context)
-        provider = asked_by(assistant, paid(chain), context, states, self.flow.guardrails)
-        rules = structs.replace(self.flow.rules, people=False)
-        run = Run(assistant, provider, chain.answering.model, prompt, context, asked.wishes, rules=rules)
+        rules, model = structs.replace(self.flow.rules, people=False), (paid(chain), chain.answering.model)
+        run = team.run(assistant, model, prompt, context, asked.wishes, rules=rules)
         run.hooks = hooks.of_run
         return Answering(
             identity=f"chatcmpl-{turn.id}",
@@ -182,7 +179,7 @@ class Answerer:
             assignment=assignment,
             exchanges=exchanges,
             chain=chain,
-            run=team.led_by(run),
+            run=run,
             rounds=self.rounds,
             keeper=self.keeper,
         )
