@@ -171,7 +171,7 @@ class Metered:
         asked = windows.asked(name, weight, files)
         if self._limited:
             charge, expected = new_id(), await self._expected(request, asked)
-            refused = await self._budgets.ledger.charge(charge, day, self._payers, expected)
+            refused = await self._charge(charge, day, expected)
             if refused is not None:
                 self._budgets.refused.labels(refused.scope).inc()
                 yield Error("budget", f"budget, {refused.scope}", self._budgets.sentence(refused))
@@ -208,6 +208,21 @@ class Metered:
             if usage is None and (written or stopped):
                 usage = await self._priced(_estimated(asked, written))
             await self._settle(charge, day, expected, usage)
+
+    async def _charge(self, charge: str, day: str, expected: Amount) -> Payer | None:
+        """As `LedgerStore.charge`, which is carried out all the same when this is cancelled: then it is given back."""
+        charging = asyncio.create_task(self._budgets.ledger.charge(charge, day, self._payers, expected))
+
+        async def give_back() -> None:
+            await asyncio.wait([charging])
+            if charging.exception() is None:
+                await self._settle(charge, day, expected, None)
+
+        try:
+            return await asyncio.shield(charging)
+        except asyncio.CancelledError:
+            await asyncio.shield(give_back())
+            raise
 
     async def _expected(self, request: ModelRequest, asked: int) -> Amount:
         output = min(request.max_tokens or EXPECTED_OUTPUT, EXPECTED_OUTPUT)

@@ -187,6 +187,33 @@ async def test_who_stops_a_model_before_its_first_word_has_asked_it_all_the_same
     assert await spent(made) == Amount(calls=1, input_tokens=ASKED, unpriced=1)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+async def test_who_is_stopped_before_a_model_was_asked_pays_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Whenever that is: what the ledger was asked for it carries out all the same."""
+    made, provider = budgets(store, person={"tokens_per_day": 650}), Scripted(*ANSWER)
+    begun, charge = asyncio.Event(), store.ledger.charge
+
+    async def seen(*args: Any) -> Any:
+        begun.set()
+        return await charge(*args)
+
+    monkeypatch.setattr(store.ledger, "charge", seen)
+    asking = asyncio.create_task(ask(made, provider))
+    await begun.wait()
+    for _ in range(times):
+        asking.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    async with asyncio.timeout(10):
+        while await spent(made) != Amount():
+            await asyncio.sleep(0)
+    assert provider.asked == 0
+    assert (await ask(made, provider))[-1] == Finish("stop")
+
+
 async def test_the_arguments_of_calls_are_written_too(store: Store) -> None:
     call = (ToolCallStart(0, "1", "x"), ToolCallDelta(0, "x" * 40))
     *_, told, _ = await ask(budgets(store), Scripted(*call, Finish("tool_calls")))
