@@ -7,17 +7,16 @@ death is noticed.
 """
 
 import logging
-import os
 import re
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import msgspec
+from pydantic import SecretStr
 
 from antiphon.errors import ToolError
 from antiphon.runtime.threads import run_async
@@ -33,8 +32,9 @@ _MOST_TOOLS = 128
 _SCHEMA_LIMIT = 32 * 1024  # bytes: each request to a model carries the schemas of all its tools
 _MOST_PAGES = 20
 _NAME_LIMIT = 64
-# The library passes these on; a server is given PATH, HOME and what its settings say.
-_NOT_PASSED = ("LOGNAME", "SHELL", "TERM", "USER")
+
+_Offer: TypeAlias = tuple[str, str, dict[str, Any]]
+"""A tool's name there, its description and its schema."""
 
 log = get_logger(__name__)
 
@@ -48,13 +48,13 @@ class McpConnection:
         self.tools: tuple[Tool[..., Any], ...] = ()
         self.ready = anyio.Event()
         self._mcp: Any = None
-        self._http: Any = None
+        self._ways: Any = None
         self._changed = changed
         self._ended = anyio.Event()
         self._wake = anyio.Event()
         self._client: Any = None
         self._since = 0.0
-        self._known: list[Any] = []
+        self._known: dict[str, _Offer] = {}
 
     @property
     def up(self) -> bool:
@@ -67,7 +67,7 @@ class McpConnection:
 
     async def run(self) -> None:
         """Keeps the connection up until `end`."""
-        self._mcp, self._http = await run_async(_libraries)
+        self._mcp, self._ways = await run_async(_libraries)
         pause = _FIRST_PAUSE
         while not self._ended.is_set():
             try:
@@ -81,11 +81,9 @@ class McpConnection:
 
     async def _serve(self) -> None:
         with anyio.fail_after(self.settings.start_seconds) as start:
-            async with AsyncExitStack() as stack:
-                transport = await self._transport(stack)
-                client = await stack.enter_async_context(
-                    self._mcp.Client(transport, mode="legacy", message_handler=self._hear, cache=None)
-                )
+            async with self._mcp.Client(
+                self._transport(), mode="legacy", message_handler=self._hear, cache=None
+            ) as client:
                 await self._list(client)
                 start.deadline = float("inf")
                 self._client, self._since = client, anyio.current_time()
@@ -101,57 +99,49 @@ class McpConnection:
                         with anyio.move_on_after(_LEAST_PAUSE):
                             await self._ended.wait()
 
-    async def _transport(self, stack: AsyncExitStack) -> Any:
+    def _transport(self) -> Any:
         settings = self.settings
         if settings.url is not None:
-            headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
-            timeout = self._http.Timeout(settings.timeout, connect=_ANSWER_SECONDS)
-            client = self._http.AsyncClient(headers=headers, timeout=timeout, trust_env=False)
-            http = await stack.enter_async_context(client)
-            return self._mcp.client.streamable_http.streamable_http_client(settings.url, http_client=http)
-        nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115, ASYNC230 - no disk
-        parameters = self._mcp.StdioServerParameters(
-            command="env",
-            args=[*(word for name in _NOT_PASSED for word in ("-u", name)), str(settings.command), *settings.args],
-            env={name: value.get_secret_value() for name, value in settings.env.items()},
-        )
-        return self._mcp.stdio_client(parameters, errlog=nowhere)
+            return self._ways.over_http(settings.url, _plain(settings.headers), settings.timeout)
+        return self._ways.over_pipes([str(settings.command), *settings.args], _plain(settings.env))
 
     async def _hear(self, message: Any) -> None:
         if getattr(message, "method", "") == "notifications/tools/list_changed":
             self._wake.set()
 
     async def _list(self, client: Any) -> None:
-        found: list[Any] = []
-        cursor = None
+        """Past the library's own way, which keeps what a server has ever said of its tools."""
+        types, found, cursor = self._mcp.types, dict[str, _Offer](), None
         for _ in range(_MOST_PAGES):
-            page = await client.list_tools(cursor=cursor)
-            found += page.tools
+            asked = types.ListToolsRequest(params=types.PaginatedRequestParams(cursor=cursor))
+            page = await client.session.send_request(asked, types.ListToolsResult)
+            for each in page.tools:
+                self._consider(each, found)
             cursor = page.next_cursor
-            if cursor is None or len(found) > _MOST_TOOLS:
+            if cursor is None or len(found) == _MOST_TOOLS:
                 break
         if found != self._known:
             self._known = found
-            self.tools = tuple(self._made(found[:_MOST_TOOLS]))
+            self.tools = tuple(self._made(name, *offer) for name, offer in found.items())
             self._changed()
 
-    def _made(self, found: list[Any]) -> list[Tool[..., Any]]:
-        made: dict[str, Tool[..., Any]] = {}
-        for each in found:
-            name = tool_name(self.name, each.name)
-            size = len(msgspec.json.encode(each.input_schema))
-            if each.input_schema.get("type") != "object" or size > _SCHEMA_LIMIT or name in made:
-                log.warning("mcp.tool_left_out", server=self.name, tool=name)
-                continue
-            made[name] = given_tool(
-                self._caller(each.name),
-                name=name,
-                description=(each.description or each.title or each.name)[:4_000],
-                schema=each.input_schema,
-                timeout=self.settings.timeout,
-                output_limit=OUTPUT_LIMIT,
-            )
-        return list(made.values())
+    def _consider(self, tool: Any, found: dict[str, _Offer]) -> None:
+        name = tool_name(self.name, tool.name)
+        size = len(msgspec.json.encode((tool.name, tool.input_schema)))
+        if tool.input_schema.get("type") != "object" or size > _SCHEMA_LIMIT or name in found:
+            log.warning("mcp.tool_left_out", server=self.name, tool=name)
+        elif len(found) < _MOST_TOOLS:
+            found[name] = tool.name, (tool.description or tool.title or tool.name)[:4_000], tool.input_schema
+
+    def _made(self, name: str, theirs: str, description: str, schema: dict[str, Any]) -> Tool[..., Any]:
+        return given_tool(
+            self._caller(theirs),
+            name=name,
+            description=description,
+            schema=schema,
+            timeout=self.settings.timeout,
+            output_limit=OUTPUT_LIMIT,
+        )
 
     def _caller(self, name: str) -> Callable[..., Any]:
         async def call(**arguments: Any) -> str:
@@ -163,7 +153,9 @@ class McpConnection:
         if self._client is None:
             raise ToolError(f"The MCP server {self.name} is not there now; try again later.")
         try:
-            result = await self._client.call_tool(name, arguments)
+            parameters = self._mcp.types.CallToolRequestParams(name=name, arguments=arguments)
+            asked = self._mcp.types.CallToolRequest(params=parameters)
+            result = await self._client.session.send_request(asked, self._mcp.types.CallToolResult)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's program makes the library raise
             self._wake.set()
             said = error.message if isinstance(error, self._mcp.MCPError) else type(error).__name__
@@ -175,10 +167,14 @@ class McpConnection:
 
 
 def _libraries() -> tuple[ModuleType, ModuleType]:
-    """`mcp` and the HTTP client under it: a second of processor time, hence only where a server is configured."""
-    import_module("mcp.client.streamable_http")
+    """`mcp` and what we have of it: a second of processor time, hence only where a server is configured."""
+    ways = import_module("antiphon.tools.mcp.transports")
     logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it quotes what servers say
-    return import_module("mcp"), import_module("httpx2")
+    return import_module("mcp"), ways
+
+
+def _plain(secrets: Mapping[str, SecretStr]) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in secrets.items()}
 
 
 def tool_name(server: str, name: str) -> str:

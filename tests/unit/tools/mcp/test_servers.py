@@ -1,13 +1,15 @@
 """Real programs that speak MCP, and what becomes of them."""
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +123,37 @@ async def test_a_list_that_changes_all_the_time_is_read_now_and_then() -> None:
     async with servers(lambda: changes.append(time.monotonic()), flood=flood) as found:
         await until(lambda: len(changes) == 3)
         assert changes[2] - changes[1] > 0.9
-        ((only,),) = found.tools().values()
-        assert only.name.startswith("flood__read_"), "a schema of a megabyte goes to no model"
+        ((first, call),) = found.tools().values()
+        assert (first.name[:12], call.name) == ("flood__read_", "flood__call"), (
+            "a schema of a megabyte goes to no model"
+        )
+
+
+@pytest.mark.parametrize(
+    ("way", "how", "said"),
+    [
+        ("pipes", "endless", "could not do it"),
+        ("pipes", "pings", "could not do it"),
+        ("http", "endless", "longer than 8,388,608 bytes"),
+        ("http", "packed", "compressed"),
+        ("http", "events", "exceeded the 8388608 byte limit"),
+    ],
+)
+async def test_no_answer_takes_the_memory(context: ToolContext, port: int, way: str, how: str, said: str) -> None:
+    """What is sent is 256 MiB; what it costs, however it is read and decoded, stays far below that."""
+    with listening(FLOOD, port) if way == "http" else nullcontext():
+        where = {"url": f"http://127.0.0.1:{port}/"} if way == "http" else {"command": sys.executable, "args": [FLOOD]}
+        async with servers(flood=where) as found:
+            call = await tool(found, "flood__call")
+            tracemalloc.start()
+            try:
+                result = await call.call(json.dumps({"how": how}), context)
+                _, most = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+    assert result.failed
+    assert said in result.text
+    assert most < 40 * 1024 * 1024
 
 
 async def test_who_hangs_or_is_not_there_holds_up_nobody(context: ToolContext) -> None:
@@ -140,21 +171,27 @@ async def test_who_hangs_or_is_not_there_holds_up_nobody(context: ToolContext) -
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
+def port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        found: int = probe.getsockname()[1]
+    return found
+
+
+@contextmanager
+def listening(program: str, port: int) -> Iterator[None]:
     nowhere = subprocess.DEVNULL
-    process = subprocess.Popen([sys.executable, PROGRAM, "http", str(port)], stdout=nowhere, stderr=nowhere)
-    yield f"http://127.0.0.1:{port}/mcp"
-    process.kill()
-    process.wait()
+    with subprocess.Popen([sys.executable, program, "http", str(port)], stdout=nowhere, stderr=nowhere) as process:
+        yield
+        process.kill()
 
 
-async def test_a_server_is_reached_by_http(address: str, context: ToolContext) -> None:
-    async with servers(things={"url": address, "headers": {"Authorization": "Bearer x"}}) as found:
-        await until(lambda: _up(found))
-        assert (await (await tool(found, "things__add")).call('{"a": 2, "b": 3}', context)).text == "5"
+async def test_a_server_is_reached_by_http(port: int, context: ToolContext) -> None:
+    address = {"url": f"http://127.0.0.1:{port}/mcp", "headers": {"Authorization": "Bearer x"}}
+    with listening(PROGRAM, port):
+        async with servers(things=address) as found:
+            await until(lambda: _up(found))
+            assert (await (await tool(found, "things__add")).call('{"a": 2, "b": 3}', context)).text == "5"
 
 
 async def test_without_servers_nothing_is_loaded() -> None:
