@@ -409,7 +409,10 @@ async def test_an_answer_that_breaks_off_is_an_error_and_never_a_whole_one(clien
         ({"tool_choice": "required"}, openai.BadRequestError, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "x"}}}, openai.BadRequestError, "tool_choice"),
         ({"response_format": {"type": "grammar"}}, openai.BadRequestError, "response_format"),
+        ({"model": "guide@demo:\0"}, openai.BadRequestError, "model"),
         ({"user": ""}, openai.BadRequestError, "user"),
+        ({"user": "a\0b"}, openai.BadRequestError, "user"),
+        ({"metadata": {"conversation": "\0"}}, openai.BadRequestError, "metadata.conversation"),
         ({"metadata": {"conversation": ""}}, openai.BadRequestError, "metadata.conversation"),
     ],
 )  # fmt: skip

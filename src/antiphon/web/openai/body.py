@@ -25,8 +25,8 @@ MAX_STOPS = 4
 MAX_STOP = 200
 """Characters of one of them."""
 
-MAX_NAME = 300
-"""Characters of a name, which is told back and counted by."""
+MAX_NAME = 200
+"""Characters of a name, which is told back, counted by and kept."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
@@ -127,14 +127,11 @@ def read_body(raw: bytes, *, max_messages: int) -> AskedCompletion:
         raise invalid("`messages` is empty. Say something.", "messages")
     if len(body.messages) > max_messages:
         raise invalid(f"`messages` has {len(body.messages):,} entries; {max_messages:,} are the most.", "messages")
-    if len(body.model) > MAX_NAME:
-        raise invalid(f"`model` has at most {MAX_NAME} characters.", "model", "model_not_found")
     assistant, at, model = body.model.partition("@")
     conversation = (body.metadata or {}).get("conversation")
-    if conversation is not None and not 1 <= len(conversation) <= 200:
-        raise invalid("`metadata.conversation` has 1 to 200 characters.", "metadata.conversation")
-    if body.user is not None and not 1 <= len(body.user) <= 200:
-        raise invalid("`user` has 1 to 200 characters.", "user")
+    for field, name in {"model": body.model, "metadata.conversation": conversation, "user": body.user}.items():
+        if name is not None and (not 1 <= len(name) <= MAX_NAME or "\0" in name):
+            raise invalid(f"`{field}` has 1 to {MAX_NAME} characters, and none of them is NUL.", field)
     return AskedCompletion(
         name=body.model,
         assistant=assistant,
