@@ -52,6 +52,10 @@ async def test_another_model_answers_while_a_limit_is_used_up_and_it_is_shown(
         assert "its rate limit is used up for" in await why(visitor)
         assert "rate limit used up**: openai:demo for" in (await visitor.ask("/status"))["text"].lower()
         assert 'antiphon_provider_resting{provider="openai"} 1.0' not in await metrics(workspace.url)
+        async with aiohttp.ClientSession() as session, session.get(f"{workspace.url}/api/v1/models") as response:
+            waits = {each["id"]: each["exhausted"] for each in (await response.json())["items"]}
+        assert waits["backup:demo"] is None
+        assert 500 < waits["openai:demo"] < 610
 
 
 async def test_who_comes_too_early_is_answered_when_the_vendor_may_be_asked(

@@ -102,7 +102,7 @@ async def test_what_there_is_to_talk_to(http: aiohttp.ClientSession) -> None:
         assistants[0]["tools"]
     )
     models = await (await http.get("/api/v1/models")).json()
-    demo = {"id": "demo", "provider": "demo", "model": "demo", "resting": None}
+    demo = {"id": "demo", "provider": "demo", "model": "demo", "resting": None, "exhausted": None}
     assert models == {"default": "demo", "items": [demo]}
 
 

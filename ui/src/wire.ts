@@ -189,6 +189,7 @@ export interface ModelInfo {
   model: string;
   /** Seconds for which its provider is left alone because it keeps failing. */
   resting: number | null;
+  exhausted: number | null;
 }
 
 export interface ModelList {

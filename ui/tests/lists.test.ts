@@ -39,8 +39,8 @@ describe("the list of conversations", () => {
 
 describe("completion", () => {
   const models = [
-    { id: "demo:demo", provider: "demo", model: "demo", resting: null },
-    { id: "openai:gpt-5", provider: "openai", model: "gpt-5", resting: null },
+    { id: "demo:demo", provider: "demo", model: "demo", resting: null, exhausted: null },
+    { id: "openai:gpt-5", provider: "openai", model: "gpt-5", resting: null, exhausted: null },
   ];
 
   it("offers commands while one is typed, and nothing in ordinary text", () => {

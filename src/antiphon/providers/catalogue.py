@@ -58,6 +58,10 @@ class Catalogue:
         """The seconds for which a vendor is left alone because it keeps failing, None when it is asked."""
         return self._registry.resting(provider)
 
+    def exhausted(self, model: str) -> float | None:
+        """The seconds until the rate limits allow a model, where that is too long to wait, else None."""
+        return self._registry.exhausted(model)
+
     async def full_name(self, text: str) -> str:
         """The model a person means: `provider:model`, or a model's name alone where only one vendor has it.
 

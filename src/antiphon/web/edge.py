@@ -103,7 +103,7 @@ class Edge:
             search_routes(self.search, self.person),
             people_routes(self.flow.store.people, self.flow.sessions, models, self.flow.selector, self.person),
             memory_routes(self.memory, self.person),
-            catalogue_routes(self.flow.assistants.all, self.default_model, models.names, models.resting),
+            catalogue_routes(self.flow.assistants.all, self.default_model, models),
             file_routes(self.flow.files, self.person),
             feedback_routes(self.flow.feedback, self.person),
             experiment_routes(self.flow.experiments, self.person),

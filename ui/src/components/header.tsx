@@ -23,13 +23,14 @@ function ModelMenu({ desk, current, close }: { desk: Desk; current: string | nul
   };
   return (
     <div class="menu model-menu" role="menu" aria-label="Model that answers">
-      {desk.models.value.items.map(({ id, model, provider, resting }) => (
+      {desk.models.value.items.map(({ id, model, provider, resting, exhausted }) => (
         <button type="button" role="menuitemradio" class="menu-item" key={id} aria-checked={id === current} data-testid="model-option" onClick={() => choose(id)}>
           <span class="menu-item-text">
             {model || id}
             <span class="menu-item-hint">
               {provider}
               {resting !== null && " · keeps failing, left alone for a moment"}
+              {exhausted !== null && " · rate limit used up for now"}
             </span>
           </span>
           {id === current && <Check />}

@@ -168,6 +168,9 @@ class ModelShape(Shape):
     resting: float | None = Field(
         None, description="Seconds for which its provider is left alone because it keeps failing; null: it is asked."
     )
+    exhausted: float | None = Field(
+        None, description="Seconds until its rate limits allow it again, where that is long; null: they allow it."
+    )
 
 
 class PassageShape(Shape):
