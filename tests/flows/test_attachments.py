@@ -78,6 +78,53 @@ async def test_what_was_sent_comes_back_as_it_was(http: aiohttp.ClientSession) -
     assert (await http.head(sent["url"])).headers["content-length"] == str(len(data))
 
 
+SOUND = b"ID3" + bytes(range(256)) * 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ("bytes=0-", (0, 1_027)), ("bytes=0-0", (0, 1)), ("bytes=100-199", (100, 200)), ("bytes=1000-", (1_000, 1_027)),
+        ("bytes=1000-99999", (1_000, 1_027)), ("bytes=-27", (1_000, 1_027)), ("Bytes=-99999", (0, 1_027)),
+        (f"bytes=5-{'9' * 18}", (5, 1_027)),
+    ],
+)  # fmt: skip
+async def test_a_player_is_given_the_part_that_it_asks_for(
+    http: aiohttp.ClientSession, asked: str, part: tuple[int, int]
+) -> None:
+    sent = await send(http, SOUND, "a.mp3", "audio/mpeg")
+    answer = await http.get(sent["url"], headers={"range": asked})
+    assert (answer.status, await answer.read()) == (206, SOUND[slice(*part)])
+    headers = answer.headers
+    assert headers["content-range"] == f"bytes {part[0]}-{part[1] - 1}/1027"
+    assert (headers["content-length"], headers["content-type"]) == (str(part[1] - part[0]), "audio/mpeg")
+    assert "sandbox" in headers["content-security-policy"]
+    for known, status in ((headers["etag"], 206), ('"another"', 200), (f"W/{headers['etag']}", 200)):
+        again = await http.get(sent["url"], headers={"range": asked, "if-range": known})
+        assert (again.status, await again.read()) == (status, SOUND[slice(*part)] if status == 206 else SOUND)
+    assert (await http.get(sent["url"], headers={"range": asked, "if-none-match": headers["etag"]})).status == 304
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["", "bytes=", "bytes=-", "bytes=5", "bytes=9-5", "bytes=0-1,5-9", "lines=1-2", "bytes=a-b", "bytes=--5",
+     f"bytes={'9' * 5_000}-", "bytes=\u00b2-"],
+)  # fmt: skip
+async def test_what_is_no_part_is_the_whole(http: aiohttp.ClientSession, asked: str) -> None:
+    sent = await send(http, SOUND, "a.mp3", "audio/mpeg")
+    answer = await http.get(sent["url"], headers={"range": asked})
+    assert (answer.status, await answer.read()) == (200, SOUND)
+    assert answer.headers["accept-ranges"] == "bytes"
+
+
+@pytest.mark.parametrize("asked", ["bytes=1027-", "bytes=5000-6000", "bytes=-0"])
+async def test_a_part_behind_the_end_is_told(http: aiohttp.ClientSession, asked: str) -> None:
+    sent = await send(http, SOUND, "a.mp3", "audio/mpeg")
+    answer = await http.get(sent["url"], headers={"range": asked})
+    assert (answer.status, answer.headers["content-range"]) == (416, "bytes */1027")
+    assert (await answer.json())["detail"] == "This file has 1,027 bytes."
+
+
 @pytest.mark.parametrize(
     ("data", "name", "kind"),
     [

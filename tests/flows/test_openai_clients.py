@@ -579,6 +579,17 @@ async def test_nobody_pays_for_an_answer_that_cannot_be_stored(served: Workspace
         assert await spent.json() == {"items": []}
 
 
+async def test_what_is_stored_has_no_more_files_than_a_message_may_have(served: Workspace, client: AsyncOpenAI) -> None:
+    text = base64.b64encode(b"Tides.").decode()
+    file = {"type": "file", "file": {"filename": "a.txt", "file_data": f"data:text/plain;base64,{text}"}}
+    many: Any = [{"role": "user", "content": [{"type": "text", "text": "!echo tides"}, *[file] * 11]}]
+    assert (await client.chat.completions.create(model="guide", messages=many)).choices[0].finish_reason == "stop"
+    with pytest.raises(openai.BadRequestError, match="at most 10 files, and this one has 11") as refused:
+        await client.chat.completions.create(model="guide", messages=many, store=True)
+    assert (refused.value.code, refused.value.param) == ("not_stored", "store")
+    assert await conversations(served) == []
+
+
 async def test_the_calls_of_a_clients_tools_are_stored_with_the_answer_alone(
     served: Workspace, client: AsyncOpenAI
 ) -> None:

@@ -25,13 +25,10 @@ class MessageEntrance:
         are too many, and `ResourceError` for those that are too large."""
         if not message.attachments and not message.uploads:
             return message
-        count, most = len(message.attachments) + len(message.uploads), self._keeper.settings.most_at_once
-        if count > most:
-            raise ValidationError(f"A message has at most {most} files, and this one has {count}.")
         person = await self._people.by_account(message.adapter, message.account, name=message.sender)
-        attached = [await self._known(file, person.id, message.adapter) for file in message.attachments]
-        attached += [await self._keeper.keep(person.id, upload) for upload in message.uploads]
-        return structs.replace(message, attachments=tuple(attached), uploads=())
+        kept = await self._keeper.keep_all(person.id, message.uploads, besides=len(message.attachments))
+        named = [await self._known(file, person.id, message.adapter) for file in message.attachments]
+        return structs.replace(message, attachments=(*named, *kept), uploads=())
 
     async def _known(self, file: Attachment, person_id: str, adapter: str) -> Attachment:
         if file.id is not None:

@@ -1,9 +1,10 @@
 """Takes files in: bounded, named and typed as what they are, kept once."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from antiphon.domain import Attachment, Upload, now
-from antiphon.errors import NotFoundError, ResourceError
+from antiphon.errors import NotFoundError, ResourceError, ValidationError
 from antiphon.files.config import FileSettings
 from antiphon.files.kinds import media_type_of
 from antiphon.files.names import clean_name
@@ -38,6 +39,14 @@ class FileKeeper(Injected):
             unnamed_since=now() - timedelta(hours=self.settings.unnamed_hours),
         )
         return _named(kept, name)
+
+    async def keep_all(self, person_id: str, uploads: Sequence[Upload], *, besides: int = 0) -> list[Attachment]:
+        """As `keep`, all that comes with one message, which names `besides` others; `ValidationError` also when those
+        are too many together."""
+        count, most = len(uploads) + besides, self.settings.most_at_once
+        if count > most:
+            raise ValidationError(f"A message has at most {most} files, and this one has {count}.")
+        return [await self.keep(person_id, upload) for upload in uploads]
 
     async def keep_for(self, conversation_id: str, person_id: str, upload: Upload) -> Attachment:
         """Keeps what an assistant made for a person, as a file of their conversation. Raises as `keep` does, and

@@ -26,6 +26,7 @@ _REASONS: Mapping[int, str] = {
     409: "The Idempotency-Key came with another body before, or its first request is not answered yet.",
     413: "The body is larger than `server.max_body_bytes`, or a file than there is room for.",
     415: "A file is something else than its type says.",
+    416: "The part that is asked for begins behind the end of the file; `Content-Range` says where that is.",
     422: "A parameter or the body is not acceptable; `errors` says which and why.",
     503: "The store, the cache or another node cannot be used now.",
 }

@@ -1,6 +1,7 @@
 """`/api/v1/files`: what people attach, taken in and given back to whoever may have it."""
 
 import asyncio
+import re
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -23,20 +24,24 @@ AT_ONCE = 4
 
 PATIENCE = 120.0
 """Seconds that one file may take to come, so that nobody keeps others waiting for ever."""
+Unlisted = Annotated[str, Header(include_in_schema=False)]
+Part = Annotated[str, Header(alias="range", include_in_schema=False)]
 
-
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _HARMLESS = ("audio/", "video/", "image/", "application/pdf", "application/zip", "application/vnd.")
 """Types, besides text, that no browser runs and that tell a program what it has."""
 
+_BINARY = {"type": "string", "format": "binary"}
 _ANY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "The file itself, as it is, of any media type.",
-        "content": {UNKNOWN: {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
+        "content": {UNKNOWN: {"schema": {**_BINARY, "minLength": 1}}},
     }
 }
 _BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Its bytes.", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
+    200: {"description": "Its bytes.", "content": {"*/*": {"schema": _BINARY}}},
+    206: {"description": "The one part that `Range` asks for.", "content": {"*/*": {"schema": _BINARY}}},
     304: {"description": "It is as the `If-None-Match` says."},
 }
 
@@ -69,15 +74,17 @@ def file_routes(keeper: FileKeeper, current: CurrentPerson) -> APIRouter:
             upload = Upload(name=name, media_type=request.headers.get("content-type", ""), data=data)
             return show_attachment(await _kept(keeper, me, upload))
 
-    @routes.get("/{file_id}", response_class=Response, responses={**_BYTES, **failures(404)})
+    @routes.get("/{file_id}", response_class=Response, responses={**_BYTES, **failures(404, 416)})
     async def get_file(
-        me: Me, file_id: IdInPath, if_none_match: Annotated[str, Header(include_in_schema=False)] = ""
+        me: Me, file_id: IdInPath, if_none_match: Unlisted = "", asked: Part = "", if_range: Unlisted = ""
     ) -> Response:
-        """Its bytes, for whoever gave it and the people of the conversations that name it."""
+        """Its bytes, for whoever gave it and the people of the conversations that name it. With `Range` one part of
+        them, as players ask for that seek in sound and film."""
         kept = await keeper.get(me.id, file_id)
         etag = f'"{kept.digest}"'
         headers = {
             "etag": etag,
+            "accept-ranges": "bytes",
             "cache-control": "private, max-age=31536000, immutable",
             "content-disposition": _disposition(kept.name, shown=kept.media_type in SHOWN),
             # Whatever it is, in a tab of its own it can do nothing and load nothing.
@@ -86,10 +93,15 @@ def file_routes(keeper: FileKeeper, current: CurrentPerson) -> APIRouter:
         }
         if etag in if_none_match:
             return Response(status_code=304, headers=headers)
+        part = _part(asked, kept.size) if if_range in ("", etag) else None
         data = await keeper.store.read(file_id)
         if data is None:
             raise NotFoundError("This file does not exist any more.")
-        return Response(data, media_type=_plain(kept.media_type), headers=headers)
+        kind = _plain(kept.media_type)
+        if part is None:
+            return Response(data, media_type=kind, headers=headers)
+        headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{kept.size}"
+        return Response(data[part.start : part.stop], 206, media_type=kind, headers=headers)
 
     return routes
 
@@ -103,6 +115,24 @@ async def _kept(keeper: FileKeeper, owner: Person, upload: Upload) -> Attachment
         raise HTTPException(413, error.public) from error
     except ValidationError as error:
         raise HTTPException(415, error.public) from error
+
+
+def _part(asked: str, size: int) -> range | None:
+    """The one part that a `Range` asks for; None for all of it, as for several parts and what nobody understands
+    (https://www.rfc-editor.org/rfc/rfc9110#section-14.2)."""
+    found = _RANGE.fullmatch(asked.strip().lower())
+    first, last = found.groups() if found else ("", "")
+    if not first and not last:
+        return None
+    if not first:
+        part = range(max(size - int(last), 0), size)
+    elif last and int(last) < int(first):
+        return None
+    else:
+        part = range(int(first), min(int(last or size) + 1, size))
+    if not part:
+        raise HTTPException(416, f"This file has {size:,} bytes.", headers={"content-range": f"bytes */{size}"})
+    return part
 
 
 def _disposition(name: str, *, shown: bool) -> str:

@@ -198,7 +198,7 @@ class Answerer:
                 Exchange(
                     key=key,
                     question=said,
-                    attachments=tuple([await files.keep(person.id, upload) for upload in uploads]),
+                    attachments=tuple(await files.keep_all(person.id, uploads)),
                     record=record,
                     reply=TurnReply(id=new_id(), role="assistant", text=answer),
                 )
