@@ -40,7 +40,7 @@ async def test_the_join_of_a_conversation(here: Workspace, visitors: Visitors) -
     await visitor.ask("!echo one")
     reply = await visitors.enter(here.url, visitor.conversation_id)
     joined = reply.joined
-    assert set(joined) == {"conversation", "members", "messages", "turns", "cursor", "recovered"}
+    assert set(joined) == {"conversation", "members", "person", "messages", "turns", "cursor", "recovered"}
     assert set(joined["conversation"]) >= CONVERSATION
     assert joined["members"] == [{"id": "local", "name": "You"}]
     assert (joined["turns"], joined["cursor"], joined["recovered"]) == ([], "2", False)
@@ -57,7 +57,8 @@ async def test_the_join_of_a_conversation(here: Workspace, visitors: Visitors) -
 async def test_an_operator_is_told_whose_conversation_it_is(here: Workspace, visitors: Visitors) -> None:
     ann = await here.store.people.by_account("telegram", "ann", name="Ann")
     hers = await here.history.create(ann, client_id="c", assistant="antiphon")
-    assert (await visitors.enter(here.url, hers.id)).joined["members"] == [{"id": ann.id, "name": "Ann"}]
+    joined = (await visitors.enter(here.url, hers.id)).joined
+    assert (joined["members"], joined["person"]) == ([{"id": ann.id, "name": "Ann"}], "local")
 
 
 async def test_conversation_new_makes_one_for_each_client_id(here: Workspace, visitors: Visitors) -> None:

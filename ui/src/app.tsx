@@ -3,7 +3,7 @@
  *
  * Browser tests hold on to `data-testid`: sidebar, open-sidebar, new-conversation, filter, conversation-list,
  * conversation-item (with data-id; aria-current on the open one), rename, rename-input, delete, confirm-delete,
- * cancel-delete, theme-system, theme-light, theme-dark; title, model-chip, model-option, connection-bar; log,
+ * cancel-delete, theme-system, theme-light, theme-dark; title, people, model-chip, model-option, connection-bar; log,
  * message-user (data-state: stored, queued, sending, failed), message-assistant (data-state: streaming or the
  * outcome), message-system, answer-text, answer-footer, thought, tool-card (data-status), notice, jump-latest,
  * load-older, copy-code, copy-answer, retry, discard; composer, send, stop, slash-menu, slash-option; empty-state,

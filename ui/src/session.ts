@@ -7,11 +7,14 @@
 
 import { computed, signal } from "@preact/signals";
 import type { ReadonlySignal, Signal } from "@preact/signals";
+import { Presence } from "phoenix";
 import type { Channel, Socket } from "phoenix";
 import { NoAnswer, connection, joinOnce, replyTo } from "./socket";
 import { announce } from "./state/announcer";
 import { EMPTY_ANSWER, applyDelta, applyTool } from "./state/live";
 import type { LiveAnswer } from "./state/live";
+import { others, personOf } from "./state/people";
+import type { PresentPerson } from "./state/people";
 import { keepOutbox, outboxOf } from "./state/storage";
 import * as threads from "./state/thread";
 import type { Pending, Thread } from "./state/thread";
@@ -45,6 +48,8 @@ export class Session {
   readonly id = signal<string | null>(null);
   readonly state = signal<SessionState>("new");
   readonly thread = signal<Thread>(threads.EMPTY_THREAD);
+  /** Who else has the conversation open. */
+  readonly others = signal<readonly PresentPerson[]>([]);
   /** The turn that can be stopped now; while the server is away nobody would hear of it. */
   readonly stoppable = computed(() => (connection.value === "lost" ? null : threads.runningTurn(this.thread.value)));
 
@@ -52,6 +57,7 @@ export class Session {
   private readonly writing = new Map<string, Writing>();
   private readonly inFlight = new Set<string>();
   private frame = 0;
+  private person = "";
   private loadingOlder = false;
   private closing = false;
 
@@ -152,6 +158,10 @@ export class Session {
     channel.on("approval", (event: Approval) => this.onApproval(event));
     channel.on("feedback", (event: FeedbackEvent) => this.change(threads.judged(this.thread.value, event)));
     channel.on("turn_end", (event: TurnEnd) => this.onTurnEnd(event));
+    const presence = new Presence(channel);
+    presence.onSync(() => {
+      this.others.value = others(presence.list(personOf), this.person);
+    });
     channel.onError(() => this.inFlight.clear());
     this.channel = channel;
     channel
@@ -173,6 +183,7 @@ export class Session {
       else if (!reply.recovered || this.thread.value.turns[turnId]?.status === "waiting") this.grow(turnId, () => EMPTY_ANSWER);
     }
     this.inFlight.clear();
+    this.person = reply.person;
     this.change(threads.joined(this.thread.value, reply));
     this.state.value = "open";
     this.deliver();

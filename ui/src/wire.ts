@@ -108,6 +108,8 @@ export interface TurnInfo {
 export interface JoinReply {
   conversation: Conversation;
   members: { id: string; name: string }[];
+  /** Who this page speaks for. */
+  person: string;
   messages: Message[];
   turns: TurnInfo[];
   cursor: string;

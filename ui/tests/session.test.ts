@@ -76,7 +76,7 @@ class Wire {
 
   async accept(change: Partial<JoinReply> = {}): Promise<void> {
     this.state = "joined";
-    const reply = { conversation: CONVERSATION, members: [], messages: [], turns: [], cursor: "0", recovered: false };
+    const reply = { conversation: CONVERSATION, members: [], person: "p", messages: [], turns: [], cursor: "0", recovered: false };
     await this.joining.reply("ok", { ...reply, ...change });
   }
 }

@@ -37,7 +37,7 @@ function answerTo(question: Message, position: number, change: Partial<Message> 
 }
 
 function reply(messages: Message[], change: Partial<JoinReply> = {}): JoinReply {
-  return { conversation: CONVERSATION, members: [], messages, turns: [], cursor: "9", recovered: false, ...change };
+  return { conversation: CONVERSATION, members: [], person: "p", messages, turns: [], cursor: "9", recovered: false, ...change };
 }
 
 function running(question: Message) {

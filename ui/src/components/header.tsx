@@ -5,6 +5,7 @@ import { modelName } from "../format";
 import { drawerOpen } from "../shortcuts";
 import { runningTurn } from "../state/thread";
 import { Check, Chevron, Menu, Plus } from "./icons";
+import { People } from "./people";
 
 /** Who answers here: the running turn knows best, then the conversation, its assistant, the house. */
 function voiceOf(desk: Desk): { assistant: string | null; model: string | null } {
@@ -100,6 +101,7 @@ export function Header({ desk }: { desk: Desk }) {
       <h1 class="header-title" data-testid="title">
         {title || <span class="visually-hidden">New conversation</span>}
       </h1>
+      <People session={desk.session.value} />
       <ModelChip desk={desk} />
       <button type="button" class="icon-button only-narrow" aria-label="New conversation" onClick={() => desk.openNew()}>
         <Plus />

@@ -61,6 +61,7 @@ class ConversationChannel(RecalledChannel):
         return {
             "conversation": show_conversation(conversation),
             "members": [{"id": member.id, "name": member.name} for member in members],
+            "person": self._person.id,
             "messages": [show_message(message) for message in page.messages],
             "turns": [_show_turn(turn) for turn in self._under_way],
             "cursor": page.cursor,
