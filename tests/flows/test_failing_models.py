@@ -1,7 +1,7 @@
 """Whatever a vendor does wrong, people read a clear sentence, the log has a line, and the conversation goes on."""
 
 import re
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ class Listening:
     def __init__(self) -> None:
         self.heard: list[str] = []
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         self.heard = [message.text for message in request.messages if message.role != "system"]
         yield TextDelta("heard")
         yield Finish("stop")

@@ -1,10 +1,9 @@
 """Budgets: what models may cost a day, asked for before each call of one and settled after it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from typing import cast
 
 from msgspec import structs
 
@@ -161,7 +160,7 @@ class Metered:
     async def stop(self) -> None:
         """Does nothing: the vendors belong to the registry."""
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         return self._stream(request)
 
     async def _stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
@@ -178,8 +177,7 @@ class Metered:
                 return
         usage: Usage | None = None
         written, stopped = 0, False
-        # Providers are async generators: the contract promises `aclose`, its type does not.
-        events = cast("AsyncGenerator[Event, None]", self._chain.stream(request))
+        events = self._chain.stream(request)
         try:
             async with aclosing(events):
                 async for event in events:

@@ -1,7 +1,7 @@
 """What must not pass: to a model on the way in, to a person on the way out."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal
@@ -197,7 +197,7 @@ class Guarded(Around):
         self._told: set[str] = set()
         self._judged: dict[tuple[str, bool], Judged] = {}
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         return self._guarded(request)
 
     async def _guarded(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
@@ -207,7 +207,7 @@ class Guarded(Around):
         if judged.refused is not None:
             yield _refusal(judged.refused)
             return
-        async with aclosing(self._ask(request)) as events:
+        async with aclosing(self._inner.stream(request)) as events:
             if not self._outwards:
                 async for event in events:
                     yield event

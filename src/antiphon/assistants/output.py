@@ -1,7 +1,7 @@
 """An answer for programs: JSON of a form, checked, and asked for again where it is not."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from importlib import import_module
 from itertools import islice
@@ -81,7 +81,7 @@ class Formed(Around):
         super().__init__(inner)
         self._output = output
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         return self._formed(structs.replace(request, output=request.output or self._output.schema))
 
     async def _formed(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
@@ -115,7 +115,7 @@ class Formed(Around):
 
     async def _attempt(self, request: ModelRequest, tried: "_Attempt") -> AsyncGenerator[Event, None]:
         """One answer: what is not kept back."""
-        async with aclosing(self._ask(request)) as events:
+        async with aclosing(self._inner.stream(request)) as events:
             async for event in events:
                 if not tried.take(event):
                     yield event

@@ -5,7 +5,7 @@ A provider never raises for what a vendor does (refusal, time-out, cut stream, g
 closes the stream with `aclose()`, which frees the connection at once.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -247,7 +247,7 @@ class Provider(Protocol):
     @property
     def name(self) -> str: ...
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         """The answer to `request` as it is made. See the module text for what a stream promises."""
         ...
 

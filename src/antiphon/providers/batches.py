@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct, structs
@@ -36,6 +36,7 @@ from antiphon.providers.prices import Prices
 from antiphon.providers.protocols.base import Codec
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.providers.vendors import GroqProvider
+from antiphon.providers.whole import raised
 from antiphon.runtime.tasks import gather_with_concurrency
 
 DISCOUNT = 0.5
@@ -230,11 +231,11 @@ class ModelBatches:
 
     async def _answer(self, line: BatchLine | None) -> "BatchAnswer | ProviderError":
         if line is None:
-            return _raised(
+            return raised(
                 self._failures.of("interrupted", "not carried out", sentence="It was not carried out in time.")
             )
         if line.body is None:
-            return _raised(self._failures.of_object(line.error, status=line.status))
+            return raised(self._failures.of_object(line.error, status=line.status))
         # What was asked is not known any more after a crash; codecs look into it for the maker of the model.
         asked = msgspec.json.encode({"model": self._name})
         decoder = self._codec.decoder(self._failures, asked, wait=None)
@@ -242,7 +243,7 @@ class ModelBatches:
         return await self._made(events if decoder.done else [*events, *decoder.end()], DISCOUNT)
 
     async def _ask(self, request: ModelRequest) -> "BatchAnswer | ProviderError":
-        async with aclosing(cast("Any", self._provider.stream(request))) as events:
+        async with aclosing(self._provider.stream(request)) as events:
             return await self._made([event async for event in events], 1.0)
 
     async def _made(self, events: Sequence[Event], share: float) -> "BatchAnswer | ProviderError":
@@ -250,7 +251,7 @@ class ModelBatches:
         cost = await self._prices.cost(self._model, usage)
         match events[-1]:
             case Error() as error:
-                return _raised(error)
+                return raised(error)
             case Finish(reason=reason):
                 return BatchAnswer(
                     text="".join(event.text for event in events if isinstance(event, TextDelta)),
@@ -296,7 +297,3 @@ def _said(errors: Any) -> str:
     first = rows[0] if isinstance(rows, list) and rows else None
     said = first.get("message") if isinstance(first, dict) else None
     return f"The vendor refused the batch. It said: “{said}”" if said else "The vendor refused the batch."
-
-
-def _raised(error: Error) -> ProviderError:
-    return ProviderError(error.message, kind=error.kind, public=error.public, retryable=error.retryable)

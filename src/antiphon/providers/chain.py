@@ -1,8 +1,7 @@
 """Another model answers where the chosen one cannot begin."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import cast
 
 import msgspec
 from msgspec import Struct
@@ -55,7 +54,7 @@ class Chain:
     def name(self) -> str:
         return self.answering.provider.name
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         # Where nobody is left to fall back on, a token does not have to pass through here.
         return self._ask(request) if len(self._links) == 1 else self._first_to_begin(request)
 
@@ -67,9 +66,7 @@ class Chain:
 
     async def _first_to_begin(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         while True:
-            # Providers are async generators: the contract promises `aclose`, its type does not.
-            events = cast("AsyncGenerator[Event, None]", self._ask(request))
-            async with aclosing(events):
+            async with aclosing(self._ask(request)) as events:
                 first = await anext(events)
                 if not (isinstance(first, Error) and self._give_up(first)):
                     yield first
@@ -77,7 +74,7 @@ class Chain:
                         yield event
                     return
 
-    def _ask(self, request: ModelRequest) -> AsyncIterator[Event]:
+    def _ask(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         link = self.answering
         return link.provider.stream(
             msgspec.structs.replace(request, model=link.model, messages=_spoken(request.messages))

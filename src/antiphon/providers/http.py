@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from antiphon.errors import ConfigError, ProviderError
+from antiphon.errors import ConfigError
 from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest, RateReport
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.counting import LimitManner
@@ -20,6 +20,7 @@ from antiphon.providers.limit_headers import read_limits
 from antiphon.providers.patience import Patience
 from antiphon.providers.protocols.base import Codec, Decoder
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
+from antiphon.providers.whole import raised
 from antiphon.runtime.threads import run_async
 
 _LONGEST_LIST = 8 << 20
@@ -108,14 +109,14 @@ class HttpProvider:
         deadline = asyncio.get_running_loop().time() + self._timeouts.first_byte
         response = await self._open("GET", self.codec.models_path, deadline)
         if isinstance(response, Error):
-            raise _raised(response)
+            raise raised(response)
         try:
             async with asyncio.timeout_at(deadline):
                 return self.codec.read_models(await read_up_to(response, _LONGEST_LIST))
         except TimeoutError:
-            raise _raised(self._failures.of("timeout", "the list of models")) from None
+            raise raised(self._failures.of("timeout", "the list of models")) from None
         except (ValueError, *_LOST) as error:
-            raise _raised(self._failures.of("protocol", f"the list of models, {type(error).__name__}")) from None
+            raise raised(self._failures.of("protocol", f"the list of models, {type(error).__name__}")) from None
         finally:
             response.close()
 
@@ -126,16 +127,16 @@ class HttpProvider:
         deadline = asyncio.get_running_loop().time() + self._timeouts.total
         response = await self._open(method, path, deadline, payload, {"Content-Type": content_type})
         if isinstance(response, Error):
-            raise _raised(response)
+            raise raised(response)
         try:
             async with asyncio.timeout_at(deadline):
                 return await read_up_to(response, _LONGEST_FILE)
         except TimeoutError:
-            raise _raised(self._failures.of("timeout", "a whole answer", retryable=False)) from None
+            raise raised(self._failures.of("timeout", "a whole answer", retryable=False)) from None
         except _LOST as error:
-            raise _raised(self._failures.of("interrupted", type(error).__name__)) from None
+            raise raised(self._failures.of("interrupted", type(error).__name__)) from None
         except ValueError:
-            raise _raised(self._failures.of("protocol", f"an answer of more than {_LONGEST_FILE} bytes")) from None
+            raise raised(self._failures.of("protocol", f"an answer of more than {_LONGEST_FILE} bytes")) from None
         finally:
             response.close()
 
@@ -267,13 +268,3 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
             await response.content.readany()
     except (TimeoutError, *_LOST):
         return  # the answer is whole already; the connection is closed instead of kept
-
-
-def _raised(error: Error) -> ProviderError:
-    return ProviderError(
-        error.message,
-        kind=error.kind,
-        public=error.public,
-        retryable=error.retryable,
-        retry_after=error.retry_after,
-    )

@@ -91,8 +91,7 @@ class Reliable:
                 yield permit
                 return
             asked = perf_counter()
-            # Providers are async generators: the contract promises `aclose`, its type does not.
-            events = permit.watched(cast("AsyncGenerator[Event, None]", self._provider.stream(request)))
+            events = permit.watched(self._provider.stream(request))
             with permit:
                 async with aclosing(events):
                     first = await self._first(events, permit)

@@ -1,8 +1,7 @@
 """Answers that end before certain words, whatever their vendor makes of that wish."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import cast
 
 from antiphon.providers.base import Event, Finish, ModelInfo, ModelRequest, Provider, TextDelta
 
@@ -15,7 +14,7 @@ class Stopping:
         self.name = provider.name
         self._provider = provider
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         # A token does not pass through here where nothing is to stop it.
         return self._cut(request) if request.stop else self._provider.stream(request)
 
@@ -27,8 +26,7 @@ class Stopping:
 
     async def _cut(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         scissors = _Scissors(request.stop)
-        # Providers are async generators: the contract promises `aclose`, its type does not.
-        async with aclosing(cast("AsyncGenerator[Event, None]", self._provider.stream(request))) as events:
+        async with aclosing(self._provider.stream(request)) as events:
             async for event in events:
                 said = scissors.feed(event.text) if isinstance(event, TextDelta) else scissors.rest()
                 if said:

@@ -1,9 +1,8 @@
 """A vendor that is given the files that its model takes; the others are named to it, and the person is told."""
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Container, Sequence
+from collections.abc import AsyncGenerator, Container, Sequence
 from contextlib import aclosing
-from typing import cast
 
 from msgspec import structs
 
@@ -39,7 +38,7 @@ class Taking:
         self._provider = provider
         self._refused: OrderedDict[str, None] = OrderedDict()
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         # A token does not pass through here where there are no files.
         with_files = any(message.files for message in request.messages)
         return self._with_files(request) if with_files else self._provider.stream(request)
@@ -54,7 +53,7 @@ class Taking:
         model = request.model
         takes = frozenset[Kind]() if model in self._refused else abilities(self.name, model)
         asked = _fitting(request, takes)
-        async with aclosing(self._ask(asked)) as events:
+        async with aclosing(self._provider.stream(asked)) as events:
             first = await anext(events)
             refused = isinstance(first, Error) and first.kind == "invalid" and _files(asked) > 0
             if not refused:
@@ -63,16 +62,12 @@ class Taking:
                 return
         log.info("provider.files_refused", provider=self.name, model=model)
         asked = _fitting(request, frozenset())
-        async with aclosing(self._ask(asked)) as events:
+        async with aclosing(self._provider.stream(asked)) as events:
             first = await anext(events)
             if not isinstance(first, Error):
                 self._remember(model)
             async for event in _told(first, events, _left_out(request, asked)):
                 yield event
-
-    def _ask(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
-        # Providers are async generators: the contract promises `aclose`, its type does not.
-        return cast("AsyncGenerator[Event, None]", self._provider.stream(request))
 
     def _remember(self, model: str) -> None:
         self._refused[model] = None

@@ -4,7 +4,7 @@ import json
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from antiphon.providers.base import (
     Error,
@@ -68,7 +68,7 @@ class ScriptedModel:
             for event in self._script.popleft():
                 yield event
             return
-        async with aclosing(cast("AsyncGenerator[Event, None]", self._demo.stream(request))) as events:
+        async with aclosing(self._demo.stream(request)) as events:
             async for event in events:
                 yield event
 

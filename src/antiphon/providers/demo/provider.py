@@ -1,7 +1,7 @@
 """The demo model in process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from antiphon.providers.base import (
     DEMO,
@@ -34,7 +34,7 @@ class DemoProvider:
         self._stopped = False
         self._sleepers: set[asyncio.Future[None]] = set()
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         """The answer to `request`, paced. Directives of the last message are obeyed (see `directives`)."""
         script = perform(request)
         pace = Pace(period_of(self._rate, script.delay), asyncio.get_running_loop().time)
