@@ -6,15 +6,12 @@ anything that looks like a key and shortened.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
-from antiphon.domain import now
 from antiphon.providers.base import Error, ErrorKind
-from antiphon.providers.limit_headers import read_limits
+from antiphon.providers.limit_headers import bounded, read_limits, retry_after
 from antiphon.providers.overlong import excess_of, is_overlong
 from antiphon.telemetry.redaction import MASK, redact_text
 
@@ -84,7 +81,8 @@ _CODE = re.compile(r"[a-z0-9_.-]{1,48}")
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\s]+")
 _LONGEST_QUOTE = 240
-_LONGEST_WAIT = 86_400.0
+_LONGEST_TEXT = 16_384
+"""Characters of a sentence that are looked at: a megabyte would stop everybody else for a second."""
 
 
 def quoted(text: str, secret: str | None = None) -> str:
@@ -94,34 +92,6 @@ def quoted(text: str, secret: str | None = None) -> str:
     line = _UNPRINTABLE.sub(" ", text[: 8 * _LONGEST_QUOTE]).strip()
     line = _KEY_LIKE.sub(MASK, redact_text(line))
     return line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 1] + "…"
-
-
-def retry_after(headers: Mapping[str, str], at: datetime | None = None) -> float | None:
-    """The seconds a vendor asks to wait, from `retry-after-ms` or `Retry-After` (seconds or a date)."""
-    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
-        return _bounded(milliseconds / 1000)
-    value = headers.get("Retry-After", headers.get("retry-after"))
-    if (seconds := _number(value)) is not None or value is None:
-        return None if seconds is None else _bounded(seconds)
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return _bounded((until - (at or now())).total_seconds())
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        return float(value) if value is not None else None
-    except ValueError:
-        return None
-
-
-def _bounded(seconds: float) -> float | None:
-    # NaN compares false with everything, and `inf` is no time at which anybody comes back.
-    return max(0.0, seconds) if seconds <= _LONGEST_WAIT else None
 
 
 class Failures:
@@ -190,14 +160,14 @@ def _codes_and_text(error: Any) -> tuple[list[str], str]:
     """The machine-readable words and the sentence of an error: `{"error": {…}}`, `[{…}]`, `{"detail": …}`, a string."""
     error = _innermost(error)
     if not isinstance(error, dict):
-        return [], error if isinstance(error, str) else ""
+        return [], error[:_LONGEST_TEXT] if isinstance(error, str) else ""
     inner = error.get("innererror")
     words = [error.get(field) for field in ("code", "type", "status")]
     words += [inner.get("code")] if isinstance(inner, dict) else []
     words += [reason for detail in _details(error) for reason in _reasons(detail)]
-    codes = [str(word).lower() for word in words if isinstance(word, str | int) and not isinstance(word, bool)]
+    codes = [str(word)[:256].lower() for word in words if isinstance(word, str | int) and not isinstance(word, bool)]
     text = error.get("message") or error.get("detail") or ""
-    return codes, text if isinstance(text, str) else ""
+    return codes, text[:_LONGEST_TEXT] if isinstance(text, str) else ""
 
 
 def _innermost(error: Any) -> Any:
@@ -232,7 +202,7 @@ def _delay(error: Any) -> float | None:
     for detail in _details(_innermost(error)):
         delay = detail.get("retryDelay")
         if isinstance(delay, str) and (seconds := _SECONDS.fullmatch(delay)):
-            return _bounded(float(seconds[1]))
+            return bounded(float(seconds[1]))
     return None
 
 

@@ -15,8 +15,8 @@ from antiphon.errors import ConfigError
 from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest, RateReport
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.counting import LimitManner
-from antiphon.providers.failures import Failures, retry_after
-from antiphon.providers.limit_headers import read_limits
+from antiphon.providers.failures import Failures
+from antiphon.providers.limit_headers import read_limits, retry_after
 from antiphon.providers.patience import Patience
 from antiphon.providers.protocols.base import Codec, Decoder
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat

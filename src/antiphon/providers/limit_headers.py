@@ -1,4 +1,4 @@
-"""What a vendor says in the head of an answer about how much it will still take.
+"""What a vendor says in the head of an answer about how much it will still take, and when to come back.
 
 OpenAI, Azure, Groq, xAI, Fireworks and Mistral: `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, some with a
 period behind (`-minute`); OpenRouter and Together name no unit. Anthropic: `anthropic-ratelimit-{requests,tokens,
@@ -55,6 +55,17 @@ def read_limits(headers: Mapping[str, str], at: datetime | None = None) -> tuple
     return tuple(limit for name, values in found.items() if (limit := _limit(name, values, headers, at)) is not None)
 
 
+def retry_after(headers: Mapping[str, str], at: datetime | None = None) -> float | None:
+    """The seconds a vendor asks to wait, from `retry-after-ms` or `Retry-After` (seconds or a date)."""
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return bounded(milliseconds / 1000)
+    value = headers.get("Retry-After", headers.get("retry-after", ""))
+    if (seconds := _number(value)) is not None:
+        return bounded(seconds)
+    until = http_date(value)
+    return None if until is None else bounded((until - _their_time(headers, at)).total_seconds())
+
+
 @lru_cache(maxsize=256)
 def _place(header: str) -> tuple[str, int] | None:
     """Which limit a header is about, and which of its three fields it is."""
@@ -83,11 +94,8 @@ def _limit(name: str, values: list[str | None], headers: Mapping[str, str], at: 
 
 
 def _amount(text: str | None) -> float | None:
-    try:
-        number = float(text) if text is not None and len(text) < 32 else -1.0
-    except ValueError:
-        return None
-    return number if 0 <= number <= MOST else None
+    number = _number(text)
+    return number if number is not None and 0 <= number <= MOST else None
 
 
 def _reset(text: str, headers: Mapping[str, str], at: datetime | None) -> tuple[float, bool] | None:
@@ -96,9 +104,7 @@ def _reset(text: str, headers: Mapping[str, str], at: datetime | None) -> tuple[
     exact = "." in text or "ms" in text
     if (duration := _duration(text)) is not None:
         return duration, exact
-    try:
-        number = float(text)
-    except ValueError:
+    if (number := _number(text)) is None:
         return _moment(text, headers, at)
     if number >= _EPOCH:
         exact = number >= _EPOCH * 1000
@@ -126,8 +132,25 @@ def _moment(text: str, headers: Mapping[str, str], at: datetime | None) -> tuple
 
 def _their_time(headers: Mapping[str, str], at: datetime | None) -> datetime:
     """The time by the clock that the moment was read from, which may be minutes from ours."""
+    return http_date(headers.get("Date", headers.get("date", ""))) or at or now()
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment that a header names (RFC 9110, 5.6.7), None where it is none."""
     try:
-        date = parsedate_to_datetime(headers.get("Date", headers.get("date", "")))
-    except (ValueError, TypeError, IndexError):
-        return at or now()
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def bounded(seconds: float) -> float | None:
+    """A time to wait; None for one at which nobody comes back."""
+    return max(0.0, seconds) if seconds <= LONGEST else None  # NaN compares false with everything
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

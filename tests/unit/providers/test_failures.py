@@ -1,4 +1,3 @@
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -7,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.providers.base import Error
-from antiphon.providers.failures import Failures, quoted, retry_after
+from antiphon.providers.failures import Failures, quoted
 
 KEY = "s3cr3t-of-the-house"
-NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
 def of(status: int, body: Any = b"", **headers: str) -> Error:
@@ -163,28 +161,6 @@ def test_a_quote_is_short_and_on_one_line() -> None:
 def test_the_log_line_holds_no_text_of_the_vendor() -> None:
     error = of(400, {"error": {"message": "Invalid content: my diary", "code": "my diary says", "type": "bad"}})
     assert error.message == "acme: invalid, HTTP 400 bad"
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"Retry-After": "20"}, 20.0),
-        ({"Retry-After": "1.5"}, 1.5),
-        ({"Retry-After": "-3"}, 0.0),
-        ({"retry-after-ms": "1500", "Retry-After": "2"}, 1.5),
-        ({"Retry-After": "Fri, 20 Nov 2026 12:00:30 GMT"}, 30.0),
-        ({"Retry-After": "Fri, 20 Nov 2026 12:00:30 -0000"}, 30.0),
-        ({"Retry-After": "Fri, 20 Nov 2020 12:00:30 GMT"}, 0.0),
-        ({"Retry-After": "soon"}, None),
-        ({"Retry-After": "nan"}, None),
-        ({"Retry-After": "inf"}, None),
-        ({"Retry-After": "1e99"}, None),
-        ({"Retry-After": "Fri, 99 Nov 2026 12:00:30 GMT"}, None),
-    ],
-)
-def test_the_time_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, NOON) == seconds
 
 
 def test_the_time_to_wait_is_told() -> None:

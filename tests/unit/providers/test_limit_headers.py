@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from antiphon.providers.base import RateLimit
-from antiphon.providers.limit_headers import LONGEST, MOST, read_limits
+from antiphon.providers.limit_headers import LONGEST, MOST, read_limits, retry_after
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
@@ -132,3 +132,41 @@ def test_whatever_comes_is_believed_only_within_reason(headers: dict[str, str]) 
         assert isinstance(limit, RateLimit)
         assert 0 <= limit.left <= limit.limit <= MOST
         assert 0 < limit.reset <= LONGEST + 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "20"}, 20.0),
+        ({"Retry-After": "1.5"}, 1.5),
+        ({"Retry-After": "-3"}, 0.0),
+        ({"retry-after-ms": "1500", "Retry-After": "2"}, 1.5),
+        ({"Retry-After": "Sat, 21 Nov 2026 12:00:30 GMT"}, 30.0),
+        ({"Retry-After": "Sat, 21 Nov 2026 12:00:30 -0000"}, 30.0),
+        ({"Retry-After": "Fri, 20 Nov 2020 12:00:30 GMT"}, 0.0),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "1e99"}, None),
+        ({"Retry-After": "Sat, 99 Nov 2026 12:00:30 GMT"}, None),
+        ({"Retry-After": "Fri, 20 Nov 99999999999 12:00:30 GMT"}, None),
+        ({"Retry-After": f"Fri, 20 Nov {'9' * 4000} 12:00:30 GMT"}, None),
+        ({"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0.0),
+        ({"Retry-After": "Sat, 21 Nov 2026 11:00:30 GMT", "Date": "Sat, 21 Nov 2026 11:00:00 GMT"}, 30.0),
+        ({"Retry-After": "\u0663\u0660"}, 30.0),
+    ],
+)
+def test_the_time_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers, NOW) == seconds
+
+
+@pytest.mark.parametrize("date", ["Fri, 20 Nov 99999999999 12:00:30 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "\0"])
+def test_a_clock_that_cannot_be_does_not_stop_the_reading(date: str) -> None:
+    told = read(
+        Date=date,
+        anthropic_ratelimit_requests_limit="60",
+        anthropic_ratelimit_requests_remaining="60",
+        anthropic_ratelimit_requests_reset="2026-11-21T12:00:30Z",
+    )
+    assert [(name, limit, left) for name, _, limit, left, _ in told] == [("requests/", 60, 60)]

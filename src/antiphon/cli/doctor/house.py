@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +26,7 @@ from antiphon.plugins.discovery import load_plugins
 from antiphon.providers.base import DEMO
 from antiphon.providers.detect import detect
 from antiphon.providers.http import is_loopback, read_up_to
+from antiphon.providers.limit_headers import http_date
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.runtime.threads import run_async
 from antiphon.settings.config import Config
@@ -233,9 +233,10 @@ async def _clock(url: str) -> Iterable[Finding]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=True) as session:
         try:
             async with session.head(url, allow_redirects=False) as response:
-                return _skew(url, parsedate_to_datetime(response.headers["Date"]))
-        except (aiohttp.ClientError, KeyError, ValueError, OSError):
+                date = http_date(response.headers.get("Date", ""))
+        except (aiohttp.ClientError, OSError):
             return []
+    return [] if date is None else _skew(url, date)
 
 
 def _skew(whose: str, clock: datetime) -> list[Finding]:
