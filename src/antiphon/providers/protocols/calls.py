@@ -15,7 +15,9 @@ from antiphon.providers.base import Event, ToolCall, ToolCallDelta, ToolCallEnd,
 from antiphon.providers.protocols.mending import Mender, encodable
 
 _MOST_CALLS = 256
-_MOST_CHARACTERS = 256 * 1024  # of names and arguments together: they go to every client that watches
+_MOST_CHARACTERS = 256 * 1024  # of ids, names and arguments together: they go to every client that watches
+_MOST_LOOKS = 256
+"""How often it is looked whether the arguments of a call are whole: each look joins all of their pieces."""
 
 
 class CallPiece(NamedTuple):
@@ -39,6 +41,7 @@ class _Call:
         self.name = ""
         self.pieces: list[str] = []
         self.mender = Mender()
+        self._looks = 0
 
     @property
     def arguments(self) -> str:
@@ -61,6 +64,16 @@ class _Call:
         self.id, self.name = settle_id(self), encodable(self.name)
         start = ToolCallStart(self.index, self.id, self.name)
         return [start, ToolCallDelta(self.index, self.arguments)] if self.pieces else [start]
+
+    def is_whole(self) -> bool:
+        """Whether what has come of its arguments is an object."""
+        if not (self.pieces and self.pieces[-1].rstrip().endswith("}")) or self._looks == _MOST_LOOKS:
+            return False
+        self._looks += 1
+        try:
+            return isinstance(msgspec.json.decode(self.arguments), dict)
+        except (ValueError, RecursionError):
+            return False
 
     @property
     def is_ghost(self) -> bool:
@@ -89,10 +102,13 @@ class CallAssembler:
         events: list[Event] = []
         touched: set[int] = set()
         for piece in pieces:
-            self._count(piece.name + piece.arguments)
-            call = self._find(piece, touched)
+            vendor_id = _valid_id(piece.id)
+            call = self._find(piece, vendor_id, touched)
             touched.add(call.index)
-            call.vendor_id = call.vendor_id or _valid_id(piece.id)
+            self._count(len(piece.name) + len(piece.arguments))
+            if vendor_id and not call.vendor_id:
+                self._count(len(vendor_id))
+                call.vendor_id = vendor_id
             call.add_name(piece.name)
             events += call.go_on(call.mender.join(piece.arguments), self._settle_id)
         return events
@@ -110,21 +126,18 @@ class CallAssembler:
             events.append(ToolCallEnd(call.index, whole))
         return events
 
-    def _count(self, text: str) -> None:
-        self._characters += len(text)
+    def _count(self, characters: int) -> None:
+        self._characters += characters
         if self._characters > _MOST_CHARACTERS:
             raise ProviderError(f"tool calls of more than {_MOST_CHARACTERS} characters in one answer", kind="protocol")
 
-    def _find(self, piece: CallPiece, touched: set[int]) -> _Call:
-        vendor_id = _valid_id(piece.id)
-        same_id = [call for call in self._calls if vendor_id and call.vendor_id == vendor_id]
-        if piece.index is None:
-            known = same_id[0] if same_id else self._last_unless(touched)
-        else:
+    def _find(self, piece: CallPiece, vendor_id: str, touched: set[int]) -> _Call:
+        if piece.index is not None:
             known = next((call for call in reversed(self._calls) if call.slot == piece.index), None)
-        if known is None or _is_another(known, vendor_id, piece.name, piece.arguments):
-            return self._new(piece.index)
-        return known
+        else:
+            same_id = (call for call in self._calls if vendor_id and call.vendor_id == vendor_id)
+            known = next(same_id, None) or self._last_unless(touched)
+        return self._new(piece.index) if known is None or _is_another(known, vendor_id, piece) else known
 
     def _last_unless(self, touched: set[int]) -> _Call | None:
         # Two pieces without an index in one chunk are never two pieces of the same call.
@@ -152,19 +165,10 @@ def _valid_id(value: Any) -> str:
     return encodable(value) if isinstance(value, str) and value.strip() and value != "0" else ""
 
 
-def _is_another(known: _Call, vendor_id: str, name: str, arguments: str) -> bool:
+def _is_another(known: _Call, vendor_id: str, piece: CallPiece) -> bool:
     """Whether a piece in the place of a known call begins another one, as Ollama does with its index of always 0."""
-    if not name:
+    if not piece.name:
         return False  # an id that changes with each piece, as old vLLM has it, is no new call
     if vendor_id and known.vendor_id:
         return vendor_id != known.vendor_id
-    # The last piece is looked at first: joining all of them for each new one would cost the square of their number.
-    closed = bool(known.pieces) and known.pieces[-1].rstrip().endswith("}")
-    return bool(arguments) and closed and _is_whole_object(known.arguments)
-
-
-def _is_whole_object(text: str) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(text), dict)
-    except (ValueError, RecursionError):
-        return False
+    return bool(piece.arguments) and known.is_whole()

@@ -27,7 +27,7 @@ class _Thought(Struct):
     """A thinking block under way."""
 
     text: list[str]
-    signature: str = ""
+    signature: list[str]
 
 
 class AnthropicDecoder(AnswerDecoder):
@@ -82,7 +82,7 @@ class AnthropicDecoder(AnswerDecoder):
                 self._say(text)
             case {"type": "thinking"}:
                 self._shut(index)
-                self._thoughts[index] = _Thought([])
+                self._thoughts[index] = _Thought([], [])
                 self._think(index, block.get("thinking"), block.get("signature"))
             case {"type": "redacted_thinking", "data": data}:
                 self._keep({"type": "redacted_thinking", "data": data})
@@ -97,7 +97,7 @@ class AnthropicDecoder(AnswerDecoder):
         if isinstance(delta.text, str):
             self._say(delta.text)
         elif delta.thinking is not None or delta.signature is not None:
-            self._thoughts.setdefault(index, _Thought([]))  # some vendors do not open the block
+            self._thoughts.setdefault(index, _Thought([], []))  # some vendors do not open the block
             self._think(index, delta.thinking, delta.signature)
         elif isinstance(delta.partial_json, str) and index in self._tools:
             self._call(index, None, None, delta.partial_json)
@@ -107,15 +107,15 @@ class AnthropicDecoder(AnswerDecoder):
         if isinstance(text, str) and text:
             thought.text.append(text)
             self._reason(text)
-        if isinstance(signature, str):
-            thought.signature += signature
+        if isinstance(signature, str) and signature:
+            thought.signature.append(signature)
 
     def _shut(self, index: int | None) -> None:
         """A thought is whole: only one that is signed can go back."""
         thought = self._thoughts.pop(index, None)
         if thought is not None and thought.signature:
-            text = "".join(thought.text)
-            self._keep({"type": "thinking", "thinking": text, "signature": thought.signature})
+            text, signature = "".join(thought.text), "".join(thought.signature)
+            self._keep({"type": "thinking", "thinking": text, "signature": signature})
 
     def _keep(self, block: dict[str, Any]) -> None:
         self._reason("", sealed(PROTOCOL, [{"maker": self._maker, "block": block}]))

@@ -36,7 +36,7 @@ class OpenAIChatDecoder(AnswerDecoder):
     def __init__(self, failures: Failures, quirks: Quirks, payload: bytes = b"", *, wait: float | None = None) -> None:
         super().__init__(failures, wait=wait)
         self._quirks = quirks
-        self._details: list[dict[str, Any]] = []
+        self._details: dict[str, dict[str, Any]] = {}  # signed reasoning, by the place that its pieces name
         self._calls = CallAssembler(payload)
         self._bill: dict[str, Any] | None = None
 
@@ -82,7 +82,7 @@ class OpenAIChatDecoder(AnswerDecoder):
         if self._finish == "error":
             return self._failures.of("server", "finish reason error")
         if self._details:
-            self._reason("", sealed(PROTOCOL, self._details))
+            self._reason("", sealed(PROTOCOL, list(self._details.values())))
         self._out += self._calls.end()
         # A vendor that says "stop" although it wants tools called is believed in what it wants.
         return _FINISHES.get(self._finish or "", "tool_calls" if self._calls else "stop")
@@ -98,18 +98,14 @@ def _pieces(calls: Iterable[WireCall]) -> Iterable[CallPiece]:
         yield CallPiece(call.index, call.id, name, read_arguments(function.arguments))
 
 
-def _merge_details(known: list[dict[str, Any]], pieces: list[Any]) -> None:
+def _merge_details(known: dict[str, dict[str, Any]], pieces: list[Any]) -> None:
     """Joins the pieces of signed reasoning: texts grow, everything else is as it came last."""
     for piece in pieces:
         if not isinstance(piece, dict):
             continue
-        place = piece.get("type"), piece.get("index")
-        mine = next((detail for detail in known if (detail.get("type"), detail.get("index")) == place), None)
-        if mine is None:
-            known.append(dict(piece))
-            continue
+        mine = known.setdefault(f"{piece.get('type')} {piece.get('index')}", {})
         for field, value in piece.items():
             if field in {"text", "summary"} and isinstance(value, str) and isinstance(mine.get(field), str):
                 mine[field] += value
-            elif value is not None:
+            elif value is not None or field not in mine:
                 mine[field] = value

@@ -42,7 +42,7 @@ class OpenAIResponsesDecoder(AnswerDecoder):
         self._why = ""  # the answer is not complete
         self._heard: set[int | None] = set()  # places of the items of which a piece has come
         self._thinking: int | None = None  # place of the item that was thought in last
-        self._kept: list[dict[str, Any]] = []
+        self._kept: dict[bytes, dict[str, Any]] = {}  # by what each holds: some servers send an item twice
 
     def _take(self, name: str, document: bytes) -> None:
         event = read_event(document)
@@ -104,8 +104,8 @@ class OpenAIResponsesDecoder(AnswerDecoder):
             case "reasoning":
                 if not known:
                     self._think(place, thought_of(item))
-                if (kept := given_back(item)) is not None and kept not in self._kept:
-                    self._kept.append(kept)
+                if (kept := given_back(item)) is not None:
+                    self._keep(kept)
 
     def _call(self, place: int | None, call_id: Any, name: str, arguments: str) -> None:
         self._begun = True
@@ -123,10 +123,14 @@ class OpenAIResponsesDecoder(AnswerDecoder):
     def _seal(self, message: dict[str, Any] | None = None) -> None:
         """Gives what belongs to the item that begins now: the reasoning before it, and whether it is the last word."""
         if message is not None and isinstance(phase := message.get("phase"), str):
-            self._kept.append({"type": "message", "phase": phase})
+            self._keep({"type": "message", "phase": phase})
         if self._kept:
-            self._reason("", sealed(PROTOCOL, [{"maker": self._maker, "item": item} for item in self._kept]))
-            self._kept = []
+            items = [{"maker": self._maker, "item": item} for item in self._kept.values()]
+            self._reason("", sealed(PROTOCOL, items))
+            self._kept.clear()
+
+    def _keep(self, item: dict[str, Any]) -> None:
+        self._kept[msgspec.json.encode(item)] = item
 
     def _end(self, response: ResponsesAnswer, status: str) -> None:
         if isinstance(response.usage, dict):

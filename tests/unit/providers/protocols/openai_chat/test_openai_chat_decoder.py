@@ -1,5 +1,6 @@
 import itertools
 import json
+from time import process_time
 from typing import Any
 
 import pytest
@@ -424,6 +425,19 @@ def test_calls_have_a_bound() -> None:
     events = decode(sse(*[tools(piece("f", "{}", index=index)) for index in range(1000)]) + DONE)
     assert error(events).kind == "protocol"
     assert len(events) < 1000
+
+
+def test_an_id_is_no_way_around_that() -> None:
+    assert error(decode(sse(tools(piece("f", "{}", index=0, id="i" * 300_000))) + DONE)).kind == "protocol"
+
+
+def test_pieces_that_may_each_be_the_last_are_not_all_looked_at() -> None:
+    opened = tools(piece("f", '{"a":"', index=0))
+    closing = [tools(*[piece("f", "}", index=0)] * 4_000)] * 10
+    began = process_time()
+    (call,) = calls(decode(sse(opened, *closing, tools(piece("f", '"}', index=0))) + DONE))
+    assert process_time() - began < 8  # looking at each of them joins 40,000 pieces as often
+    assert json.loads(call.arguments) == {"a": "}" * 40_000}
 
 
 # --- errors inside the answer, and garbage ------------------------------------------------------------------------

@@ -176,6 +176,13 @@ def test_two_reasonings_in_a_row_are_sealed_together() -> None:
     assert opaque == [kept(SEALED, {**SEALED, "id": "rs_2", "summary": []})]
 
 
+def test_reasoning_that_is_told_twice_is_kept_once() -> None:
+    _, _, _, opaque, _ = told(
+        decode(sse(*REASONED, done(THOUGHT, 0), added(SAYS, 1), piece("output_text", "x", 1), ended()))
+    )
+    assert opaque == [kept(SEALED)]
+
+
 def test_which_word_is_the_last_is_kept_with_it() -> None:
     stream = sse(*REASONED, added({**SAYS, "phase": "commentary"}, 1), piece("output_text", "Let me look.", 1), ended())
     text, _, _, opaque, _ = told(decode(stream))
