@@ -4,22 +4,28 @@ A summary is made before something has to fall out: when the past fills most of 
 summed up together with the summary that there was. What then stays grows for many turns behind the same beginning,
 which is what the caches of vendors want. When it fails, or nobody pays for it, the oldest messages fall out as they
 are.
+
+It is read from the store, so that nothing is missing of it, however little of the past a turn reads; what is too much
+for one request is summed up in portions, one behind the other.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import pairwise
+from itertools import groupby, pairwise
 from time import monotonic
 
 from antiphon.assistants.beside import BesideTurns
 from antiphon.assistants.config import CompactionSettings
 from antiphon.assistants.context import ContextBuilder
-from antiphon.assistants.history import History, summed_up
-from antiphon.assistants.summing import instructions, material
-from antiphon.domain import Conversation, Turn, TurnRecord, now
+from antiphon.assistants.estimate import size
+from antiphon.assistants.history import History, Past, past_of, shown_to_models, summed_up
+from antiphon.assistants.summing import instructions, material, weight_of
+from antiphon.domain import Conversation, Message, Turn, TurnRecord, now
 from antiphon.errors import AntiphonError, ProviderError, ServiceError
-from antiphon.providers.base import ChatMessage, ModelRequest
+from antiphon.providers.base import ModelRequest
 from antiphon.runtime.tasks import Tasks
+from antiphon.storage.base import ConversationStore
 from antiphon.storage.summaries import Summary, SummaryStore
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
@@ -34,7 +40,13 @@ AT_ONCE, WAITING = 4, 100
 """Summaries that are made at the same time, and conversations that may wait for theirs."""
 
 SECONDS = 120.0
-"""How long one may take."""
+"""How long each request for one may take."""
+
+PORTIONS = 12
+"""Requests of one summary; what they leave over waits for the next turn."""
+
+PAGE, READ = 200, 4_000
+"""Messages that are read at once, and of those that no summary tells of the newest that are read at all."""
 
 PAUSE = 300.0
 """Seconds until it is tried again after it failed; the conversation goes on meanwhile."""
@@ -48,12 +60,14 @@ class Compaction:
     def __init__(
         self,
         store: SummaryStore,
+        conversations: ConversationStore,
         context: ContextBuilder,
         models: BesideTurns,
         tasks: Tasks,
         metrics: Metrics | None = None,
     ) -> None:
         self._store = store
+        self._conversations = conversations
         self._context = context
         self._models = models
         self._tasks = tasks
@@ -111,7 +125,7 @@ class Compaction:
     async def _run(self, turn: Turn, model: str, history: History, upto: int) -> None:
         outcome = "failed"
         try:
-            async with self._few, asyncio.timeout(SECONDS):
+            async with self._few:
                 outcome = await self._sum_up(turn, model, history, upto)
         except ProviderError as error:
             log.warning("compaction.refused", conversation_id=turn.conversation_id, kind=error.kind)
@@ -124,32 +138,66 @@ class Compaction:
                 self._rest(turn.conversation_id)
 
     async def _sum_up(self, turn: Turn, model: str, history: History, upto: int) -> str:
-        messages = [chat for one in history.past if one.ticket <= upto for chat in one.forms[0].messages]
-        text = await self._ask(turn, model, self._request(model, history, messages))
-        if not text:
-            return "failed"
-        summary = Summary(context_from=history.context_from, upto=upto, text=text, model=model, created_at=now())
-        if not await self._store.put(turn.conversation_id, summary, behind=_upto(history)):
-            there = await self._store.get(turn.conversation_id, history.context_from)
-            if there is not None:
-                self._context.histories.sum_up(turn.conversation_id, there)
+        left, last = await self._unsummed(turn.conversation_id, history, upto), history.summary
+        if not left:
             return "outdated"
-        self._context.histories.sum_up(turn.conversation_id, summary)
-        log.info("compaction.made", conversation_id=turn.conversation_id, model=model, upto=upto)
+        for _ in range(PORTIONS):
+            async with asyncio.timeout(SECONDS):
+                portion, text = await self._summary(turn, model, last.text if last else "", left)
+            if not text:
+                return "failed"
+            made = Summary(
+                context_from=history.context_from,
+                upto=portion[-1].ticket,
+                text=text,
+                model=model,
+                created_at=now(),
+            )
+            if not await self._keep(turn.conversation_id, made, last):
+                return "outdated"
+            left, last = left[len(portion) :], made
+            if not left:
+                break
         return "made"
 
-    def _request(self, model: str, history: History, messages: list[ChatMessage]) -> ModelRequest:
+    async def _unsummed(self, conversation_id: str, history: History, upto: int) -> list[Past]:
+        """What was said behind the summary that there is, up to and with the ticket `upto`."""
+        first = max(history.context_from, history.summary.upto + 1 if history.summary else 0)
+        read, before = list[Message](), None
+        while len(read) < READ:
+            page = await self._conversations.messages(conversation_id, before=before, limit=PAGE)
+            read += page
+            if len(page) < PAGE or max(each.ticket for each in page) < first:
+                break
+            before = min(each.position for each in page)
+        else:
+            log.warning("compaction.left_out", conversation_id=conversation_id, read=len(read))
+        read.sort(key=lambda each: (each.ticket, each.position))
+        return [past_of(each) for each in read if first <= each.ticket <= upto and shown_to_models(each)]
+
+    async def _summary(self, turn: Turn, model: str, earlier: str, left: Sequence[Past]) -> tuple[list[Past], str]:
+        """A summary of `earlier` and of as much of the oldest of `left` as one request holds, and of how much that is.
+        The text is empty when the model has nothing to say. Raises `ProviderError`."""
         most = self._settings.tokens
         told = instructions(most)
         room = self._context.windows.room(model, answer=most) - len(told.text)
-        earlier = history.summary.text if history.summary else ""
-        return ModelRequest(model=model, messages=(told, material(earlier, messages, room)), max_tokens=most)
+        portion = _portion(left, room - 2 * size(earlier))
+        messages = [chat for one in portion for chat in one.forms[0].messages]
+        request = ModelRequest(model=model, messages=(told, material(earlier, messages, room)), max_tokens=most)
+        text = (await self._models.ask(turn, request)).strip().encode(errors="replace")
+        longest = round(most * self._context.windows.bytes_per_token(model))
+        return portion, text[:longest].decode(errors="ignore").strip()
 
-    async def _ask(self, turn: Turn, model: str, request: ModelRequest) -> str:
-        """The summary; empty when the model has nothing to say. Raises `ProviderError`."""
-        text = await self._models.ask(turn, request)
-        most = round(self._settings.tokens * self._context.windows.bytes_per_token(model))
-        return text.strip().encode(errors="replace")[:most].decode(errors="ignore").strip()
+    async def _keep(self, conversation_id: str, made: Summary, last: Summary | None) -> bool:
+        """Whether it is the summary from now on; another process may have been faster."""
+        if await self._store.put(conversation_id, made, behind=last.upto if last else 0):
+            self._context.histories.sum_up(conversation_id, made)
+            log.info("compaction.made", conversation_id=conversation_id, model=made.model, upto=made.upto)
+            return True
+        there = await self._store.get(conversation_id, made.context_from)
+        if there is not None:
+            self._context.histories.sum_up(conversation_id, there)
+        return False
 
     def _rest(self, conversation_id: str) -> None:
         at = monotonic()
@@ -157,5 +205,13 @@ class Compaction:
         self._failed[conversation_id] = at + PAUSE
 
 
-def _upto(history: History) -> int:
-    return history.summary.upto if history.summary else 0
+def _portion(left: Sequence[Past], room: float) -> list[Past]:
+    """As many of the oldest messages as have room without being shortened: whole turns, and at least one."""
+    portion: list[Past] = []
+    for _, said in groupby(left, key=lambda one: one.ticket):
+        turn = list(said)
+        room -= sum(weight_of(one.forms[0].messages) for one in turn)
+        if portion and room < 0:
+            break
+        portion += turn
+    return portion

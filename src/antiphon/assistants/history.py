@@ -101,7 +101,7 @@ class Histories:
         kept = self._histories.get(turn.conversation_id)
         if kept is not None and kept.summary is not None:
             history = self._behind(kept.summary, history)  # which was made while the turn waited for the store
-        whole = self._joined(history, turn.ticket - 1, [_past(message) for message in news])
+        whole = self._joined(history, turn.ticket - 1, [past_of(message) for message in news])
         # A question without an outcome may get its answer yet, and that belongs right behind it.
         if not any(message.status in {"accepted", "waiting"} for message in news):
             self._keep(turn.conversation_id, whole)
@@ -161,7 +161,13 @@ def _fitting(history: History, budget: float) -> list[tuple[ChatMessage, ...]]:
     return kept[::-1]
 
 
-def _past(message: Message) -> Past:
+def shown_to_models(message: Message) -> bool:
+    """Whether it is part of what was said, and not of what the house did."""
+    return message.in_context and message.role != "system"
+
+
+def past_of(message: Message) -> Past:
+    """A message as models may be given it later."""
     forms = tuple(_forms(message))
     weights = [form.weight for form in forms]
     files = forms[0].messages[0].files if forms[0].messages else ()

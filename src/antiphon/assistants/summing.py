@@ -66,6 +66,11 @@ def material(summary: str, messages: Sequence[ChatMessage], room: float) -> Chat
     return ChatMessage(role="user", text=f"{earlier}<messages>\n{text}\n</messages>")
 
 
+def weight_of(messages: Sequence[ChatMessage]) -> int:
+    """The bytes of messages as material that is not shortened for want of room."""
+    return sum(size(line) + 1 for line in _lines(messages, LONGEST))
+
+
 def given(summary: str) -> ChatMessage:
     """The summary for a model that goes on, which stays the same until there is a newer one."""
     return ChatMessage(role="system", text=_GIVEN.format(text=tame(summary)), keep=True)

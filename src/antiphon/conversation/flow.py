@@ -210,7 +210,9 @@ class Flow:
         return Telling(assistants, states, self.plugins, compaction, extraction, self.catalogue, self.tasks)
 
     def _compaction(self, metrics: Metrics) -> Compaction:
-        return Compaction(self.store.summaries, self.context, self._beside, self.tasks, metrics)
+        return Compaction(
+            self.store.summaries, self.store.conversations, self.context, self._beside, self.tasks, metrics
+        )
 
     @property
     def _beside(self) -> BesideTurns:

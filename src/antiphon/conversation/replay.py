@@ -11,7 +11,7 @@ from antiphon.assistants.directory import Directory
 from antiphon.assistants.evals.cases import EvalCase, EvalMessage
 from antiphon.assistants.evals.checks import Judge
 from antiphon.assistants.experiments import Experiments
-from antiphon.assistants.history import History, summed_up
+from antiphon.assistants.history import History, shown_to_models, summed_up
 from antiphon.assistants.memory.fitting import FittingFacts
 from antiphon.assistants.prompts import Prompt
 from antiphon.assistants.trial import ToolsOfTrial, Trial, Trials
@@ -129,7 +129,7 @@ class Replay:
         while True:
             page = await self._store.conversations.messages(turn.conversation_id, before=before, limit=_PAGE)
             read += page
-            if len(page) < _PAGE or sum(_may_be_seen(each) for each in read if each.ticket < turn.ticket) > enough:
+            if len(page) < _PAGE or sum(shown_to_models(each) for each in read if each.ticket < turn.ticket) > enough:
                 return sorted(read, key=lambda each: (each.ticket, each.position))
             before = min(each.position for each in page)
 
@@ -151,11 +151,7 @@ def _visible(messages: Sequence[Message], ticket: int, context_from: int) -> lis
     """What a model could see before the turn; a `/reset` that came later is undone."""
     if context_from > ticket:
         context_from = max((each.ticket + 1 for each in messages if each.ticket < ticket and _resets(each)), default=0)
-    return [each for each in messages if context_from <= each.ticket < ticket and _may_be_seen(each)]
-
-
-def _may_be_seen(message: Message) -> bool:
-    return message.in_context and message.role != "system"
+    return [each for each in messages if context_from <= each.ticket < ticket and shown_to_models(each)]
 
 
 def _resets(message: Message) -> bool:

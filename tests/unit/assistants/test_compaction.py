@@ -1,6 +1,7 @@
 """Summaries beside the turns: one at a time, bounded, paid, and whatever goes wrong, only a summary is missing."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -60,12 +61,15 @@ class House:
 
     def __init__(self, store: Store, model: Model, budget: DayBudget | None = None, **more: Any) -> None:
         self.store, self.model, self.tasks = store, model, Tasks()
-        self.context = ContextBuilder(PromptManager(), AssistantSettings(history_messages=12))
+        settings = AssistantSettings(**{"history_messages": 12} | more.pop("settings", {}))
+        self.context = ContextBuilder(PromptManager(), settings)
         self.metrics = Metrics()
         budgets = Budgets(store.ledger, BudgetSettings(house=budget or DayBudget()), self.metrics)
         registry: Any = model
         beside = BesideTurns(registry, budgets, **more)
-        self.compaction = Compaction(store.summaries, self.context, beside, self.tasks, self.metrics)
+        self.compaction = Compaction(
+            store.summaries, store.conversations, self.context, beside, self.tasks, self.metrics
+        )
         self.conversation: Conversation | None = None
 
     async def turn(self, text: str) -> tuple[Turn, str]:
@@ -228,3 +232,66 @@ async def test_what_is_masked_for_a_vendor_is_masked_here_too(store: Store) -> N
     (asked,) = house.model.asked
     assert "[e-mail address]" in asked.messages[1].text
     assert "ada@example.com" not in str(asked)
+
+
+LONG = " word" * 150
+"""A question of which four are a request, in a house as that of `late`."""
+
+
+async def late(store: Store, model: Model, turns: int) -> House:
+    """A house that begins to sum up when a conversation is `turns` long."""
+    early = House(store, Model(), settings={"compaction": {"enabled": False}})
+    for number in range(turns):
+        await early.turn(f"question {number}.{LONG}")
+    return House(store, model, settings={"context_tokens": 1_500})
+
+
+def told(asked: ModelRequest) -> list[int]:
+    return [int(each) for each in re.findall(r"\[person\] question ([0-9]+)\.", asked.messages[1].text)]
+
+
+async def test_what_is_too_much_for_one_summary_is_told_in_portions_and_what_they_leave_by_the_next_turn(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PORTIONS", 3)
+    house = await late(store, Model(), 20)
+    await house.turn("next")
+    await house.rest()
+    first = [number for asked in house.model.asked for number in told(asked)]
+    assert len(house.model.asked) == 3
+    assert first == list(range(len(first)))
+    assert 3 <= len(first) < 18
+    assert all("<summary>" in asked.messages[1].text for asked in house.model.asked[1:])
+    await house.turn("and next")
+    await house.rest()
+    assert told(house.model.asked[3])[0] == first[-1] + 1
+    assert house.count("made") == 2
+
+
+async def test_portions_before_one_that_fails_stay_told(store: Store) -> None:
+    class Tired(Model):
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+            self.events = self.events if len(self.asked) < 2 else (Error("server", "m", "It failed."),)
+            async for event in super().stream(request):
+                yield event
+
+    house = await late(store, Tired(), 20)
+    await house.turn("next")
+    await house.rest()
+    assert (await house.summary(), house.count("failed")) == ("## Facts\n\n- All of it.", 1)
+    another = House(store, Model(), settings={"context_tokens": 1_500})
+    await another.turn("and next")
+    await another.rest()
+    assert told(another.model.asked[0])[0] == max(told(house.model.asked[1])) + 1
+
+
+async def test_what_is_longer_than_anybody_reads_is_told_from_its_newest_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "PAGE", 4)
+    monkeypatch.setattr(module, "READ", 16)
+    house = await late(store, Model(), 20)
+    await house.turn("next")
+    await house.rest()
+    assert told(house.model.asked[0])[0] == 13
+    assert "compaction.left_out" in capsys.readouterr().err
