@@ -1,5 +1,6 @@
 """What every test may use: the event loop, free ports, real browsers and runtimes, and a guard around the network."""
 
+import gc
 import ipaddress
 import logging
 import os
@@ -317,6 +318,12 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(_guard_network)
     config.pluginmanager.register(logs, "logs")
     config.pluginmanager.register(side_by_side, "side_by_side")
+    # What is found stays to the end. Looking through it for garbage meanwhile takes a quarter of the time.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
