@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +20,7 @@ from antiphon.providers.reliability import Reliable
 from antiphon.providers.stopping import Stopping
 from antiphon.providers.taking import Taking
 from antiphon.runtime.config import ServiceSettings
+from antiphon.runtime.installed import entry_points
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.telemetry.metrics import get_metrics
 

@@ -9,7 +9,6 @@ import stat
 import sys
 from collections.abc import Callable, Collection
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from pkgutil import iter_modules
@@ -17,6 +16,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from antiphon.errors import ModuleError
+from antiphon.runtime.installed import entry_points
 from antiphon.runtime.spelling import did_you_mean
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ that does not exist is refused by name, with the nearest one that does.
 
 import os
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
@@ -25,6 +24,7 @@ from antiphon.plugins.config import PluginsSettings
 from antiphon.providers.config import ProvidersSettings
 from antiphon.realtime.brokers.config import ClusterSettings
 from antiphon.runtime.config import PerformanceSettings, ServiceSettings
+from antiphon.runtime.installed import entry_points
 from antiphon.runtime.spelling import did_you_mean
 from antiphon.settings import schema
 from antiphon.settings.explain import explain

@@ -10,7 +10,6 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from antiphon.errors import AntiphonError, ConfigError
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.realtime.admission.origin import is_loopback
 from antiphon.realtime.brokers.base import open_broker
+from antiphon.runtime.installed import entry_points
 from antiphon.settings import schema
 from antiphon.storage.open import open_claim
 from antiphon.telemetry.metrics import Metrics
