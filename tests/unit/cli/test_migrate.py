@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from antiphon.cli.main import app
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.current import revisions
 from antiphon.storage.open import open_claim, open_store
@@ -44,26 +46,36 @@ def migrate(folder: Path, url: str, *arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_from_nothing_to_the_newest_and_back_and_forth(url: str, tmp_path: Path) -> None:
+def here(url: str, *arguments: str) -> tuple[int, str, str]:
+    """The same in this process, for what is no matter of two."""
+    done = CliRunner().invoke(app, ["migrate", *arguments], env={"ANTIPHON_DATABASE__URL": url})
+    assert "secret-word" not in done.output
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_from_nothing_to_the_newest_and_back_and_forth(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     place = DatabaseSettings(url=url).place
-    assert migrate(tmp_path, url, "--check") == (
+    assert here(url, "--check") == (
         1,
         f"Database  {place}\nSchema    none, it is empty\nNeeded    {NEWEST}: run `antiphon migrate`.\n",
         "",
     )
     assert not Path(place).exists()
-    code, printed, _ = migrate(tmp_path, url, "--sql")
+    code, printed, _ = here(url, "--sql")
     assert (code, "CREATE TABLE conversations" in printed) == (0, True)
-    assert migrate(tmp_path, url)[:2] == (0, f"Database  {place}\nSchema    none, it is empty\nNow       {NEWEST}\n")
-    assert migrate(tmp_path, url, "--check")[:2] == (
+    assert here(url)[:2] == (0, f"Database  {place}\nSchema    none, it is empty\nNow       {NEWEST}\n")
+    assert here(url, "--check")[:2] == (
         0,
         f"Database  {place}\nSchema    {NEWEST}\nNothing is to be done.\n",
     )
-    assert migrate(tmp_path, url, "--to", OLDEST)[0] == 0
-    code, printed, _ = migrate(tmp_path, url, "--sql")
+    assert here(url, "--to", OLDEST)[0] == 0
+    code, printed, _ = here(url, "--sql")
     assert (code, f"'{NEWEST}'" in printed, "CREATE TABLE conversations" in printed) == (0, True, False)
     asyncio.run(_started(DatabaseSettings(url=url)))
-    assert migrate(tmp_path, url, "--check")[0] == 0
+    assert here(url, "--check")[0] == 0
 
 
 async def _started(settings: DatabaseSettings) -> None:
