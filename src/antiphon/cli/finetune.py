@@ -19,6 +19,7 @@ from antiphon.conversation.training import TrainingData, TrainingReport, Wanted,
 from antiphon.errors import ValidationError
 from antiphon.providers.endpoints import Endpoints
 from antiphon.providers.finetuning import FineTuneEvent, FineTuneJob, FineTuning
+from antiphon.runtime.files import whole_file
 from antiphon.storage.open import to_read
 from antiphon.workspace import Workspace
 
@@ -89,23 +90,14 @@ def _export(options: FinetuneOptions) -> None:
     path = Path(_target(options, "the file to write"))
     house = house_aside(options.config, to_read, options.debug)
     try:
-        with path.open("xb") as file:
-            report = _written(path, lambda: asyncio.run(_exported(house, options, file.write)))
+        with whole_file(path) as file:
+            report = asyncio.run(_exported(house, options, file.write))
     except OSError as error:
         raise ValidationError(f"{path} cannot be written: {error.strerror}.") from None
     if options.as_json:
         _print_json(report)
     else:
         sys.stdout.write(f"{_in_words(report)}\n")
-
-
-def _written(path: Path, write: Callable[[], TrainingReport]) -> TrainingReport:
-    """Half a file is no file."""
-    try:
-        return write()
-    except BaseException:
-        path.unlink()
-        raise
 
 
 async def _exported(house: Workspace, options: FinetuneOptions, write: Callable[[bytes], object]) -> TrainingReport:

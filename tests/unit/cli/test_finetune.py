@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+import sys
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -74,6 +76,30 @@ async def test_conversations_become_examples(
     assert examined(path.read_bytes()).rows == 2
     with pytest.raises(ValidationError, match="cannot be written"):
         await run("export", path, config=settings)
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from antiphon.cli import finetune as command
+from antiphon.cli.options import FinetuneAction, FinetuneOptions
+
+async def rows(self):
+    yield b"{}\\n" * 100_000
+    os.kill(os.getpid(), signal.SIGKILL)
+
+command.TrainingData.rows = rows
+command.finetune(FinetuneOptions(action=FinetuneAction("export"), target="examples.jsonl", config=Path("a.yaml")))
+"""
+
+
+async def test_what_is_killed_halfway_leaves_no_file_to_be_taken_for_whole(settings: Path, tmp_path: Path) -> None:
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, cwd=tmp_path)
+    assert await killed.wait() == -signal.SIGKILL
+    path = tmp_path / "examples.jsonl"
+    assert not path.exists()
+    assert await run("export", path, config=settings) == 0
+    assert len(rows(path)) == 2
 
 
 async def test_only_what_people_liked(settings: Path, tmp_path: Path) -> None:

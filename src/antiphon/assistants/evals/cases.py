@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 from antiphon.assistants.evals.checks import KINDS, AnyCheck, Contains
 from antiphon.errors import ValidationError
 from antiphon.providers.base import ChatMessage
+from antiphon.runtime.files import whole_file
 
 _SHOWN = 5
 """Lines that are named when some are wrong."""
@@ -97,7 +98,7 @@ def write_cases(path: Path, cases: Iterable[EvalCase]) -> int:
     """How many were written. Raises `ValidationError` when the file is there already or cannot be made."""
     written: Sequence[bytes] = [msgspec.json.encode(case) + b"\n" for case in cases]
     try:
-        with path.open("xb") as file:
+        with whole_file(path) as file:
             file.writelines(written)
     except OSError as error:
         raise ValidationError(f"{path} cannot be written: {error.strerror}.") from None

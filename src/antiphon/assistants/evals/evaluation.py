@@ -15,6 +15,7 @@ from antiphon.assistants.state import StatesInMemory
 from antiphon.assistants.trial import Trial, Trials
 from antiphon.domain import FORMAT, Outcome, new_id, now
 from antiphon.errors import AntiphonError, ValidationError
+from antiphon.runtime.files import lock_now
 from antiphon.runtime.tasks import gather_with_concurrency
 
 Key = tuple[str, str, int, str]
@@ -167,16 +168,21 @@ def _was_cut(line: bytes) -> bool:
 class ResultFile:
     """Results as JSONL, to which each is added when it is there; what an earlier run has left is `known`.
 
-    Raises `ValidationError` for a file that holds something else. Whoever makes it closes it.
+    Raises `ValidationError` for a file that holds something else, and for one to which another run adds. Whoever makes
+    it closes it.
     """
 
     def __init__(self, path: Path) -> None:
         try:
             self._file = path.open("a+b")
+            ours = lock_now(self._file)
             self._file.seek(0)
             data = self._file.read()
         except OSError as error:
             raise ValidationError(f"{path} cannot be written: {error.strerror}.") from None
+        if not ours:
+            self._file.close()
+            raise ValidationError(f"Another run adds its results to {path}. Wait for its end, or name another --out.")
         whole = data[: data.rfind(b"\n") + 1]
         cut = data[len(whole) :]
         try:

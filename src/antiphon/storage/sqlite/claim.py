@@ -4,7 +4,6 @@ The file tells who holds it, which is how a terminal finds the server that is ru
 """
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import IO
@@ -12,15 +11,10 @@ from typing import IO
 import msgspec
 
 from antiphon.errors import ServiceError
+from antiphon.runtime.files import lock_now
 from antiphon.runtime.threads import run_async
 from antiphon.storage.claim import Holder, taken
 from antiphon.storage.sqlite.connection import prepare
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
 
 CLAIM_SECONDS = 0.2
 """How long to try: who asks for the holder has the lock for a moment too."""
@@ -95,21 +89,8 @@ def _unusable(path: Path, error: OSError) -> ServiceError:
 def _lock(file: IO[bytes], patience: float = 0.0) -> bool:
     """Whether the lock became free within `patience` seconds and is now ours, until the file is closed."""
     give_up = time.monotonic() + patience
-    while not _lock_now(file):
+    while not lock_now(file):
         if time.monotonic() >= give_up:
             return False
         time.sleep(0.02)
-    return True
-
-
-def _lock_now(file: IO[bytes]) -> bool:
-    try:
-        if sys.platform == "win32":
-            file.seek(1024)  # behind the text, which stays readable
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            file.seek(0)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
     return True

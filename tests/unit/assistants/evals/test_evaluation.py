@@ -127,6 +127,15 @@ async def test_what_was_changed_is_asked_again(trials: Trials) -> None:
     assert await other.run([case("a")], ["demo"], done={one.key})
 
 
+def test_of_two_runs_one_has_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    first = ResultFile(path)
+    with pytest.raises(ValidationError, match="Another run adds its results"):
+        ResultFile(path)
+    first.close()
+    ResultFile(path).close()
+
+
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_bytes(before := msgspec.json.encode(case("a")) + b"\n")
