@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct, structs
@@ -29,7 +29,7 @@ from antiphon.providers.base import (
     UsageReport,
 )
 from antiphon.providers.compatible import CompatibleProvider
-from antiphon.providers.endpoints import Endpoints, strange, text_of
+from antiphon.providers.endpoints import Endpoints, outlasting, strange, text_of
 from antiphon.providers.failures import Failures
 from antiphon.providers.openai import OpenAIProvider
 from antiphon.providers.prices import Prices
@@ -38,6 +38,11 @@ from antiphon.providers.registry import ProviderRegistry
 from antiphon.providers.vendors import GroqProvider
 from antiphon.providers.whole import raised
 from antiphon.runtime.tasks import gather_with_concurrency
+from antiphon.telemetry.logs import get_logger
+
+R = TypeVar("R")
+
+log = get_logger(__name__)
 
 DISCOUNT = 0.5
 """What both vendors take of the usual price."""
@@ -198,18 +203,23 @@ class ModelBatches:
         """The id of a new batch. Raises `ProviderError`."""
         batch_id = await self._known.submit([self._body(self._request(item)) for item in items])
         self._on_submitted(batch_id)
+        log.info("batch.submitted", provider=self._provider.name, work=batch_id, requests=len(items))
         return batch_id
 
     async def results(self, batch_id: str, count: int) -> "list[BatchAnswer | ProviderError]":
-        """What came of the `count` requests of a batch, once it is over. Raises `ProviderError`."""
-        while not await self._known.over(batch_id):
+        """What came of the `count` requests of a batch, once it is over, however long the vendor is away meanwhile.
+        Raises `ProviderError`."""
+        while not await self._outlasting(self._known.over, batch_id):
             await self._sleep(self._pause)
-        by_place = {line.place: line for line in await self._known.lines(batch_id)}
+        by_place = {line.place: line for line in await self._outlasting(self._known.lines, batch_id)}
         return [await self._answer(by_place.get(place)) for place in range(count)]
 
     async def cancel(self, batch_id: str) -> None:
         """What has been answered by now can still be had. Raises `ProviderError`."""
         await self._known.cancel(batch_id)
+
+    async def _outlasting(self, ask: Callable[[str], Awaitable[R]], batch_id: str) -> R:
+        return await outlasting(lambda: ask(batch_id), batch_id, pause=self._pause, sleep=self._sleep)
 
     @property
     def _known(self) -> BatchEnd:

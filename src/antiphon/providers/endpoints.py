@@ -3,16 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from antiphon.errors import ConfigError, ProviderError
 from antiphon.providers.http import HttpProvider
 from antiphon.providers.registry import ProviderRegistry
+from antiphon.telemetry.logs import get_logger
+
+R = TypeVar("R")
+
+log = get_logger(__name__)
 
 ATTEMPTS = 4
 _LONGEST_WAIT = 60.0
+_LONGEST_PAUSE = 600.0
 _NOT_TAKEN = frozenset({"rate", "overload"})
 """What says that the vendor has done nothing yet, so that asking again does nothing twice."""
 
@@ -67,6 +73,23 @@ class Endpoints:
                     raise
                 await self._sleep(wait)
         raise AssertionError("the last attempt returns or raises")
+
+
+async def outlasting(
+    ask: Callable[[], Awaitable[R]], work: str, *, pause: float, sleep: Callable[[float], Awaitable[None]]
+) -> R:
+    """What `ask` gives of `work` that a vendor has taken on: however long it is away, with growing pauses, for the work
+    goes on there. Raises `ProviderError` for what does not pass."""
+    while True:
+        try:
+            return await ask()
+        except ProviderError as error:
+            log.warning("vendor.away" if error.retryable else "vendor.refused", work=work, kind=error.kind)
+            if not error.retryable:
+                raise
+            wait = error.retry_after
+        await sleep(pause if wait is None else max(wait, pause))
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def text_of(body: dict[str, Any], field: str) -> str:

@@ -6,11 +6,13 @@ https://platform.openai.com/docs/api-reference/fine-tuning, as OpenAI and those 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from antiphon.providers.endpoints import Endpoints, strange, text_of
+from antiphon.providers.endpoints import Endpoints, outlasting, strange, text_of
+
+R = TypeVar("R")
 
 OVER = frozenset({"succeeded", "failed", "cancelled"})
 _JOBS = "fine_tuning/jobs"
@@ -81,11 +83,12 @@ class FineTuning:
         return sorted((_event(row) for row in rows), key=lambda event: (event.at, event.id))
 
     async def watch(self, job_id: str, *, seconds: float = _PAUSE) -> AsyncIterator[FineTuneEvent | FineTuneJob]:
-        """What it tells, as it tells it, asked for every few `seconds`; then the job, when it is over."""
+        """What it tells, as it tells it, asked for every few `seconds`, however long the vendor is away meanwhile; then
+        the job, when it is over."""
         seen: set[str] = set()
         while True:
-            job = await self.get(job_id)
-            for event in await self.events(job_id):
+            job = await self._outlasting(self.get, job_id, seconds)
+            for event in await self._outlasting(self.events, job_id, seconds):
                 if event.id not in seen:
                     seen.add(event.id)
                     yield event
@@ -93,6 +96,9 @@ class FineTuning:
                 yield job
                 return
             await self._sleep(seconds)
+
+    async def _outlasting(self, ask: Callable[[str], Awaitable[R]], job_id: str, seconds: float) -> R:
+        return await outlasting(lambda: ask(job_id), job_id, pause=seconds, sleep=self._sleep)
 
     def _job(self, body: dict[str, Any]) -> FineTuneJob:
         trained, tokens, error = body.get("fine_tuned_model"), body.get("trained_tokens"), body.get("error")

@@ -165,6 +165,9 @@ async def hostile() -> AsyncIterator[tuple[dict[str, Any], ProviderRegistry]]:
 
     async def answer(request: web.Request) -> web.Response:
         found = next(body for path, body in said.items() if path in request.path)
+        if said.get("away", 0) > 0:
+            said["away"] -= 1
+            return web.Response(status=503)
         return web.Response(body=found if isinstance(found, bytes) else json.dumps(found).encode())
 
     app = web.Application()
@@ -196,6 +199,28 @@ async def test_strange_results_are_errors_of_their_own_items(hostile: Any) -> No
     assert all(isinstance(each, ProviderError) for each in found)
     kinds = [each.kind for each in found if isinstance(each, ProviderError)]
     assert (kinds[1], kinds[4]) == ("interrupted", "rate")
+
+
+async def test_a_vendor_that_is_away_for_long_loses_no_batch(hostile: Any) -> None:
+    said, providers = hostile
+    said["content"] = b'{"custom_id": "0", "response": {"status_code": 401, "body": null}}'
+    said["files"] = {"id": "f"}
+    said["batches"] = {"id": "b", "status": "in_progress", "output_file_id": "f"}
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            said["away"] = 100
+        elif said["away"] == 50:
+            said["batches"]["status"] = "completed"
+
+    batches = ModelBatches(providers, "openai:demo", sleep=sleep)
+    (found,) = await batches.answers(["!echo one"])
+    assert isinstance(found, ProviderError)
+    assert found.kind == "auth"  # what came of it, and not that nobody was there
+    assert said["away"] == 0
+    assert max(waits) == 600
 
 
 async def test_a_batch_that_is_refused_as_a_whole_says_why(hostile: Any) -> None:

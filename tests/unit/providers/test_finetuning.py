@@ -134,6 +134,20 @@ async def test_what_is_cut_is_asked_for_again(tuning: FineTuning, waits: Waits) 
     assert waits.seconds == [1.0]
 
 
+async def test_a_job_is_watched_however_long_its_vendor_is_away(hostile: Any, waits: Waits) -> None:
+    said, asked, provider = hostile
+    said["answer"] = (503, b"")
+
+    async def sleep(seconds: float) -> None:
+        await waits(seconds)
+        if len(asked) > 50:
+            said["answer"] = (200, b'{"id": "j", "model": "m", "status": "succeeded", "data": []}')
+
+    tuning = FineTuning(Endpoints(provider, sleep=sleep), sleep=sleep)
+    assert (await watched(tuning, FineTuneJob(id="j", status="running", model="m")))[1].status == "succeeded"
+    assert max(waits.seconds) == 600
+
+
 async def test_what_the_vendor_does_not_have_is_said(tuning: FineTuning, server: DemoServer) -> None:
     for asking in (tuning.get("ftjob-99"), tuning.start(examples(), "nothing")):
         with pytest.raises(ProviderError) as caught:
