@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from antiphon.domain import Person
+from antiphon.realtime.client.push import PushError
 from antiphon.storage.base import LOCAL_ACCOUNT
 from antiphon.workspace import Workspace
 from tests.serving import Visitors
@@ -63,6 +64,49 @@ async def test_whoever_is_no_operator_sees_themselves(
     assert await here.store.people.get(eve.id) == eve
     monkeypatch.setattr(here.models.selector, "may_choose", lambda _: False)
     await ask(http, f"/{ann.id}", 403, preferred_model="demo")
+
+
+async def test_what_is_of_others_is_not_there(
+    here: Workspace, http: aiohttp.ClientSession, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = await visitors.enter(here.url)
+    answer = await mine.ask("!echo mine")
+    await mine.ask("/remember I like green tea")
+    (fact,) = (await (await http.get(f"{PEOPLE}/local/memory")).json())["items"]
+    file = await (await http.post("/api/v1/files?name=a.txt", data=b"mine")).json()
+    ann = await here.store.people.by_account("telegram", "ann")
+
+    async def arrives(*_: object, **__: object) -> Person:
+        return ann
+
+    monkeypatch.setattr(here.store.people, "by_account", arrives)
+    conversation, memory = f"/api/v1/conversations/{mine.conversation_id}", f"{PEOPLE}/local/memory"
+    feedback = f"/api/v1/messages/{answer['id']}/feedback"
+    for method, path, body in (
+        ("GET", conversation, None),
+        ("GET", f"{conversation}/messages", None),
+        ("PATCH", conversation, {"title": "Hers"}),
+        ("DELETE", conversation, None),
+        ("PUT", feedback, {"verdict": "down"}),
+        ("DELETE", feedback, None),
+        ("GET", file["url"], None),
+        ("GET", memory, None),
+        ("PATCH", f"{memory}/{fact['id']}", {"text": "Hers"}),
+        ("PATCH", f"{PEOPLE}/{ann.id}/memory/{fact['id']}", {"text": "Hers"}),
+        ("DELETE", f"{PEOPLE}/{ann.id}/memory/{fact['id']}", None),
+        ("DELETE", memory, None),
+    ):
+        async with http.request(method, path, json=body) as refused:
+            assert (refused.status, method, path) == (404, method, path)
+    for path in ("plugins", "experiments", "realtime/sockets"):
+        assert (await http.get(f"/api/v1/{path}")).status == 403
+    assert (await (await http.get("/api/v1/usage?by=house")).json()) == {"items": []}
+    assert (await (await http.get("/api/v1/search?q=mine&in=messages&in=facts")).json())["items"] == []
+    client = await visitors.connect(here.url)
+    with pytest.raises(PushError, match="does not exist"):
+        await visitors.join(client, mine.conversation_id)
+    assert (await here.store.facts.get("local", fact["id"])) is not None
+    assert (await mine.ask("!echo still mine"))["text"] == "still mine"
 
 
 async def test_a_change_counts_from_the_next_message_on(

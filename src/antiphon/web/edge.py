@@ -108,7 +108,7 @@ class Edge:
             feedback_routes(self.flow.feedback, self.person),
             experiment_routes(self.flow.experiments, self.person),
             usage_routes(self.flow.budgets, self.person),
-            plugin_routes(self.flow.plugins.states),
+            plugin_routes(self.flow.plugins.states, self.person),
             publish_routes(self.phoenix, house, Idempotency(self.cache), self.person),
             realtime_routes(self.phoenix, self.person),
         ):

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from antiphon.plugins.house import PluginState
 from antiphon.plugins.registry import PluginStatus
 from antiphon.web.api.shapes import Shape
+from antiphon.web.auth import CurrentPerson, operators_only
 from antiphon.web.openapi import failures
 
 
@@ -32,8 +33,10 @@ class PluginList(Shape):
     items: list[PluginShape]
 
 
-def plugin_routes(states: Callable[[], Sequence[PluginState]]) -> APIRouter:
-    routes = APIRouter(tags=["plugins"], responses=failures(403))
+def plugin_routes(states: Callable[[], Sequence[PluginState]], current: CurrentPerson) -> APIRouter:
+    """The route over `states`, for operators."""
+    only = [Depends(operators_only(current))]
+    routes = APIRouter(tags=["plugins"], responses=failures(403, 503), dependencies=only)
 
     @routes.get("/plugins")
     async def list_plugins() -> PluginList:
