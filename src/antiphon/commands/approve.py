@@ -1,14 +1,10 @@
 """`/approve`: a permission for what a tool is to do."""
 
 from antiphon.commands.base import Command, CommandCall, CommandOutcome
-from antiphon.errors import AntiphonError
 
 
 async def run(call: CommandCall) -> CommandOutcome:
-    try:
-        return CommandOutcome(text=await call.house.decide(call, "approved"))
-    except AntiphonError as error:
-        return CommandOutcome(text=error.public, refused=True)
+    return CommandOutcome(text=await call.house.decide(call, "approved"))
 
 
 command = Command(name="approve", usage="/approve [code or all]", summary="allows what a tool is to do.", run=run)

@@ -2,7 +2,6 @@
 
 from antiphon.assistants.directory import Directory
 from antiphon.commands.base import Command, CommandCall, CommandOutcome
-from antiphon.errors import ConfigError
 
 SHOWN = 30
 
@@ -11,10 +10,7 @@ async def run(call: CommandCall, assistants: Directory) -> CommandOutcome:
     current = assistants.serving(call.conversation.assistant).name
     if not call.argument:
         return CommandOutcome(text=_list(assistants, current))
-    try:
-        wanted = assistants.get(call.argument.removeprefix("@"))
-    except ConfigError as error:
-        return CommandOutcome(text=error.public, refused=True)
+    wanted = assistants.get(call.argument.removeprefix("@"))
     if wanted.name == current:
         return CommandOutcome(text=f"`{current}` answers here already.")
     return CommandOutcome(

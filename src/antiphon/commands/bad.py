@@ -1,7 +1,6 @@
 """`/bad`: a thumb down for the last answer."""
 
-from antiphon.commands.base import Command, CommandCall, CommandOutcome, Judging
-from antiphon.commands.good import judged
+from antiphon.commands.base import Command, CommandCall, CommandOutcome, Judging, judged
 
 
 async def run(call: CommandCall, judging: Judging) -> CommandOutcome:

@@ -2,7 +2,8 @@
 
 A command changes nothing itself: it returns a `CommandOutcome`, and the flow carries it out. Every file of this
 folder holds one `command`; its name is the file's name. Parameters of `run` behind the call are services: each is
-annotated with the type, as a rule a Protocol, under which the workspace provides it.
+annotated with the type, as a rule a Protocol, under which the workspace provides it. What it cannot do it raises as
+an `AntiphonError`, whose sentence the person reads.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Literal, Protocol
 from msgspec import Struct, structs
 
 from antiphon.domain import Conversation, Person, Thumb, Turn, TurnRecord
-from antiphon.errors import ConfigError
+from antiphon.errors import AntiphonError, ConfigError
 from antiphon.runtime.base import Services
 from antiphon.runtime.registry import Registry
 from antiphon.runtime.spelling import did_you_mean
@@ -94,6 +95,15 @@ class Command(Struct, frozen=True, kw_only=True):
     summary: str
     run: Callable[..., Awaitable[CommandOutcome]]
 
+    async def answer(self, call: CommandCall) -> CommandOutcome:
+        """What it comes to. An error that trying again does not mend is a refusal, in its own words."""
+        try:
+            return await self.run(call)
+        except AntiphonError as error:
+            if error.retryable:
+                raise
+            return CommandOutcome(text=error.public, refused=True)
+
     def served(self, services: Services) -> "Command":
         """The same with its services filled in; that they are there is checked when the workspace starts."""
         return structs.replace(self, run=services.inject(self.run, by=f"The command /{self.name}", given=1))
@@ -143,6 +153,14 @@ def all_commands(services: Services) -> Commands:
     """Those of this folder and of installed packages."""
     found = command_registry()
     return Commands([found.get(name) for name in found.names()], services)
+
+
+async def judged(call: CommandCall, judging: Judging, verdict: Thumb, thanks: str) -> CommandOutcome:
+    """Judges the last answer, with what stands behind the command as the comment; `undo` takes the judgement back."""
+    undo, here = call.argument.lower() == "undo", call.conversation.id
+    word, comment = (None, None) if undo else (verdict, call.argument)
+    await judging.judge_latest(call.person, here, before=call.turn.ticket, verdict=word, comment=comment)
+    return CommandOutcome(text="Nothing is noted of that answer any more." if undo else thanks)
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> Command:

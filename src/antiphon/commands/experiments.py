@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from antiphon.assistants.experiments import Experiments
 from antiphon.assistants.findings import Outcomes, Report
 from antiphon.commands.base import Command, CommandCall, CommandOutcome
-from antiphon.errors import AntiphonError
 from antiphon.storage.spending import NANOS
 
 _HEAD = (
@@ -17,10 +16,7 @@ _HEAD = (
 async def run(call: CommandCall, experiments: Experiments) -> CommandOutcome:
     if not call.person.operator:
         return CommandOutcome(text="Only an operator of this house sees its experiments.", refused=True)
-    try:
-        reports = [await experiments.report(call.argument)] if call.argument else await experiments.reports()
-    except AntiphonError as error:
-        return CommandOutcome(text=error.public, refused=True)
+    reports = [await experiments.report(call.argument)] if call.argument else await experiments.reports()
     if not reports:
         return CommandOutcome(text="There is no experiment here. The guide on experiments says how to begin one.")
     return CommandOutcome(text="\n\n".join("\n".join(_lines(report)) for report in reports))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from antiphon.assistants.memory.base import Recollection
 from antiphon.commands.base import Command, CommandCall, CommandOutcome
-from antiphon.errors import ValidationError
 from antiphon.storage.facts import Fact
 
 SHOWN = 30
@@ -52,10 +51,7 @@ async def _change(verb: str, rest: str, person: str, memory: Recollection) -> Co
     if verb == "delete":
         await memory.delete(named[0].id, person=person)
         return CommandOutcome(text=f"Forgotten: {named[0].text}")
-    try:
-        edited = await memory.edit(named[0].id, text=text, person=person)
-    except ValidationError as error:
-        return CommandOutcome(text=error.public, refused=True)
+    edited = await memory.edit(named[0].id, text=text, person=person)
     return CommandOutcome(text=f"Remembered: {edited.text}" if edited else "It was deleted in this moment.")
 
 

@@ -1,7 +1,6 @@
 """`/model`: which model answers, and another one from now on."""
 
 from antiphon.commands.base import Command, CommandCall, CommandOutcome
-from antiphon.errors import AntiphonError
 
 CLEAR = {"default", "auto", "reset"}
 
@@ -24,10 +23,7 @@ async def run(call: CommandCall) -> CommandOutcome:
         return CommandOutcome(
             text="This conversation has no model of its own any more. `/model` shows which one answers now.", model=""
         )
-    try:
-        model = await call.house.known_model(name)
-    except AntiphonError as error:
-        return CommandOutcome(text=error.public, refused=True)
+    model = await call.house.known_model(name)
     if always:
         return CommandOutcome(
             text=f"`{model}` answers you from now on, unless a conversation has a model of its own.",

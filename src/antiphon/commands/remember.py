@@ -2,16 +2,12 @@
 
 from antiphon.assistants.memory.base import Recollection, told
 from antiphon.commands.base import Command, CommandCall, CommandOutcome
-from antiphon.errors import ValidationError
 
 
 async def run(call: CommandCall, memory: Recollection) -> CommandOutcome:
     if not call.argument:
         return CommandOutcome(text="Write what to remember behind it: `/remember I am allergic to nuts`.", refused=True)
-    try:
-        kept = await memory.add(call.argument, person=call.person.id, source_message_id=call.turn.message_id)
-    except ValidationError as error:
-        return CommandOutcome(text=error.public, refused=True)
+    kept = await memory.add(call.argument, person=call.person.id, source_message_id=call.turn.message_id)
     return CommandOutcome(text="\n\n".join(told(kept)))
 
 

@@ -64,7 +64,7 @@ class MessageHandler:
             if stream.stopped is not None:
                 raise NotAllowedError(stream.stopped.text)
             command, argument = matched
-            outcome = await command.run(self._call(argument, turn, session))
+            outcome = await command.answer(self._call(argument, turn, session))
             await self.sessions.change(session, outcome)
             record, reply = _answer_of(outcome)
             begun = None

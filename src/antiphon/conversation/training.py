@@ -1,5 +1,6 @@
 """Examples for training, made of stored conversations: a row is a conversation, in the format of OpenAI's chat."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from hashlib import blake2s
@@ -54,10 +55,15 @@ class TrainingData:
         self._assistants = assistants
         self._wanted = wanted
         self._seen: set[bytes] = set()
-        self.report = TrainingReport()
+        self._found: Counter[str] = Counter()
+
+    @property
+    def report(self) -> TrainingReport:
+        """What was found by now."""
+        return TrainingReport(**self._found)
 
     async def rows(self) -> AsyncIterator[bytes]:
-        """Lines of JSONL, the oldest conversation first; `report` is whole at the end."""
+        """Lines of JSONL, the oldest conversation first; the `report` is whole at the end."""
         by_conversation: dict[str, list[PastTurn]] = {}
         async for past in self._turns():
             by_conversation.setdefault(past.turn.conversation_id, []).append(past)
@@ -67,16 +73,15 @@ class TrainingData:
                 continue
             example = self._example(turns[-1], messages)
             row = msgspec.json.encode(example) + b"\n"
-            digest = blake2s(
-                msgspec.json.encode(example["messages"][1:])
-            ).digest()  # behind the day of the instructions
+            said = msgspec.json.encode(example["messages"][1:])  # without the instructions, which name the day
+            digest = blake2s(said).digest()
             if (size := tokens(len(row))) > LONGEST_ROW:
-                self._count(too_long=1)
+                self._found["too_long"] += 1
             elif digest in self._seen:
-                self._count(doubled=1)
+                self._found["doubled"] += 1
             else:
                 self._seen.add(digest)
-                self._count(rows=1, turns=len({message.turn_id for message in messages}), tokens=size)
+                self._found.update(rows=1, turns=len({message.turn_id for message in messages}), tokens=size)
                 yield row
 
     async def _turns(self) -> AsyncIterator[PastTurn]:
@@ -113,10 +118,6 @@ class TrainingData:
         masked = self._wanted.masked
         calls = tuple(structs.replace(call, arguments=masked(call.arguments)) for call in message.calls)
         return structs.replace(message, text=masked(message.text), calls=calls, reasoning=None, opaque=None, keep=False)
-
-    def _count(self, **more: int) -> None:
-        now: dict[str, Any] = {name: getattr(self.report, name) + count for name, count in more.items()}
-        self.report = structs.replace(self.report, **now)
 
 
 def examined(data: bytes) -> TrainingReport:

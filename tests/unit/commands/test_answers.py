@@ -66,7 +66,7 @@ async def ask(command: Command, argument: str = "", house: House | None = None) 
         person=Person(id="p", name="Ada", created_at=stamp),
         house=house or House(),
     )  # fmt: skip
-    return await command.run(call)
+    return await command.answer(call)
 
 
 async def test_help_lists_what_can_be_typed() -> None:
