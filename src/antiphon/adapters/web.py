@@ -4,13 +4,13 @@ What comes in reaches `deliver` through the channels of `web/channels/`, so ther
 """
 
 import re
-from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from antiphon.adapters.base import Capabilities, Deliver
 from antiphon.domain import Attachment, ChannelMessage, Message, Target, Upload
 from antiphon.errors import ValidationError
+from antiphon.files.inline import from_base64
 
 _DATA = re.compile(r"data:([^,;]{0,130});base64,", re.IGNORECASE)
 
@@ -68,7 +68,7 @@ def _upload(file: Mapping[str, Any]) -> Upload:
             "An attachment has the `id` that POST /api/v1/files gave, or a `url` of the form data:type/subtype;base64,…"
         )
     try:
-        data = b64decode(found.string[found.end() :], validate=True)
+        data = from_base64(found.string[found.end() :])
     except ValueError:
         raise ValidationError("The `url` of this attachment holds no base64.") from None
     return Upload(name=_text(file, "name"), media_type=found[1], data=data)

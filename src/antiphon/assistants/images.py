@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from base64 import b64decode
 
 from antiphon.assistants.budgets import Budgets
 from antiphon.domain import Attachment, Upload
 from antiphon.errors import NotFoundError, ProviderError, ResourceError, ToolError, ValidationError
+from antiphon.files.inline import from_base64
 from antiphon.files.keeper import FILE_URL, FileKeeper
 from antiphon.files.kinds import SHOWN, media_type_of
 from antiphon.providers.base import ChatMessage, ModelRequest
@@ -14,6 +14,7 @@ from antiphon.providers.chain import Chain, ModelLink, fallbacks
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.providers.whole import whole_text
 from antiphon.runtime.base import Injected
+from antiphon.runtime.threads import run_async
 from antiphon.storage.base import ConversationStore
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import get_metrics
@@ -75,7 +76,8 @@ class ImageMaker(Injected):
             raise ToolError(_GONE)
         try:
             async with asyncio.timeout(self._settings.seconds):
-                data = _bytes_of(await self._drawn(prompt, size or sizes[0], context, conversation.adapter))
+                drawn = await self._drawn(prompt, size or sizes[0], context, conversation.adapter)
+                data = await run_async(_bytes_of, drawn)
         except TimeoutError:
             raise ToolError(f"The image was not there within {self._settings.seconds:g} seconds.") from None
         return await self._keep(data, prompt, context)
@@ -119,7 +121,7 @@ class ImageMaker(Injected):
 
 def _bytes_of(text: str) -> bytes:
     try:
-        return b64decode(text, validate=True)
+        return from_base64(text)
     except ValueError:
         raise ToolError(_NO_IMAGE) from None
 

@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from antiphon.errors import ConfigError
+from antiphon.files.inline import LARGE
 from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest, RateReport
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.counting import LimitManner
@@ -26,8 +27,6 @@ from antiphon.runtime.threads import run_async
 _LONGEST_LIST = 8 << 20
 _LONGEST_FILE = 256 << 20
 _LONGEST_REFUSAL = 64 << 10
-_LARGE = 256 << 10
-"""Bytes of files or of a body from which on others in the event loop would notice."""
 # RuntimeError is how aiohttp says that a session or connection was closed under it.
 _LOST = (aiohttp.ClientError, OSError, RuntimeError)
 _GRACE = 0.05
@@ -149,7 +148,7 @@ class HttpProvider:
     async def _encoded(self, request: ModelRequest) -> bytes:
         """The body of the request. Large files are made into it beside the event loop, where others wait."""
         files = sum(len(file.data or b"") for message in request.messages for file in message.files)
-        return self._payload(request) if files < _LARGE else await run_async(self._payload, request)
+        return self._payload(request) if files < LARGE else await run_async(self._payload, request)
 
     def _payload(self, request: ModelRequest) -> bytes:
         """The body of the request, with the fields that the settings add to every one."""
@@ -174,7 +173,7 @@ class HttpProvider:
                 response = await self._pool().request(
                     method,
                     f"{self.base_url}/{path}",
-                    data=payload if payload is None or len(payload) < _LARGE else BytesIO(payload),
+                    data=payload if payload is None or len(payload) < LARGE else BytesIO(payload),
                     headers=headers,
                     allow_redirects=False,
                 )

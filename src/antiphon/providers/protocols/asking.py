@@ -1,13 +1,13 @@
 """What several protocols say in the same way: forms of answers, files, and calls that another vendor made."""
 
 import re
-from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
+from antiphon.files.inline import to_base64
 from antiphon.providers.base import ChatMessage, File, OutputSchema
 
 SOUNDS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
@@ -70,4 +70,4 @@ def fitting_id(call_id: str | None, *, nine: bool = False) -> str:
 
 def inline(file: File) -> str:
     """The file as an address that holds it."""
-    return f"data:{file.media_type};base64,{b64encode(file.data or b'').decode()}"
+    return f"data:{file.media_type};base64,{to_base64(file.data or b'')}"

@@ -36,6 +36,7 @@ from antiphon.providers.base import (
     UsageReport,
 )
 from antiphon.providers.chain import Chain
+from antiphon.runtime.threads import run_async
 from antiphon.storage.base import LOCAL_ACCOUNT, TurnReply
 from antiphon.telemetry.logs import get_logger
 from antiphon.tools.base import ToolContext
@@ -202,7 +203,7 @@ class Answerer:
                     record=record,
                     reply=TurnReply(id=new_id(), role="assistant", text=answer),
                 )
-                for key, said, answer, uploads in exchanges_of(asked.messages)
+                for key, said, answer, uploads in await run_async(exchanges_of, asked.messages)
             ]
         except AntiphonError as error:
             raise RefusedError(_not_stored(error)) from None

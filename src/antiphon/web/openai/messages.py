@@ -1,13 +1,13 @@
 """The messages of a request, in the form in which the house gives them to any model."""
 
 import re
-from base64 import b64decode
 from mimetypes import guess_type
 from typing import Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from antiphon.files.inline import from_base64
 from antiphon.providers.base import ChatMessage, File, ToolCall
 from antiphon.web.openai.errors import invalid
 
@@ -164,6 +164,6 @@ def _inline(url: str, name: str, where: str) -> File:
 
 def _decoded(data: str, where: str) -> bytes:
     try:
-        return b64decode(data, validate=True)
+        return from_base64(data)
     except ValueError:
         raise invalid("This is no base64.", where) from None

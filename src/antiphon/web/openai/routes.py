@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,13 +12,15 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.assistants.directory import Directory
 from antiphon.errors import AntiphonError
+from antiphon.files.inline import LARGE
 from antiphon.providers.base import Event
 from antiphon.providers.protocols.openai_chat.serving import Chunks, completion
+from antiphon.runtime.threads import run_async
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
 from antiphon.web.auth import CurrentPerson
 from antiphon.web.openai.answering import Answerer, Answering
-from antiphon.web.openai.body import read_body
+from antiphon.web.openai.body import AskedCompletion, read_body
 from antiphon.web.openai.config import OpenAISettings
 from antiphon.web.openai.errors import ApiError, RefusedError
 
@@ -83,7 +86,7 @@ class OpenAIRoutes:
 
     async def _complete(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
         raw = await _read(scope, receive, self._settings.max_body_bytes)
-        asked = read_body(raw, max_messages=self._settings.max_messages)
+        asked = await self._read_body(raw)
         answering = await self._answerer.begin(asked, await self._current())
         # Nobody reads an answer whose client has gone: the model is let go of at once.
         watch = asyncio.create_task(_when_gone(receive, answering.run.cancel), name="openai:client")
@@ -93,6 +96,10 @@ class OpenAIRoutes:
         finally:
             watch.cancel()
         self._answers.labels(str(reply.status)).inc()
+
+    async def _read_body(self, raw: bytes) -> AskedCompletion:
+        reading = partial(read_body, raw, max_messages=self._settings.max_messages)
+        return reading() if len(raw) < LARGE else await run_async(reading)
 
     async def _answer(
         self, answering: Answering, events: AsyncGenerator[Event | ApiError, None], reply: "_Reply"

@@ -5,12 +5,12 @@ one turn; a turn holds no empty text, and none consists of thinking alone.
 """
 
 import re
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
 
+from antiphon.files.inline import to_base64
 from antiphon.providers.base import ChatMessage, File
 from antiphon.providers.protocols.anthropic.decoder import PROTOCOL
 from antiphon.providers.protocols.arguments import as_object
@@ -104,7 +104,7 @@ def _file(file: File) -> _Block:
     if file.url is not None:
         source = {"type": "url", "url": file.url}
     else:
-        source = {"type": "base64", "media_type": file.media_type, "data": b64encode(file.data or b"").decode()}
+        source = {"type": "base64", "media_type": file.media_type, "data": to_base64(file.data or b"")}
     if file.media_type in _IMAGES:
         return {"type": "image", "source": source}
     if file.media_type == "application/pdf":

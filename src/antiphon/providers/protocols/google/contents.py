@@ -4,10 +4,10 @@ https://ai.google.dev/gemini-api/docs/generate-content/function-calling and `tho
 call of every round must come back with its signature, or with the one that says that there is none.
 """
 
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
+from antiphon.files.inline import to_base64
 from antiphon.providers.base import ChatMessage, File
 from antiphon.providers.protocols.arguments import as_object
 from antiphon.providers.protocols.google.decoder import PROTOCOL
@@ -77,4 +77,4 @@ def _result(message: ChatMessage, names: dict[str, str]) -> _Part:
 def _file(file: File) -> _Part:
     if file.url is not None:
         return {"fileData": {"mimeType": file.media_type, "fileUri": file.url}}
-    return {"inlineData": {"mimeType": file.media_type, "data": b64encode(file.data or b"").decode()}}
+    return {"inlineData": {"mimeType": file.media_type, "data": to_base64(file.data or b"")}}

@@ -4,13 +4,13 @@ https://docs.ollama.com/api/chat. Its OpenAI-compatible interface cuts a convers
 (often 4,096 tokens) and says nothing; here each request names the window it needs.
 """
 
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from antiphon.files.inline import to_base64
 from antiphon.providers.base import ChatMessage, File, ModelInfo, ModelRequest, ToolCall, ToolName, ToolSpec
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.arguments import as_object
@@ -112,7 +112,7 @@ def _message(message: ChatMessage) -> dict[str, Any]:
             wire["thinking"] = message.reasoning
     if message.files:
         wire["content"] = "\n\n".join(filter(None, [message.text, *(_told(file) for file in message.files)]))
-        if images := [b64encode(file.data).decode() for file in message.files if _is_image(file) and file.data]:
+        if images := [to_base64(file.data) for file in message.files if _is_image(file) and file.data]:
             wire["images"] = images
     return wire
 

@@ -4,13 +4,13 @@ https://platform.openai.com/docs/api-reference/chat. The deviations of vendors t
 `Quirks`, all others the decoder takes as they come.
 """
 
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from antiphon.files.inline import to_base64
 from antiphon.providers.base import ChatMessage, File, ModelInfo, ModelRequest, OutputSchema, ToolCall, ToolName
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.arguments import as_object_text
@@ -177,7 +177,7 @@ def _file(file: File) -> dict[str, Any]:
     if file.media_type.startswith("image/"):
         return {"type": "image_url", "image_url": {"url": file.url or inline(file)}}
     if file.media_type in SOUNDS and file.data is not None:
-        sound = {"data": b64encode(file.data).decode(), "format": SOUNDS[file.media_type]}
+        sound = {"data": to_base64(file.data), "format": SOUNDS[file.media_type]}
         return {"type": "input_audio", "input_audio": sound}
     return {"type": "file", "file": {"filename": file.name, "file_data": file.url or inline(file)}}
 

@@ -5,13 +5,13 @@ whole conversation, and reasoning goes back sealed to the model that made it.
 """
 
 import re
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from antiphon.files.inline import to_base64
 from antiphon.providers.base import ChatMessage, File, ModelInfo, ModelRequest, ToolName
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.arguments import as_object_text
@@ -140,7 +140,7 @@ def _file(file: File) -> dict[str, Any]:
     if file.media_type.startswith("image/"):
         return {"type": "input_image", "image_url": file.url or inline(file)}
     if file.media_type in SOUNDS and file.data is not None:
-        sound = {"data": b64encode(file.data).decode(), "format": SOUNDS[file.media_type]}
+        sound = {"data": to_base64(file.data), "format": SOUNDS[file.media_type]}
         return {"type": "input_audio", "input_audio": sound}
     if file.url is not None:
         return {"type": "input_file", "file_url": file.url}
