@@ -7,7 +7,7 @@ variables (https://ai.pydantic.dev/models). Needs the extra `pydantic-ai`.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from pydantic import TypeAdapter
@@ -67,7 +67,7 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.failures import Failures
-from antiphon.providers.protocols.asking import in_words, with_order
+from antiphon.providers.protocols.asking import given, in_words, with_order
 from antiphon.providers.protocols.opaque import sealed, unsealed
 
 _T = TypeVar("_T")
@@ -242,19 +242,16 @@ def _tools(request: ModelRequest) -> ModelRequestParameters:
 
 
 def _settings(request: ModelRequest) -> ModelSettings:
-    settings = ModelSettings(max_retries=0)  # who calls a provider repeats, and counts how often
-    if request.temperature is not None:
-        settings["temperature"] = request.temperature
-    if request.top_p is not None:
-        settings["top_p"] = request.top_p
-    if request.seed is not None:
-        settings["seed"] = request.seed
-    if request.stop:
-        settings["stop_sequences"] = list(request.stop)
-    if request.max_tokens is not None:
-        settings["max_tokens"] = request.max_tokens
-    if request.effort is not None:
-        settings["thinking"] = request.effort
+    told = given(
+        max_retries=0,  # who calls a provider repeats, and counts how often
+        temperature=request.temperature,
+        top_p=request.top_p,
+        seed=request.seed,
+        stop_sequences=list(request.stop) or None,
+        max_tokens=request.max_tokens,
+        thinking=request.effort,
+    )
+    settings = cast("ModelSettings", told)
     if request.tools and request.tool_choice != "auto":
         choice = request.tool_choice
         settings["tool_choice"] = [choice.name] if isinstance(choice, ToolName) else choice

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from antiphon.files.inline import to_base64
 from antiphon.providers.base import ChatMessage, File, OutputSchema
@@ -19,6 +20,20 @@ FORM_IN_WORDS = "Answer with one JSON value and nothing around it. It must fit t
 _NINE = re.compile(r"[A-Za-z0-9]{9}")
 _LONGEST_ID = 40
 """Characters of an id that OpenAI takes back."""
+
+
+class _Asked(Struct):
+    model: str
+
+
+def asked_model(payload: bytes) -> str:
+    """The model that an encoded request is for."""
+    return msgspec.json.decode(payload, type=_Asked).model
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """Those that are not None: of the others the vendor has its own measure."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def in_words(output: OutputSchema) -> str:

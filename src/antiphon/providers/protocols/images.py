@@ -14,6 +14,7 @@ from antiphon.domain import Usage
 from antiphon.providers.base import Error, FinishReason, ModelInfo, ModelRequest
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.answer import AnswerDecoder
+from antiphon.providers.protocols.asking import given
 from antiphon.providers.protocols.base import Codec
 from antiphon.providers.protocols.counts import count
 
@@ -50,7 +51,7 @@ class Images(Struct, frozen=True):
         form = None if request.model.startswith(_ALWAYS_BASE64) else "b64_json"
         asked = {"model": request.model, "prompt": request.messages[-1].text, "n": 1, "size": request.size}
         body = asked | {"response_format": form} | dict(self.fields)
-        return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+        return msgspec.json.encode(given(**body))
 
     def decoder(self, failures: Failures, payload: bytes, *, wait: float | None) -> "ImageDecoder":
         del payload

@@ -6,7 +6,11 @@ then no valid JSON text on its own. It is read with surrogates in place of what 
 
 import json
 import re
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 _LONE = re.compile("[\ud800-\udbff\udc00-\udc7f\udd00-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -16,6 +20,17 @@ _UNFINISHED = re.compile("[\ud800-\udbff]$|[\udcc2-\udcf4][\udc80-\udcbf]{0,2}$"
 def loads_broken(data: bytes) -> Any:
     """JSON whose strings may hold cut characters, which come out as surrogates. Raises ValueError for other faults."""
     return json.loads(data.decode("utf-8", "surrogateescape"), strict=False)
+
+
+def read(decoder: msgspec.json.Decoder[T], document: bytes) -> T:
+    """What `decoder` makes of a document, with surrogates for characters that were cut. Raises ValueError for what is
+    none of its kind."""
+    try:
+        return decoder.decode(document)
+    except msgspec.ValidationError:
+        raise
+    except ValueError:
+        return msgspec.convert(loads_broken(document), decoder.type)
 
 
 def encodable(text: str) -> str:

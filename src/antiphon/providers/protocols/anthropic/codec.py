@@ -15,7 +15,8 @@ from antiphon.providers.protocols.anthropic.decoder import AnthropicDecoder
 from antiphon.providers.protocols.anthropic.messages import conversation
 from antiphon.providers.protocols.anthropic.schema import accepted
 from antiphon.providers.protocols.anthropic.traits import Traits, maker_of, traits_of
-from antiphon.providers.protocols.asking import in_words
+from antiphon.providers.protocols.asking import asked_model, in_words
+from antiphon.providers.protocols.listing import entries, window
 
 _VERSION = "2023-06-01"
 _BETA = "thinking-binding-controls-2026-08-01"
@@ -24,12 +25,6 @@ _LONGEST = 32_000
 
 _BUDGETS = {"low": 2_048, "medium": 8_192, "high": 16_384}
 """Tokens of thinking, of the models that want a number."""
-
-
-class _Asking(Struct):
-    """Of an encoded request, what its answer is read by."""
-
-    model: str
 
 
 class AnthropicMessages(Struct, frozen=True):
@@ -73,15 +68,13 @@ class AnthropicMessages(Struct, frozen=True):
         return msgspec.json.encode(body)
 
     def decoder(self, failures: Failures, payload: bytes, *, wait: float | None) -> AnthropicDecoder:
-        model = msgspec.json.decode(payload, type=_Asking).model
-        return AnthropicDecoder(failures, payload, maker=maker_of(model), wait=wait)
+        return AnthropicDecoder(failures, payload, maker=maker_of(asked_model(payload)), wait=wait)
 
     def read_models(self, body: bytes) -> tuple[ModelInfo, ...]:
-        listing = msgspec.json.decode(body)
-        entries = listing.get("data") if isinstance(listing, dict) else None
-        if not isinstance(entries, list):
-            raise ValueError("no list of models")  # noqa: TRY004 - the body is wrong, not the caller's argument
-        return tuple(_model(entry) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
+        return tuple(
+            ModelInfo(id=entry["id"], context=window(entry, "max_input_tokens"))
+            for entry in entries(body, "data", "id")
+        )
 
 
 def _thinking(request: ModelRequest, traits: Traits) -> dict[str, Any]:
@@ -140,8 +133,3 @@ def _output(request: ModelRequest, traits: Traits) -> dict[str, Any]:
     if request.output is not None and traits.takes_schema:
         config["format"] = {"type": "json_schema", "schema": accepted(request.output.schema)}
     return config
-
-
-def _model(entry: dict[str, Any]) -> ModelInfo:
-    size = entry.get("max_input_tokens")
-    return ModelInfo(id=entry["id"], context=size if isinstance(size, int) and size > 0 else None)

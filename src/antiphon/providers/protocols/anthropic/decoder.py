@@ -9,8 +9,9 @@ from antiphon.domain import Usage
 from antiphon.providers.base import Error, FinishReason
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.answer import AnswerDecoder
-from antiphon.providers.protocols.anthropic.wire import WireDelta, WireEvent, read_event, read_usage
+from antiphon.providers.protocols.anthropic.wire import EVENT, WireDelta, WireEvent, read_usage
 from antiphon.providers.protocols.calls import CallAssembler, CallPiece
+from antiphon.providers.protocols.mending import read
 from antiphon.providers.protocols.opaque import sealed
 
 PROTOCOL = "anthropic"
@@ -42,7 +43,7 @@ class AnthropicDecoder(AnswerDecoder):
         self._bill: dict[str, Any] = {}
 
     def _take(self, name: str, document: bytes) -> None:
-        event = read_event(document)
+        event = read(EVENT, document)
         kind = event.type or name
         if kind == "content_block_delta":
             if event.delta is not None:

@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from antiphon.domain import Usage
 from antiphon.providers.protocols.counts import count, details
-from antiphon.providers.protocols.mending import loads_broken
 
 
 class WireDelta(Struct, gc=False):
@@ -39,17 +38,7 @@ class WireEvent(Struct, gc=False):
     stop_reason: Any = None
 
 
-_decoder = msgspec.json.Decoder(WireEvent)
-
-
-def read_event(data: bytes) -> WireEvent:
-    """One event. Raises ValueError when it is none."""
-    try:
-        return _decoder.decode(data)
-    except msgspec.ValidationError:
-        raise
-    except ValueError:
-        return msgspec.convert(loads_broken(data), WireEvent)
+EVENT = msgspec.json.Decoder(WireEvent)
 
 
 def read_usage(bill: dict[str, Any]) -> Usage:

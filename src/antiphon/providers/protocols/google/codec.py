@@ -13,9 +13,11 @@ from msgspec import Struct
 
 from antiphon.providers.base import ModelInfo, ModelRequest, ToolName
 from antiphon.providers.failures import Failures
+from antiphon.providers.protocols.asking import given
 from antiphon.providers.protocols.google.contents import contents
 from antiphon.providers.protocols.google.decoder import GoogleDecoder
 from antiphon.providers.protocols.google.schema import accepted
+from antiphon.providers.protocols.listing import entries, window
 
 _BUDGETS = {"low": 1_024, "medium": 8_192, "high": 24_576}
 _MODEL = re.compile(r"(?:[a-zA-Z]+/)?[\w.-]+")
@@ -58,11 +60,7 @@ class GoogleGenerate(Struct, frozen=True):
         return GoogleDecoder(failures, payload, wait=wait)
 
     def read_models(self, body: bytes) -> tuple[ModelInfo, ...]:
-        listing = msgspec.json.decode(body)
-        entries = listing.get("models") if isinstance(listing, dict) else None
-        if not isinstance(entries, list):
-            raise ValueError("no list of models")  # noqa: TRY004 - the body is wrong, not the caller's argument
-        return tuple(_model(entry) for entry in entries if isinstance(entry, dict) and _answers(entry))
+        return tuple(_model(entry) for entry in entries(body, "models", "name") if _answers(entry))
 
 
 def _version(model: str) -> tuple[int, int]:
@@ -72,17 +70,13 @@ def _version(model: str) -> tuple[int, int]:
 
 
 def _config(request: ModelRequest, version: tuple[int, int]) -> dict[str, Any]:
-    config: dict[str, Any] = {}
-    if request.temperature is not None:
-        config["temperature"] = request.temperature
-    if request.top_p is not None:
-        config["topP"] = request.top_p
-    if request.seed is not None:
-        config["seed"] = request.seed & _LARGEST_SEED
-    if request.stop:
-        config["stopSequences"] = request.stop
-    if request.max_tokens is not None:
-        config["maxOutputTokens"] = request.max_tokens
+    config = given(
+        temperature=request.temperature,
+        topP=request.top_p,
+        seed=None if request.seed is None else request.seed & _LARGEST_SEED,
+        stopSequences=request.stop or None,
+        maxOutputTokens=request.max_tokens,
+    )
     if request.output is not None:
         config["responseMimeType"] = "application/json"
         config["responseJsonSchema"] = accepted(request.output.schema)
@@ -113,10 +107,8 @@ def _tools(request: ModelRequest) -> dict[str, Any]:
 
 def _answers(entry: dict[str, Any]) -> bool:
     able = entry.get("supportedGenerationMethods")
-    return isinstance(entry.get("name"), str) and (not isinstance(able, list) or "generateContent" in able)
+    return not isinstance(able, list) or "generateContent" in able
 
 
 def _model(entry: dict[str, Any]) -> ModelInfo:
-    size = entry.get("inputTokenLimit")
-    context = size if isinstance(size, int) and size > 0 else None
-    return ModelInfo(id=entry["name"].removeprefix("models/"), context=context)
+    return ModelInfo(id=entry["name"].removeprefix("models/"), context=window(entry, "inputTokenLimit"))

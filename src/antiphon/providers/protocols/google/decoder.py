@@ -10,12 +10,13 @@ from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.answer import AnswerDecoder
 from antiphon.providers.protocols.calls import CallAssembler, CallPiece
 from antiphon.providers.protocols.google.wire import (
+    RESPONSE,
     WireCandidate,
     WireFunctionCall,
     WirePart,
-    read_response,
     read_usage,
 )
+from antiphon.providers.protocols.mending import read
 from antiphon.providers.protocols.opaque import sealed
 
 PROTOCOL = "google"
@@ -49,7 +50,7 @@ class GoogleDecoder(AnswerDecoder):
         self._bill: dict[str, Any] | None = None
 
     def _take(self, name: str, document: bytes) -> None:
-        response = read_response(document)
+        response = read(RESPONSE, document)
         if isinstance(response.usage_metadata, dict):
             self._bill = response.usage_metadata  # a running count: the last one is the bill
         if response.error or name == "error":

@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from antiphon.domain import Usage
 from antiphon.providers.protocols.counts import count
-from antiphon.providers.protocols.mending import loads_broken
 
 
 class WireFunctionCall(Struct, gc=False):
@@ -43,17 +42,7 @@ class WireResponse(Struct, gc=False, rename="camel"):
     error: Any = None
 
 
-_decoder = msgspec.json.Decoder(WireResponse)
-
-
-def read_response(data: bytes) -> WireResponse:
-    """One chunk. Raises ValueError when it is none."""
-    try:
-        return _decoder.decode(data)
-    except msgspec.ValidationError:
-        raise
-    except ValueError:
-        return msgspec.convert(loads_broken(data), WireResponse)
+RESPONSE = msgspec.json.Decoder(WireResponse)
 
 
 def read_usage(bill: dict[str, Any]) -> Usage:

@@ -14,7 +14,8 @@ from antiphon.files.inline import to_base64
 from antiphon.providers.base import ChatMessage, File, ModelInfo, ModelRequest, ToolCall, ToolName, ToolSpec
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.arguments import as_object
-from antiphon.providers.protocols.asking import with_one_system, with_order
+from antiphon.providers.protocols.asking import given, with_one_system, with_order
+from antiphon.providers.protocols.listing import entries
 from antiphon.providers.protocols.ollama.decoder import OllamaDecoder
 
 _BYTES_PER_TOKEN = (
@@ -42,8 +43,8 @@ class Ollama(Struct, frozen=True):
 
     def encode(self, request: ModelRequest) -> bytes:
         tools, order = _choice(request)
-        given = with_one_system(request.messages)
-        messages = [_message(message) for message in (with_order(given, order) if order else given)]
+        asked = with_one_system(request.messages)
+        messages = [_message(message) for message in (with_order(asked, order) if order else asked)]
         body: dict[str, Any] = {"model": request.model, "messages": messages, "stream": True}
         if tools:
             body["tools"] = [_tool(tool) for tool in tools]
@@ -52,30 +53,21 @@ class Ollama(Struct, frozen=True):
         if request.effort is not None:
             # Only gpt-oss has levels in all versions; the others think or do not.
             body["think"] = request.effort if "gpt-oss" in request.model else True
-        options: dict[str, Any] = {"num_ctx": _window(request, body)}
-        if request.temperature is not None:
-            options["temperature"] = request.temperature
-        if request.top_p is not None:
-            options["top_p"] = request.top_p
-        if request.seed is not None:
-            options["seed"] = request.seed
-        if request.stop:
-            options["stop"] = request.stop
-        if request.max_tokens is not None:
-            options["num_predict"] = request.max_tokens
+        options = given(
+            num_ctx=_window(request, body),
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+            stop=request.stop or None,
+            num_predict=request.max_tokens,
+        )
         return msgspec.json.encode(body | {"options": options})
 
     def decoder(self, failures: Failures, payload: bytes, *, wait: float | None) -> OllamaDecoder:
         return OllamaDecoder(failures, payload, wait=wait)
 
     def read_models(self, body: bytes) -> tuple[ModelInfo, ...]:
-        listing = msgspec.json.decode(body)
-        entries = listing.get("models") if isinstance(listing, dict) else None
-        if not isinstance(entries, list):
-            raise ValueError("no list of models")  # noqa: TRY004 - the body is wrong, not the caller's argument
-        return tuple(
-            _model(entry) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("name"), str)
-        )
+        return tuple(map(_model, entries(body, "models", "name")))
 
 
 def _choice(request: ModelRequest) -> tuple[tuple[ToolSpec, ...], str]:

@@ -10,7 +10,8 @@ from antiphon.providers.base import Error, FinishReason
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.answer import AnswerDecoder
 from antiphon.providers.protocols.calls import CallAssembler, CallPiece
-from antiphon.providers.protocols.ollama.wire import OllamaMessage, read_line, read_usage
+from antiphon.providers.protocols.mending import read
+from antiphon.providers.protocols.ollama.wire import LINE, OllamaMessage, read_usage
 
 _FINISHES: dict[str, FinishReason] = {"length": "length", "content_filter": "filtered"}
 
@@ -27,7 +28,7 @@ class OllamaDecoder(AnswerDecoder):
         self._bill: Usage | None = None
 
     def _take(self, name: str, document: bytes) -> None:  # noqa: ARG002 - lines have no names
-        line = read_line(document)
+        line = read(LINE, document)
         if line.error:
             self._fail_as(msgspec.json.decode(document))
             return

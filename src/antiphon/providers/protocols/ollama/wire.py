@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from antiphon.domain import Usage
 from antiphon.providers.protocols.counts import count
-from antiphon.providers.protocols.mending import loads_broken
 
 
 class OllamaMessage(Struct, gc=False):
@@ -29,17 +28,7 @@ class OllamaLine(Struct, gc=False):
     error: Any = None
 
 
-_decoder = msgspec.json.Decoder(OllamaLine)
-
-
-def read_line(document: bytes) -> OllamaLine:
-    """One line. Raises ValueError when it is none."""
-    try:
-        return _decoder.decode(document)
-    except msgspec.ValidationError:
-        raise
-    except ValueError:
-        return msgspec.convert(loads_broken(document), OllamaLine)
+LINE = msgspec.json.Decoder(OllamaLine)
 
 
 def read_usage(line: OllamaLine) -> Usage | None:

@@ -17,12 +17,14 @@ from antiphon.providers.protocols.arguments import as_object_text
 from antiphon.providers.protocols.asking import (
     SOUNDS,
     fitting_id,
+    given,
     in_words,
     inline,
     is_strict,
     with_one_system,
     with_order,
 )
+from antiphon.providers.protocols.listing import entries, window
 from antiphon.providers.protocols.opaque import unsealed
 from antiphon.providers.protocols.openai_chat.decoder import PROTOCOL, OpenAIChatDecoder
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
@@ -85,33 +87,21 @@ class OpenAIChat(Struct, frozen=True):
 
     def _settings(self, request: ModelRequest) -> dict[str, Any]:
         quirks, fields = self.quirks, dict[str, Any]()
-        if request.temperature is not None:
-            fields["temperature"] = request.temperature
-        if request.top_p is not None:
-            fields["top_p"] = request.top_p
-        if request.seed is not None:
-            fields[quirks.seed] = request.seed
-        if request.stop and quirks.stops:
-            fields["stop"] = request.stop
-        if request.max_tokens is not None:
-            fields[quirks.max_tokens] = request.max_tokens
         if request.effort is not None:
             effort = quirks.efforts.get(request.effort, request.effort)
             fields[quirks.effort] = {"effort": effort} if quirks.effort == "reasoning" else effort
-        if request.cache_key is not None and quirks.cache_key is not None:
+        if quirks.cache_key is not None:
             fields[quirks.cache_key] = request.cache_key
         if quirks.reports_cost:
             fields["usage"] = {"include": True}
-        return fields
+        fields |= {quirks.seed: request.seed, quirks.max_tokens: request.max_tokens}
+        stop = request.stop if request.stop and quirks.stops else None
+        return given(temperature=request.temperature, top_p=request.top_p, stop=stop, **fields)
 
 
 def list_models(body: bytes) -> tuple[ModelInfo, ...]:
     """The models of a list as OpenAI gives it. Raises ValueError when it is none."""
-    listing = msgspec.json.decode(body)
-    entries = listing.get("data") if isinstance(listing, dict) else listing
-    if not isinstance(entries, list):
-        raise ValueError("no list of models")  # noqa: TRY004 - the body is wrong, not the caller's argument
-    return tuple(_model(entry) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str))
+    return tuple(map(_model, entries(body, "data", "id", bare=True)))
 
 
 def _schema(output: OutputSchema) -> dict[str, Any]:
@@ -188,7 +178,6 @@ def _call(call: ToolCall, quirks: Quirks) -> dict[str, Any]:
 
 
 def _model(entry: dict[str, Any]) -> ModelInfo:
-    sizes = (entry.get(field) for field in ("context_length", "context_window", "max_model_len"))
-    context = next((size for size in sizes if isinstance(size, int) and size > 0), None)
+    context = window(entry, "context_length", "context_window", "max_model_len")
     able = entry.get("supported_parameters")
     return ModelInfo(id=entry["id"], context=context, tools=not isinstance(able, list) or "tools" in able)

@@ -10,15 +10,16 @@ from antiphon.providers.base import Error, FinishReason
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.answer import AnswerDecoder
 from antiphon.providers.protocols.calls import CallAssembler, CallPiece
+from antiphon.providers.protocols.mending import read
 from antiphon.providers.protocols.opaque import sealed
 from antiphon.providers.protocols.openai_chat.quirks import Quirks
 from antiphon.providers.protocols.openai_chat.wire import (
+    CHUNK,
     WireCall,
     WireChunk,
     WireFunction,
     WireMessage,
     read_arguments,
-    read_chunk,
     read_reasoning,
     read_text,
     read_usage,
@@ -41,7 +42,7 @@ class OpenAIChatDecoder(AnswerDecoder):
         self._bill: dict[str, Any] | None = None
 
     def _take(self, name: str, document: bytes) -> None:
-        chunk = read_chunk(document)
+        chunk = read(CHUNK, document)
         if name == "error" and not chunk.error:
             chunk.error = msgspec.json.decode(document)
         if chunk.usage or chunk.x_groq:

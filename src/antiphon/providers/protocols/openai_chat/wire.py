@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from antiphon.domain import Usage
 from antiphon.providers.protocols.counts import count, details
-from antiphon.providers.protocols.mending import loads_broken
 
 
 class WireFunction(Struct, gc=False):
@@ -48,17 +47,7 @@ class WireChunk(Struct, gc=False):
     x_groq: Any = None
 
 
-_decoder = msgspec.json.Decoder(WireChunk)
-
-
-def read_chunk(data: bytes) -> WireChunk:
-    """One chunk. Raises ValueError when it is none."""
-    try:
-        return _decoder.decode(data)
-    except msgspec.ValidationError:
-        raise
-    except ValueError:
-        return msgspec.convert(loads_broken(data), WireChunk)
+CHUNK = msgspec.json.Decoder(WireChunk)
 
 
 def read_text(value: Any) -> str:

@@ -15,7 +15,7 @@ from antiphon.files.inline import to_base64
 from antiphon.providers.base import ChatMessage, File, ModelInfo, ModelRequest, ToolName
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.arguments import as_object_text
-from antiphon.providers.protocols.asking import SOUNDS, fitting_id, inline, is_strict
+from antiphon.providers.protocols.asking import SOUNDS, asked_model, fitting_id, given, inline, is_strict
 from antiphon.providers.protocols.opaque import unsealed
 from antiphon.providers.protocols.openai_chat.codec import list_models
 from antiphon.providers.protocols.openai_responses.decoder import PROTOCOL, OpenAIResponsesDecoder
@@ -51,19 +51,15 @@ class OpenAIResponses(Struct, frozen=True):
         }
         if request.tools:
             body |= _tools(request)
-        if request.max_tokens is not None:
-            body["max_output_tokens"] = request.max_tokens
         if request.output is not None:
             schema = dict(request.output.schema)
             form = {"type": "json_schema", "name": request.output.name, "schema": schema, "strict": is_strict(schema)}
             body["text"] = {"format": form}
-        if request.cache_key is not None:
-            body["prompt_cache_key"] = request.cache_key
+        body |= given(max_output_tokens=request.max_tokens, prompt_cache_key=request.cache_key)
         return msgspec.json.encode(body | self._reasoning(request))
 
     def decoder(self, failures: Failures, payload: bytes, *, wait: float | None) -> OpenAIResponsesDecoder:
-        model = msgspec.json.decode(payload, type=_Asked).model
-        return OpenAIResponsesDecoder(failures, payload, maker=self._maker(model), wait=wait)
+        return OpenAIResponsesDecoder(failures, payload, maker=self._maker(asked_model(payload)), wait=wait)
 
     def read_models(self, body: bytes) -> tuple[ModelInfo, ...]:
         return list_models(body)
@@ -79,15 +75,9 @@ class OpenAIResponses(Struct, frozen=True):
             fields["include"] = ["reasoning.encrypted_content"]
         if request.effort is not None:
             fields["reasoning"] = {"effort": request.effort} | ({"summary": "auto"} if self.summaries else {})
-        if request.temperature is not None and (self.warmth or not reasons):
-            fields["temperature"] = request.temperature
-        if request.top_p is not None and (self.warmth or not reasons):
-            fields["top_p"] = request.top_p
+        if self.warmth or not reasons:
+            fields |= given(temperature=request.temperature, top_p=request.top_p)
         return fields
-
-
-class _Asked(Struct):
-    model: str
 
 
 def _tools(request: ModelRequest) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from antiphon.domain import Usage
 from antiphon.providers.protocols.counts import count, details
-from antiphon.providers.protocols.mending import loads_broken
+from antiphon.providers.protocols.mending import encodable, loads_broken
 
 
 class ResponsesEvent(Struct, gc=False):
@@ -59,7 +59,7 @@ def read_event(document: bytes) -> ResponsesEvent:
 def _mended(value: Any) -> Any:
     """The value without halves of characters, which cannot be written again."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return encodable(value)
     if isinstance(value, dict):
         return {_mended(key): _mended(each) for key, each in value.items()}
     return [_mended(each) for each in value] if isinstance(value, list) else value
