@@ -197,7 +197,7 @@ class Metered:
                             usage = await self._priced(_estimated(asked, written))
                             yield UsageReport(usage)
                         elif isinstance(event, Error) and event.kind == "too_long":
-                            windows.refused(self._chain.answering.name, 0 if files else weight, event.excess)
+                            windows.refused(self._chain.answering.name, weight, event.excess, files)
                         yield event
         except (GeneratorExit, asyncio.CancelledError):
             stopped = True  # by who asked: the vendor has read the question, and may have thought about it for long

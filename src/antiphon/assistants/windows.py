@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from antiphon.assistants.config import AssistantSettings
-from antiphon.assistants.estimate import tokens
+from antiphon.assistants.estimate import BYTES_PER_TOKEN, tokens
 from antiphon.domain import Usage
 from antiphon.providers.base import Excess
 
@@ -153,19 +153,19 @@ class Windows:
         if usage.estimated or not usage.input_tokens:
             return
         if files:
-            text = weight / self.bytes_per_token(model)
-            if files >= text:
-                _average(self._files, model, (usage.input_tokens - text) / files, LIGHTEST, HEAVIEST)
+            self._weigh_files(model, weight, files, usage.input_tokens)
         elif weight >= TELLING:
             _average(self._bytes, model, weight / usage.input_tokens, LEAST, MOST)
 
-    def refused(self, model: str, weight: int, excess: Excess | None) -> None:
-        """Takes in that a request was too long, and by how much, if the vendor says so. `weight` is 0 where it had
-        files: these may be what was too much, and little text tells nothing of what a window or a token is."""
+    def refused(self, model: str, weight: int, excess: Excess | None, files: int = 0) -> None:
+        """Takes in that a request was too long, and by how much, if the vendor says so. One with files tells nothing
+        else of what a window or a token is, and neither does little text: the files may be what was too much."""
         each = self.bytes_per_token(model)
         if excess is not None:
             self._hold(model, excess.most)
-        if weight < TELLING:
+        if files and excess is not None and excess.asked is not None:
+            self._weigh_files(model, weight, files, excess.asked)
+        if files or weight < TELLING:
             return
         if excess is None:
             self._hold(model, max(1, round(UNTOLD * weight / each)))
@@ -173,6 +173,11 @@ class Windows:
             _put(self._bytes, model, _bounded(weight / excess.asked))
         elif weight / each < excess.most:  # so tokens are smaller than they were taken to be
             _put(self._bytes, model, _bounded(weight / excess.most))
+
+    def _weigh_files(self, model: str, weight: int, files: int, counted: int) -> None:
+        if files * BYTES_PER_TOKEN >= max(weight, TELLING):  # else a word more or less counts like a picture
+            text = weight / self.bytes_per_token(model)
+            _average(self._files, model, (counted - text) / files, LIGHTEST, HEAVIEST)
 
     def _hold(self, model: str, window: int) -> None:
         _put(self._refused, model, (window, self._clock() + HELD))

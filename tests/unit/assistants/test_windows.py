@@ -96,6 +96,14 @@ def test_a_refusal_of_little_text_teaches_no_more_than_the_vendor_says() -> None
     assert (made.window("a:m"), made.bytes_per_token("a:m")) == (8_000, 4)
 
 
+def test_a_refusal_of_files_teaches_what_they_weigh_and_nothing_of_words() -> None:
+    made = windows()
+    made.refused("a:m", 40_000, None, files=2_000)
+    assert (made.window("a:m"), made.bytes_per_token("a:m"), made.files("a:m", 100)) == (None, 4, 100)
+    made.refused("a:m", 4_000, Excess(most=8_000, asked=11_000), files=2_000)
+    assert (made.window("a:m"), made.bytes_per_token("a:m"), made.files("a:m", 100)) == (8_000, 4, 500)
+
+
 def test_a_window_that_a_refusal_taught_is_asked_for_again_after_an_hour() -> None:
     at = 1_000.0
     made = Windows(AssistantSettings(), {"a:m": 50_000}.get, clock=lambda: at)
@@ -130,7 +138,8 @@ def test_reports_correct_what_files_weigh_and_leave_words_alone() -> None:
     made.learn("a:n", 4_000, Usage(input_tokens=10), files=2_000)
     assert made.files("a:n", 100) == 100 * LIGHTEST
     made.learn("a:o", 40_000, Usage(input_tokens=20_000), files=2_000)
-    assert made.files("a:o", 100) == 100  # a word more or less would count as a picture
+    made.learn("a:o", 40, Usage(input_tokens=500), files=5)
+    assert made.files("a:o", 100) == 100
 
 
 @given(
