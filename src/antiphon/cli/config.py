@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from antiphon.cli.printable import print_json
 from antiphon.settings.config import Config
 from antiphon.settings.rules import sentence
 from antiphon.telemetry.redaction import redact_text
@@ -26,7 +27,7 @@ def config(path: Path | None, action: str, *, everything: bool, as_json: bool) -
         if everything or not source.startswith("default")
     ]
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows)).decode() + "\n")
+        print_json(rows)
     else:
         _show(rows, everything)
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing, nullcontext
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,7 +16,7 @@ from antiphon.assistants.evals.summary import ModelSummary, summaries
 from antiphon.cli.answers import cost_in_words
 from antiphon.cli.aside import assistant_called, house_aside, in_memory
 from antiphon.cli.options import EvalOptions
-from antiphon.cli.printable import printable
+from antiphon.cli.printable import print_json, printable
 from antiphon.conversation.replay import Replay, as_case
 from antiphon.errors import NotFoundError
 from antiphon.storage.open import to_read
@@ -37,9 +36,7 @@ def evaluate(options: EvalOptions) -> None:
     results, stopped = asyncio.run(_evaluate(house, cases, options))
     found = summaries(results)
     if options.as_json:
-        sys.stdout.write(
-            msgspec.json.format(msgspec.json.encode({"models": found, "results": results})).decode() + "\n"
-        )
+        print_json({"models": found, "results": results})
     elif results:
         _show(Console(highlight=False), found, results)
     if stopped:

@@ -8,13 +8,11 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
-
 from antiphon.assistants.guardrails import judge
 from antiphon.assistants.private import personal_data, secrets
 from antiphon.cli.aside import house_aside, in_memory
 from antiphon.cli.options import FinetuneOptions
-from antiphon.cli.printable import printable
+from antiphon.cli.printable import print_json, printable
 from antiphon.conversation.training import TrainingData, TrainingReport, Wanted, examined
 from antiphon.errors import ValidationError
 from antiphon.providers.endpoints import Endpoints
@@ -32,7 +30,7 @@ def finetune(options: FinetuneOptions) -> None:
     house = house_aside(options.config, in_memory, options.debug)
     jobs = asyncio.run(_with_vendor(house, options))
     if options.as_json:
-        _print_json(jobs if options.action == "list" else jobs[0])
+        print_json(jobs if options.action == "list" else jobs[0])
     elif options.action == "list":
         sys.stdout.write("".join(map(_line, jobs)) or "There are no jobs.\n")
     if options.action in {"start", "status"} and jobs[0].status in {"failed", "cancelled"}:
@@ -95,7 +93,7 @@ def _export(options: FinetuneOptions) -> None:
     except OSError as error:
         raise ValidationError(f"{path} cannot be written: {error.strerror}.") from None
     if options.as_json:
-        _print_json(report)
+        print_json(report)
     else:
         sys.stdout.write(f"{_in_words(report)}\n")
 
@@ -146,7 +144,3 @@ def _in_words(report: TrainingReport) -> str:
 def _line(job: FineTuneJob) -> str:
     facts = [job.id, job.status, job.model, *([f"→ {job.trained}"] if job.trained else []), *filter(None, [job.error])]
     return f"{printable('  '.join(facts))}\n"
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

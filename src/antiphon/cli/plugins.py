@@ -1,13 +1,12 @@
 """`antiphon plugins`: what can be switched on, and what it adds."""
 
-import sys
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from antiphon.cli.printable import print_json
 from antiphon.plugins.discovery import PluginAbout, survey
 from antiphon.settings.config import Config
 from antiphon.telemetry.logs import setup_logging
@@ -18,7 +17,7 @@ def plugins(path: Path | None, *, as_json: bool) -> None:
     setup_logging("CRITICAL", "console")
     found = survey(Config.load(path).plugins)
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
+        print_json(found)
     else:
         _show(found)
 

@@ -4,13 +4,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from antiphon.assistants.prompts import Prompt
 from antiphon.cli.answers import Shown, as_data, as_it_is, as_it_was, show
 from antiphon.cli.aside import assistant_called, house_aside
 from antiphon.cli.options import ReplayOptions
+from antiphon.cli.printable import print_json
 from antiphon.conversation.replay import Original
 from antiphon.errors import ConfigError, ValidationError
 from antiphon.storage.open import to_read
@@ -26,7 +26,7 @@ def replay(options: ReplayOptions) -> None:
     house = house_aside(options.config, to_read, options.debug)
     original, answers = asyncio.run(_replay(house, options))
     if options.as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(as_data(original, answers))).decode() + "\n")
+        print_json(as_data(original, answers))
     else:
         show(Console(highlight=False), original.past.turn.text, answers)
     if any(answer.status != "answered" for answer in answers[1:]):

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from antiphon.cli.doctor import house, machine
 from antiphon.cli.doctor.finding import Check, Finding
+from antiphon.cli.printable import print_json
 from antiphon.errors import AntiphonError
 from antiphon.settings.config import Config
 from antiphon.settings.rules import sentence
@@ -29,7 +30,7 @@ def doctor(path: Path | None, *, as_json: bool) -> None:
     setup_logging("CRITICAL", "console")
     findings = [_safe(finding) for finding in asyncio.run(examine(path))]
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(findings)).decode() + "\n")
+        print_json(findings)
     else:
         _show(findings)
     if any(finding.mark == "fail" for finding in findings):
