@@ -43,10 +43,9 @@ class CompatibleProvider(HttpProvider):
         return self._asked_for("images", Images(self.codec, fields))
 
     def _asked_for(self, what: str, codec: Codec) -> Self:
-        self.name = f"{self.name}-{what}"
-        self.codec = codec
-        self._settings = self._settings.model_copy(update={"body": {}})  # those are fields of conversations
-        return self
+        asked = type(self)(self.name, self._settings.model_copy(update={"body": {}}))  # fields of conversations
+        asked.name, asked.codec = f"{self.name}-{what}", codec
+        return asked
 
 
 class LlamaCppProvider(CompatibleProvider):

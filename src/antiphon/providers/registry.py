@@ -83,8 +83,8 @@ class ProviderRegistry:
                 raise ConfigError(f"providers.{name} has no base_url and is not built in.{_did_you_mean(name, known)}")
 
     def add(self, name: str, provider: Provider) -> None:
-        """A vendor that a program or a plugin brings along; whoever made it stops it. Raises `ConfigError` when the
-        name is taken."""
+        """A vendor that a program or a plugin brings along; once it was asked it is stopped with the others. Raises
+        `ConfigError` when the name is taken."""
         if name in self.names():
             raise ConfigError(f"There is a provider called {name} already; give this one another name.")
         self._added[name] = provider

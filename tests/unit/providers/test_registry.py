@@ -7,8 +7,9 @@ import pytest
 
 from antiphon.errors import ConfigError, ModuleError, ValidationError
 from antiphon.providers.compatible import CompatibleProvider
-from antiphon.providers.config import ProvidersSettings
+from antiphon.providers.config import ProviderSettings, ProvidersSettings
 from antiphon.providers.http import HttpProvider
+from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.registry import ProviderRegistry
 
 
@@ -113,6 +114,16 @@ def test_a_wrong_key_in_the_environment_is_refused_and_not_shown() -> None:
     with pytest.raises(ConfigError, match="wrong key for openai: it must be printable") as caught:
         registry(OPENAI_API_KEY="sk-secret\nline").get("openai")
     assert "sk-secret" not in str(caught.value)
+
+
+def test_a_vendor_that_also_listens_and_paints_still_talks() -> None:
+    providers = registry()
+    mine = CompatibleProvider("mine", ProviderSettings(base_url="http://127.0.0.1:9/v1", body={"user": "us"}))
+    providers.add("mine", mine)
+    assert providers.transcriber("mine").name == "mine-audio"
+    assert providers.painter("mine", {}).name == "mine-images"
+    assert providers.get("mine").name == "mine"
+    assert isinstance(mine.codec, OpenAIChat)
 
 
 def test_others_can_add_vendors() -> None:
