@@ -13,11 +13,11 @@ from antiphon.assistants.tally import SpendingTally
 from antiphon.assistants.windows import Windows
 from antiphon.domain import Turn, Usage, new_id, now
 from antiphon.errors import ServiceError
+from antiphon.providers.around import Around
 from antiphon.providers.base import (
     Error,
     Event,
     Finish,
-    ModelInfo,
     ModelRequest,
     ReasoningDelta,
     TextDelta,
@@ -141,29 +141,17 @@ class Budgets:
         )
 
 
-class Metered:
+class Metered(Around):
     """A chain whose calls are charged before and settled after, each by the model that answered it."""
 
     def __init__(self, chain: Chain, budgets: Budgets, payers: list[Payer]) -> None:
+        super().__init__(chain)
         self._chain = chain
         self._budgets = budgets
         self._payers = payers
         self._limited = any(payer.most_tokens < NO_LIMIT or payer.most_nanos < NO_LIMIT for payer in payers)
 
-    @property
-    def name(self) -> str:
-        return self._chain.name
-
-    async def models(self) -> tuple[ModelInfo, ...]:
-        return await self._chain.models()
-
-    async def stop(self) -> None:
-        """Does nothing: the vendors belong to the registry."""
-
-    def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
-        return self._stream(request)
-
-    async def _stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         day, charge, expected = self._budgets.today(), None, Amount()
         windows, weight, name = self._budgets.windows, request_size(request), self._chain.answering.name
         files = files_tokens(request, name.partition(":")[0])

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from msgspec import Struct, structs
 
 from antiphon.assistants.answer import ANSWER_LIMIT
-from antiphon.assistants.around import Around
 from antiphon.assistants.reach import reach_of
 from antiphon.errors import ConfigError
+from antiphon.providers.around import Around
 from antiphon.providers.base import (
     Error,
     Event,
@@ -197,17 +197,14 @@ class Guarded(Around):
         self._told: set[str] = set()
         self._judged: dict[tuple[str, bool], Judged] = {}
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
-        return self._guarded(request)
-
-    async def _guarded(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         request, judged = await self._checked(request)
         for remark in self._remarks(judged.found):
             yield remark
         if judged.refused is not None:
             yield _refusal(judged.refused)
             return
-        async with aclosing(self._inner.stream(request)) as events:
+        async with aclosing(self._provider.stream(request)) as events:
             if not self._outwards:
                 async for event in events:
                     yield event

@@ -13,9 +13,9 @@ from msgspec import structs
 from pydantic import TypeAdapter
 
 from antiphon.assistants.answer import ANSWER_LIMIT
-from antiphon.assistants.around import Around
 from antiphon.domain import Usage
 from antiphon.errors import ConfigError, ValidationError
+from antiphon.providers.around import Around
 from antiphon.providers.base import (
     ChatMessage,
     Error,
@@ -115,7 +115,7 @@ class Formed(Around):
 
     async def _attempt(self, request: ModelRequest, tried: "_Attempt") -> AsyncGenerator[Event, None]:
         """One answer: what is not kept back."""
-        async with aclosing(self._inner.stream(request)) as events:
+        async with aclosing(self._provider.stream(request)) as events:
             async for event in events:
                 if not tried.take(event):
                     yield event

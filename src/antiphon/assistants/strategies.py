@@ -7,10 +7,10 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from msgspec import structs
 
-from antiphon.assistants.around import Around
 from antiphon.assistants.state import State, TurnStates
 from antiphon.domain import Usage
 from antiphon.errors import ConfigError
+from antiphon.providers.around import Around
 from antiphon.providers.base import (
     ChatMessage,
     Error,
@@ -165,14 +165,14 @@ class Strategic(Around):
     def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         # What it decided on the first call of the model holds for those behind tools, but not for another past.
         decided = self._context if self._context is not None and self._context.is_before(request) else None
-        return self._begin(request) if decided is None else self._inner.stream(decided.applied(request))
+        return self._begin(request) if decided is None else self._provider.stream(decided.applied(request))
 
     async def _begin(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
-        context = self._context = ResponseContext(request, self._inner, self._turn, self._states)
+        context = self._context = ResponseContext(request, self._provider, self._turn, self._states)
         try:
             answer = await self._strategy.generate_response(context)
             if answer is None:
-                async with aclosing(_with_cost(self._inner.stream(context.applied(request)), context)) as events:
+                async with aclosing(_with_cost(self._provider.stream(context.applied(request)), context)) as events:
                     async for event in events:
                         yield event
                 return

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import cast
 
 from antiphon.errors import ServiceError
+from antiphon.providers.around import Around
 from antiphon.providers.base import Error, ErrorKind, Event, ModelInfo, ModelRequest, Provider, RateReport
 from antiphon.providers.failures import Failures
 from antiphon.providers.limits import Limits, Permit
@@ -37,7 +38,7 @@ class _BrokenError(Exception):
         self.error = error
 
 
-class Reliable:
+class Reliable(Around):
     """A provider that repeats a request as often as the settings say, and never after its first event.
 
     It waits as long as the vendor asks, or half a second, which grows with each try, with jitter. A vendor that asks
@@ -57,8 +58,7 @@ class Reliable:
         clock: Clock | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        self.name = provider.name
-        self._provider = provider
+        super().__init__(provider)
         self._settings = settings or ServiceSettings()
         self._sleep = sleep
         self._jitter = jitter
@@ -138,9 +138,6 @@ class Reliable:
 
     async def models(self) -> tuple[ModelInfo, ...]:
         return await ErrorHandler.of(self._settings).run(self._provider.models)
-
-    async def stop(self) -> None:
-        await self._provider.stop()
 
     def _wait(self, first: Event, attempt: int, spent: float) -> float | None:
         """The seconds until the next attempt, None when there is none."""

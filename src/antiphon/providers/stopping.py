@@ -3,26 +3,17 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from antiphon.providers.base import Event, Finish, ModelInfo, ModelRequest, Provider, TextDelta
+from antiphon.providers.around import Around
+from antiphon.providers.base import Event, Finish, ModelRequest, TextDelta
 
 
-class Stopping:
+class Stopping(Around):
     """`provider`, whose text ends before the first of `ModelRequest.stop`. A vendor that goes on is not read on: its
     connection is closed, and what the answer cost is not told."""
-
-    def __init__(self, provider: Provider) -> None:
-        self.name = provider.name
-        self._provider = provider
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         # A token does not pass through here where nothing is to stop it.
         return self._cut(request) if request.stop else self._provider.stream(request)
-
-    async def models(self) -> tuple[ModelInfo, ...]:
-        return await self._provider.models()
-
-    async def stop(self) -> None:
-        await self._provider.stop()
 
     async def _cut(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         scissors = _Scissors(request.stop)
@@ -61,8 +52,9 @@ class _Scissors:
 
 
 def before(text: str, stops: Sequence[str]) -> str:
-    """The text up to the first of `stops`."""
-    return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
+    """The text up to the first of `stops`, which is the one that is whole first: so pieces end where the whole does."""
+    found = ((at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0)
+    return text[: min(found, default=(0, len(text)))[1]]
 
 
 def _beginning(text: str, stop: str) -> int:

@@ -8,12 +8,12 @@ from msgspec import structs
 
 from antiphon.files.quoting import mention
 from antiphon.providers.abilities import Kind, abilities, kind_of
+from antiphon.providers.around import Around
 from antiphon.providers.base import (
     ChatMessage,
     Error,
     Event,
     File,
-    ModelInfo,
     ModelRequest,
     Provider,
     RateReport,
@@ -29,25 +29,18 @@ _NOT_TAKEN = "which you cannot see or hear"
 log = get_logger(__name__)
 
 
-class Taking:
+class Taking(Around):
     """`provider` as it is for requests without files. One that refuses a request with files, before its first word, is
     asked once more without them, and from then on not given any of that model."""
 
     def __init__(self, provider: Provider) -> None:
-        self.name = provider.name
-        self._provider = provider
+        super().__init__(provider)
         self._refused: OrderedDict[str, None] = OrderedDict()
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         # A token does not pass through here where there are no files.
         with_files = any(message.files for message in request.messages)
         return self._with_files(request) if with_files else self._provider.stream(request)
-
-    async def models(self) -> tuple[ModelInfo, ...]:
-        return await self._provider.models()
-
-    async def stop(self) -> None:
-        await self._provider.stop()
 
     async def _with_files(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         model = request.model

@@ -1,6 +1,6 @@
 from collections.abc import AsyncGenerator
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from antiphon.domain import Usage
@@ -57,13 +57,15 @@ def said(events: list[Event]) -> str:
 
 
 @given(st.lists(st.text("ab\n", max_size=5)), STOPS)
+@example(["bab", "b"], ("a", "babb"))
 async def test_however_a_text_is_cut_into_pieces_it_ends_before_the_first_stop(
     pieces: list[str], stops: tuple[str, ...]
 ) -> None:
     text = "".join(pieces)
     vendor = Vendor([*map(TextDelta, pieces), Finish("length")])
     events = await heard(vendor, *stops)
-    first = min((at for at in range(len(text)) if text.startswith(stops, at)), default=len(text))
+    end = next((end for end in range(len(text) + 1) if text.endswith(stops, 0, end)), None)
+    first = len(text) if end is None else min(end - len(stop) for stop in stops if text.endswith(stop, 0, end))
     assert said(events) == before(text, stops) == text[:first]
     assert events[-1] == Finish("stop" if first < len(text) else "length")
     assert sum(isinstance(event, Finish) for event in events) == 1
