@@ -185,7 +185,7 @@ class Flow:
             handler,
             ending,
             self.live,
-            MessageEntrance(self.files, self.store.people, lambda: self.assistants.default.name),
+            MessageEntrance(self.files, self.store, lambda: self.assistants.default.name),
             drain_seconds=drain_seconds,
             others=others,
             metrics=metrics,

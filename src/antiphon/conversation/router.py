@@ -156,8 +156,7 @@ class MessageRouter:
             del self._arriving[place]
 
     async def _accept(self, message: ChannelMessage) -> Receipt:
-        assistant = self._entrance.default_assistant()
-        accepted = await self._store.inbox.accept(message, assistant=assistant, most=WAITING_LIMIT + 1)
+        accepted = await self._entrance.accept(message, most=WAITING_LIMIT + 1)
         turn = accepted.turn
         if not accepted.duplicate:
             self._accepted.labels(message.adapter).inc()

@@ -48,7 +48,7 @@ class Node:
         self.neighbours = Neighbours(self.cluster, self.store.nodes)
         self.router = MessageRouter(
             self.store, self, self.ending, self.ear.live,
-            MessageEntrance(FileKeeper(self.store.files, FileSettings()), self.store.people, lambda: "guide"),
+            MessageEntrance(FileKeeper(self.store.files, FileSettings()), self.store, lambda: "guide"),
             drain_seconds=0.2, others=self.neighbours, metrics=metrics,
         )  # fmt: skip
         self.watch = TurnWatch(self.store, self.router, self.outbox, self.cluster.node)

@@ -37,7 +37,7 @@ class House:
         self.ending = TurnEnding(store.inbox, self.outbox, ear.live, metrics=metrics)
         self.router = MessageRouter(
             store, self, self.ending, ear.live,
-            MessageEntrance(FileKeeper(store.files, FileSettings()), store.people, lambda: "guide"),
+            MessageEntrance(FileKeeper(store.files, FileSettings()), store, lambda: "guide"),
             drain_seconds=drain_seconds, metrics=metrics,
         )  # fmt: skip
 
