@@ -1,6 +1,9 @@
 """What is remembered: by command, by tool and over HTTP, and what of it reaches a model."""
 
+import asyncio
 import re
+from random import Random
+from time import perf_counter
 from typing import Any
 
 import aiohttp
@@ -93,3 +96,21 @@ async def test_what_fits_reaches_the_model_as_information_of_this_person_alone(
     assert fitting.count("</facts>") == 1
     assert "of eve" not in fitting
     assert "<facts>" not in other
+
+
+async def test_facts_made_to_be_slow_to_look_through_hold_nobody_up(here: Workspace, visitors: Visitors) -> None:
+    some = Random(1)
+
+    def words(count: int, last: str) -> str:
+        return " ".join("".join(some.choices("abcde", k=5)) + last for _ in range(count))
+
+    visitor = await visitors.enter(here.url)
+    for _ in range(60):
+        await here.memory.add(words(280, "x"))
+    longest, before = 0.0, perf_counter()
+    searching = asyncio.create_task(visitor.ask(f"/memory search {words(560, 'y')}"))
+    while not searching.done():
+        await asyncio.sleep(0.001)
+        longest, before = max(longest, perf_counter() - before), perf_counter()
+    assert "- `" in (await searching)["text"]
+    assert longest < 1.0

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from antiphon.domain import now
+from antiphon.runtime.threads import run_async
 from antiphon.search.alike import alike
 from antiphon.search.base import Passage
 from antiphon.search.fusion import fuse
@@ -52,7 +53,9 @@ class FactFinder:
         if not query.strip():
             return [(fact, 0.0) for fact in await self._store.list(person_id, limit=limit)]
         today = now()
-        rankings = [_by_words(query, await self._store.search(person_id, query, limit=_CANDIDATES), today)]
+        found = await self._store.search(person_id, query, limit=_CANDIDATES)
+        # Beside the event loop: it may be much to read.
+        rankings = [await run_async(_by_words, query, found, today) if found else []]
         if self._nearest is not None:
             near = await self._nearest.nearest(person_id, query, _CANDIDATES)
             rankings.append(_best_first([(fact, nearness * weight(fact, today)) for fact, nearness in near]))

@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 from antiphon.cache.base import LONGEST, CacheBackend
 from antiphon.domain import new_id
 from antiphon.errors import ServiceError, ValidationError
+from antiphon.runtime.threads import run_async
 from antiphon.search.alike import alike
 from antiphon.search.lexical import LexicalIndex
 from antiphon.storage.digest import digest_of
@@ -117,7 +118,8 @@ class CachedFacts:
             return []
         found = [known.facts[match.position] for match in known.index.search(query, limit)]
         found = [fact for fact in found if fact.id in alive]
-        return found or [fact for fact in known.facts if fact.id in alive and alike(query, fact.text)][:limit]
+        rest = [fact for fact in known.facts if fact.id in alive]
+        return found or await run_async(lambda: [fact for fact in rest if alike(query, fact.text)][:limit])
 
     async def edit(
         self, person_id: str, fact_id: str, *, text: str | None = None, importance: int | None = None
