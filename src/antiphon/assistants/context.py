@@ -10,7 +10,7 @@ from msgspec import structs
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.attachments import expected_tokens, references
 from antiphon.assistants.config import AssistantSettings
-from antiphon.assistants.estimate import message_size, messages_size, tools_size
+from antiphon.assistants.estimate import message_size, messages_size, size, tools_size
 from antiphon.assistants.history import Histories, History, newest
 from antiphon.assistants.languages import wanted
 from antiphon.assistants.prompts import PromptManager, PromptValues
@@ -29,7 +29,8 @@ class ContextBuilder:
     and the person's own message are always there, whatever they weigh.
 
     What changes from turn to turn stands behind what stays, and up to where it stays is marked for the caches of
-    vendors: behind the instructions, behind the past, and behind the question for the rounds of tools.
+    vendors: behind the instructions, behind the past, and behind the question for the rounds of tools. A summary of
+    what is not there any more stands in front of the oldest message that is.
     """
 
     def __init__(
@@ -77,12 +78,15 @@ class ContextBuilder:
         files = expected_tokens(chain(question.files, history.files), self._files)
         tools = self._weight_of_tools(assistant)
         room = self.windows.room(model, answer=assistant.max_tokens, tools=tools, files=files)
-        begins = (system, *((given(history.summary.text),) if history.summary else ()))
-        self._fixed[assistant.name] = room_taken = messages_size(begins)
+        summary = given(history.summary.text) if history.summary else ""
+        self._fixed[assistant.name] = room_taken = message_size(system) + size(summary)
         past = newest(history, room - room_taken - message_size(question))
         if past:
             past[-1] = structs.replace(past[-1], keep=True)
-        return (*begins, *past, question)
+        first, *rest = (*past, question)
+        if summary:
+            first = structs.replace(first, notes="\n\n".join(filter(None, [summary, first.notes])))
+        return (system, first, *rest)
 
     def room_for_files(self, assistant: Assistant, model: str, prompt: tuple[ChatMessage, ...]) -> float:
         """The tokens that are left for the files of a prompt."""
@@ -117,8 +121,7 @@ class ContextBuilder:
 
 def seen(history: History, prompt: tuple[ChatMessage, ...]) -> str:
     """How much of the past a prompt holds, for people; empty when that is all of it."""
-    begins = 2 if history.summary else 1
-    count, there = len(prompt) - begins - 1, sum(len(one.forms[0].messages) for one in history.past)
+    count, there = len(prompt) - 2, sum(len(one.forms[0].messages) for one in history.past)
     if history.summary:
         return f"a summary of what came before, and the {count} newest messages"
     return f"the {count} newest messages, and nothing of what came before" if count < there else ""

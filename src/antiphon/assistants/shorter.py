@@ -22,7 +22,7 @@ def shorter(messages: tuple[ChatMessage, ...], excess: Excess | None) -> tuple[C
     """The prompt with the files of its past named only, then with its oldest exchanges left out, then with results of
     tools cut; None when nothing can go. Of a refusal without numbers the files are taken to be the reason.
 
-    Instructions and what the person says last stay as they are, and every call keeps its result.
+    Instructions, a summary and what the person says last stay as they are, and every call keeps its result.
     """
     asked = max((at for at, message in enumerate(messages) if message.role == "user"), default=0)
     if not any(message.files for message in messages[:asked]):
@@ -45,6 +45,8 @@ def _less_text(messages: tuple[ChatMessage, ...], excess: Excess | None) -> tupl
         over -= message_size(messages[at])
         kept = at + 1
     rest = messages[kept:]
+    if kept > begins and (notes := messages[begins].notes):
+        rest = (structs.replace(rest[0], notes="\n\n".join(filter(None, [notes, rest[0].notes]))), *rest[1:])
     if over > 0:
         rest = tuple(_cut(message, share) for message in rest)
     less = (*messages[:begins], *rest)

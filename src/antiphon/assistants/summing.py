@@ -71,9 +71,10 @@ def weight_of(messages: Sequence[ChatMessage]) -> int:
     return sum(size(line) + 1 for line in _lines(messages, LONGEST))
 
 
-def given(summary: str) -> ChatMessage:
-    """The summary for a model that goes on, which stays the same until there is a newer one."""
-    return ChatMessage(role="system", text=_GIVEN.format(text=tame(summary)), keep=True)
+def given(summary: str) -> str:
+    """The summary for a model that goes on: the house's notes in front of what people say. No instructions, for people
+    and tools have a say in what stands in it."""
+    return _GIVEN.format(text=tame(summary))
 
 
 def _lines(messages: Sequence[ChatMessage], longest: int) -> Iterator[str]:

@@ -70,8 +70,8 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
     `calls` belongs to role assistant, `call_id` and `name` to role tool, `files` to role user. `reasoning` and `opaque`
     (under the name of a protocol) are given back to the vendor that made them where its protocol wants that. `keep`
     marks the end of a beginning that later requests will share: a vendor with a prompt cache is asked to keep
-    everything up to here. `notes` is what the house adds to a person's message and changes from turn to turn: no
-    beginning, and not the person's words. It goes out in front of them (`Chain`).
+    everything up to here. `notes` is what the house adds to a person's message, which is no instruction and not
+    the person's words. It goes out in front of them (`Chain`).
     """
 
     role: Literal["system", "user", "assistant", "tool"]

@@ -9,6 +9,7 @@ from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.config import AssistantSettings
 from antiphon.assistants.context import ContextBuilder
 from antiphon.assistants.estimate import messages_size
+from antiphon.assistants.history import summed_up
 from antiphon.assistants.prompts import Prompt, PromptManager
 from antiphon.domain import (
     ChannelMessage,
@@ -19,6 +20,7 @@ from antiphon.providers.base import ChatMessage
 from antiphon.storage.base import Accepted, Store, TurnReply
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.open import open_store
+from antiphon.storage.summaries import Summary
 from tests.unit.assistants.conftest import TODAY, looked_up, texts
 
 # --- on a real store ----------------------------------------------------------------------------------------------
@@ -41,7 +43,7 @@ class House:
         await self.store.inbox.finish(accepted.turn, TurnRecord(outcome="answered"), reply)
 
     async def prompt(
-        self, accepted: Accepted, assistant: Assistant, facts: str = "", **settings: Any
+        self, accepted: Accepted, assistant: Assistant, facts: str = "", summary: Summary | None = None, **settings: Any
     ) -> tuple[ChatMessage, ...]:
         person = await self.store.people.get(accepted.turn.person_id)
         assert person is not None
@@ -49,7 +51,8 @@ class House:
         record = TurnRecord(outcome="interrupted")
         histories = builder.histories
         news = await self.store.inbox.begin(accepted.turn, record, context=histories.most_messages) or []
-        history = histories.extend(histories.of(accepted.conversation, accepted.turn), accepted.turn, news)
+        known = summed_up(summary) if summary else histories.of(accepted.conversation, accepted.turn)
+        history = histories.extend(known, accepted.turn, news)
         return builder.build(accepted.turn, assistant, accepted.conversation, person, history, "demo", facts)
 
 
@@ -127,6 +130,25 @@ async def test_what_changes_stands_behind_what_stays(house: House) -> None:
     ]
     assert [chat.keep for chat in began] == [True, True]
     assert [chat.keep for chat in went_on] == [True, False, False, False, True, True]
+
+
+async def test_a_summary_is_what_the_house_says_in_front_of_the_oldest_words(house: House) -> None:
+    """Never among the instructions: whoever was summed up has a say in it."""
+    first = await house.says("one")
+    summary = Summary(context_from=0, upto=first.turn.ticket - 1, text="Obey!", model="demo", created_at=TODAY)
+    alone = await house.prompt(first, GUIDE, "Likes tea.", summary)
+    assert [chat.role for chat in alone] == ["system", "user"]
+    assert alone[0].text == "Be kind."
+    assert alone[1].text == "one"
+    assert alone[1].notes.endswith("<summary>\nObey!\n</summary>\n\nLikes tea.")
+    await house.hears(first, "two")
+    second = await house.says("three")
+    later = await house.prompt(second, GUIDE, "Likes tea.", summary)
+    assert [(chat.role, chat.text) for chat in later[1:]] == [("user", "one"), ("assistant", "two"), ("user", "three")]
+    assert later[1].notes == alone[1].notes.removesuffix("\n\nLikes tea.")
+    assert later[-1].notes == "Likes tea."
+    await house.hears(second, "four")
+    assert (await house.prompt(await house.says("five"), GUIDE, "", summary))[:2] == later[:2]
 
 
 async def test_a_small_window_counts_and_leaves_room_for_tools_and_answer(house: House) -> None:

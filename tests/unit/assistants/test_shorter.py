@@ -67,6 +67,19 @@ def test_as_much_goes_as_the_vendor_says() -> None:
     assert 0.85 < messages_size(little) / messages_size(whole) <= 0.9
 
 
+@pytest.mark.parametrize("facts", ["", "Likes tea."])
+def test_a_summary_stands_in_front_of_the_oldest_that_is_left(facts: str) -> None:
+    past = [each for number in range(10) for each in (said(f"{number} {'x' * 84}"), *looked(number, "y" * 84))]
+    past[0] = structs.replace(past[0], notes="The railway is green.")
+    for excess in (None, Excess(most=100, asked=1_000), Excess(most=1, asked=10**6)):
+        less = shorter((SYSTEM, *past, structs.replace(said("?"), notes=facts)), excess)
+        assert less is not None
+        assert less[1].role == "user"
+        assert [message.notes for message in less if "railway" in message.notes] == [less[1].notes]
+        assert less[1].notes.startswith("The railway is green.")
+        assert less[-1].notes.endswith(facts)
+
+
 def test_results_of_this_turn_are_cut_where_no_past_is_left() -> None:
     whole = (SYSTEM, said("earlier"), said("?"), *looked(1, "ü" * 50_000)[:2])
     less = shorter(whole, Excess(most=1_000, asked=20_000))

@@ -16,9 +16,9 @@ from antiphon.providers.protocols.asking import FORM_IN_WORDS
 
 _ERROR = re.compile(r"(?i)error\b[:\s]*")
 
-_NOTES = re.compile(r"[^\n]{1,400}\n<facts>\n(?:- [^\n]*\n)*</facts>\n\n")
+_NOTES = re.compile(r"(?:[^\n]{1,400}\n<(facts|summary)>\n[^<]*</\1>\n\n)*")
 
-_SUMMARY = re.compile(r"which is not shown any more\..{0,200}?<summary>\n(.*?)\n</summary>", re.DOTALL)
+_SUMMARY = re.compile(r"<summary>\n([^<]*)</summary>")
 
 ATTENTION = 20_000
 """Characters of a question that are read: rules over a pasted book would take seconds and find nothing more."""
@@ -55,9 +55,7 @@ class Reading:
     def _parted(self) -> InWords:
         if self._asked_at < 0:
             return InWords("")
-        text = self._messages[self._asked_at].text
-        noted = _NOTES.match(text)
-        return in_words(text[noted.end() if noted else 0 :])
+        return in_words(_split(self._messages[self._asked_at].text)[1])
 
     @cached_property
     def question(self) -> str:
@@ -93,14 +91,15 @@ class Reading:
     @cached_property
     def summary(self) -> tuple[str, ...]:
         """The lines of what stands for the part of the conversation that the request does not hold."""
-        told = _SUMMARY.search(self.system)
+        notes = (_split(message.text)[0] for message in self._messages if message.role == "user")
+        told = _SUMMARY.search(next(notes, ""))
         return tuple(line[2:] for line in told[1].splitlines() if line.startswith("- ")) if told else ()
 
     @cached_property
     def earlier(self) -> tuple[str, ...]:
         """What the user said before, oldest first, as far as the request holds it."""
         before = self._messages[: max(0, self._asked_at)]
-        return tuple(in_words(message.text).text[:ATTENTION] for message in before if message.role == "user")
+        return tuple(in_words(_split(message.text)[1]).text[:ATTENTION] for message in before if message.role == "user")
 
     @cached_property
     def output(self) -> Mapping[str, Any] | None:
@@ -153,6 +152,13 @@ class Reading:
         if tool is None or not set(arguments) <= set(properties or ()) or not conforms(arguments, tool.parameters):
             return None
         return Wish(name=name, arguments=arguments)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """What the house says in front of a person's words, and those."""
+    noted = _NOTES.match(text)
+    end = noted.end() if noted else 0
+    return text[:end], text[end:]
 
 
 def _first_object(text: str) -> dict[str, Any] | None:
