@@ -215,7 +215,7 @@ class Workspace:
     async def aside(self) -> AsyncIterator[Replay]:
         """Runs what answers are made from and nothing that people reach, also beside whoever answers from the database:
         for trials. `storage.open.to_read` makes settings for that."""
-        self._add_built_in()
+        self.plugins.furnish(self, self.config.assistants.name, self._add_built_in)
         self.services.build()
         self.experiments.check()
         order = Lifecycle(start_limit=self.config.services.start_seconds)
@@ -225,6 +225,7 @@ class Workspace:
         order.add("the models", self.models.start, self.models.stop)
         order.add("the services", None, self.services.aclose)
         order.add("the MCP servers", self._equipment.start, self._equipment.stop)
+        self.plugins.join(order)
         with closing(self._belongings):
             async with order:
                 yield self._flow.replay()
@@ -393,7 +394,5 @@ class Workspace:
 
     def _add_built_in(self) -> None:
         if not len(self.assistants):
-            self._built_in = self.assistants.add(built_in(self.config.assistants, self._built_in_tools()))
-
-    def _built_in_tools(self) -> list[AnyTool]:
-        return house_tools(self.tools, self.config.assistants.tools, self.config.tools)
+            tools = house_tools(self.tools, self.config.assistants.tools, self.config.tools)
+            self._built_in = self.assistants.add(built_in(self.config.assistants, tools))

@@ -14,6 +14,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from antiphon.assistants.assistant import Assistant
+from antiphon.assistants.tools import OF_ASSISTANTS
 from antiphon.domain import Usage
 from antiphon.providers.base import (
     Event,
@@ -611,7 +612,7 @@ async def test_each_user_of_a_client_is_a_person_of_their_own(served: Workspace,
     note = call.format(name="remember", arguments='{"text": "Ann likes walks"}')
     recall = call.format(name="recall", arguments='{"query": "walks"}')
     await served.store.people.by_account("web", "local")
-    served.assistants.add(Assistant("noting", model="demo", tools=served._built_in_tools()))
+    served.assistants.add(Assistant("noting", model="demo", tools=OF_ASSISTANTS))
     await ask(client, note, "noting", user="ann")
     for user, known in (("ann", True), ("bob", False), (None, False)):
         answer = await ask(client, recall, "noting", **({"user": user} if user else {}))

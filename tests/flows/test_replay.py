@@ -31,6 +31,7 @@ from antiphon.storage.open import to_read
 from antiphon.storage.summaries import Summary
 from antiphon.tools.base import tool
 from antiphon.workspace import Workspace
+from tests.plugins import plugin
 from tests.postgres import Databases
 from tests.serving import Served, Visitors, environment, serving
 
@@ -233,6 +234,22 @@ async def test_another_assistant_and_other_instructions_get_the_same_question(tm
             strange = await replay.original(past, instructions=type(told)("nothing"))
             with pytest.raises(ConfigError, match="no prompt 'nothing'"):
                 await replay.run(strange)
+    await visitors.close()
+
+
+async def test_an_assistant_of_a_plugin_answers_again(tmp_path: Path, asked: Asked) -> None:
+    visitors = Visitors()
+    add = 'def register(self, house):\n    house.add_assistant(Assistant("cook", instructions="You cook."))'
+    plugin(tmp_path / "plugins", "kitchen", add)
+    async with serving(tmp_path, plugins={"folders": [str(tmp_path / "plugins")], "enabled": ["kitchen"]}) as house:
+        client = await visitors.connect(house.url)
+        cook = await visitors.join(client, await visitors.new_conversation(client, "c1", assistant="cook"))
+        await cook.ask("!echo soup")
+        async with aside(house) as (replay, _):
+            original = await replay.original(await replay.find(None))
+            assert original.assistant.name == "cook"
+            await replay.run(original)
+            assert asked[-1].messages[0].text == "You cook."
     await visitors.close()
 
 

@@ -15,6 +15,7 @@ from antiphon.assistants.evals.cases import read_cases
 from antiphon.cli import evaluate as command
 from antiphon.cli.options import EvalOptions
 from antiphon.errors import AntiphonError, NotFoundError, ValidationError
+from tests.plugins import plugin
 from tests.serving import Visitors, environment, serving
 
 CASES: list[dict[str, Any]] = [
@@ -78,6 +79,39 @@ def test_programs_read_json(options: dict[str, Any], capsys: pytest.CaptureFixtu
     assert (data["models"][0]["answers"], data["models"][0]["passed"]) == (6, 4)
     assert [(each["id"], each["run"]) for each in data["results"][:3]] == [("percent", 1), ("percent", 2), ("sum", 1)]
     assert data["results"][4]["tags"] == ["hard"]
+
+
+def test_what_plugins_bring_is_there_and_runs(
+    options: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plugin(
+        tmp_path / "plugins",
+        "kitchen",
+        """
+        def register(self, house):
+            from antiphon.assistants.prompts import Prompt
+            from antiphon.providers.demo.provider import DemoProvider
+
+            @tool
+            def eggs() -> str:
+                "Boil eggs."
+                return self.water
+
+            house.add_provider("stove", DemoProvider())
+            house.add_prompt("cook", "You cook.")
+            house.add_assistant(Assistant("cook", instructions=Prompt("cook"), model="stove:demo", tools=[eggs]))
+
+        async def initialize(self):
+            await super().initialize()
+            self.water = "boiled"
+        """,
+    )
+    kept = {"plugins": {"folders": [str(tmp_path / "plugins")], "enabled": ["kitchen"]}}
+    options["config"].write_text(json.dumps(QUICK | kept))
+    file = written(tmp_path, {"id": "eggs", "input": "!tool eggs {}", "expected": "boiled"})
+    code, said = evaluated(capsys, **options | {"file": file}, assistant="cook", as_json=True)
+    (result,) = json.loads(said)["results"]
+    assert (code, result["model"], result["tools"], result["passed"]) == (0, "stove:demo", ["eggs"], True), result
 
 
 def test_results_that_are_there_are_not_asked_again(
