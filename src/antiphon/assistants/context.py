@@ -42,7 +42,7 @@ class ContextBuilder:
         *,
         today: Callable[[], datetime] = now,
     ) -> None:
-        self._prompts = prompts
+        self.prompts = prompts
         self.settings = settings
         self.windows = windows or Windows(settings)
         self._files = files or FileSettings()
@@ -70,7 +70,7 @@ class ContextBuilder:
             today=self._today(),
             language=person.language,
         )
-        instructions = self._prompts.render(assistant.instructions, values)
+        instructions = self.prompts.render(assistant.instructions, values)
         if person.language:
             instructions = f"{instructions}\n\n{wanted(person.language)}"
         system = ChatMessage(role="system", text=instructions, keep=True)
@@ -108,7 +108,7 @@ class ContextBuilder:
     def instructions(self, assistant: Assistant) -> ChatMessage:
         """What an assistant is told that another one asks. Raises as `build`."""
         values = PromptValues(assistant=assistant.name, person="another assistant", title="", today=self._today())
-        return ChatMessage(role="system", text=self._prompts.render(assistant.instructions, values))
+        return ChatMessage(role="system", text=self.prompts.render(assistant.instructions, values))
 
     def _weight_of_tools(self, assistant: Assistant) -> int:
         """In bytes, counted once for the tools that an assistant has."""

@@ -111,7 +111,9 @@ def _data(assistant: Assistant, ended: Ended) -> Any:
     return None
 
 
-def instructions_of(assistant: Assistant, person: str, today: datetime) -> ChatMessage:
-    """The system prompt of an assistant whose template is one of the house."""
+def instructions_of(
+    assistant: Assistant, person: str, today: datetime, prompts: PromptManager | None = None
+) -> ChatMessage:
+    """The system prompt of an assistant; without `prompts` its template is one that every house has."""
     values = PromptValues(assistant=assistant.name, person=person, title="", today=today)
-    return ChatMessage(role="system", text=PromptManager().render(assistant.instructions, values))
+    return ChatMessage(role="system", text=(prompts or PromptManager()).render(assistant.instructions, values))

@@ -20,6 +20,7 @@ from antiphon.assistants.budgets import Budgets
 from antiphon.assistants.config import BudgetSettings
 from antiphon.assistants.dialogue import instructions_of
 from antiphon.assistants.guardrails import Guardrail
+from antiphon.assistants.prompts import PromptManager
 from antiphon.assistants.run import Ended, Run, Text, ToolStarted
 from antiphon.assistants.state import StatesInMemory, TurnStates
 from antiphon.assistants.teamwork import Teamwork
@@ -63,7 +64,7 @@ class Trial(Struct, frozen=True, kw_only=True):
 class Trials:
     """Tries assistants with models of `providers`. `services` is what tools may ask for, `guardrails` what the house
     lets nobody say, `demands` what its operator says of tools; a call that a person must allow is never carried out.
-    `budgets` are asked for prices alone."""
+    `budgets` are asked for prices alone, `prompts` for templates."""
 
     def __init__(
         self,
@@ -73,7 +74,9 @@ class Trials:
         guardrails: Sequence[Guardrail] = (),
         demands: dict[str, Demand] | None = None,
         budgets: BudgetSettings | None = None,
+        prompts: PromptManager | None = None,
     ) -> None:
+        self.prompts = prompts
         self._providers = providers
         self._services = services or ServiceContainer()
         self._guardrails = guardrails
@@ -127,7 +130,7 @@ class Trials:
         )
         team = Teamwork(
             lambda member: self._asked(member.model or model),
-            lambda member: instructions_of(member, "another assistant", now()),
+            lambda member: instructions_of(member, "another assistant", now(), self.prompts),
             self._services,
             states,
             self._guardrails,

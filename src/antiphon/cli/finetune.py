@@ -105,7 +105,7 @@ async def _exported(house: Workspace, options: FinetuneOptions, write: Callable[
     async with house.aside():
         if options.assistant is not None:
             house.assistants.get(options.assistant)
-        data = TrainingData(house.store, house.assistants, wanted)
+        data = TrainingData(house.store, house.assistants, house.prompts, wanted)
         async for row in data.rows():
             write(row)
     return data.report

@@ -66,7 +66,8 @@ class EvalOptions:
     repeat: Annotated[int, typer.Option(min=1, max=1000, help="How often each case is asked.")] = 1
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Answers at the same time.")] = 4
     out: Annotated[
-        Path | None, typer.Option(help="Where results go, as JSONL; what is there already is not asked again.")
+        Path | None,
+        typer.Option(help="Where results go, as JSONL; what is there already is not asked again. One run at a time."),
     ] = None
     fail_under: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 when a model is right less often, from 0 to 1.")

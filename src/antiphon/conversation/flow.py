@@ -132,6 +132,7 @@ class Flow:
             guardrails=self.guardrails,
             demands=self.tools.approval,
             budgets=self.budgets.settings,
+            prompts=self.context.prompts,
         )
         return Replay(
             self.store, self.assistants, self.context, self.remembered, self.attached, trials, self.experiments

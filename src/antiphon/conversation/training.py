@@ -13,6 +13,7 @@ from antiphon.assistants.answer import replay
 from antiphon.assistants.dialogue import instructions_of
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.estimate import tokens
+from antiphon.assistants.prompts import PromptManager
 from antiphon.domain import Message
 from antiphon.errors import ValidationError
 from antiphon.providers.base import ChatMessage, ModelRequest
@@ -50,8 +51,9 @@ class TrainingReport(Struct, frozen=True, kw_only=True):
 class TrainingData:
     """Reads the examples of a store."""
 
-    def __init__(self, store: Store, assistants: Directory, wanted: Wanted) -> None:
+    def __init__(self, store: Store, assistants: Directory, prompts: PromptManager, wanted: Wanted) -> None:
         self._store = store
+        self._prompts = prompts
         self._assistants = assistants
         self._wanted = wanted
         self._seen: set[bytes] = set()
@@ -107,7 +109,7 @@ class TrainingData:
 
     def _example(self, past: PastTurn, messages: list[Message]) -> dict[str, Any]:
         assistant = self._assistants.serving(past.record.assistant or "")
-        instructions = instructions_of(assistant, "", past.turn.created_at)
+        instructions = instructions_of(assistant, "", past.turn.created_at, self._prompts)
         said = [instructions, *(each for message in messages for each in _said(message))]
         masked = tuple(self._masked(each) for each in said)
         encoded = OpenAIChat().encode(ModelRequest(model="", messages=masked, tools=assistant.specs))

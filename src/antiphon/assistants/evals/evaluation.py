@@ -65,7 +65,7 @@ class Evaluation:
         self._trials = trials
         self._assistant = assistant
         self._judge = judge
-        self._instructions = instructions_of(assistant, "", now())
+        self._instructions = instructions_of(assistant, "", now(), trials.prompts)
 
     async def run(
         self,
