@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from secrets import token_hex
 from typing import Any, TypeVar
 
 import msgspec
 
 from antiphon.errors import ConfigError, ProviderError
+from antiphon.providers.base import File
 from antiphon.providers.http import HttpProvider
+from antiphon.providers.protocols.forms import Form
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.telemetry.logs import get_logger
 
@@ -50,15 +51,9 @@ class Endpoints:
 
     async def upload(self, data: bytes, *, name: str, purpose: str) -> str:
         """The id of the file at `files`, as OpenAI's protocol wants it."""
-        boundary = token_hex(16)
-        head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
-            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-            "Content-Type: application/jsonl\r\n\r\n"
-        )
-        body = b"".join((head.encode(), data, f"\r\n--{boundary}--\r\n".encode()))
-        kind = f"multipart/form-data; boundary={boundary}"
-        return text_of(_object(await self._patient("POST", "files", body, content_type=kind)), "id")
+        form, file = Form(), File(name=name, media_type="application/jsonl", data=data)
+        body = form.body({"purpose": purpose}, file)
+        return text_of(_object(await self._patient("POST", "files", body, content_type=form.content_type)), "id")
 
     async def _patient(
         self, method: str, path: str, payload: bytes | None = None, *, content_type: str = "application/json"

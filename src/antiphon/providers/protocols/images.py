@@ -3,7 +3,6 @@
 https://platform.openai.com/docs/api-reference/images/create
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,14 +10,11 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.domain import Usage
-from antiphon.providers.base import Error, FinishReason, ModelInfo, ModelRequest
+from antiphon.providers.base import ModelRequest
 from antiphon.providers.failures import Failures
-from antiphon.providers.protocols.answer import AnswerDecoder
 from antiphon.providers.protocols.asking import given
-from antiphon.providers.protocols.base import Codec
-from antiphon.providers.protocols.counts import count
+from antiphon.providers.protocols.beside import Beside, Billed, ObjectDecoder
 
-_CHAT = re.compile(r"chat/completions|responses")
 _ALWAYS_BASE64 = ("gpt-image", "chatgpt-image")  # these refuse to be asked for it
 _ADDRESS = (
     "{who} gave the address of an image instead of the image. Have it send base64: set response_format in "
@@ -26,26 +22,12 @@ _ADDRESS = (
 )
 
 
-class Images(Struct, frozen=True):
+class Images(Beside, frozen=True):
     """A `Codec` whose requests are what the image shows, in their last message, and its `size`. The text of the answer
-    is the image in base64.
+    is the image in base64. `fields` are further ones of every request; one that is None is left out."""
 
-    `vendor` is how the same vendor speaks otherwise: it knows the way and the key. `fields` are further ones of every
-    request; one that is None is left out.
-    """
-
-    vendor: Codec
+    place = "images/generations"
     fields: Mapping[str, Any]
-
-    @property
-    def models_path(self) -> str:
-        return self.vendor.models_path
-
-    def path(self, request: ModelRequest, /) -> str:
-        return _CHAT.sub("images/generations", self.vendor.path(request), count=1)
-
-    def headers(self, key: str | None) -> Mapping[str, str]:
-        return self.vendor.headers(key)
 
     def encode(self, request: ModelRequest) -> bytes:
         form = None if request.model.startswith(_ALWAYS_BASE64) else "b64_json"
@@ -57,14 +39,6 @@ class Images(Struct, frozen=True):
         del payload
         return ImageDecoder(failures, wait=wait)
 
-    def read_models(self, body: bytes) -> tuple[ModelInfo, ...]:
-        return self.vendor.read_models(body)
-
-
-class _Billed(Struct):
-    input_tokens: object = None
-    output_tokens: object = None
-
 
 class _Image(Struct):
     b64_json: str | None = None
@@ -73,14 +47,14 @@ class _Image(Struct):
 
 class _Made(Struct):
     data: list[_Image] | None = None
-    usage: _Billed | None = None
+    usage: Billed | None = None
     error: object = None
 
 
 _made = msgspec.json.Decoder(_Made)
 
 
-class ImageDecoder(AnswerDecoder):
+class ImageDecoder(ObjectDecoder):
     """One answer with one image.
 
     An address in its place is an error and nobody fetches it: it would be a second download, of wherever an answer
@@ -88,15 +62,10 @@ class ImageDecoder(AnswerDecoder):
     base64 too.
     """
 
-    def __init__(self, failures: Failures, *, wait: float | None = None) -> None:
-        super().__init__(failures, wait=wait)
-        self._billed: _Billed | None = None
-
     def _take(self, name: str, document: bytes) -> None:
         del name
         made = _made.decode(document)
         if made.error:
-            self._begun = True
             self._fail_as(made.error)
         elif made.data:
             image, self._begun, self._billed = made.data[0], True, made.usage
@@ -108,10 +77,6 @@ class ImageDecoder(AnswerDecoder):
                     self._failures.of("protocol", "no image in base64", sentence=_ADDRESS if image.url else None)
                 )
 
-    def _last(self) -> FinishReason | Error:
-        return "stop"
-
     def _usage(self) -> Usage | None:
         """Some models are paid by the image and tell no tokens; the length of an image must not be taken for any."""
-        billed = self._billed or _Billed()
-        return Usage(input_tokens=count(billed.input_tokens), output_tokens=count(billed.output_tokens))
+        return (self._billed or Billed()).usage()
