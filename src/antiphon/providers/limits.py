@@ -16,14 +16,13 @@ from msgspec import Struct
 from antiphon.providers.base import Event, LimitUnit, ModelRequest, RateLimit, RateReport, UsageReport
 from antiphon.providers.config import ProviderSettings
 from antiphon.providers.counting import LimitManner
-from antiphon.providers.remainder import Count, MinuteWindow, Remainder
+from antiphon.providers.remainder import LONGEST_WAIT, Count, MinuteWindow, Remainder
 from antiphon.runtime.clock import Clock, SystemClock
 from antiphon.telemetry.metrics import Metrics, get_metrics
 
 _MOST_WAITING = 1_000
 _MOST_MODELS = 1_000
 _BYTES_A_TOKEN = 4
-_LONGEST_BLOCK = 3_600.0
 _SHORTEST = 0.001
 """Seconds. By less than that no clock is sure to move on."""
 
@@ -61,8 +60,11 @@ class Limits:
         self._manner = manner or LimitManner()
         self._longest = settings.longest_wait
         self._places = settings.concurrency
-        self._requests = MinuteWindow(settings.requests_per_minute) if settings.requests_per_minute else None
-        self._tokens = MinuteWindow(settings.tokens_per_minute) if settings.tokens_per_minute else None
+        self._windows: dict[LimitUnit, MinuteWindow] = {}
+        if settings.requests_per_minute is not None:
+            self._windows["requests"] = MinuteWindow(settings.requests_per_minute)
+        if settings.tokens_per_minute is not None:
+            self._windows["tokens"] = MinuteWindow(settings.tokens_per_minute)
         self._now = (clock or SystemClock()).monotonic
         self._scopes: dict[str, _Scope] = {}
         self._running = 0
@@ -127,19 +129,13 @@ class Limits:
     def _let_in(self, scope: "_Scope", amount: Load) -> "Permit":
         now = self._now()
         self._running += 1
-        if self._requests is not None:
-            self._requests.take(1, now)
-        if self._tokens is not None:
-            self._tokens.take(amount.tokens, now)
+        for unit, window in self._windows.items():
+            window.take(amount.of(unit), now)
         return Permit(self, scope, amount, now)
 
     def _wait(self, scope: "_Scope", amount: Load, now: float) -> float:
-        wait = scope.wait(amount, now)
-        if self._requests is not None:
-            wait = max(wait, self._requests.wait(amount.requests, now))
-        if self._tokens is not None:
-            wait = max(wait, self._tokens.wait(amount.tokens, now))
-        return wait
+        waits = [window.wait(amount.of(unit), now) for unit, window in self._windows.items()]
+        return max([scope.wait(amount, now), *waits])
 
     def _full(self) -> bool:
         return self._places is not None and self._running >= self._places
@@ -171,12 +167,11 @@ class Limits:
     @property
     def settles(self) -> bool:
         """Whether what an answer cost has to be told to `settle`."""
-        return self._tokens is not None
+        return "tokens" in self._windows
 
     def settle(self, tokens: int) -> None:
         """An answer cost so many tokens more than it was let in for."""
-        if self._tokens is not None:
-            self._tokens.take(tokens, self._now())
+        self._windows["tokens"].take(tokens, self._now())
 
     def now(self) -> float:
         return self._now()
@@ -211,7 +206,7 @@ class Permit:
 
     def refused(self, seconds: float) -> None:
         """The vendor wants nobody to come back before."""
-        self._scope.block(self._limits.now() + min(seconds, _LONGEST_BLOCK))
+        self._scope.block(self._limits.now() + min(seconds, LONGEST_WAIT))
 
     def watched(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The same events; what they cost is settled, where that matters."""
@@ -266,10 +261,8 @@ class _Scope:
         return Load(amount.requests + len(self.line), amount.tokens + tokens)
 
     def wait(self, amount: Load, now: float) -> float:
-        wait = max(0.0, self._blocked - now)
-        for unit, remainder in self._remainders.values():
-            wait = max(wait, remainder.wait(amount.of(unit), now))
-        return wait
+        waits = [remainder.wait(amount.of(unit), now) for unit, remainder in self._remainders.values()]
+        return max([0.0, self._blocked - now, *waits])
 
     def take(self, amount: Load, now: float) -> Load:
         """Takes it, and gives what had been answered until then, which `learn` wants to know."""

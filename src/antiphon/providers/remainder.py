@@ -6,7 +6,7 @@ from math import inf
 from antiphon.providers.base import RateLimit
 
 _PERIOD = 60.0
-_LONGEST_WAIT = 3_600.0
+LONGEST_WAIT = 3_600.0
 """Seconds. After that one request finds out whether a vendor meant it."""
 
 _LONGEST_PERIOD = 60.0
@@ -60,7 +60,7 @@ class Remainder:
             least = max(0.0, told.limit - told.left - 1) / told.reset
             self._rate = max(self._rate if told.limit == self._most else 0.0, least)
         self._most = told.limit
-        self._reset = now + min(told.reset, _LONGEST_WAIT)
+        self._reset = now + min(told.reset, LONGEST_WAIT)
         sure = told.left - max(0, self._count.taken - amount - answered)
         self._left = sure if known == inf else max(sure, min(known, told.left + self._rate * flight))
 

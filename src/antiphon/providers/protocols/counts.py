@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+_MOST = 1e9
+"""Tokens of one answer. What is more is no bill, and would not fit into a ledger once it has a price."""
+
 
 def count(value: Any) -> int:
     """A number of tokens; 0 for what is none."""
-    return max(0, int(value)) if isinstance(value, int | float) and abs(value) < 1e15 else 0
+    return max(0, int(value)) if isinstance(value, int | float) and abs(value) <= _MOST else 0
 
 
 def details(usage: Mapping[str, Any], field: str) -> Mapping[str, Any]:
