@@ -9,7 +9,7 @@ import msgspec
 from antiphon.errors import ConfigError, ProviderError
 from antiphon.providers.base import File
 from antiphon.providers.http import HttpProvider
-from antiphon.providers.protocols.forms import Form
+from antiphon.providers.protocols.forms import MultipartForm
 from antiphon.providers.registry import ProviderRegistry
 from antiphon.telemetry.logs import get_logger
 
@@ -51,7 +51,7 @@ class Endpoints:
 
     async def upload(self, data: bytes, *, name: str, purpose: str) -> str:
         """The id of the file at `files`, as OpenAI's protocol wants it."""
-        form, file = Form(), File(name=name, media_type="application/jsonl", data=data)
+        form, file = MultipartForm(), File(name=name, media_type="application/jsonl", data=data)
         body = form.body({"purpose": purpose}, file)
         return text_of(_object(await self._patient("POST", "files", body, content_type=form.content_type)), "id")
 

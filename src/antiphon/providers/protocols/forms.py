@@ -11,7 +11,7 @@ from antiphon.providers.base import File
 _UNFIT = re.compile(r'[\x00-\x1f"\\\x7f]')
 
 
-class Form(Struct, frozen=True):
+class MultipartForm(Struct, frozen=True):
     """Makes the bodies of one kind of form; its `boundary` is in no file by chance."""
 
     boundary: str = field(default_factory=lambda: token_hex(16))

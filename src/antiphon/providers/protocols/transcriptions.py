@@ -12,7 +12,7 @@ from antiphon.domain import Usage
 from antiphon.providers.base import ModelRequest
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.beside import Beside, Billed, ObjectDecoder
-from antiphon.providers.protocols.forms import Form, fitting
+from antiphon.providers.protocols.forms import MultipartForm, fitting
 
 SUFFIXES = {
     "audio/aac": "m4a",
@@ -38,7 +38,7 @@ class Transcriptions(Beside, frozen=True):
 
     place = "audio/transcriptions"
     language: str | None = None
-    form: Form = field(default_factory=Form)
+    form: MultipartForm = field(default_factory=MultipartForm)
 
     def headers(self, key: str | None) -> Mapping[str, str]:
         return {**self.vendor.headers(key), "Content-Type": self.form.content_type}

@@ -14,7 +14,7 @@ from antiphon.providers.config import ProviderSettings
 from antiphon.providers.demo.wire.transcriptions import TranscriptionWire
 from antiphon.providers.failures import Failures
 from antiphon.providers.openai import OpenAIProvider
-from antiphon.providers.protocols.forms import Form
+from antiphon.providers.protocols.forms import MultipartForm
 from antiphon.providers.protocols.openai_chat.codec import OpenAIChat
 from antiphon.providers.protocols.transcriptions import TranscriptionDecoder, Transcriptions
 from tests.sounds import wav
@@ -31,7 +31,7 @@ def read(*pieces: bytes) -> list[Event]:
 
 
 def test_the_form_is_that_of_the_api() -> None:
-    body = Transcriptions(OpenAIChat(), "de", Form("edge")).encode(asked())
+    body = Transcriptions(OpenAIChat(), "de", MultipartForm("edge")).encode(asked())
     assert body == (
         b'--edge\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
         b'--edge\r\nContent-Disposition: form-data; name="response_format"\r\n\r\njson\r\n'
