@@ -29,6 +29,11 @@ class PluginMetadata(Struct, frozen=True, kw_only=True):
     capabilities: Sequence[str] = ()
 
 
+def fields_of(metadata: PluginMetadata) -> dict[str, Any]:
+    """Those above, whatever else a plugin's own kind of metadata has."""
+    return {field: getattr(metadata, field) for field in PluginMetadata.__struct_fields__}
+
+
 class PluginHouse(Struct, frozen=True, kw_only=True):
     """What a plugin is given when it registers: its own section of the `settings`, the `services` of the house, and the
     ways to add to it. What it adds is there when it has registered without an error, and not before."""

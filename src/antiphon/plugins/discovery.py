@@ -5,11 +5,10 @@ from inspect import isclass
 from pathlib import Path
 from types import ModuleType
 
-from msgspec import Struct
 from pydantic import ValidationError
 
 from antiphon.errors import AntiphonError, ConfigError, PluginError
-from antiphon.plugins.base import BasePlugin
+from antiphon.plugins.base import BasePlugin, PluginMetadata, fields_of
 from antiphon.plugins.config import PluginsSettings
 from antiphon.runtime.registry import Registry, open_to_all
 from antiphon.runtime.spelling import did_you_mean
@@ -41,15 +40,10 @@ def load_plugins(settings: PluginsSettings) -> Iterator[tuple[BasePlugin, object
         yield plugin, _section(name, plugin, settings)
 
 
-class PluginAbout(Struct, frozen=True, kw_only=True):
-    """A plugin that is found, as it says of itself; `problem` is why it cannot be loaded."""
+class PluginAbout(PluginMetadata, frozen=True, kw_only=True):
+    """A plugin that is found; `problem` is why it cannot be loaded."""
 
-    name: str
     enabled: bool
-    version: str = ""
-    author: str = ""
-    description: str = ""
-    capabilities: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
     problem: str = ""
 
@@ -65,17 +59,8 @@ def _about(name: str, known: Registry[Found], *, enabled: bool) -> PluginAbout:
     try:
         plugin = _loaded(name, known)
     except PluginError as error:
-        return PluginAbout(name=name, enabled=enabled, problem=str(error))
-    about = plugin.metadata
-    return PluginAbout(
-        name=name,
-        enabled=enabled,
-        version=about.version,
-        author=about.author,
-        description=about.description,
-        capabilities=tuple(about.capabilities),
-        hooks=plugin.listens,
-    )
+        return PluginAbout(name=name, version="", enabled=enabled, problem=str(error))
+    return PluginAbout(**fields_of(plugin.metadata), enabled=enabled, hooks=plugin.listens)
 
 
 def _check(settings: PluginsSettings, known: Registry[Found]) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from typing import Protocol
 
-from msgspec import Struct
-
 from antiphon.assistants.assistant import AnyTool, Assistant
 from antiphon.assistants.directory import Directory
 from antiphon.assistants.prompts import PromptManager
@@ -13,7 +11,7 @@ from antiphon.assistants.tools import OF_ASSISTANTS
 from antiphon.commands.base import Commands
 from antiphon.domain import Turn, TurnRecord
 from antiphon.errors import ConfigError, PluginError
-from antiphon.plugins.base import BasePlugin, PluginHouse
+from antiphon.plugins.base import BasePlugin, PluginHouse, PluginMetadata, fields_of
 from antiphon.plugins.config import PluginsSettings
 from antiphon.plugins.discovery import load_plugins
 from antiphon.plugins.hooks import Moment
@@ -28,14 +26,9 @@ from antiphon.storage.base import TurnReply
 from antiphon.telemetry.metrics import Metrics
 
 
-class PluginState(Struct, frozen=True, kw_only=True):
-    """A plugin as people are told of it."""
+class PluginState(PluginMetadata, frozen=True, kw_only=True):
+    """A plugin of the house as people are told of it."""
 
-    name: str
-    version: str
-    author: str
-    description: str
-    capabilities: tuple[str, ...]
     hooks: tuple[str, ...]
     required: tuple[str, ...]
     priority: int
@@ -178,14 +171,9 @@ class Plugins:
             raise PluginError(f"The tool {name} of the plugin {plugin} has the name of one of {whose}; rename it.")
 
     def _state(self, plugin: BasePlugin) -> PluginState:
-        about = plugin.metadata
         status, detail = self._registry.status(plugin.name)
         return PluginState(
-            name=about.name,
-            version=about.version,
-            author=about.author,
-            description=about.description,
-            capabilities=tuple(about.capabilities),
+            **fields_of(plugin.metadata),
             hooks=plugin.listens,
             required=tuple(sorted(plugin.required)),
             priority=plugin.priority,
