@@ -166,8 +166,27 @@ class Typist:
         return bool(data)
 
 
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    made = Server(tmp_path_factory.mktemp("house"), port)
+    made.start()
+    yield made
+    made.kill()
+
+
 @pytest.fixture
-def server(tmp_path: Path, free_port: int) -> Iterator[Server]:
+def server(house: Server, tmp_path: Path) -> Server:
+    """Others have talked to it before; each begins a conversation of its own."""
+    (tmp_path / "server.log").symlink_to(house.folder / "server.log")  # what it logs is looked through each time
+    return house
+
+
+@pytest.fixture
+def own_server(tmp_path: Path, free_port: int) -> Iterator[Server]:
+    """One that the test may kill."""
     folder = tmp_path / "server"
     folder.mkdir()
     made = Server(folder, free_port)
@@ -231,13 +250,13 @@ def test_the_partial_answer_stands_on_the_screen_and_in_the_record(server: Serve
     assert later.ends() == 0
 
 
-def test_a_server_that_dies_in_the_middle_of_an_answer(server: Server, chat: Callable[..., Typist]) -> None:
-    person = chat("--url", server.url)
+def test_a_server_that_dies_in_the_middle_of_an_answer(own_server: Server, chat: Callable[..., Typist]) -> None:
+    person = chat("--url", own_server.url)
     person.asks("!slow 20 !long 5000")
     person.sees("it only exists to be")
-    server.kill()
+    own_server.kill()
     person.sees("The connection to the server is lost.")
-    server.start()
+    own_server.start()
     person.sees("Connected again.")
     person.sees("! The server stopped while this was being answered.")
     person.asks("What is 6*7?")
@@ -251,16 +270,18 @@ def test_a_server_that_dies_in_the_middle_of_an_answer(server: Server, chat: Cal
     assert (SENTENCE * 300).startswith(answer)
 
 
-def test_a_message_typed_while_the_server_is_away_is_answered_once(server: Server, chat: Callable[..., Typist]) -> None:
-    person = chat("--url", server.url)
+def test_a_message_typed_while_the_server_is_away_is_answered_once(
+    own_server: Server, chat: Callable[..., Typist]
+) -> None:
+    person = chat("--url", own_server.url)
     person.asks("What is 1+1?")
     person.sees("= 2")
     person.sees("tokens")
     person.sees(PROMPT)
-    server.kill()
+    own_server.kill()
     person.sees("The connection to the server is lost.")
     person.types("What is 30+5?\r")
-    server.start()
+    own_server.start()
     person.sees("Connected again.")
     person.sees("= 35")
     person.asks("/quit")
