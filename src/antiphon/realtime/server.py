@@ -24,8 +24,16 @@ _BACKLOG = 2048
 def bind(host: str, port: int) -> socket.socket:
     """A socket that listens there, on the first address of that name; port 0 takes a free one. A worker of several
     shares the port with the others. Raises `OSError`."""
+    return _listener(*_found(host, port))
+
+
+def _found(host: str, port: int) -> tuple[int, tuple[Any, ...]]:
+    """Family and address; may ask a name server."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    address, family = found[0][4][:2], found[0][0]
+    return found[0][0], found[0][4][:2]
+
+
+def _listener(family: int, address: tuple[Any, ...]) -> socket.socket:
     listener = socket.create_server(address, family=family, backlog=_BACKLOG, reuse_port=is_worker())
     listener.setblocking(False)
     # asyncio turns Nagle off where the socket says that it is TCP; one that was accepted says nothing.
@@ -121,7 +129,8 @@ class Server:
         """Binds and begins to accept; raises `ServiceError` when the address is taken or not ours."""
         loop = asyncio.get_running_loop()
         try:
-            self._listener = await run_async(bind, host, port)  # may ask a name server
+            # Not bound in the thread: when this is cancelled meanwhile, nobody would close the socket.
+            self._listener = _listener(*await run_async(_found, host, port))
         except OSError as error:
             raise ServiceError(
                 f"cannot listen on {host}:{port} ({error.strerror}): choose another address or port"
@@ -140,8 +149,12 @@ class Server:
         )
         self._uvicorn = Listener(config, self._drain)
         self._task = loop.create_task(self._uvicorn.serve(sockets=[self._listener]))
-        while not self._uvicorn.started and not self._task.done():  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0)
+        try:
+            while not self._uvicorn.started and not self._task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
 
     async def wait(self) -> None:
         """Returns when the server has stopped, by `stop` or by a signal."""

@@ -2,9 +2,14 @@
 
 import asyncio
 import gc
+import socket
+from threading import Event
 from typing import Any
 
+import pytest
+
 from antiphon.realtime.server import Server
+from antiphon.runtime import threads
 
 
 async def nothing(_scope: Any, _receive: Any, _send: Any) -> None:
@@ -25,3 +30,32 @@ async def test_a_started_house_is_left_out_of_garbage_collection_until_it_ends()
     assert gc.collect() >= 1, "what becomes garbage later is found all the same"
     await server.stop()
     assert gc.get_freeze_count() == 0
+
+
+async def test_a_start_that_is_given_up_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name server is slow; when it answers at last, nobody wants to listen any more."""
+    loop, asked, may_answer = asyncio.get_running_loop(), asyncio.Event(), Event()
+    made: list[socket.socket] = []
+    create, find = socket.create_server, socket.getaddrinfo
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        loop.call_soon_threadsafe(asked.set)
+        may_answer.wait(10)
+        return find(*args, **kwargs)
+
+    def noted(*args: Any, **kwargs: Any) -> socket.socket:
+        made.append(create(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    monkeypatch.setattr(socket, "create_server", noted)
+    only = threads.adopt(threads.Threads(1, 5))
+    starting = asyncio.create_task(Server(nothing, asyncio.Protocol, at_once).start("127.0.0.1", 0))
+    await asked.wait()
+    starting.cancel()
+    may_answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await threads.run_async(lambda: None)  # the only one is free again
+    threads.release(only)
+    assert all(each.fileno() == -1 for each in made)
