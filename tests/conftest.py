@@ -20,7 +20,7 @@ from antiphon.runtime.current import Current
 from antiphon.telemetry import pipeline
 from tests import logs, nats_server, redis_server, sentinel, side_by_side
 from tests.postgres import GIVEN, Databases, PostgresServer, programs, programs_with_vectors
-from tests.serving import Served, Visitors
+from tests.serving import Program, Served, Visitors
 
 # A slow machine is no failure of what is tested.
 hypothesis.settings.register_profile(
@@ -76,6 +76,14 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[MutableMapping[str,
 def served(tmp_path: Path) -> Iterator[Served]:
     """`antiphon serve` in a folder of its own, not started yet; killed at the end if it still runs."""
     server = Served(tmp_path)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """As `served`, begun as people do."""
+    server = Program(tmp_path)
     yield server
     server.end()
 

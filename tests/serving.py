@@ -23,6 +23,7 @@ from antiphon.realtime.client.phoenix import PhoenixClient
 from antiphon.realtime.client.presence import ClientPresence
 from antiphon.settings.config import Config
 from antiphon.workspace import Workspace
+from tests.forks import Fork, nursery
 
 SOURCE = Path(__file__).parents[1] / "src"
 LONGEST = 20.0
@@ -45,17 +46,20 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 class Served:
-    """`antiphon serve` in a folder. The first start takes a free port, later ones the same one again."""
+    """`antiphon serve` in a folder. The first start takes a free port, later ones the same one again.
+
+    A process of its own, which is the fork of a program that has loaded everything; `Program` is one from its start.
+    """
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
         self.variables = variables
         self.url = ""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Fork | None = None
         self._log = folder / "server.log"
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | Fork:
         assert self._process is not None, "the server has not been started"
         return self._process
 
@@ -67,16 +71,10 @@ class Served:
     def launch(self, *arguments: str) -> None:
         """Starts the process and returns at once."""
         port = self.url.rpartition(":")[2] or "0"
-        command = [sys.executable, "-m", "antiphon", "serve", "--port", port, *arguments]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=environment(self.folder, **self.variables),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self._process = self._made(["serve", "--port", port, *arguments], environment(self.folder, **self.variables))
+
+    def _made(self, arguments: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes] | Fork:
+        return nursery().fork(["antiphon", *arguments], self.folder, variables, self._log)
 
     def start(self, *arguments: str) -> Self:
         """Starts it and returns when it is ready."""
@@ -117,6 +115,17 @@ class Served:
             assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log}"
             assert time.monotonic() < give_up, f"the server did not become ready:\n{self.log}"
             time.sleep(0.005)
+
+
+class Program(Served):
+    """What people start, from the first moment on: for tests of starting, and of all that a process needs."""
+
+    def _made(self, arguments: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes] | Fork:
+        command = [sys.executable, "-m", "antiphon", *arguments]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
 
 @asynccontextmanager

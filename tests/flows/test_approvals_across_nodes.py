@@ -1,6 +1,7 @@
 """Two processes of one house: a turn waits on one, and people answer on the other. It goes on once."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,8 @@ async def test_of_answers_on_both_nodes_the_first_one_counts(
         answers = await asyncio.gather(*pushes, return_exceptions=True)
         (first,) = [each for each in answers if isinstance(each, dict)]
         (second,) = [each for each in answers if isinstance(each, PushError)]
-        assert "Somebody was faster" in str(second) or "was answered" in str(second)
+        # How far the house was with the first when the second came, and so in which words it is refused, is chance.
+        assert re.search("Somebody was faster|it was answered|Nobody waits for an answer", str(second))
         allowed += first["verdict"] == "approved"
         status = "done" if first["verdict"] == "approved" else "cancelled"
         for visitor in (here, there):

@@ -110,7 +110,8 @@ async def test_three_hundred_sockets_are_seen_out(
     await crowd.gone()
     began = time.monotonic()
     assert len(crowd.ends) == SOCKETS
-    assert max(crowd.ends.values()) - min(crowd.ends.values()) >= PAUSE * (SOCKETS // BATCH - 1)
+    # The first may hear of it late, but not by half a pause.
+    assert max(crowd.ends.values()) - min(crowd.ends.values()) > PAUSE * (SOCKETS // BATCH - 1.5)
     assert waiting.result()[0] == 200, "a poll that waits is answered, so that its client asks again elsewhere"
     assert await asyncio.to_thread(served.process.wait, LONGEST) == 0
     assert time.monotonic() - began < 10

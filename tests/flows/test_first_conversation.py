@@ -1,7 +1,14 @@
 """The slice as a user sees it: a question, a streamed answer, tools, and all of it there after a restart."""
 
+import pytest
+
 from antiphon.workspace import Workspace
-from tests.serving import Served, Visitors
+from tests.serving import Program, Served, Visitors
+
+
+@pytest.fixture
+def served(program: Program) -> Program:
+    return program
 
 
 async def test_a_question_is_answered_and_both_survive_a_restart(served: Served, visitors: Visitors) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.realtime.client.push import PushError
-from tests.serving import Served, Visitors, environment, until_ready
+from tests.serving import Program, Served, Visitors, environment, until_ready
 
 DISK = 4 * 1024 * 1024
 UNSHARE = ("unshare", "--user", "--map-root-user", "--mount")
@@ -114,16 +114,16 @@ def integrity(data: Path, copy: Path) -> str:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a process cannot be stopped here")
-async def test_a_server_that_stood_still_goes_on_where_it_was(served: Served, visitors: Visitors) -> None:
+async def test_a_server_that_stood_still_goes_on_where_it_was(program: Program, visitors: Visitors) -> None:
     """As a laptop that slept, or a disk that did not answer."""
-    served.start()
-    visitor = await visitors.enter(served.url)
+    program.start()
+    visitor = await visitors.enter(program.url)
     running = await visitor.say("!slow 5 !long 60")
     await visitor.until("delta", turn_id=running["turn_id"])
-    served.process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, served.process.pid, os.WSTOPPED | os.WNOWAIT)
+    program.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, program.process.pid, os.WSTOPPED | os.WNOWAIT)
     waiting = [visitor.channel.push("message", {"text": f"!echo {number}"}) for number in range(3)]
-    served.process.send_signal(signal.SIGCONT)
+    program.process.send_signal(signal.SIGCONT)
     assert (await visitor.answer(running["turn_id"]))["status"] == "answered"
     for number, said in enumerate(waiting):
         assert (await visitor.answer((await said)["turn_id"]))["text"] == str(number)

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.serving import LONGEST, Served, Visitors, environment
+from tests.serving import LONGEST, Program, Visitors, environment
 
 
 def antiphon(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -61,7 +61,7 @@ async def test_a_new_project_answers_with_its_own_tool(tmp_path: Path, visitors:
 
 async def test_the_server_serves_a_new_project_too(tmp_path: Path, visitors: Visitors) -> None:
     assert antiphon(tmp_path, "init", "--yes", "--name", "guide").returncode == 0
-    served = Served(tmp_path).start()
+    served = Program(tmp_path).start()
     try:
         visitor = await visitors.enter(served.url)
         assert (await visitor.ask("!echo hello"))["text"] == "hello"

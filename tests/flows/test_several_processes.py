@@ -19,7 +19,7 @@ from antiphon.errors import AntiphonError
 from tests.nats_server import NatsServer
 from tests.postgres import administer
 from tests.redis_server import RedisServer
-from tests.serving import LONGEST, Served, Visitor, Visitors, environment
+from tests.serving import LONGEST, Program, Served, Visitor, Visitors, environment
 from tests.soaking import SOAK_SECONDS, rounds
 
 Broker = RedisServer | NatsServer
@@ -281,7 +281,7 @@ async def kill_at_random(house: list[Served], postgres_url: str, dice: Random) -
 @pytest.fixture
 def workers(tmp_path: Path, postgres_url: str, redis: RedisServer) -> Iterator[Served]:
     """`antiphon serve --workers 3`, not started yet."""
-    made = Served(tmp_path, ANTIPHON_DATABASE__URL=postgres_url, ANTIPHON_REDIS__URL=redis.url)
+    made = Program(tmp_path, ANTIPHON_DATABASE__URL=postgres_url, ANTIPHON_REDIS__URL=redis.url)
     yield made
     made.end()
 
@@ -333,7 +333,7 @@ async def test_workers_end_with_who_started_them(workers: Served) -> None:
 def test_several_workers_without_what_they_share_are_one_sentence(
     tmp_path: Path, variables: dict[str, str], sentence: str
 ) -> None:
-    served = Served(tmp_path, **variables)
+    served = Program(tmp_path, **variables)
     served.launch("--workers", "2")
     assert served.process.wait(LONGEST) == 1
     assert sentence in served.log
@@ -355,7 +355,7 @@ def test_a_start_that_fails_ends_all_workers(workers: Served, free_port: int) ->
 async def test_a_port_that_somebody_has_is_one_sentence(workers: Served, tmp_path: Path) -> None:
     await asyncio.to_thread(workers.start, "--workers", "2")
     (tmp_path / "second").mkdir()
-    second = Served(tmp_path / "second", **workers.variables)
+    second = Program(tmp_path / "second", **workers.variables)
     second.url = workers.url
     second.launch("--workers", "2")
     assert await asyncio.to_thread(second.process.wait, LONGEST) == 1

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.serving import LONGEST, Served, Visitors, environment
+from tests.serving import LONGEST, Program, Served, Visitors, environment
 
 
 def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -40,6 +40,11 @@ OPTIONAL = (
 )  # fmt: skip
 
 
+@pytest.fixture
+def served(program: Program) -> Program:
+    return program
+
+
 def test_importing_the_package_is_cheap_and_loads_nothing_else(tmp_path: Path) -> None:
     program = f"""
 import resource, sys
@@ -61,6 +66,7 @@ print(1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stim
     assert min(costs) < 100, costs
 
 
+@pytest.mark.alone
 def test_a_warm_start_shows_the_page_within_three_seconds(served: Served) -> None:
     times = []
     for _ in range(3):

@@ -20,7 +20,7 @@ from antiphon.assistants.assistant import Assistant
 from antiphon.tools.base import tool
 from antiphon.workspace import Workspace
 from tests.flows.conftest import Serving
-from tests.serving import LONGEST, Served, Visitor, Visitors
+from tests.serving import LONGEST, Program, Served, Visitor, Visitors
 from tests.soaking import SOAK_SECONDS, rounds
 
 pytestmark = pytest.mark.alone
@@ -33,6 +33,11 @@ GONE = "antiphon.realtime.presence.state.Entry"
 
 PAGES = 64.0
 """Megabytes that SQLite's three connections may come to keep of their file, with what that costs around it."""
+
+
+@pytest.fixture
+def served(program: Program) -> Program:
+    return program
 
 
 @pytest.fixture(autouse=True)
