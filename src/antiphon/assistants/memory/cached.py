@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -112,14 +112,15 @@ class CachedFacts:
         return next((fact for fact in facts if fact.id == fact_id), None)
 
     async def search(self, person_id: str, query: str, *, limit: int = 200) -> list[Fact]:
-        alive = {fact.id for fact in await self._facts(person_id)}
-        known = self._known.get(person_id)
-        if known is None:
+        (raw,) = await self._backend.get(person_id)
+        facts = [entry.fact for entry in self._alive(raw)]
+        if raw is None or not facts:
+            self._known.pop(person_id, None)
             return []
+        known, alive = await self._ready(person_id, raw, facts), {fact.id for fact in facts}
         found = [known.facts[match.position] for match in known.index.search(query, limit)]
         found = [fact for fact in found if fact.id in alive]
-        rest = [fact for fact in known.facts if fact.id in alive]
-        return found or await run_async(lambda: [fact for fact in rest if alike(query, fact.text)][:limit])
+        return found or await run_async(lambda: [fact for fact in facts if alike(query, fact.text)][:limit])
 
     async def edit(
         self, person_id: str, fact_id: str, *, text: str | None = None, importance: int | None = None
@@ -165,20 +166,19 @@ class CachedFacts:
         await self._backend.stop()
 
     async def _facts(self, person_id: str) -> list[Fact]:
-        """Those that are not over, oldest first; what was read is kept ready to be searched."""
+        """Those that are not over, oldest first."""
         (raw,) = await self._backend.get(person_id)
-        entries = self._alive(raw)
-        if raw is None:
-            self._known.pop(person_id, None)
-            return []
+        return [entry.fact for entry in self._alive(raw)]
+
+    async def _ready(self, person_id: str, raw: bytes, facts: Sequence[Fact]) -> _Known:
+        """What was read, ready to be searched, and kept so."""
         known = self._known.pop(person_id, None)
         if known is None or known.raw != raw:
-            facts = tuple(entry.fact for entry in entries)
-            known = _Known(raw, facts, LexicalIndex(fact.text for fact in facts))
+            known = _Known(raw, tuple(facts), await run_async(LexicalIndex, [fact.text for fact in facts]))
         self._known[person_id] = known
         if len(self._known) > _INDEXES:
             self._known.popitem(last=False)
-        return [entry.fact for entry in entries]
+        return known
 
     def _alive(self, raw: bytes | None) -> list[_Entry]:
         try:
