@@ -10,7 +10,7 @@ from antiphon.errors import ProviderError
 from antiphon.providers.base import Error, Event, Finish, FinishReason, ReasoningDelta, TextDelta, UsageReport
 from antiphon.providers.failures import Failures
 from antiphon.providers.protocols.lines import LineReader
-from antiphon.providers.protocols.mending import Mender
+from antiphon.providers.protocols.mending import Mender, mended
 from antiphon.providers.protocols.sse import ServerEvent, SseReader
 
 LONGEST_ANSWER = 64 << 20
@@ -18,6 +18,9 @@ LONGEST_ANSWER = 64 << 20
 
 LONGEST_BODY = 8 << 20
 """Bytes of an answer that is one JSON value."""
+
+LONGEST_SEALED = 4 << 20
+"""Bytes of what only the vendor can read: it is kept with the answer, and goes back with every later question."""
 
 _BARE_ERROR = {"message", "detail", "code"}
 """Fields of an error that comes without an `error` around it."""
@@ -46,6 +49,7 @@ class AnswerDecoder(ABC):
         self._given = False  # any event: from there on the request must not be sent again
         self._text = Mender()
         self._reasoning = Mender()
+        self._sealed = 0
 
     # --- what a protocol says -----------------------------------------------------------------------------------------
 
@@ -75,6 +79,12 @@ class AnswerDecoder(ABC):
             self._said = True
 
     def _reason(self, text: str, opaque: Any = None) -> None:
+        """Raises `ProviderError` for more that is `opaque` than is kept."""
+        if opaque is not None:
+            opaque = mended(opaque)
+            self._sealed += len(msgspec.json.encode(opaque))
+            if self._sealed > LONGEST_SEALED:
+                raise ProviderError(f"more than {LONGEST_SEALED} bytes of sealed reasoning", kind="protocol")
         whole = self._reasoning.join(text)
         if (whole or opaque is not None) and not self.done:
             self._out.append(ReasoningDelta(whole, opaque))
@@ -97,6 +107,8 @@ class AnswerDecoder(ABC):
             ending = self._last()
         except ProviderError as error:
             ending = self._failures.of("protocol", str(error))
+        except RecursionError:
+            ending = self._failures.of("protocol", "what is to go back is nested too deep")
         if ending == "filtered" and not self._said:
             ending = self._failures.of("filtered", f"finish reason {self._finish}")
         if isinstance(ending, Error):

@@ -22,11 +22,11 @@ _MOST_LOOKS = 256
 
 class CallPiece(NamedTuple):
     """What a vendor says of a call at once: its place among the calls, its id, some of its name and its arguments (JSON
-    text)."""
+    text). A name that is no text is none."""
 
     index: Any
     id: Any
-    name: str
+    name: Any
     arguments: str
 
 
@@ -102,14 +102,14 @@ class CallAssembler:
         events: list[Event] = []
         touched: set[int] = set()
         for piece in pieces:
-            vendor_id = _valid_id(piece.id)
-            call = self._find(piece, vendor_id, touched)
+            vendor_id, name = _valid_id(piece.id), piece.name if isinstance(piece.name, str) else ""
+            call = self._find(piece, vendor_id, name, touched)
             touched.add(call.index)
-            self._count(len(piece.name) + len(piece.arguments))
+            self._count(len(name) + len(piece.arguments))
             if vendor_id and not call.vendor_id:
                 self._count(len(vendor_id))
                 call.vendor_id = vendor_id
-            call.add_name(piece.name)
+            call.add_name(name)
             events += call.go_on(call.mender.join(piece.arguments), self._settle_id)
         return events
 
@@ -131,13 +131,15 @@ class CallAssembler:
         if self._characters > _MOST_CHARACTERS:
             raise ProviderError(f"tool calls of more than {_MOST_CHARACTERS} characters in one answer", kind="protocol")
 
-    def _find(self, piece: CallPiece, vendor_id: str, touched: set[int]) -> _Call:
+    def _find(self, piece: CallPiece, vendor_id: str, name: str, touched: set[int]) -> _Call:
         if piece.index is not None:
             known = next((call for call in reversed(self._calls) if call.slot == piece.index), None)
         else:
             same_id = (call for call in self._calls if vendor_id and call.vendor_id == vendor_id)
             known = next(same_id, None) or self._last_unless(touched)
-        return self._new(piece.index) if known is None or _is_another(known, vendor_id, piece) else known
+        if known is None or (name and _is_another(known, vendor_id, piece.arguments)):
+            return self._new(piece.index)
+        return known  # an id that changes with each piece, as old vLLM has it, is no new call
 
     def _last_unless(self, touched: set[int]) -> _Call | None:
         # Two pieces without an index in one chunk are never two pieces of the same call.
@@ -165,10 +167,8 @@ def _valid_id(value: Any) -> str:
     return encodable(value) if isinstance(value, str) and value.strip() and value != "0" else ""
 
 
-def _is_another(known: _Call, vendor_id: str, piece: CallPiece) -> bool:
-    """Whether a piece in the place of a known call begins another one, as Ollama does with its index of always 0."""
-    if not piece.name:
-        return False  # an id that changes with each piece, as old vLLM has it, is no new call
+def _is_another(known: _Call, vendor_id: str, arguments: str) -> bool:
+    """Whether a name in the place of a known call begins another one, as Ollama does with its index of always 0."""
     if vendor_id and known.vendor_id:
         return vendor_id != known.vendor_id
-    return bool(piece.arguments) and known.is_whole()
+    return bool(arguments) and known.is_whole()

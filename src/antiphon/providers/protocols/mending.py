@@ -38,6 +38,15 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def mended(value: Any) -> Any:
+    """The value with its texts joined and repaired: halves of characters cannot be written again."""
+    if isinstance(value, str):
+        return _repaired(_paired(value)) if _SURROGATE.search(value) else value
+    if isinstance(value, dict):
+        return {mended(key): mended(each) for key, each in value.items()}
+    return [mended(each) for each in value] if isinstance(value, list) else value
+
+
 class Mender:
     """Joins the pieces of one text; what never becomes whole is replaced by U+FFFD."""
 

@@ -122,7 +122,7 @@ class AnthropicDecoder(AnswerDecoder):
         self._reason("", sealed(PROTOCOL, [{"maker": self._maker, "block": block}]))
 
     def _call(self, index: int | None, call_id: Any, name: Any, arguments: str) -> None:
-        self._out += self._calls.take([CallPiece(index, call_id, name if isinstance(name, str) else "", arguments)])
+        self._out += self._calls.take([CallPiece(index, call_id, name, arguments)])
 
     def _charge(self, usage: Any) -> None:
         """Each report is a running count that may leave out what the one before has said."""

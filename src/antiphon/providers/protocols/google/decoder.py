@@ -95,8 +95,7 @@ class GoogleDecoder(AnswerDecoder):
     def _call(self, call: WireFunctionCall) -> None:
         """A call comes whole, in one part."""
         arguments = msgspec.json.encode(call.args if isinstance(call.args, dict) else {}).decode()
-        name = call.name if isinstance(call.name, str) else ""
-        self._out += self._calls.take([CallPiece(self._called, call.id, name, arguments)])
+        self._out += self._calls.take([CallPiece(self._called, call.id, call.name, arguments)])
         self._called += 1
 
     def _last(self) -> FinishReason | Error:

@@ -55,10 +55,10 @@ class OllamaDecoder(AnswerDecoder):
             function = call.get("function") if isinstance(call, dict) else None
             if not isinstance(function, dict):
                 continue
-            name, arguments = function.get("name"), function.get("arguments")
+            arguments = function.get("arguments")
             text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments or {}).decode()
             self._called += 1
-            yield CallPiece(self._called, call.get("id"), name if isinstance(name, str) else "", text)
+            yield CallPiece(self._called, call.get("id"), function.get("name"), text)
 
     def _last(self) -> FinishReason | Error:
         self._out += self._calls.end()

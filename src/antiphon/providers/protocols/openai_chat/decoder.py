@@ -95,8 +95,7 @@ class OpenAIChatDecoder(AnswerDecoder):
 def _pieces(calls: Iterable[WireCall]) -> Iterable[CallPiece]:
     for call in calls:
         function = call.function or WireFunction()
-        name = function.name if isinstance(function.name, str) else ""
-        yield CallPiece(call.index, call.id, name, read_arguments(function.arguments))
+        yield CallPiece(call.index, call.id, function.name, read_arguments(function.arguments))
 
 
 def _merge_details(known: dict[str, dict[str, Any]], pieces: list[Any]) -> None:

@@ -86,7 +86,7 @@ class OpenAIResponsesDecoder(AnswerDecoder):
             self._seal(item)
         elif item.get("type") == "function_call":
             self._seal()
-            self._calls.take([CallPiece(place, item.get("call_id"), _string(item.get("name")), "")])
+            self._calls.take([CallPiece(place, item.get("call_id"), item.get("name"), "")])
 
     def _end_item(self, place: int | None, item: dict[str, Any]) -> None:
         """Takes what no piece has told before: some servers send whole items only."""
@@ -99,15 +99,14 @@ class OpenAIResponsesDecoder(AnswerDecoder):
                 self._say(text_of(item))
             case "function_call" if not known:
                 self._seal()
-                name, arguments = _string(item.get("name")), _string(item.get("arguments"))
-                self._call(place, item.get("call_id"), name, arguments)
+                self._call(place, item.get("call_id"), item.get("name"), _string(item.get("arguments")))
             case "reasoning":
                 if not known:
                     self._think(place, thought_of(item))
                 if (kept := given_back(item)) is not None:
                     self._keep(kept)
 
-    def _call(self, place: int | None, call_id: Any, name: str, arguments: str) -> None:
+    def _call(self, place: int | None, call_id: Any, name: Any, arguments: str) -> None:
         self._begun = True
         if arguments:
             self._heard.add(place)

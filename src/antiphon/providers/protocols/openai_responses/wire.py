@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from antiphon.domain import Usage
 from antiphon.providers.protocols.counts import count, details
-from antiphon.providers.protocols.mending import encodable, loads_broken
+from antiphon.providers.protocols.mending import loads_broken, mended
 
 
 class ResponsesEvent(Struct, gc=False):
@@ -52,17 +52,8 @@ def read_event(document: bytes) -> ResponsesEvent:
         broken = loads_broken(document)
         whole = broken.pop("response", None)
         event = msgspec.convert(broken, ResponsesEvent)
-        event.response = msgspec.Raw(msgspec.json.encode(_mended(whole)))
+        event.response = msgspec.Raw(msgspec.json.encode(mended(whole)))
         return event
-
-
-def _mended(value: Any) -> Any:
-    """The value without halves of characters, which cannot be written again."""
-    if isinstance(value, str):
-        return encodable(value)
-    if isinstance(value, dict):
-        return {_mended(key): _mended(each) for key, each in value.items()}
-    return [_mended(each) for each in value] if isinstance(value, list) else value
 
 
 def read_response(document: bytes | msgspec.Raw) -> ResponsesAnswer:
@@ -95,7 +86,7 @@ def given_back(item: dict[str, Any]) -> dict[str, Any] | None:
     if not (item.get("encrypted_content") or item.get("content")):
         return None
     kept = {key: value for key, value in item.items() if key != "status" and value is not None}
-    return {"summary": [], **_mended(kept)}
+    return {"summary": [], **mended(kept)}
 
 
 def read_usage(usage: dict[str, Any]) -> Usage:

@@ -118,6 +118,13 @@ def test_a_thought_that_nobody_signed_or_closed() -> None:
     assert ReasoningDelta("", opaque) in decode(sse(START, *unclosed, ended("end_turn"), STOP))
 
 
+def test_a_signature_has_a_bound() -> None:
+    endless = [grown(0, "signature_delta", signature="s" * 900_000)] * 5
+    events = decode(sse(START, opened(0, type="thinking", thinking="a"), *endless, shut(0), *TEXT, STOP))
+    assert isinstance(events[-1], Error)
+    assert events[-1].kind == "protocol"
+
+
 def test_a_thought_that_nobody_opened() -> None:
     thought = [grown(0, "thinking_delta", thinking="hm"), grown(0, "signature_delta", signature="s"), shut(0)]
     opaque = kept(type="thinking", thinking="hm", signature="s")

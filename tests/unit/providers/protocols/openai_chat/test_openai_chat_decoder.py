@@ -200,6 +200,32 @@ def test_signed_reasoning_is_handed_over_whole() -> None:
     assert events[2] == ReasoningDelta("", {"openai_chat": details})
 
 
+def signed(*details: Any) -> bytes:
+    return sse(*[delta(content="x", reasoning_details=[each]) for each in details], delta(finish="stop")) + DONE
+
+
+def test_signed_reasoning_that_was_cut_in_a_character_can_be_kept() -> None:
+    data = signed({"type": "t", "index": 0, "text": "two €"})
+    first, euro, rest = data.partition("€".encode())
+    again = b'"}]}}]}\n\ndata: {"choices":[{"delta":{"reasoning_details":[{"type":"t","index":0,"text":"'
+    events = decode(first + euro[:1] + again + euro[1:] + rest, quirks=Quirks(reasoning_details=True))
+    (kept,) = [event.opaque for event in events if isinstance(event, ReasoningDelta) and event.opaque]
+    assert kept == {"openai_chat": [{"type": "t", "index": 0, "text": "two €"}]}
+    half = decode(
+        signed({"type": "t", "text": "HALF"}).replace(b"HALF", euro[:1]), quirks=Quirks(reasoning_details=True)
+    )
+    assert json.dumps(
+        [event.opaque for event in half if isinstance(event, ReasoningDelta)], ensure_ascii=False
+    ).encode()
+
+
+def test_signed_reasoning_has_a_bound() -> None:
+    much = [{"type": str(number), "data": "x" * 900_000} for number in range(5)]
+    assert error(decode(signed(*much), quirks=Quirks(reasoning_details=True))).kind == "protocol"
+    deep = signed({"type": "t", "data": "DEEP"}).replace(b'"DEEP"', b"[" * 600 + b"]" * 600)
+    assert isinstance(decode(deep, quirks=Quirks(reasoning_details=True))[-1], Error | Finish)
+
+
 def test_a_refusal_is_what_the_model_says() -> None:
     assert text(decode(sse(delta(refusal="No.")) + DONE)) == "No."
 
