@@ -111,13 +111,14 @@ def test_it_says_where_it_is_and_which_model_answers(served: Served) -> None:
 def test_a_wrong_setting_is_one_sentence(
     tmp_path: Path, variables: dict[str, str], arguments: tuple[str, ...], sentence: str
 ) -> None:
-    done = run(tmp_path, "serve", "--port", "0", *arguments, **variables)
-    assert done.returncode == 1
-    said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
-    assert len(said) == 1, done.stderr
+    server = Served(tmp_path, **variables)
+    server.launch(*arguments)
+    assert server.process.wait(LONGEST) == 1
+    said = [line for line in server.log.splitlines() if not line.startswith("{")]
+    assert len(said) == 1, server.log
     assert said[0].startswith("antiphon: ")
     assert sentence in said[0]
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in server.log
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +16,7 @@ from antiphon.storage.open import open_store
 from antiphon.telemetry.metrics import Metrics
 from antiphon.web.static import StaticPage
 from tests.hostile.effort import EFFORT, SECONDS
-from tests.serving import LONGEST, Served, environment
+from tests.serving import LONGEST, Served
 
 # --- the database -------------------------------------------------------------------------------------------------
 
@@ -96,19 +94,13 @@ def test_a_database_that_is_none_is_one_sentence_and_stays_as_it_is(
     path.parent.mkdir()
     spoil(path, whole)
     before = path.read_bytes() if path.is_file() else None
-    done = subprocess.run(
-        [sys.executable, "-m", "antiphon", "serve", "--port", "0"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        timeout=LONGEST,
-        text=True,
-    )
-    assert done.returncode == 1
-    sentence = done.stderr.splitlines()[-1]
+    server = Served(tmp_path)
+    server.launch()
+    assert server.process.wait(LONGEST) == 1
+    sentence = server.log.splitlines()[-1]
     assert sentence.startswith("antiphon: ")
     assert says in sentence, sentence
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in server.log
     if before is not None:
         assert path.read_bytes() == before
 
