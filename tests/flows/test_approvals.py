@@ -321,7 +321,7 @@ async def test_every_turn_that_waits_can_be_seen_and_answered_however_many_there
         mine, _ = await waits(visitor)
         async with aiohttp.ClientSession(f"{workspace.url}/api/v1/") as session:
             items: list[dict[str, Any]] = []
-            cursor = ""
+            cursor: str | None = ""
             while cursor is not None:
                 async with session.get("approvals", params={"limit": 60, "cursor": cursor}) as response:
                     page = await response.json()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -74,7 +74,7 @@ async def ask(made: Budgets, provider: Scripted, *others: ModelLink, read: int =
     chain = Chain([ModelLink("acme:m", provider, "m"), *others], given_up)
     metered = made.metered(chain, person_id="ann", conversation_id="c", adapter="web")
     events: list[Event] = []
-    async with aclosing(cast("AsyncGenerator[Event, None]", metered.stream(REQUEST))) as stream:
+    async with aclosing(metered.stream(REQUEST)) as stream:
         async for event in stream:
             events.append(event)
             if len(events) == read:

@@ -96,5 +96,5 @@ async def test_closing_reaches_the_vendor(links: int) -> None:
     stream = chain(*providers).stream(REQUEST)
     assert await anext(stream) == TextDelta("a")
     assert providers[0].open == 1
-    await stream.aclose()  # type: ignore[attr-defined]  # a provider's stream is a generator
+    await stream.aclose()
     assert providers[0].open == 0

@@ -105,7 +105,7 @@ async def test_a_reader_that_goes_away_leaves_nothing_behind() -> None:
 async def test_a_stream_may_be_closed_in_the_middle() -> None:
     stream = DemoProvider().stream(_ask("!long 100"))
     assert isinstance(await anext(stream), TextDelta)
-    await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
+    await stream.aclose()
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
 

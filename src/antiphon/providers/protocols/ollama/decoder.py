@@ -21,7 +21,7 @@ class OllamaDecoder(AnswerDecoder):
 
     by_line = True
 
-    def __init__(self, failures: Failures, payload: bytes = b"", *, wait: float | None = None) -> None:
+    def __init__(self, failures: Failures, payload: bytes, *, wait: float | None = None) -> None:
         super().__init__(failures, wait=wait)
         self._calls = CallAssembler(payload)
         self._called = 0

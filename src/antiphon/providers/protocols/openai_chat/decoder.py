@@ -34,7 +34,7 @@ _FINISHES: dict[str, FinishReason] = {"length": "length", "max_tokens": "length"
 class OpenAIChatDecoder(AnswerDecoder):
     """One answer to the encoded request `payload`."""
 
-    def __init__(self, failures: Failures, quirks: Quirks, payload: bytes = b"", *, wait: float | None = None) -> None:
+    def __init__(self, failures: Failures, quirks: Quirks, payload: bytes, *, wait: float | None = None) -> None:
         super().__init__(failures, wait=wait)
         self._quirks = quirks
         self._details: dict[str, dict[str, Any]] = {}  # signed reasoning, by the place that its pieces name

@@ -417,7 +417,7 @@ def test_given_ids_are_kept() -> None:
 
 
 def test_a_call_starts_as_soon_as_its_arguments_do() -> None:
-    decoder = OpenAIChatDecoder(Failures("acme"), Quirks())
+    decoder = OpenAIChatDecoder(Failures("acme"), Quirks(), b"request")
     assert decoder.feed(sse(tools(piece("f", index=0, id="a")))) == []
     assert decoder.feed(sse(tools(piece(arguments="{", index=0)))) == [
         ToolCallStart(0, "a", "f"),
@@ -497,7 +497,7 @@ def test_an_error_in_the_middle_keeps_the_text() -> None:
 
 
 def test_an_error_inside_of_an_answer_may_say_when_to_come_back() -> None:
-    (only,) = OpenAIChatDecoder(Failures("acme"), Quirks(), wait=7.0).feed(
+    (only,) = OpenAIChatDecoder(Failures("acme"), Quirks(), b"request", wait=7.0).feed(
         sse({"error": {"code": 429, "message": "slow"}})
     )
     assert isinstance(only, Error)
@@ -551,7 +551,7 @@ def test_text_before_garbage_is_kept() -> None:
 
 
 def test_an_endless_line_ends_the_answer() -> None:
-    decoder = OpenAIChatDecoder(Failures("acme"), Quirks())
+    decoder = OpenAIChatDecoder(Failures("acme"), Quirks(), b"request")
     events = decoder.feed(HELLO)
     for _ in range(40):
         events += decoder.feed(b"data: " + b"x" * 65_536)
@@ -561,7 +561,7 @@ def test_an_endless_line_ends_the_answer() -> None:
 
 
 def test_an_endless_body_ends_the_answer() -> None:
-    decoder = OpenAIChatDecoder(Failures("acme"), Quirks())
+    decoder = OpenAIChatDecoder(Failures("acme"), Quirks(), b"request")
     decoder.feed(b'{"x": "')
     for _ in range(300):
         decoder.feed(b"x" * 65_536)
