@@ -14,7 +14,8 @@ from antiphon.assistants.run import Run, Text
 from antiphon.providers.base import ChatMessage
 from antiphon.providers.compatible import CompatibleProvider
 from antiphon.providers.config import ProviderSettings
-from antiphon.providers.protocols.openai_chat.wire import read_chunk
+from antiphon.providers.protocols.mending import read
+from antiphon.providers.protocols.openai_chat.wire import CHUNK
 from antiphon.tools.base import ToolContext
 
 
@@ -47,7 +48,7 @@ async def bare(url: str, streams: int, tokens: int) -> int:
                 *lines, tail = (tail + data).split(b"\n")
                 for line in lines:
                     if line.startswith(b"data: {"):
-                        chunk = read_chunk(line[6:])
+                        chunk = read(CHUNK, line[6:])
                         count += bool(chunk.choices and chunk.choices[0].delta and chunk.choices[0].delta.content)
         return count
 
