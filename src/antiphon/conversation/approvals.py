@@ -105,7 +105,7 @@ class Approvals:
         record = structs.replace(
             begun.record,
             model=held.model,
-            considered=(*begun.choice.considered, *(("given up", f"{model}: {why}") for model, why in held.given_up)),
+            considered=(*begun.choice.considered, *held.given_up),
         )
         approvals = tuple(_approval(turn, call, asked_at, asked_at + self._expire) for call in paused.calls)
         await stream.close()

@@ -47,7 +47,7 @@ def model_of(
 
 
 class Generated(Struct, frozen=True, kw_only=True):
-    """A whole answer, the model that gave it in the end, and those that were given up before, with the reasons."""
+    """A whole answer, the model that gave it in the end, and a step for each that was given up before."""
 
     ended: Ended
     model: str
@@ -148,6 +148,7 @@ class Generation:
                     case Ended() | Paused():
                         ended = event
         assert ended is not None  # noqa: S101 - a run promises it
+        given_up = tuple(("given up", f"{model}: {why}") for model, why in chain.path)
         if isinstance(ended, Paused):
-            return HeldBack(paused=ended, model=chain.answering.name, given_up=tuple(chain.path))
-        return Generated(ended=ended, model=chain.answering.name, given_up=tuple(chain.path))
+            return HeldBack(paused=ended, model=chain.answering.name, given_up=given_up)
+        return Generated(ended=ended, model=chain.answering.name, given_up=given_up)

@@ -152,11 +152,7 @@ def answer_from(
         begun,
         outcome=ended.status,
         model=generated.model,
-        considered=(
-            *begun.considered,
-            *(("given up", f"{model}: {why}") for model, why in generated.given_up),
-            *_tools_used(parts),
-        ),
+        considered=(*begun.considered, *generated.given_up, *_tools_used(parts)),
         reason=reason,
         usage=ended.usage,
     )

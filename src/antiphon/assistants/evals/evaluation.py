@@ -1,8 +1,10 @@
 """Asks every case of every model, and keeps each result as soon as it is there."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from hashlib import blake2s
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +22,8 @@ from antiphon.runtime.tasks import gather_with_concurrency
 
 Key = tuple[str, str, int, str]
 
+_SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
+"""On which instructions are compared: those that name the date are the same tomorrow."""
 _BEGINS = b'{"model":'
 """How the line of a result begins."""
 
@@ -66,6 +70,7 @@ class Evaluation:
         self._assistant = assistant
         self._judge = judge
         self._instructions = instructions_of(assistant, "", now(), trials.prompts)
+        self._who = self._described(assistant)
 
     async def run(
         self,
@@ -141,8 +146,20 @@ class Evaluation:
         return tuple(results), None
 
     def _digest(self, case: EvalCase) -> str:
-        who = [self._assistant.name, self._assistant.instructions, self._assistant.specs]
-        return blake2s(msgspec.json.encode([case, who]), digest_size=8).hexdigest()
+        return blake2s(msgspec.json.encode([case, self._who]), digest_size=8).hexdigest()
+
+    def _described(self, assistant: Assistant) -> list[Any]:
+        """What makes its answers, as far as it can be written down: of code of its own there is the name."""
+        return [
+            assistant.name,
+            instructions_of(assistant, "", _SOME_DAY, self._trials.prompts),
+            assistant.specs,
+            (assistant.temperature, assistant.max_tokens, assistant.max_steps),
+            assistant.output and assistant.output.schema,
+            assistant.strategy and type(assistant.strategy).__qualname__,
+            [(guardrail.name, guardrail.action, guardrail.on) for guardrail in assistant.guardrails],
+            [self._described(member) for member in assistant.team],
+        ]
 
 
 async def _problem(check: AnyCheck, looked: Looked) -> str | None:

@@ -11,9 +11,12 @@ from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.evals.cases import EvalCase
 from antiphon.assistants.evals.checks import Contains, Python
 from antiphon.assistants.evals.evaluation import EvalResult, Evaluation, ResultFile
+from antiphon.assistants.guardrails import pattern
+from antiphon.assistants.prompts import Prompt, PromptManager
 from antiphon.assistants.state import State
 from antiphon.assistants.trial import Trials
 from antiphon.errors import ModuleError, ValidationError
+from antiphon.providers.registry import ProviderRegistry
 from antiphon.testing.models import ScriptedModel
 from antiphon.tools.base import tool
 from tests.unit.assistants.evals.test_checks import HERE
@@ -125,6 +128,32 @@ async def test_what_was_changed_is_asked_again(trials: Trials) -> None:
     assert await evaluation(trials).run([case("a", Contains(value="b"))], ["demo"], done={one.key})
     other = Evaluation(trials, Assistant("guide", instructions="Be long."), judge=MODEL)
     assert await other.run([case("a")], ["demo"], done={one.key})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"temperature": 0.5},
+        {"output": {"type": "object"}},
+        {"strategy": "brief"},
+        {"guardrails": [pattern("no digits", r"\d")]},
+        {"team": [Assistant("helper", description="Helps.", instructions="Help.")]},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_another_assistant_is_another_key(trials: Trials, changed: dict[str, Any]) -> None:
+    keys = [list(evaluation(trials, **options).keys([case("a")], ["demo"])) for options in ({}, changed, changed)]
+    assert keys[0] != keys[1] == keys[2]
+
+
+def test_another_text_of_a_template_is_another_key() -> None:
+    guide, made = Assistant("guide", instructions=Prompt("tone")), []
+    for text in ("Be kind. It is {date}.", "Be brief. It is {date}."):
+        prompts = PromptManager()
+        prompts.register("tone", text)
+        trials = Trials(ProviderRegistry(environ={}, plugged=()), prompts=prompts)
+        made += Evaluation(trials, guide, judge=MODEL).keys([case("a")], ["demo"])
+    assert made[0] != made[1]
 
 
 def test_of_two_runs_one_has_the_file(tmp_path: Path) -> None:
