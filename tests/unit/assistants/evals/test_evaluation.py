@@ -10,7 +10,7 @@ import pytest
 from antiphon.assistants.assistant import Assistant
 from antiphon.assistants.evals.cases import EvalCase
 from antiphon.assistants.evals.checks import Contains, Python
-from antiphon.assistants.evals.evaluation import EvalResult, Evaluation, ResultFile
+from antiphon.assistants.evals.evaluation import EvalResult, Evaluation, Key, ResultFile
 from antiphon.assistants.guardrails import pattern
 from antiphon.assistants.prompts import Prompt, PromptManager
 from antiphon.assistants.state import State
@@ -50,14 +50,15 @@ async def test_each_case_is_asked_of_each_model_as_often_as_wanted(trials: Trial
 async def test_no_more_run_at_once_than_allowed(trials: Trials) -> None:
     running = most = 0
 
+    three = asyncio.Barrier(3)
+
     @tool
     async def wait() -> str:
-        """Waits."""
+        """Waits until three are here."""
         nonlocal running, most
         running += 1
         most = max(most, running)
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await three.wait()
         running -= 1
         return "done"
 
@@ -147,7 +148,8 @@ def test_another_assistant_is_another_key(trials: Trials, changed: dict[str, Any
 
 
 def test_another_text_of_a_template_is_another_key() -> None:
-    guide, made = Assistant("guide", instructions=Prompt("tone")), []
+    guide = Assistant("guide", instructions=Prompt("tone"))
+    made: list[Key] = []
     for text in ("Be kind. It is {date}.", "Be brief. It is {date}."):
         prompts = PromptManager()
         prompts.register("tone", text)
