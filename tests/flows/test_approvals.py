@@ -29,6 +29,8 @@ class Till:
     def __init__(self) -> None:
         self.paid: list[int] = []
         self.looked = 0
+        self.open = asyncio.Event()
+        self.open.set()
 
     @property
     def cashier(self) -> Assistant:
@@ -41,6 +43,7 @@ class Till:
         @tool
         async def look() -> str:
             """See what was paid."""
+            await self.open.wait()
             self.looked += 1
             return f"{len(self.paid)} payments"
 
@@ -219,7 +222,11 @@ async def test_calls_of_one_id_in_turns_that_wait_side_by_side_are_told_apart(
     till = Till()
     async with house(added=(till.cashier,)) as workspace:
         visitor = await visitors.enter(workspace.url)
+        till.open.clear()
+        await visitor.say("!tool look {}")
+        # Both are said before the first is asked about, and so neither gives up the other.
         turns = [(await visitor.say(f'!tool pay {{"amount": {amount}}}'))["turn_id"] for amount in (500, 700)]
+        till.open.set()
         asked = [await visitor.until("approval", turn_id=turn_id) for turn_id in turns]
         assert {each["call_id"] for each in asked} == {"call_0"}
         with pytest.raises(PushError, match="Answer each by its `id`"):
