@@ -4,6 +4,7 @@ from collections.abc import Callable
 from copy import copy
 from datetime import datetime
 from itertools import chain
+from math import inf
 
 from msgspec import structs
 
@@ -89,7 +90,9 @@ class ContextBuilder:
         return (system, first, *rest)
 
     def room_for_files(self, assistant: Assistant, model: str, prompt: tuple[ChatMessage, ...]) -> float:
-        """The tokens that are left for the files of a prompt."""
+        """The tokens that are left for the files of a prompt; without files nothing is weighed."""
+        if not any(message.files for message in prompt):
+            return inf
         tools = self._weight_of_tools(assistant)
         return self.windows.room_for_files(model, messages_size(prompt), answer=assistant.max_tokens, tools=tools)
 

@@ -81,6 +81,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
                     os.killpg(process.pid, 0)
     with anyio.move_on_after(_END_SECONDS):
         await process.stdout.read()  # what is left in the pipe keeps it open
+        await process.wait()  # a thread tells this loop of the end, also when the loop is about to be closed
 
 
 @asynccontextmanager
