@@ -16,8 +16,8 @@ import pytest
 FEW = 20
 """Files whose tests one process runs: each that is started has to find all the tests first."""
 FEWEST, MOST = 2, 4
-"""Processes. Half of the time of a test is waiting, so there is one more than there are cores; each has servers of its
-own, and a container may have fewer cores than it is told of."""
+"""Processes. Much of the suite waits, so two find work also on one core; each has servers of its own, and a container
+may have fewer cores than it is told of."""
 
 LONGEST = 600.0
 """Seconds for what is installed or built before a test."""
@@ -25,7 +25,7 @@ LONGEST = 600.0
 
 def processes(named: Sequence[str]) -> int:
     """How many run the tests of these paths; 0 when this one does it itself."""
-    return max(FEWEST, min(MOST, (os.cpu_count() or 1) + 1)) if _files(named) > FEW else 0
+    return max(FEWEST, min(MOST, os.cpu_count() or 1)) if _files(named) > FEW else 0
 
 
 def _files(named: Sequence[str]) -> int:
