@@ -375,9 +375,15 @@ def process_wide() -> Callable[[], Iterator[Current[Any]]]:
 
 @pytest.fixture(autouse=True)
 def nothing_stays_adopted(process_wide: Callable[[], Iterator[Current[Any]]]) -> Iterator[None]:
-    """What a process has once is after a test what it was before: a later one hears of no metrics, callbacks or plugins
-    of a workspace that stopped, or never did. What a fixture of the module or the session has stays its own."""
-    before = {current: (current._value, current._owned) for current in process_wide()}
+    """What a process has once is new to each test and gone after it: it hears of no metrics, callbacks or plugins of a
+    workspace that stopped or never ran, nor of what was made when a module was loaded. What runs for the module or the
+    session keeps its own."""
+    running = {current: current._value for current in process_wide() if current._owned}
+    _take_back(process_wide, running)
     yield
+    _take_back(process_wide, running)
+
+
+def _take_back(process_wide: Callable[[], Iterator[Current[Any]]], running: dict[Current[Any], Any]) -> None:
     for current in process_wide():
-        current._value, current._owned = before.get(current, (None, False))
+        current._value, current._owned = running.get(current), current in running

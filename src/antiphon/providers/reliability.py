@@ -69,6 +69,7 @@ class Reliable(Around):
         self._resting = metrics.gauge(
             "antiphon_provider_resting", "1 while a provider is left alone because it keeps failing.", ("provider",)
         ).labels(provider.name)
+        self._resting.set(0)  # whatever one of its name was before, in the workspace that ran before this one
         self._breaker = CircuitBreaker(
             provider.name,
             failures=self._settings.breaker_failures,
