@@ -26,7 +26,7 @@ from antiphon.conversation.handler import MessageHandler
 from antiphon.conversation.stream import TurnStream
 from antiphon.domain import ChannelMessage, Message, Turn
 from antiphon.settings.config import Config
-from antiphon.storage.base import Delivery
+from antiphon.storage.outbox import Delivery
 from antiphon.storage.sql.unit import Unit
 from antiphon.workspace import Workspace
 from tests.crashing.courier import Bell, Numbered, Unnumbered

@@ -401,13 +401,15 @@ def holding_up(folder: Path, hook: str, required: tuple[str, ...] = ()) -> Path:
     return begun
 
 
-async def held_up(visitor: Visitor, text: str, begun: Path) -> str:
-    """The id of a turn that a hook is holding up by now."""
+async def stopped(visitor: Visitor, text: str, begun: Path) -> dict[str, Any]:
+    """What becomes of a turn that the person stops while a hook is holding it up."""
     receipt = await visitor.say(text)
     async with asyncio.timeout(10):
         while not begun.exists():
             await asyncio.sleep(0.01)
-    return str(receipt["turn_id"])
+    await visitor.channel.push("cancel", {"turn_id": receipt["turn_id"]})
+    async with asyncio.timeout(5):
+        return await visitor.answer(receipt["turn_id"])
 
 
 HELD_UP = {
@@ -426,10 +428,7 @@ async def test_a_person_stops_a_turn_that_a_hook_holds_up(
     begun = holding_up(folder, hook)
     async with house(**switched_on(folder, "slow", hook_seconds=60)) as workspace:
         visitor = await visitors.enter(workspace.url)
-        turn = await held_up(visitor, "!echo wait", begun)
-        await visitor.channel.push("cancel", {"turn_id": turn})
-        async with asyncio.timeout(5):
-            ended = await visitor.answer(turn)
+        ended = await stopped(visitor, "!echo wait", begun)
         assert ended["end"]["status"] == HELD_UP[hook]
         assert (await visitor.ask("!echo and on"))["text"] == "and on"
         assert counted(workspace, f'antiphon_plugin_failures_total{{hook="{hook}",plugin="slow"}}') == 0
@@ -442,10 +441,7 @@ async def test_no_stop_brings_a_turn_past_a_required_hook(
     begun = holding_up(folder, hook, required=(hook,))
     async with house(**switched_on(folder, "slow", hook_seconds=60)) as workspace:
         visitor = await visitors.enter(workspace.url)
-        turn = await held_up(visitor, "!echo wait", begun)
-        await visitor.channel.push("cancel", {"turn_id": turn})
-        async with asyncio.timeout(5):
-            ended = await visitor.answer(turn)
+        ended = await stopped(visitor, "!echo wait", begun)
         assert (ended["end"]["status"], ended["text"]) == ("refused", "Stopped.")
 
 
@@ -455,9 +451,7 @@ async def test_a_command_that_a_person_stops_in_time_is_not_carried_out(
     begun = holding_up(folder, "session_resolved")
     async with house(**switched_on(folder, "slow", hook_seconds=60)) as workspace:
         visitor = await visitors.enter(workspace.url)
-        turn = await held_up(visitor, "/remember to wait", begun)
-        await visitor.channel.push("cancel", {"turn_id": turn})
-        ended = await visitor.answer(turn)
+        ended = await stopped(visitor, "/remember to wait", begun)
         assert (ended["end"]["status"], ended["text"]) == ("refused", "Stopped.")
         assert "to wait" not in (await visitor.ask("/memory"))["text"]
 

@@ -191,7 +191,8 @@ class Approvals:
         found += await self._store.asked(_whose(person), which=code) if code else []
         after = ""
         while page := await self._store.asked(person.id, after=after):
-            found, after = [*found, *page], page[-1].id
+            found += page
+            after = page[-1].id
         return list({each.id: each for each in found}.values())
 
     async def _open(self, person: Person, conversation_id: str) -> list[Approval]:

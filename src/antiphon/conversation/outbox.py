@@ -11,7 +11,7 @@ from antiphon.adapters.base import ChannelAdapter
 from antiphon.domain import Message, Target, now
 from antiphon.errors import AdapterError, AntiphonError, ServiceError
 from antiphon.runtime.tasks import Tasks
-from antiphon.storage.base import Delivery, OutboxStore
+from antiphon.storage.outbox import Delivery, OutboxStore
 from antiphon.telemetry.logs import get_logger
 from antiphon.telemetry.metrics import Metrics, get_metrics
 

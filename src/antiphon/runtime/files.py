@@ -20,19 +20,24 @@ _BEHIND = 1 << 30  # of a file's text, which stays readable
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A new file, which gets its name when the block has ended without an error: half a file is no file. Raises
-    `FileExistsError`."""
-    if os.path.lexists(path):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    `FileExistsError`, also at the end, when somebody else was faster."""
+    _must_be_new(path)
     beside = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         with beside.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        _must_be_new(path)  # not by a hard link, which is never in the way of another: some file systems have none
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _must_be_new(path: Path) -> None:
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def lock_now(file: IO[bytes]) -> bool:

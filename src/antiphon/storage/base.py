@@ -21,7 +21,6 @@ from antiphon.domain import (
     NoticePart,
     Pause,
     Person,
-    Target,
     Turn,
     TurnRecord,
     Verdict,
@@ -29,6 +28,7 @@ from antiphon.domain import (
 from antiphon.storage.experiments import ExperimentStore, FeedbackStore
 from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.files import FileStore
+from antiphon.storage.outbox import OutboxStore
 from antiphon.storage.spending import LedgerStore
 from antiphon.storage.summaries import SummaryStore
 from antiphon.storage.turns import TurnStore
@@ -122,17 +122,6 @@ class Decided(Struct, frozen=True, kw_only=True):
     first: bool
     left: Unfinished | None = None
     elsewhere: str | None = None
-
-
-class Delivery(Struct, frozen=True, kw_only=True):
-    """A reply that waits in the outbox. `state` sending: a process died while it was on its way."""
-
-    id: str
-    target: Target
-    message: Message
-    state: Literal["pending", "sending"]
-    attempts: int
-    due_at: datetime
 
 
 class Hit(Struct, frozen=True, kw_only=True):
@@ -238,27 +227,6 @@ class InboxStore(Protocol):
 
     async def latest(self, conversation_id: str) -> TurnRecord | None:
         """The record of the last finished turn that a model answered."""
-        ...
-
-
-class OutboxStore(Protocol):
-    async def pending(self, *, limit: int = 100, turn_ids: Collection[str] | None = None) -> list[Delivery]:
-        """Replies not yet delivered (also those not due yet) of turns that this process sees through (a process alone
-        all of them), of those given if some are, oldest first."""
-        ...
-
-    async def sending(self, delivery_id: str) -> None:
-        """Marks that the send begins now."""
-        ...
-
-    async def delivered(self, delivery_id: str, *, platform_id: str | None = None) -> None: ...
-
-    async def failed(self, delivery_id: str, *, error: str, retry_at: datetime | None) -> None:
-        """Records a failed attempt; without `retry_at` the delivery is given up and kept with its error."""
-        ...
-
-    async def uncertain(self, delivery_id: str) -> None:
-        """Marks a delivery `maybe_sent`: a send was in flight at a crash and must not be repeated."""
         ...
 
 

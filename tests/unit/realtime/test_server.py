@@ -32,23 +32,33 @@ async def test_a_started_house_is_left_out_of_garbage_collection_until_it_ends()
     assert gc.get_freeze_count() == 0
 
 
-async def test_a_start_that_is_given_up_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def listeners(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
+    """Every socket that is made to listen."""
+    made: list[socket.socket] = []
+    create = socket.create_server
+
+    def noted(*args: Any, **kwargs: Any) -> socket.socket:
+        made.append(create(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(socket, "create_server", noted)
+    return made
+
+
+async def test_a_start_that_is_given_up_leaves_no_socket(
+    monkeypatch: pytest.MonkeyPatch, listeners: list[socket.socket]
+) -> None:
     """The name server is slow; when it answers at last, nobody wants to listen any more."""
     loop, asked, may_answer = asyncio.get_running_loop(), asyncio.Event(), Event()
-    made: list[socket.socket] = []
-    create, find = socket.create_server, socket.getaddrinfo
+    find = socket.getaddrinfo
 
     def slow(*args: Any, **kwargs: Any) -> Any:
         loop.call_soon_threadsafe(asked.set)
         may_answer.wait(10)
         return find(*args, **kwargs)
 
-    def noted(*args: Any, **kwargs: Any) -> socket.socket:
-        made.append(create(*args, **kwargs))
-        return made[-1]
-
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    monkeypatch.setattr(socket, "create_server", noted)
     only = threads.adopt(threads.Threads(1, 5))
     starting = asyncio.create_task(Server(nothing, asyncio.Protocol, at_once).start("127.0.0.1", 0))
     await asked.wait()
@@ -58,4 +68,29 @@ async def test_a_start_that_is_given_up_leaves_no_socket(monkeypatch: pytest.Mon
         await starting
     await threads.run_async(lambda: None)  # the only one is free again
     threads.release(only)
-    assert all(each.fileno() == -1 for each in made)
+    assert all(each.fileno() == -1 for each in listeners)
+
+
+@pytest.mark.parametrize("later", range(6))
+async def test_a_start_that_is_given_up_while_it_begins_leaves_nothing(
+    listeners: list[socket.socket], later: int
+) -> None:
+    """`later` turns of the loop after it has bound: before uvicorn begins, and while it does."""
+    server = Server(nothing, asyncio.Protocol, at_once)
+    tasks = asyncio.all_tasks()
+    starting = asyncio.create_task(server.start("127.0.0.1", 0))
+    while not listeners:
+        await asyncio.sleep(0)
+    port = server.port
+    for _ in range(later):
+        await asyncio.sleep(0)
+    if starting.cancel():
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+    else:
+        await server.stop()
+    assert listeners[0].fileno() == -1
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    assert asyncio.all_tasks() == tasks
+    assert gc.get_freeze_count() == 0

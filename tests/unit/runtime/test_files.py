@@ -20,6 +20,21 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
         pass
 
 
+def test_who_comes_second_takes_nothing_away(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+
+    def write() -> None:
+        with whole_file(path) as second:
+            second.write(b"second")
+            with whole_file(path) as first:
+                first.write(b"first")
+
+    with pytest.raises(FileExistsError):
+        write()
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+    assert path.read_bytes() == b"first"
+
+
 def test_half_a_file_is_no_file(tmp_path: Path) -> None:
     def write() -> None:
         with whole_file(tmp_path / "a.txt") as file:

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from antiphon.domain import Approval, Pause, new_id, now
+from antiphon.domain import Approval
 from antiphon.errors import ServiceError
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations import current
@@ -22,7 +22,6 @@ from antiphon.storage.migrations.current import bring_up_to_date, revisions
 from antiphon.storage.migrations.upgrade import config, run_migrations
 from antiphon.storage.open import open_store
 from antiphon.storage.schema import metadata
-from antiphon.storage.sql.records import dump
 
 SETTINGS = DatabaseSettings()
 
@@ -184,21 +183,15 @@ def test_what_was_noted_is_remembered_as_facts_and_noted_again_on_the_way_back(d
     assert database.execute("SELECT count(*) FROM notes_fts WHERE notes_fts MATCH 'tea'").fetchone() == (2,)
 
 
-def test_what_turns_wait_for_is_found_by_its_id_afterwards(database: sqlite3.Connection) -> None:
+def test_what_turns_wait_for_is_found_by_its_id_afterwards(
+    database: sqlite3.Connection, two_asked: tuple[Approval, Approval], pauses: dict[str, str]
+) -> None:
     run_migrations(database, to="0012")
     database.execute("PRAGMA foreign_keys = OFF")
-    first, second = (
-        Approval(
-            id=new_id(), turn_id="t1", conversation_id="c", person_id="ann", call_id="1", name="pay",
-            arguments='{"id":"x"}', asked_at=now(), expires_at=now(),
-        )
-        for _ in range(2)
-    )  # fmt: skip
-    for turn_id, data in (("t1", dump(Pause(approvals=(first, second), parts=(), steps=1))), ("t2", '{"value')):
-        database.execute("INSERT INTO pauses VALUES (?, 'c', 'ann', 0, ?)", (turn_id, data))
+    database.executemany("INSERT INTO pauses VALUES (?, 'c', 'ann', 0, ?)", pauses.items())
     run_migrations(database)
     found = database.execute("SELECT id, turn_id, person_id FROM approvals ORDER BY id").fetchall()
-    assert found == [(first.id, "t1", "ann"), (second.id, "t1", "ann")]
+    assert found == [(each.id, "t1", "ann") for each in two_asked]
 
 
 def test_what_messages_name_is_kept_with_them_and_goes_back(database: sqlite3.Connection) -> None:

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from antiphon.domain import Approval, ChannelMessage, Pause, new_id, now
+from antiphon.domain import Approval, ChannelMessage
 from antiphon.errors import ServiceError
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.current import revisions
@@ -20,7 +20,6 @@ from antiphon.storage.migrations.upgrade_postgres import PostgresMigrator, run_p
 from antiphon.storage.open import open_migrator, open_store
 from antiphon.storage.postgres.connection import Link
 from antiphon.storage.schema import metadata
-from antiphon.storage.sql.records import dump
 from tests.postgres import Databases, PostgresServer, administer
 
 FULL_TEXT = {"found", "messages_found", "notes_found", "facts_found", "facts_similar"}
@@ -121,22 +120,16 @@ async def test_each_step_forward_and_back_keeps_what_was_said(empty: DatabaseSet
     assert await schema_of(link) == newest
 
 
-async def test_what_turns_wait_for_is_found_by_its_id_afterwards(empty: DatabaseSettings, link: Link) -> None:
+async def test_what_turns_wait_for_is_found_by_its_id_afterwards(
+    empty: DatabaseSettings, link: Link, two_asked: tuple[Approval, Approval], pauses: dict[str, str]
+) -> None:
     migrator = open_migrator(empty)
     await migrator.move("0012")
     await link.execute("SET session_replication_role = replica")  # their turns are not needed here
-    first, second = (
-        Approval(
-            id=new_id(), turn_id="t1", conversation_id="c", person_id="ann", call_id="1", name="pay",
-            arguments='{"id":"x"}', asked_at=now(), expires_at=now(),
-        )
-        for _ in range(2)
-    )  # fmt: skip
-    for turn_id, data in (("t1", dump(Pause(approvals=(first, second), parts=(), steps=1))), ("t2", '{"value')):
-        await link.execute("INSERT INTO pauses VALUES ($1, 'c', 'ann', 0, $2)", turn_id, data)
+    await link.executemany("INSERT INTO pauses VALUES ($1, 'c', 'ann', 0, $2)", pauses.items())
     await migrator.move("0013")
     found = await link.fetch("SELECT id, turn_id, person_id FROM approvals ORDER BY id")
-    assert [tuple(row) for row in found] == [(first.id, "t1", "ann"), (second.id, "t1", "ann")]
+    assert [tuple(row) for row in found] == [(each.id, "t1", "ann") for each in two_asked]
 
 
 async def test_the_sql_that_is_printed_does_the_same(empty: DatabaseSettings, link: Link, databases: Databases) -> None:

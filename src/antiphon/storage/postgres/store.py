@@ -9,7 +9,6 @@ from antiphon.storage.base import (
     ConversationStore,
     InboxStore,
     NodeStore,
-    OutboxStore,
     PeopleStore,
     StateStore,
 )
@@ -19,6 +18,7 @@ from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.files import FileStore
 from antiphon.storage.meter import Meter
 from antiphon.storage.migrations.postgres import bring_up_to_date
+from antiphon.storage.outbox import OutboxStore
 from antiphon.storage.postgres.catalogue import catalogue
 from antiphon.storage.postgres.connection import Link, checked_url, close, connect
 from antiphon.storage.postgres.pool import Pool

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from antiphon.storage.base import Delivery
+from antiphon.storage.outbox import Delivery
 from antiphon.storage.sql.records import delivery_of, micros, storable
 from antiphon.storage.sql.unit import Database, Row, Unit, many, run
 

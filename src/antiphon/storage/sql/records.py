@@ -23,9 +23,9 @@ from antiphon.domain import (
     TurnRecord,
 )
 from antiphon.errors import ServiceError
-from antiphon.storage.base import Delivery
 from antiphon.storage.facts import Fact
 from antiphon.storage.files import KeptFile
+from antiphon.storage.outbox import Delivery
 from antiphon.storage.sql.unit import Row
 from antiphon.telemetry.logs import get_logger
 

@@ -13,7 +13,6 @@ from antiphon.storage.base import (
     ConversationStore,
     InboxStore,
     NodeStore,
-    OutboxStore,
     PeopleStore,
     StateStore,
 )
@@ -22,6 +21,7 @@ from antiphon.storage.experiments import ExperimentStore, FeedbackStore
 from antiphon.storage.facts import FactStore, VectorStore
 from antiphon.storage.files import FileStore
 from antiphon.storage.migrations.current import bring_up_to_date, version
+from antiphon.storage.outbox import OutboxStore
 from antiphon.storage.spending import LedgerStore
 from antiphon.storage.sql.approvals import SqlApprovals
 from antiphon.storage.sql.catalogue import statements
