@@ -83,7 +83,7 @@ class OpenAIChatDecoder(AnswerDecoder):
         if self._finish == "error":
             return self._failures.of("server", "finish reason error")
         if self._details:
-            self._reason("", sealed(PROTOCOL, list(self._details.values())))
+            self._reason("", sealed(PROTOCOL, [_whole(each) for each in self._details.values()]))
         self._out += self._calls.end()
         # A vendor that says "stop" although it wants tools called is believed in what it wants.
         return _FINISHES.get(self._finish or "", "tool_calls" if self._calls else "stop")
@@ -98,6 +98,10 @@ def _pieces(calls: Iterable[WireCall]) -> Iterable[CallPiece]:
         yield CallPiece(call.index, call.id, function.name, read_arguments(function.arguments))
 
 
+class _Grown(list[str]):
+    """The pieces of a text. Appending to the text itself would copy it with every piece."""
+
+
 def _merge_details(known: dict[str, dict[str, Any]], pieces: list[Any]) -> None:
     """Joins the pieces of signed reasoning: texts grow, everything else is as it came last."""
     for piece in pieces:
@@ -105,7 +109,14 @@ def _merge_details(known: dict[str, dict[str, Any]], pieces: list[Any]) -> None:
             continue
         mine = known.setdefault(f"{piece.get('type')} {piece.get('index')}", {})
         for field, value in piece.items():
-            if field in {"text", "summary"} and isinstance(value, str) and isinstance(mine.get(field), str):
-                mine[field] += value
+            if field in {"text", "summary"} and isinstance(value, str):
+                if isinstance(grown := mine.get(field), _Grown):
+                    grown.append(value)
+                else:
+                    mine[field] = _Grown([value])
             elif value is not None or field not in mine:
                 mine[field] = value
+
+
+def _whole(details: dict[str, Any]) -> dict[str, Any]:
+    return {field: "".join(value) if isinstance(value, _Grown) else value for field, value in details.items()}
