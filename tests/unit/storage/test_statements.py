@@ -4,6 +4,7 @@ import inspect
 import re
 import sqlite3
 from contextlib import closing
+from itertools import count
 from types import ModuleType
 
 import asyncpg
@@ -133,6 +134,57 @@ async def test_postgresql_understands_every_statement(postgres_url: str) -> None
                 assert len(prepared.get_parameters()) == len(statement.parameters), name
     finally:
         await link.close()
+
+
+def effort(connection: sqlite3.Connection, name: str, **values: object) -> int:
+    """The steps that SQLite takes for a statement."""
+    steps = count()
+    connection.set_progress_handler(lambda: next(steps) < 0, 1)
+    connection.execute(SQLITE[name], values).fetchall()
+    connection.set_progress_handler(None, 0)
+    return next(steps)
+
+
+def said(connection: sqlite3.Connection, messages: int, context_from: int = 0) -> None:
+    """A conversation of so many messages, each of them a turn."""
+    add = "INSERT INTO conversations VALUES ('c', 'web', 'c', 'p', '', 'guide', NULL, ?, ?, 0, 0)"
+    connection.execute(add, (context_from, messages))
+    rows = [(f"m{number}", number, number) for number in range(1, messages + 1)]
+    add = (
+        "INSERT INTO messages (id, conversation_id, position, ticket, role, text, turn_id, status, created_at, "
+        "in_context) VALUES (?, 'c', ?, ?, 'user', '', 't', 'answered', 0, 1)"
+    )
+    connection.executemany(add, rows)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_a_turn_reads_of_a_conversation_does_not_grow_with_it(anew: bool) -> None:
+    """Whether the newest messages are those behind what is known, or those behind where people began anew."""
+    efforts = []
+    for before in (0, 990):
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.executescript((generate.SQLITE / "schema.sql").read_text("utf-8"))
+            said(connection, before + 10, before + 1 if anew else 0)
+            after = 0 if anew else before
+            values = {"conversation_id": "c", "after": after, "ticket": before + 11, "limit": 100}
+            rows = connection.execute(SQLITE["message_context"], values).fetchall()
+            assert [row[3] for row in rows] == list(range(before + 10, before, -1))
+            efforts.append(effort(connection, "message_context", **values))
+    assert efforts[1] <= efforts[0] + 5
+
+
+def test_who_is_remembered_by_nothing_is_not_looked_for_among_the_facts_of_others() -> None:
+    efforts = []
+    for facts_of_others in (0, 500):
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.executescript((generate.SQLITE / "schema.sql").read_text("utf-8"))
+            add = "INSERT INTO facts VALUES (?, ?, 'bob', 'Has a cat.', ?, NULL, 0, NULL, 3, 0)"
+            connection.executemany(add, [(number, f"f{number}", f"d{number}") for number in range(facts_of_others)])
+            asked = {"words": "cat", "limit": 9}
+            efforts.append(effort(connection, "search_facts", person_id="ann", **asked))
+            found = connection.execute(SQLITE["search_facts"], {"person_id": "bob", **asked}).fetchall()
+            assert len(found) == min(facts_of_others, 9)
+    assert efforts[0] == efforts[1]
 
 
 @pytest.mark.parametrize("name", FREQUENT)

@@ -137,14 +137,17 @@ MESSAGE_PAGE = (
     .limit(number("limit"))
     .offset(FIRST)
 )
+# One bound, not two: of two SQLite takes either for its index, and reads all that the other one leaves out.
+_first = case(
+    (conversations.c.context_from > number("after"), conversations.c.context_from), else_=number("after") + ONE
+)
 MESSAGE_CONTEXT = (
     select(*_MESSAGE)
     .join(conversations, conversations.c.id == messages.c.conversation_id)
     .where(
         messages.c.conversation_id == text_of("conversation_id"),
-        messages.c.ticket > number("after"),
+        messages.c.ticket >= _first,
         messages.c.ticket < number("ticket"),
-        messages.c.ticket >= conversations.c.context_from,
         messages.c.in_context,
         messages.c.role != word("system"),
     )
