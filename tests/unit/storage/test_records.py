@@ -67,6 +67,18 @@ def test_parts_are_copied_only_when_they_must_change() -> None:
     )
 
 
+@given(st.text(st.characters()))
+def test_each_text_of_a_struct_is_as_it_would_be_alone(text: str) -> None:
+    parts = (TextPart(text="a"), ReasoningPart(text=text, opaque={"k": [text]}))
+    kept = storable(text)
+    assert storable_data(parts, PARTS) == (TextPart(text="a"), ReasoningPart(text=kept, opaque={"k": [kept]}))
+
+
+def test_what_only_looks_like_an_escaped_nul_stays() -> None:
+    written = (TextPart(text="\\u0000 and \\\\u0000"),)
+    assert storable_data(written, PARTS) is written
+
+
 @given(st.text())
 def test_a_title_is_one_short_line(text: str) -> None:
     title = title_of(text)
