@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from msgspec import structs
 
 from antiphon.assistants.config import AssistantSettings, BudgetSettings, DayBudget
-from antiphon.assistants.estimate import files_tokens, request_size, tokens
+from antiphon.assistants.estimate import files_tokens, messages_size, tokens, tools_size
 from antiphon.assistants.tally import SpendingTally
 from antiphon.assistants.windows import Windows
 from antiphon.domain import Turn, Usage, new_id, now
 from antiphon.errors import ServiceError
 from antiphon.providers.around import Around
 from antiphon.providers.base import (
+    ChatMessage,
     Error,
     Event,
     Finish,
@@ -22,6 +23,7 @@ from antiphon.providers.base import (
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
+    ToolSpec,
     UsageReport,
 )
 from antiphon.providers.chain import Chain
@@ -149,11 +151,15 @@ class Metered(Around):
         self._chain = chain
         self._budgets = budgets
         self._payers = payers
+        self._weighed: tuple[ChatMessage, ...] = ()
+        self._weight = 0
+        self._tools: tuple[ToolSpec, ...] = ()
+        self._tools_weight = 0
         self._limited = any(payer.most_tokens < NO_LIMIT or payer.most_nanos < NO_LIMIT for payer in payers)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Event, None]:
         day, charge, expected = self._budgets.today(), None, Amount()
-        windows, weight, name = self._budgets.windows, request_size(request), self._chain.answering.name
+        windows, weight, name = self._budgets.windows, self._weigh(request), self._chain.answering.name
         files = files_tokens(request, name.partition(":")[0])
         asked = windows.asked(name, weight, files)
         if self._limited:
@@ -195,6 +201,19 @@ class Metered(Around):
                 usage = await self._priced(_estimated(asked, written))
             await self._settle(charge, day, expected, usage)
 
+    def _weigh(self, request: ModelRequest) -> int:
+        """As `request_size`. Behind a round of tools a run asks what it asked before and a little more: only that is
+        weighed."""
+        known, messages = len(self._weighed), request.messages
+        if messages[:known] == self._weighed:
+            self._weight += messages_size(messages[known:])
+        else:
+            self._weight = messages_size(messages)
+        self._weighed = messages
+        if request.tools is not self._tools:
+            self._tools, self._tools_weight = request.tools, tools_size(request.tools)
+        return self._weight + self._tools_weight
+
     async def _charge(self, charge: str, day: str, expected: Amount) -> Payer | None:
         """As `LedgerStore.charge`, which is carried out all the same when this is cancelled: then it is given back."""
         charging = asyncio.create_task(self._budgets.ledger.charge(charge, day, self._payers, expected))
@@ -235,7 +254,8 @@ class Metered(Around):
             )
             self._budgets.dollars.labels(model).inc(usage.cost or 0.0)
             self._budgets.unpriced.labels(model).inc(really.unpriced)
-        additions = [(payer, really - expected) for payer in self._payers]
+        more = really if charge is None else really - expected
+        additions = [(payer, more) for payer in self._payers]
         additions.append((Payer(scope="model", owner=model), really))
         if charge is None:
             self._budgets.tally.add(day, additions)

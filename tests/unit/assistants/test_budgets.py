@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from antiphon.assistants.budgets import EXPECTED_OUTPUT, Budgets, in_words
+from antiphon.assistants.budgets import EXPECTED_OUTPUT, Budgets, Metered, in_words
 from antiphon.assistants.config import BudgetSettings, DayBudget
+from antiphon.assistants.estimate import request_size, tokens
 from antiphon.domain import Usage
 from antiphon.providers.base import (
     ChatMessage,
@@ -21,6 +22,7 @@ from antiphon.providers.base import (
     TextDelta,
     ToolCallDelta,
     ToolCallStart,
+    ToolSpec,
     UsageReport,
 )
 from antiphon.providers.chain import Chain, ModelLink
@@ -69,12 +71,15 @@ def budgets(store: Store, **sections: Any) -> Budgets:
     return Budgets(store.ledger, BudgetSettings(**sections), Metrics(), clock=lambda: LATE)
 
 
-async def ask(made: Budgets, provider: Scripted, *others: ModelLink, read: int = 100) -> list[Event]:
+def metered(made: Budgets, provider: Scripted, *others: ModelLink) -> Metered:
     given_up = Metrics().counter("given_up_total", "", ("provider", "reason"))
     chain = Chain([ModelLink("acme:m", provider, "m"), *others], given_up)
-    metered = made.metered(chain, person_id="ann", conversation_id="c", adapter="web")
+    return made.metered(chain, person_id="ann", conversation_id="c", adapter="web")
+
+
+async def ask(made: Budgets, provider: Scripted, *others: ModelLink, read: int = 100) -> list[Event]:
     events: list[Event] = []
-    async with aclosing(metered.stream(REQUEST)) as stream:
+    async with aclosing(metered(made, provider, *others).stream(REQUEST)) as stream:
         async for event in stream:
             events.append(event)
             if len(events) == read:
@@ -163,6 +168,28 @@ async def test_an_answer_that_is_stopped_or_not_counted_is_estimated(store: Stor
     *_, told, end = await ask(made, Scripted(TextDelta("x" * 40), Finish("stop")))
     assert told == UsageReport(Usage(input_tokens=ASKED, output_tokens=10, estimated=True))
     assert end == Finish("stop")
+
+
+async def test_each_round_of_a_turn_weighs_all_that_it_asks(store: Store) -> None:
+    """Also one that asks something else than the round before it with a little more."""
+    first, more, less = (ChatMessage(role="user", text=letter * 384) for letter in "abc")
+    tools = (ToolSpec(name="clock", description="x" * 300, parameters={}),)
+    rounds = [
+        ModelRequest(model="m", messages=messages, tools=given)
+        for messages, given in [
+            ((first,), tools),
+            ((first, more), tools),
+            ((first, more), ()),
+            ((less, more), ()),
+            ((more,), tools),
+            ((), ()),
+            ((more, first), ()),
+        ]
+    ]
+    turn = metered(budgets(store), Scripted(TextDelta("Hi"), Finish("stop")))
+    for request in rounds:
+        (counted,) = [event.usage async for event in turn.stream(request) if isinstance(event, UsageReport)]
+        assert counted.input_tokens == tokens(request_size(request))
 
 
 async def test_who_stops_a_model_before_its_first_word_has_asked_it_all_the_same(store: Store) -> None:
