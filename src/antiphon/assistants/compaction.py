@@ -97,10 +97,10 @@ class Compaction:
         conversation_id, model = turn.conversation_id, record.model
         if not self._settings.enabled or model is None or conversation_id in self._running:
             return
+        if monotonic() < self._failed.get(conversation_id, 0.0) or len(self._running) >= AT_ONCE + WAITING:
+            return
         history = self._context.histories.kept(conversation_id)
         if history is None or (upto := self._outgoing(history, record.assistant or "", model)) is None:
-            return
-        if monotonic() < self._failed.get(conversation_id, 0.0) or len(self._running) >= AT_ONCE + WAITING:
             return
         with suppress(ServiceError):  # everything is being stopped: the next process sees to it
             self._tasks.start("compaction", self._run, turn, self._settings.model or model, history, upto)

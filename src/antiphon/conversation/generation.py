@@ -118,6 +118,7 @@ class Generation:
             turn_id=turn.id,
             message_id=turn.message_id,
             assistant=assistant.name,
+            services=self.services,  # else it makes services of its own, which nobody asks
         )
         paid = partial(self.budgets.of_turn, turn=turn)
         models = partial(model_of, self.providers, choice, paid)
