@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
+from importlib import import_module
 from typing import Any
+
+# By name: whether a checker of types knows these two differs between versions of Python.
+op: Any = import_module("re._constants")
+_parser: Any = import_module("re._parser")
 
 _REPEATS = (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT)
 _LOOKING = (op.ASSERT, op.ASSERT_NOT)
