@@ -46,7 +46,7 @@ class McpConnection:
         self.name = name
         self.settings = settings
         self.tools: tuple[Tool[..., Any], ...] = ()
-        self.ready = anyio.Event()
+        self.begun = anyio.Event()  # or its first try has failed
         self._mcp: Any = None
         self._ways: Any = None
         self._changed = changed
@@ -74,6 +74,7 @@ class McpConnection:
                 await self._serve()
             except Exception as error:  # noqa: BLE001 - a stranger's program: it fails, and is begun again
                 log.warning("mcp.lost", server=self.name, error=type(error).__name__)
+                self.begun.set()
             held = self.up and anyio.current_time() - self._since > _LAST_PAUSE
             pause, self._client = _FIRST_PAUSE if held else min(pause * 2, _LAST_PAUSE), None
             with anyio.move_on_after(pause):
@@ -87,7 +88,7 @@ class McpConnection:
                 await self._list(client)
                 start.deadline = float("inf")
                 self._client, self._since = client, anyio.current_time()
-                self.ready.set()
+                self.begun.set()
                 log.info("mcp.connected", server=self.name, tools=len(self.tools))
                 while not self._ended.is_set():
                     with anyio.move_on_after(_REFRESH_SECONDS):

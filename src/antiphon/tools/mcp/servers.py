@@ -17,7 +17,8 @@ _END_SECONDS = 8.0  # what the library takes at most to end a program that does 
 class McpServers:
     """Keeps connections to the configured servers. `changed` is called when one has other tools than before.
 
-    A server that is not there, or hangs, holds up a start for `patience` seconds; its tools come when it does.
+    A server that is not there holds up a start for as long as it takes to find that out, one that hangs for `patience`
+    seconds; its tools come when it does.
     """
 
     def __init__(self, settings: McpSettings, changed: Callable[[], None], *, patience: float = 5.0) -> None:
@@ -56,7 +57,7 @@ class McpServers:
     async def _began(self, connection: McpConnection) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
-                await connection.ready.wait()
+                await connection.begun.wait()
 
     async def check(self) -> str:
         """Says how many there are. Raises `ServiceError` naming those that are not."""

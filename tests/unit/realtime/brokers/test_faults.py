@@ -264,7 +264,8 @@ async def test_of_a_flood_everything_arrives_or_is_counted_and_a_gap(
     numbers = [int(body[:8]) for body in two.got]
     assert numbers == sorted(set(numbers))
     assert len(numbers) + lost(metrics, "full") == bodies + 1
-    assert one.told == (["up", "gap"] if lost(metrics, "full") else ["up"])
+    # On a slow machine one that hardly reads what it hears of itself may be cut off for that afterwards.
+    assert one.told[:2] == (["up", "gap"] if lost(metrics, "full") else ["up"])
     assert two.told == ["up"]
 
 

@@ -170,6 +170,15 @@ async def test_who_hangs_or_is_not_there_holds_up_nobody(context: ToolContext) -
             await found.check()
 
 
+async def test_nobody_waits_for_one_that_cannot_be_begun() -> None:
+    missing, deaf = {"command": "/does/not/exist"}, {"url": "http://127.0.0.1:9/mcp"}
+    settings = McpSettings.model_validate({"servers": {"missing": missing, "deaf": deaf}})
+    found = McpServers(settings, lambda: None, patience=3600)
+    async with asyncio.timeout(45):
+        await found.start()
+    await found.stop()
+
+
 @pytest.fixture
 def port() -> int:
     with socket.socket() as probe:
