@@ -211,3 +211,17 @@ async def test_frequent_statements_have_an_index_on_postgresql_too(postgres_url:
             assert not re.search(r"(?<!Incremental )Sort  \(", plan), f"{name}:\n{plan}"
     finally:
         await link.close()
+
+
+async def test_what_a_turn_reads_of_a_conversation_is_bounded_on_postgresql_too(postgres_url: str) -> None:
+    """By the index itself: what only a filter leaves out is read."""
+    link = await asyncpg.connect(postgres_url)
+    try:
+        await link.execute("SET enable_seqscan = off; SET enable_sort = off; SET plan_cache_mode = force_generic_plan")
+        await link.execute(f"PREPARE context AS {POSTGRES['message_context'].sql}")
+        rows = await link.fetch("EXPLAIN EXECUTE context('c', 1, 2, 3)")
+        bounds = "".join(row[0] for row in rows if "Index Cond" in row[0])
+        assert "ticket > $2" in bounds
+        assert "ticket < $3" in bounds
+    finally:
+        await link.close()

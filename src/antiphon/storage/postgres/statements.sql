@@ -68,7 +68,7 @@ WHERE messages.conversation_id = $1::VARCHAR AND messages.position > $2::BIGINT 
 -- parameters: conversation_id after ticket limit
 SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments
 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
-WHERE messages.conversation_id = $1::VARCHAR AND messages.ticket >= CASE WHEN (conversations.context_from > $2::BIGINT) THEN conversations.context_from ELSE $2::BIGINT + 1 END AND messages.ticket < $3::BIGINT AND messages.in_context AND messages.role != 'system' ORDER BY messages.ticket DESC, messages.position DESC
+WHERE messages.conversation_id = $1::VARCHAR AND messages.ticket > $2::BIGINT AND messages.ticket < $3::BIGINT AND messages.ticket >= CASE WHEN (conversations.context_from > $2::BIGINT) THEN conversations.context_from ELSE $2::BIGINT + 1 END AND messages.in_context AND messages.role != 'system' ORDER BY messages.ticket DESC, messages.position DESC
  LIMIT $4::BIGINT OFFSET 0
 
 -- name: message_reword

@@ -137,7 +137,8 @@ MESSAGE_PAGE = (
     .limit(number("limit"))
     .offset(FIRST)
 )
-# One bound, not two: of two SQLite takes either for its index, and reads all that the other one leaves out.
+# Of two lower bounds SQLite takes the last one for its index, and reads all that the other leaves out: here it is the
+# higher one of both. PostgreSQL reads from the first one on, which it knows before it has found the conversation.
 _first = case(
     (conversations.c.context_from > number("after"), conversations.c.context_from), else_=number("after") + ONE
 )
@@ -146,8 +147,9 @@ MESSAGE_CONTEXT = (
     .join(conversations, conversations.c.id == messages.c.conversation_id)
     .where(
         messages.c.conversation_id == text_of("conversation_id"),
-        messages.c.ticket >= _first,
+        messages.c.ticket > number("after"),
         messages.c.ticket < number("ticket"),
+        messages.c.ticket >= _first,
         messages.c.in_context,
         messages.c.role != word("system"),
     )

@@ -54,7 +54,7 @@ WHERE messages.conversation_id = :conversation_id AND messages.position > :after
 -- name: message_context
 SELECT messages.id, messages.conversation_id, messages.position, messages.ticket, messages.role, messages.text, messages.turn_id, messages.status, messages.created_at, messages.parts, messages.person, messages.in_context, messages.attachments
 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
-WHERE messages.conversation_id = :conversation_id AND messages.ticket >= CASE WHEN (conversations.context_from > :after) THEN conversations.context_from ELSE :after + 1 END AND messages.ticket < :ticket AND messages.in_context = 1 AND messages.role != 'system' ORDER BY messages.ticket DESC, messages.position DESC
+WHERE messages.conversation_id = :conversation_id AND messages.ticket > :after AND messages.ticket < :ticket AND messages.ticket >= CASE WHEN (conversations.context_from > :after) THEN conversations.context_from ELSE :after + 1 END AND messages.in_context = 1 AND messages.role != 'system' ORDER BY messages.ticket DESC, messages.position DESC
  LIMIT :limit OFFSET 0
 
 -- name: message_reword
