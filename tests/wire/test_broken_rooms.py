@@ -9,7 +9,6 @@ from examples.reference_room import reference_room
 from antiphon.telemetry.metrics import Metrics
 from antiphon.testing.conformance.raw import RoomAddress
 from antiphon.testing.conformance.registry import Check, all_checks
-from antiphon.testing.conformance.rules import FAMILIES
 from antiphon.testing.conformance.runner import Runner
 from tests.phoenix import configured
 from tests.wire import broken_rooms
