@@ -6,12 +6,13 @@ from contextlib import suppress
 
 from antiphon.providers.demo.limiting import DemoLimit
 from antiphon.providers.demo.server import DemoServer
+from antiphon.runtime.loops import run
 
 
 def demo_server(host: str, port: int, rate: float | None, requests_per_minute: int | None) -> None:
     limit = None if requests_per_minute is None else DemoLimit(requests_per_minute)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(DemoServer(host, port, rate=rate, limit=limit)))
+        run(_serve(DemoServer(host, port, rate=rate, limit=limit)))
 
 
 async def _serve(server: DemoServer) -> None:

@@ -19,6 +19,7 @@ from antiphon.cli.options import EvalOptions
 from antiphon.cli.printable import print_json, printable
 from antiphon.conversation.replay import Replay, as_case
 from antiphon.errors import NotFoundError
+from antiphon.runtime.loops import run
 from antiphon.storage.open import to_read
 from antiphon.workspace import Workspace
 
@@ -33,7 +34,7 @@ def evaluate(options: EvalOptions) -> None:
         return
     house = house_aside(options.config, in_memory, options.debug)
     cases = read_cases(options.file)
-    results, stopped = asyncio.run(_evaluate(house, cases, options))
+    results, stopped = run(_evaluate(house, cases, options))
     found = summaries(results)
     if options.as_json:
         print_json({"models": found, "results": results})
@@ -88,7 +89,7 @@ def _judges(cases: Sequence[EvalCase]) -> list[str]:
 
 def _export(options: EvalOptions, conversation_id: str) -> None:
     house = house_aside(options.config, to_read, options.debug)
-    cases = asyncio.run(_cases(house, conversation_id))
+    cases = run(_cases(house, conversation_id))
     count = write_cases(options.file, cases)
     sys.stdout.write(f"{count} cases written to {options.file}.\n")
 

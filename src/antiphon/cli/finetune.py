@@ -1,6 +1,5 @@
 """`antiphon finetune`: examples out of the store, and jobs of a vendor that learns from them."""
 
-import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
@@ -18,6 +17,7 @@ from antiphon.errors import ValidationError
 from antiphon.providers.endpoints import Endpoints
 from antiphon.providers.finetuning import FineTuneEvent, FineTuneJob, FineTuning
 from antiphon.runtime.files import whole_file
+from antiphon.runtime.loops import run
 from antiphon.storage.open import to_read
 from antiphon.workspace import Workspace
 
@@ -28,7 +28,7 @@ def finetune(options: FinetuneOptions) -> None:
         _export(options)
         return
     house = house_aside(options.config, in_memory, options.debug)
-    jobs = asyncio.run(_with_vendor(house, options))
+    jobs = run(_with_vendor(house, options))
     if options.as_json:
         print_json(jobs if options.action == "list" else jobs[0])
     elif options.action == "list":
@@ -89,7 +89,7 @@ def _export(options: FinetuneOptions) -> None:
     house = house_aside(options.config, to_read, options.debug)
     try:
         with whole_file(path) as file:
-            report = asyncio.run(_exported(house, options, file.write))
+            report = run(_exported(house, options, file.write))
     except OSError as error:
         raise ValidationError(f"{path} cannot be written: {error.strerror}.") from None
     if options.as_json:

@@ -1,10 +1,10 @@
 """`antiphon migrate`: which schema a database has, and the way to another one."""
 
-import asyncio
 import sys
 from pathlib import Path
 
 from antiphon.errors import ConfigError
+from antiphon.runtime.loops import run
 from antiphon.settings.config import Config
 from antiphon.storage.config import DatabaseSettings
 from antiphon.storage.migrations.base import Migrator
@@ -21,7 +21,7 @@ def migrate(path: Path | None, *, to: str | None, check: bool, sql: bool, debug:
     target = to or known[-1]
     if target not in known:
         raise ConfigError(f"There is no schema {target}; this version knows {', '.join(known)}.")
-    done = asyncio.run(_migrate(settings, target, check=check, sql=sql))
+    done = run(_migrate(settings, target, check=check, sql=sql))
     sys.exit(0 if done else 1)
 
 

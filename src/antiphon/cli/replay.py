@@ -1,6 +1,5 @@
 """`antiphon replay`: a stored turn answered again, beside the answer that it got then."""
 
-import asyncio
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from antiphon.cli.options import ReplayOptions
 from antiphon.cli.printable import print_json
 from antiphon.conversation.replay import Original
 from antiphon.errors import ConfigError, ValidationError
+from antiphon.runtime.loops import run
 from antiphon.storage.open import to_read
 from antiphon.workspace import Workspace
 
@@ -24,7 +24,7 @@ def replay(options: ReplayOptions) -> None:
             "Name a turn, a conversation or conversation:ticket, or take the newest turn with --last."
         )
     house = house_aside(options.config, to_read, options.debug)
-    original, answers = asyncio.run(_replay(house, options))
+    original, answers = run(_replay(house, options))
     if options.as_json:
         print_json(as_data(original, answers))
     else:
