@@ -367,7 +367,7 @@ def test_long_answers_are_laid_side_by_side_at_once() -> None:
     )
     began = time.process_time()
     show(Console(file=io.StringIO(), width=80), "?", [then, again])
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 20  # about 3 s; each word with each like it would take minutes
 
 
 def test_without_a_name_or_a_database_it_says_what_to_do(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     wakes the loop: only one with handlers of its own is woken by signals themselves (`signal.set_wakeup_fd`).
     """
     stopped = False
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # nobody else hears of it
 
     async def heard() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -39,7 +40,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
         # Windows wakes its loop anyway, and in another thread than the main one nobody hears of signals.
         with suppress(RuntimeError, ValueError):
-            loop.add_signal_handler(signal.SIGINT, stop)
+            if ours:
+                loop.add_signal_handler(signal.SIGINT, stop)
         return await main
 
     try:
