@@ -28,7 +28,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _must_be_new(path)  # not by a hard link, which is never in the way of another: some file systems have none
+        _must_be_new(path)  # a hard link would do this and the next in one step, but some file systems have none
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
